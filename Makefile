@@ -1,0 +1,53 @@
+# `make demo` and `make test` are all the set-up there is: both build the environment first, and find it the next time.
+# VENV=path puts the environment elsewhere; PYTHON=python3.12 chooses the interpreter (3.11 or 3.12).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.PHONY: help install demo test check bench
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+PYTHON ?=
+BIN := $(VENV)/bin
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+# Two stamps in the environment, by content: the locked set (minutes, 8 GB), and the editable install of this checkout
+# (seconds). Each is written last, so an interrupted install is taken up again.
+install: ## Build .venv (VENV=path elsewhere) with the tested versions of requirements.lock
+	@locked=$$(cksum < requirements.lock)
+	project="$$(cksum < pyproject.toml) $$PWD"
+	if [ "$$(cat "$(VENV)/.nerfsem-locked" 2> /dev/null || true)" != "$$locked" ]; then
+		usable='import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))'
+		for python in $(or $(PYTHON),python3.11 python3.12 python3); do
+			if "$$python" -c "$$usable" 2> /dev/null; then break; fi
+			python=
+		done
+		if [ -z "$$python" ]; then
+			echo "nerfsem needs Python 3.11 or 3.12 with its venv module: install one (Debian: apt install python3-venv)," \
+				"or name it: make install PYTHON=/path/to/python3.12" >&2
+			exit 2
+		fi
+		"$$python" -m venv "$(VENV)"
+		"$(BIN)/python" -m pip install --no-deps --requirement requirements.lock
+		echo "$$locked" > "$(VENV)/.nerfsem-locked"
+	fi
+	if [ "$$(cat "$(VENV)/.nerfsem-project" 2> /dev/null || true)" != "$$project" ]; then
+		"$(BIN)/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
+		echo "$$project" > "$(VENV)/.nerfsem-project"
+	fi
+
+demo: install ## Sample clip -> demo/relic-fp.nsem, relic-pc.nsem, decoded videos, comparison.png, metrics.json
+	@"$(BIN)/python" -m nerfsem_method.demo
+
+test: install ## Run the tests
+	@"$(BIN)/python" -m pytest
+
+check: install ## Lint and type-check
+	@"$(BIN)/ruff" check .
+	"$(BIN)/pyright"
+
+bench: install ## Measure speed and rate-distortion (long)
+	@"$(BIN)/python" -m benchmarks

@@ -1,0 +1,1 @@
+"""nerfstudio dataparser of nerfsem, and the capture room behind it."""

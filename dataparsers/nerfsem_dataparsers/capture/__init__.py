@@ -1,0 +1,1 @@
+"""The capture room: a hand-held video of a static artefact becomes a scene folder."""

@@ -1,0 +1,240 @@
+"""COLMAP in a process of its own: `python -m nerfsem_dataparsers.capture.colmap_worker JOB.json`.
+
+Only pycolmap, NumPy and the standard library are imported here, so that a native abort, COLMAP's threads or its
+memory never reach the caller. Progress goes to stdout as lines `stage done total`, COLMAP's own log to stderr.
+
+Pairs are chosen here, not by COLMAP: 3.13 takes no pair list for matching, and its exhaustive and quadratic pairings
+compare opposite sides of the object, which look alike on a turned vase. Nearby frames in video order are matched
+first; once a first model stands, frames that it places close together (a closed turn, a second turn) are matched too,
+and kept only where their two-view geometry agrees with the model.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from nerfsem_dataparsers.capture.colmap_job import Job
+
+RANDOM_SEED = 0
+SEQUENTIAL_STEPS = (1, 2, 3, 4, 5, 6, 8, 10)
+# SIFT beyond COLMAP's defaults (0.0067, 10): small frames of a smooth artefact give too few features otherwise
+PEAK_THRESHOLD = 0.002
+EDGE_THRESHOLD = 20.0
+MAX_RATIO = 0.9
+"""Lowe's ratio between the best and the second-best descriptor angle; verification removes what it lets through."""
+MAX_ANGLE = 0.7
+"""Radians between two matching descriptors (COLMAP's max_distance)."""
+MIN_MATCHES = 15
+MAX_ERROR = 1.5
+"""Pixels of reprojection error (COLMAP: 4, for photographs of several megapixels)."""
+CLOSURE_MAX_ANGLE = 30.0
+"""Degrees between the viewing directions of two frames that are worth matching across the loop."""
+CLOSURE_TOLERANCE = 12.0
+"""Degrees by which a closing pair's rotation may differ from the model's drift-prone prediction."""
+CLOSURE_PAIRS = 4
+"""Closing pairs tried for each frame, nearest first."""
+
+
+def tell(stage: str, done: int, total: int) -> None:
+    print(stage, done, total, flush=True)
+
+
+def extract(job: Job, database: Path) -> None:
+    """SIFT on every frame, all of one camera; COLMAP reads the mask of `a.png` from `a.png.png`."""
+    reader = pycolmap.ImageReaderOptions()
+    if job.masks:
+        reader.mask_path = job.masks
+    options = pycolmap.FeatureExtractionOptions()
+    options.use_gpu = False
+    options.sift.peak_threshold = PEAK_THRESHOLD
+    options.sift.edge_threshold = EDGE_THRESHOLD
+    pycolmap.extract_features(
+        str(database),
+        job.images,
+        image_names=job.names,
+        camera_mode=pycolmap.CameraMode.SINGLE,
+        camera_model="SIMPLE_RADIAL",
+        reader_options=reader,
+        extraction_options=options,
+    )
+
+
+def mutual_matches(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Mutual nearest neighbours [M, 2] of two descriptor sets [*, 128] of unit length that pass the ratio test."""
+    if len(first) < 2 or len(second) < 2:
+        return np.empty((0, 2), np.uint32)
+    similarity = first @ second.T
+    best = similarity.argmax(1)
+    back = similarity.argmax(0)
+    rows = np.arange(len(first))
+    mutual = back[best] == rows
+    rows, best = rows[mutual], best[mutual]
+    similarity = similarity[rows]
+    here = np.arange(len(rows))
+    nearest = similarity[here, best]
+    similarity[here, best] = -1
+    angle, next_angle = (np.arccos(np.clip(s, -1, 1)) for s in (nearest, similarity.max(1)))
+    good = (angle < MAX_RATIO * next_angle) & (angle < MAX_ANGLE)
+    return np.stack([rows[good], best[good]], 1).astype(np.uint32)
+
+
+class Matcher:
+    """Matches pairs of frames (by position in `job.names`) into the database and verifies their geometry."""
+
+    def __init__(self, job: Job, path: Path) -> None:
+        self.job, self.path = job, path
+        with pycolmap.Database.open(str(path)) as database:
+            self.ids = [database.read_image_with_name(name).image_id for name in job.names]
+            raw = [np.asarray(database.read_descriptors(i), np.float32).reshape(-1, 128) for i in self.ids]
+            self.keypoints = [np.asarray(database.read_keypoints(i))[:, :2] for i in self.ids]
+        self.descriptors = [d / np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-9) for d in raw]
+
+    def match(self, pairs: list[tuple[int, int]], stage: str) -> None:
+        with pycolmap.Database.open(str(self.path)) as database:
+            for done, (a, b) in enumerate(pairs, 1):
+                matches = mutual_matches(self.descriptors[a], self.descriptors[b])
+                if len(matches) >= MIN_MATCHES:
+                    database.write_matches(self.ids[a], self.ids[b], matches)
+                tell(stage, done, len(pairs))
+        names = self.job.names
+        listing = self.path.with_name(f"{stage}_pairs.txt")
+        listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in pairs))
+        options = pycolmap.TwoViewGeometryOptions()
+        options.compute_relative_pose = True
+        options.ransac.max_error = MAX_ERROR
+        options.ransac.random_seed = RANDOM_SEED
+        pycolmap.verify_matches(str(self.path), str(listing), options)
+
+    def drop_disagreeing(self, pairs: list[tuple[int, int]], poses: dict[int, np.ndarray]) -> int:
+        """Delete the pairs whose relative rotation contradicts the model's; returns how many remain."""
+        kept = 0
+        with pycolmap.Database.open(str(self.path)) as database:
+            for a, b in pairs:
+                geometry = None
+                if database.exists_inlier_matches(self.ids[a], self.ids[b]):
+                    geometry = database.read_two_view_geometry(self.ids[a], self.ids[b])
+                if geometry is None or len(geometry.inlier_matches) < MIN_MATCHES:
+                    continue
+                predicted = poses[b][:, :3] @ poses[a][:, :3].T
+                measured = geometry.cam2_from_cam1.rotation.matrix()
+                if rotation_angle(measured @ predicted.T) < CLOSURE_TOLERANCE:
+                    kept += 1
+                else:
+                    database.delete_inlier_matches(self.ids[a], self.ids[b])
+        return kept
+
+    def median_motion(self) -> float:
+        """Median displacement in pixels of verified matches between the frames matched farthest apart."""
+        step = min(SEQUENTIAL_STEPS[-1], len(self.ids) - 1)
+        moved = []
+        with pycolmap.Database.open(str(self.path)) as database:
+            for a in range(len(self.ids) - step):
+                if database.exists_matches(self.ids[a], self.ids[a + step]):
+                    first, second = database.read_matches(self.ids[a], self.ids[a + step]).T
+                    shift = self.keypoints[a + step][second] - self.keypoints[a][first]
+                    moved.append(np.median(np.linalg.norm(shift, axis=1)))
+        return float(np.median(moved)) if moved else 0.0
+
+
+def rotation_angle(rotation: np.ndarray) -> float:
+    """Angle of a rotation matrix [3, 3] in degrees."""
+    return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
+
+
+def closing_pairs(poses: dict[int, np.ndarray]) -> list[tuple[int, int]]:
+    """Pairs far apart in time whose frames, by the model, look from nearly the same side; nearest first per frame."""
+    frames = sorted(poses)
+    axes = np.stack([poses[i][2, :3] for i in frames])
+    angle = np.degrees(np.arccos(np.clip(axes @ axes.T, -1, 1)))
+    pairs = set()
+    for row, a in enumerate(frames):
+        near = [
+            (angle[row, column], b)
+            for column, b in enumerate(frames)
+            if abs(a - b) > SEQUENTIAL_STEPS[-1] and angle[row, column] < CLOSURE_MAX_ANGLE
+        ]
+        pairs.update((min(a, b), max(a, b)) for _, b in sorted(near)[:CLOSURE_PAIRS])
+    return sorted(pairs)
+
+
+def map_frames(job: Job, database: Path, attempt: str, start: Path | None) -> pycolmap.Reconstruction | None:
+    """The largest model of incremental mapping (continued from the model in `start`, if given), or None."""
+    options = pycolmap.IncrementalPipelineOptions()
+    options.random_seed = RANDOM_SEED
+    options.mapper.random_seed = RANDOM_SEED
+    options.triangulation.random_seed = RANDOM_SEED
+    options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.4
+    options.mapper.filter_max_reproj_error = MAX_ERROR
+    options.mapper.abs_pose_max_error = max(4.0, 3 * MAX_ERROR)
+    options.triangulation.merge_max_reproj_error = MAX_ERROR
+    options.triangulation.complete_max_reproj_error = MAX_ERROR
+    models = Path(job.work) / attempt
+    models.mkdir(parents=True, exist_ok=True)
+    registered = iter(range(1, 10**9))
+    found = pycolmap.incremental_mapping(
+        str(database),
+        job.images,
+        str(models),
+        options=options,
+        input_path=str(start or ""),
+        next_image_callback=lambda: tell(attempt, next(registered), len(job.names)),
+    )
+    return max(found.values(), key=lambda model: model.num_reg_images(), default=None)
+
+
+def poses_of(job: Job, model: pycolmap.Reconstruction) -> dict[int, np.ndarray]:
+    """cam_from_world [3, 4] of every registered frame, by its position in `job.names`."""
+    place = {name: i for i, name in enumerate(job.names)}
+    return {place[i.name]: i.cam_from_world().matrix() for i in model.images.values() if i.has_pose}
+
+
+def save(job: Job, model: pycolmap.Reconstruction | None, motion: float, closures: int) -> None:
+    """Write result.json and points.npz into the work folder."""
+    work = Path(job.work)
+    result: dict[str, object] = {"motion": motion, "closures": closures, "poses": {}}
+    if model is not None:
+        camera = next(iter(model.cameras.values()))
+        result["poses"] = {str(i): pose.tolist() for i, pose in poses_of(job, model).items()}
+        result["camera"] = [camera.model.name, camera.width, camera.height, camera.params.tolist()]
+        result["reprojection_error"] = model.compute_mean_reprojection_error()
+        place = {i.image_id: job.names.index(i.name) for i in model.images.values()}
+        points = list(model.points3D.values())
+        views = [
+            (row, place[e.image_id], *model.images[e.image_id].points2D[e.point2D_idx].xy)
+            for row, point in enumerate(points)
+            for e in point.track.elements
+        ]
+        np.savez(
+            work / "points.npz",
+            positions=np.array([p.xyz for p in points]).reshape(-1, 3),
+            colours=np.array([p.color for p in points], np.uint8).reshape(-1, 3),
+            views=np.array(views).reshape(-1, 4),
+        )
+    (work / "result.json").write_text(json.dumps(result))
+
+
+def main(job: Job) -> None:
+    database = Path(job.work) / "database.db"
+    extract(job, database)
+    matcher = Matcher(job, database)
+    count = len(job.names)
+    matcher.match([(i, i + s) for i in range(count) for s in SEQUENTIAL_STEPS if i + s < count], "matches")
+    model = map_frames(job, database, "cameras", None)
+    closures = 0
+    if model is not None:
+        poses = poses_of(job, model)
+        pairs = closing_pairs(poses)
+        matcher.match(pairs, "closure")
+        closures = matcher.drop_disagreeing(pairs, poses)
+        if closures:
+            model = map_frames(job, database, "refined", None) or model
+    save(job, model, matcher.median_motion(), closures)
+
+
+if __name__ == "__main__":
+    main(Job.read(Path(sys.argv[1])))

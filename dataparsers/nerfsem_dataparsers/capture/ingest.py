@@ -1,0 +1,207 @@
+"""Video -> scene folder, in stages that are cached, resumable and atomic."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nerfsem_dataparsers.capture import frames as frame_files
+from nerfsem_dataparsers.capture import mattes as matte_files
+from nerfsem_dataparsers.capture import normalise, poses
+from nerfsem_dataparsers.capture.frames import Advance, VideoFacts
+from nerfsem_dataparsers.capture.options import CaptureOptions
+from nerfsem_dataparsers.capture.poses import SparseModel
+from nerfsem_dataparsers.capture.stages import StageFolder, progress_bar
+from nerfsem_method.scene import Frame, Scene, Video
+
+CAPTURE_VERSION = 1
+"""Part of every cache key: raise it when a stage's result changes."""
+SFM_LONG_SIDE = 1280
+"""Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a person wants to know about a capture; `report.json`. Coverage is the mattes' share of the frame."""
+
+    frames: int
+    registered: int
+    loop_closures: int
+    reprojection_error_pixels: float
+    focal_pixels: float
+    points: int
+    coverage_min: float
+    coverage_median: float
+    coverage_max: float
+    warnings: list[str]
+
+
+def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) -> Scene:
+    """Capture `video` into a scene folder (default: <stem>.nerfsem beside it) and return the scene.
+
+    A folder that already holds this capture is returned at once; one that holds some of its stages is completed.
+    Raises CaptureError for anything wrong with the video, the mattes, the cameras or the folder.
+    """
+    facts = frame_files.probe(video)
+    capture = _Capture(video, facts, options, StageFolder(scene_dir or video.with_name(f"{video.stem}.nerfsem")))
+    return capture.run()
+
+
+def read_report(root: Path) -> Report:
+    """The report of a scene folder."""
+    return Report(**json.loads((root / "report.json").read_text()))
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _key(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps([CAPTURE_VERSION, *parts], default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Capture:
+    """One run: the stages' keys depend only on what each stage reads."""
+
+    video: Path
+    facts: VideoFacts
+    options: CaptureOptions
+    folder: StageFolder
+
+    @cached_property
+    def sha256(self) -> str:
+        return _hash_file(self.video)
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        scale = self.options.scale
+        return frame_files.parse_scale(scale) if scale else (self.facts.width, self.facts.height)
+
+    @cached_property
+    def frames_key(self) -> str:
+        return _key(self.sha256, self.size)
+
+    @cached_property
+    def cameras_key(self) -> str:
+        return _key(self.sha256, importlib.metadata.version("pycolmap"))
+
+    @cached_property
+    def mattes_key(self) -> str:
+        if self.options.mattes:
+            files = matte_files.list_mattes(self.options.mattes)
+            return _key(self.frames_key, [(path.name, _hash_file(path)) for path in files])
+        weights = self.options.segmenter_weights
+        files = sorted(weights.glob("*")) if weights else []
+        stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        return _key(self.frames_key, self.cameras_key, self.options.segmenter, stamps)
+
+    @cached_property
+    def scene_key(self) -> str:
+        return _key(self.frames_key, self.cameras_key, self.mattes_key)
+
+    def run(self) -> Scene:
+        root = self.folder.root
+        if self.folder.holds("scene", self.scene_key) and (root / "scene.json").exists():
+            return Scene.load(root)
+        self.folder.claim()
+        (root / "scene.json").unlink(missing_ok=True)
+        self.folder.fill("frames", self.frames_key, "frames", self._extract_frames)
+        frames = sorted((root / "frames").glob("*.png"))
+        # Classical mattes are seeded by the cameras; all others come first, so that bad ones fail early
+        if self.options.mattes or self.options.segmenter != "classical":
+            self._make_mattes(frames)
+        self.folder.fill("cameras", self.cameras_key, "cameras (COLMAP)", self._solve_cameras)
+        self._make_mattes(frames)
+        with progress_bar("scene"):
+            scene = self._assemble(frames)
+            scene.save()
+        self.folder.remember("scene", self.scene_key)
+        return scene
+
+    def _extract_frames(self, target: Path, advance: Advance) -> None:
+        frame_files.extract(self.video, self.facts, target, self.size, advance)
+
+    def _make_mattes(self, frames: list[Path]) -> None:
+        self.folder.fill("mattes", self.mattes_key, "mattes", partial(self._segment, frames))
+
+    def _segment(self, frames: list[Path], target: Path, advance: Advance) -> None:
+        if self.options.mattes:
+            matte_files.copy_mattes(self.options.mattes, target, len(frames), self.size, advance)
+        elif self.options.segmenter == "classical":
+            from nerfsem_dataparsers.capture.classical import segment
+
+            segment(frames, SparseModel.load(self.folder.root / "cameras"), target, advance)
+        else:
+            from nerfsem_dataparsers.capture.learned import segment
+
+            segment(frames, self.options.segmenter, self.options.segmenter_weights, target, advance)
+        matte_files.check_coverage(matte_files.load_mattes(target))
+
+    def _solve_cameras(self, target: Path, advance: Advance) -> None:
+        """On whole frames: a static room gives more and better features than a smooth object (measured, see poses)."""
+        facts = self.facts
+        shrink = min(1.0, SFM_LONG_SIDE / max(facts.width, facts.height))
+        size = (round(facts.width * shrink), round(facts.height * shrink))
+        root = self.folder.root
+        ready = sorted((root / "mattes").glob("*.png")) if self.folder.holds("mattes", self.mattes_key) else None
+        if size == self.size:
+            poses.solve(sorted((root / "frames").glob("*.png")), ready, advance).save(target)
+            return
+        with tempfile.TemporaryDirectory(prefix="nerfsem-frames-") as name:
+            frames = frame_files.extract(self.video, facts, Path(name), size, lambda done, total: None)
+            poses.solve(frames, ready, advance).save(target)
+
+    def _assemble(self, frames: list[Path]) -> Scene:
+        """Normalise the cameras by the object's hull; write points.ply and report.json."""
+        root, model = self.folder.root, SparseModel.load(self.folder.root / "cameras")
+        mattes = matte_files.load_mattes(root / "mattes")
+        camera = model.camera.scaled(*self.size)
+        on_object = model.points_on(mattes)
+        units = normalise.unit_box(camera, model.poses, mattes, model.points[on_object])
+        _write_ply(root / "points.ply", units.points(model.points[on_object]), model.colours[on_object])
+        report = self._report(model, mattes, int(on_object.sum()), camera.fx)
+        (root / "report.json").write_text(json.dumps(asdict(report), indent=1))
+        video = Video(self.video.name, self.facts.width, self.facts.height, len(frames), self.facts.rate, self.sha256)
+        source = np.where(model.registered, "registered", "interpolated").tolist()
+        cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
+        entries = (Frame(i, f"frames/{path.name}", f"mattes/{path.name}", *pose) for i, (path, *pose) in cameras)
+        return Scene(root, video, camera, tuple(entries))
+
+    def _report(self, model: SparseModel, mattes: np.ndarray, points: int, focal: float) -> Report:
+        coverage = matte_files.check_coverage(mattes)
+        count, known = len(model.poses), int(model.registered.sum())
+        warnings = []
+        if known < count:
+            warnings.append(f"{count - known} of {count} cameras are interpolated between their neighbours")
+        if self.facts.announced and self.facts.announced != count:
+            warnings.append(f"the video announces {self.facts.announced} frames, {count} could be decoded")
+        empty = int((coverage < matte_files.MIN_COVERAGE).sum())
+        if empty:
+            warnings.append(f"{empty} frames show no object")
+        if points < 50:
+            warnings.append(f"only {points} points were triangulated on the object; its cameras rest on the background")
+        low, middle, high = (float(np.quantile(coverage, q)) for q in (0, 0.5, 1))
+        return Report(
+            count, known, model.closures, model.reprojection_error, focal, points, low, middle, high, warnings
+        )
+
+
+def _write_ply(path: Path, points: np.ndarray, colours: np.ndarray) -> None:
+    """Binary little-endian PLY of points [P, 3] with colours [P, 3] uint8."""
+    row = np.dtype([("position", "<f4", 3), ("colour", "u1", 3)])
+    table = np.zeros(len(points), row)
+    table["position"], table["colour"] = points, colours
+    names = "".join(f"property float {axis}\n" for axis in "xyz")
+    names += "".join(f"property uchar {channel}\n" for channel in ("red", "green", "blue"))
+    header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{names}end_header\n"
+    path.write_bytes(header.encode("ascii") + table.tobytes())

@@ -1,0 +1,25 @@
+"""What a user may choose about a capture. No heavy imports: the command line shows these fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """How a video becomes a scene folder; part of the folder's cache key."""
+
+    mattes: Path | None = None
+    """Folder of ready-made mattes, one image a frame in the order of their names (white: the object)."""
+
+    segmenter: Literal["classical", "rmbg", "birefnet"] = "classical"
+    """Who cuts out the object when no mattes are given: classical needs no weights; rmbg (RMBG-2.0, gated,
+    non-commercial) and birefnet (MIT) download theirs."""
+
+    segmenter_weights: Path | None = None
+    """Local folder with the segmenter's model, instead of the download."""
+
+    scale: str | None = None
+    """Frame size to work at, as W:H (for example 270:480); the video's own size if not given."""

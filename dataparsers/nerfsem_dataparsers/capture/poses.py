@@ -1,0 +1,199 @@
+"""Cameras by structure from motion: COLMAP in a subprocess, then a pose for every frame."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_dataparsers.capture.colmap_job import Job
+from nerfsem_dataparsers.capture.frames import Advance
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.scene import Intrinsics
+
+MIN_REGISTERED = 0.6
+MIN_MOTION = 0.004
+"""Share of the frame's diagonal that features must travel between frames about ten apart."""
+MIN_PARALLAX = 5.0
+"""Degrees between the two most different viewing directions."""
+LOG_TAIL = 3
+
+
+@dataclass(frozen=True)
+class SparseModel:
+    """Cameras of all frames and the triangulated points, in COLMAP's arbitrary world.
+
+    `poses` [N, 3, 4] cam_from_world; `registered` [N] bool, False where the pose is interpolated. `points` [P, 3],
+    `colours` [P, 3] uint8. `views` [M, 4] float: point row, frame, u, v in pixels of `camera`.
+    """
+
+    camera: Intrinsics
+    poses: np.ndarray
+    registered: np.ndarray
+    points: np.ndarray
+    colours: np.ndarray
+    views: np.ndarray
+    reprojection_error: float
+    closures: int
+
+    def save(self, folder: Path) -> None:
+        scalars = {"reprojection_error": self.reprojection_error, "closures": self.closures}
+        (folder / "camera.json").write_text(json.dumps({**vars(self.camera), **scalars}))
+        arrays = {name: getattr(self, name) for name in ("poses", "registered", "points", "colours", "views")}
+        np.savez_compressed(folder / "model.npz", **arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> SparseModel:
+        camera = json.loads((folder / "camera.json").read_text())
+        scalars = {name: camera.pop(name) for name in ("reprojection_error", "closures")}
+        with np.load(folder / "model.npz") as arrays:
+            return cls(Intrinsics(**camera), **{name: arrays[name] for name in arrays.files}, **scalars)
+
+    def points_on(self, mattes: np.ndarray, least_share: float = 0.8) -> np.ndarray:
+        """Which points [P] lie on the object: seen on a matte ([N, H, W] uint8, any size) in most of their views."""
+        point, frame = self.views[:, 0].astype(int), self.views[:, 1].astype(int)
+        height, width = mattes.shape[1:]
+        column = (self.views[:, 2] * width / self.camera.width).astype(int).clip(0, width - 1)
+        row = (self.views[:, 3] * height / self.camera.height).astype(int).clip(0, height - 1)
+        on = np.bincount(point, mattes[frame, row, column] > 127, len(self.points))
+        return on >= least_share * np.bincount(point, minlength=len(self.points)).clip(1)
+
+
+def solve(frames: list[Path], mattes: list[Path] | None, advance: Advance) -> SparseModel:
+    """Cameras of `frames` from features of the whole frame; if those fail and `mattes` are given, of the object alone.
+
+    The room behind a static object carries more features than a smooth artefact, and other ones on each side (sample
+    clip, 60 frames: 60 registered on whole frames, 17 on the object). The object alone is right where it turns before
+    a fixed camera: there, whole frames show no motion. Raises CaptureError when the camera hardly moves, too few
+    frames can be registered, or COLMAP dies.
+    """
+    try:
+        return _solve(frames, None, advance)
+    except CaptureError:
+        if not mattes:
+            raise
+        return _solve(frames, mattes, advance)
+
+
+def _solve(frames: list[Path], mattes: list[Path] | None, advance: Advance) -> SparseModel:
+    with tempfile.TemporaryDirectory(prefix="nerfsem-colmap-") as name:
+        work = Path(name)
+        masks = _write_masks(frames, mattes, work / "masks") if mattes else None
+        job = Job(str(frames[0].parent), [f.name for f in frames], str(masks) if masks else None, name)
+        job.write(work / "job.json")
+        _run_worker(work, advance)
+        result = json.loads((work / "result.json").read_text())
+        arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
+    return _checked_model(len(frames), result, arrays, _diagonal(frames[0]))
+
+
+def _diagonal(frame: Path) -> float:
+    from PIL import Image
+
+    with Image.open(frame) as picture:
+        return float(np.hypot(*picture.size))
+
+
+def _write_masks(frames: list[Path], mattes: list[Path], folder: Path) -> Path:
+    """The object, grown by a hundredth of the frame so that its outline's features survive, under COLMAP's names."""
+    import cv2
+
+    folder.mkdir()
+    for frame, matte in zip(frames, mattes, strict=True):
+        height, width = cv2.imread(str(frame)).shape[:2]
+        soft = cv2.resize(cv2.imread(str(matte), cv2.IMREAD_GRAYSCALE), (width, height))
+        reach = 2 * round(0.01 * max(width, height)) + 1
+        grown = cv2.dilate((soft > 127).astype(np.uint8) * 255, np.ones((reach, reach), np.uint8))
+        cv2.imwrite(str(folder / f"{frame.name}.png"), grown)
+    return folder
+
+
+def _run_worker(work: Path, advance: Advance) -> None:
+    """Run COLMAP on `work`/job.json; its stages share one progress bar, a quarter each."""
+    stages = ["matches", "cameras", "closure", "refined"]
+    # The search path goes along: the caller may run from a source tree
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "nerfsem_dataparsers.capture.colmap_worker", str(work / "job.json")]
+    with (work / "colmap.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+        try:
+            for line in process.stdout or ():
+                stage, done, total = line.split()
+                share = stages.index(stage) + min(int(done) / max(int(total), 1), 1.0)
+                advance(round(25 * share), 100)
+        except BaseException:  # Ctrl-C included: no orphan may go on computing
+            process.kill()
+            raise
+        finally:
+            process.wait()
+    if process.returncode:
+        tail = " | ".join((work / "colmap.log").read_text(errors="replace").strip().splitlines()[-LOG_TAIL:])
+        raise CaptureError(f"COLMAP stopped with exit code {process.returncode}: {tail or 'no message'}")
+
+
+def _checked_model(count: int, result: dict, arrays: dict[str, np.ndarray], diagonal: float) -> SparseModel:
+    known = {int(i): np.array(pose) for i, pose in result["poses"].items()}
+    if result["motion"] < MIN_MOTION * diagonal or (known and _parallax(np.stack(list(known.values()))) < MIN_PARALLAX):
+        raise CaptureError("the camera hardly moves: film the object while walking around it, not from a tripod")
+    if len(known) < MIN_REGISTERED * count:
+        raise CaptureError(
+            f"cameras were found for only {len(known)} of {count} frames: film a slow, sharp, steady turn around a "
+            "textured object, with most of what one frame shows still in the next"
+        )
+    model, width, height, params = result["camera"]
+    registered = np.zeros(count, bool)
+    registered[list(known)] = True
+    return SparseModel(
+        camera=Intrinsics.from_colmap(model, width, height, params),
+        poses=fill_gaps(known, count),
+        registered=registered,
+        points=arrays["positions"],
+        colours=arrays["colours"],
+        views=arrays["views"],
+        reprojection_error=result["reprojection_error"],
+        closures=result["closures"],
+    )
+
+
+def _parallax(poses: np.ndarray) -> float:
+    """Largest angle in degrees between the directions from which the cameras see the point they all look at."""
+    target = look_at_point(poses)
+    rays = camera_centres(poses) - target
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    return float(np.degrees(np.arccos(np.clip((rays @ rays.T).min(), -1, 1))))
+
+
+def camera_centres(poses: np.ndarray) -> np.ndarray:
+    """Camera centres [N, 3] of cam_from_world matrices [N, 3, 4]."""
+    return -np.einsum("nji,nj->ni", poses[:, :, :3], poses[:, :, 3])
+
+
+def look_at_point(poses: np.ndarray) -> np.ndarray:
+    """The point [3] nearest to all optical axes in the least-squares sense."""
+    axes, centres = poses[:, 2, :3], camera_centres(poses)
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    return np.linalg.lstsq(across.sum(0), np.einsum("nij,nj->i", across, centres), rcond=None)[0]
+
+
+def fill_gaps(known: dict[int, np.ndarray], count: int) -> np.ndarray:
+    """Poses [count, 3, 4]: the known ones, and between (or beyond) them constant rotation and straight motion."""
+    from scipy.spatial.transform import Rotation
+
+    anchors = np.array(sorted(known))
+    given = np.stack([known[i] for i in anchors])
+    centres = camera_centres(given)
+    poses = np.empty((count, 3, 4))
+    for i in range(count):
+        a = int(np.clip(np.searchsorted(anchors, i, side="right") - 1, 0, len(anchors) - 2))
+        share = (i - anchors[a]) / (anchors[a + 1] - anchors[a])
+        turn = Rotation.from_matrix(given[a + 1, :, :3] @ given[a, :, :3].T).as_rotvec()
+        rotation = Rotation.from_rotvec(share * turn).as_matrix() @ given[a, :, :3]
+        centre = centres[a] + share * (centres[a + 1] - centres[a])
+        poses[i] = known.get(i, np.column_stack([rotation, -rotation @ centre]))
+    return poses

@@ -1,0 +1,49 @@
+"""The background's H.264 stream: Annex B without SEI, made by libx264 and read by any decoder."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.annexb import H264, lean_stream
+from nerfsem_method.errors import CorruptBundle
+from nerfsem_method.video import StreamError, decode_file, encode_file
+
+
+def encode(frames: Iterable[np.ndarray], rate: Fraction, crf: float = 47, gop: int = 60) -> bytes:
+    """Code uint8 RGB frames [H, W, 3] at a constant rate factor, a key frame every `gop` frames at most.
+
+    One thread, so that equal frames give equal bytes; without psychovisual tuning, which at this rate costs 9 % more
+    bytes for the same PSNR. Raises StreamError when ffmpeg fails.
+    """
+    options = {"format": "h264", "vcodec": "libx264", "preset": "veryslow", "tune": "psnr"}
+    options |= {"crf": crf, "g": gop, "threads": 1}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "background.264"
+        encode_file(path, frames, rate, options)
+        return lean_stream(path.read_bytes(), H264)
+
+
+def decode(stream: bytes, width: int, height: int, frames: int) -> Iterator[np.ndarray]:
+    """The `frames` pictures of a stream, uint8 RGB [height, width, 3], as they are decoded.
+
+    Raises CorruptBundle when the stream is damaged, has other pictures than these, or makes the decoder hang.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "background.264"
+        path.write_bytes(stream)
+        count = 0
+        try:
+            for picture in decode_file(path, width, height, frames + 1, {"format": "h264"}):
+                count += 1
+                if count <= frames:
+                    yield picture
+        except StreamError as error:
+            raise CorruptBundle(f"the background cannot be decoded ({error}); restore the file from a copy") from None
+    if count != frames:
+        found = f"{count}" if count < frames else "more"
+        raise CorruptBundle(f"the background holds {found} pictures instead of {frames}; restore the file from a copy")

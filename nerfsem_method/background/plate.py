@@ -1,0 +1,149 @@
+"""The background with the artefact painted over, and what a bundle keeps of it (method, section 6).
+
+The decoder shows C + (1 - A) B: the plate B matters where the artefact is not, and along its edge. So pixels outside
+the soft matte are never touched, the rim of the silhouette continues the background around it, and only further inside
+does the plate turn into the paper's flat colour ("mean") or stay the continued background ("smooth"). With this rim the
+two cost the same on the sample clip (16.8 and 16.9 kB at equal PSNR), "mean" being 0.15 dB better around the artefact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+from nerfsem_method.background import h264, rice
+from nerfsem_method.errors import CorruptBundle
+
+Fill = Literal["mean", "smooth"]
+
+_GUARD = 2  # pixels around the matte that may carry the artefact's colour and do not spread
+_BIN = 8  # mean colours are counted in cells of 8 x 8 x 8
+
+
+@dataclass(frozen=True)
+class Background:
+    """The background section of a bundle.
+
+    Attributes:
+        stream: H.264 Annex B, without SEI.
+        fill: uint8 [3], the most frequent of the mean colours.
+        means: uint8 [N, 3], mean background colour of each frame.
+    """
+
+    stream: bytes
+    fill: np.ndarray
+    means: np.ndarray
+
+    def payload(self) -> bytes:
+        """fill (3 bytes), the means as Rice-coded differences, then the stream."""
+        return self.fill.astype(np.uint8).tobytes() + rice.pack(_differences(self.means)) + self.stream
+
+    @classmethod
+    def from_payload(cls, payload: bytes, frames: int) -> Background:
+        """Inverse of `payload` for a clip of `frames` frames. Raises CorruptBundle."""
+        if len(payload) < 3:
+            raise CorruptBundle("the background section is too short; restore the file from a copy")
+        differences, used = rice.unpack(payload[3:], 3 * frames)
+        means = _colours(differences.reshape(frames, 3))
+        if means.min(initial=0) < 0 or means.max(initial=0) > 255:
+            raise CorruptBundle("a background colour is out of range; restore the file from a copy")
+        stream = payload[3 + used :]
+        if not stream.startswith(b"\x00\x00\x01"):
+            raise CorruptBundle("the background holds no H.264 stream; restore the file from a copy")
+        return cls(stream, np.frombuffer(payload[:3], np.uint8), means.astype(np.uint8))
+
+
+def make_background(
+    frames: Sequence[np.ndarray],
+    mattes: Sequence[np.ndarray],
+    rate: Fraction,
+    crf: float = 47,
+    gop: int = 60,
+    fill: Fill = "mean",
+) -> Background:
+    """Paint the artefact over in frames uint8 [H, W, 3] with mattes uint8 [H, W], and code what is left.
+
+    Both are read twice, one frame at a time. Raises StreamError when ffmpeg fails.
+    """
+    means = mean_colours(frames, mattes)
+    colour = most_frequent(means)
+    return Background(h264.encode(make_plate(frames, mattes, colour, fill), rate, crf, gop), colour, means)
+
+
+def mean_colours(frames: Iterable[np.ndarray], mattes: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean colour of each frame's background, weighted by 1 - matte; uint8 [N, 3]. Grey where there is none."""
+    means = []
+    for frame, matte in zip(frames, mattes, strict=True):
+        weight = (255 - matte).astype(np.float64)
+        total = weight.sum()
+        means.append(np.tensordot(weight, frame, 2) / total if total else np.full(3, 128.0))
+    return np.rint(means).astype(np.uint8)
+
+
+def most_frequent(means: np.ndarray) -> np.ndarray:
+    """The colour uint8 [3] in the middle of the most populated cell of colour space; `means` is uint8 [N, 3]."""
+    _, cell, counts = np.unique(means // _BIN, axis=0, return_inverse=True, return_counts=True)
+    return np.rint(means[cell.ravel() == counts.argmax()].mean(0)).astype(np.uint8)
+
+
+def make_plate(
+    frames: Iterable[np.ndarray], mattes: Iterable[np.ndarray], colour: np.ndarray, fill: Fill = "mean"
+) -> Iterator[np.ndarray]:
+    """Frames uint8 [H, W, 3] with the artefact painted over, one by one; equal to the input where the matte is 0."""
+    import cv2
+
+    for frame, matte in zip(frames, mattes, strict=True):
+        hidden = matte > 0
+        near = cv2.dilate(hidden.astype(np.uint8), np.ones((2 * _GUARD + 1, 2 * _GUARD + 1), np.uint8)) > 0
+        painted = continued(frame, ~near)
+        if fill == "mean":
+            inside = _inside(hidden)[..., None]
+            painted = painted * (1 - inside) + colour * inside
+        yield np.where(hidden[..., None], np.rint(np.clip(painted, 0, 255)).astype(np.uint8), frame)
+
+
+def continued(frame: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """`frame` [H, W, 3] with the colours of `known` [H, W] spread smoothly over the rest; float32.
+
+    Pull-push over an image pyramid (Gortler et al., 1996): normalised averages of the known pixels, coarse to fine.
+    """
+    return _spread(frame.astype(np.float32), known.astype(np.float32))
+
+
+def _spread(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """`colour` [H, W, 3] where `weight` [H, W] is 1, what the coarser levels say where it is 0."""
+    import cv2
+
+    share = weight[..., None]
+    if min(weight.shape) < 4:
+        total = max(float(weight.sum()), 1e-6)
+        return colour * share + (colour * share).sum((0, 1)) / total * (1 - share)
+    total = cv2.pyrDown(weight)
+    coarse = cv2.pyrDown(colour * share) / np.maximum(total, 1e-6)[..., None]
+    below = _spread(coarse, np.minimum(2 * total, 1))
+    return colour * share + cv2.pyrUp(below, dstsize=weight.shape[::-1]) * (1 - share)
+
+
+def _inside(hidden: np.ndarray) -> np.ndarray:
+    """A soft mask [H, W] float32 that is 0 outside of `hidden` and rises to 1 inside: a blurred border."""
+    import cv2
+
+    sigma = max(hidden.shape) / 120
+    radius = round(3 * sigma)
+    core = cv2.erode(hidden.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8), borderValue=1)
+    return cv2.GaussianBlur(core.astype(np.float32), (2 * radius + 1, 2 * radius + 1), sigma)
+
+
+def _differences(means: np.ndarray) -> np.ndarray:
+    """Changes of green from frame to frame, and of red and blue against green; int [N, 3]."""
+    red, green, blue = means.astype(np.int64).T
+    return np.diff(np.stack([red - green, green, blue - green], -1), axis=0, prepend=0)
+
+
+def _colours(differences: np.ndarray) -> np.ndarray:
+    red, green, blue = np.cumsum(differences, 0).T
+    return np.stack([red + green, green, blue + green], -1)

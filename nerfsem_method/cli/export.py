@@ -1,0 +1,33 @@
+"""`nerfsem export`: a trained run to a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a trained run as OUTPUT_DIR/<clip>-<mode>.nsem; the same as ns-export nerfsem-bitstream.
+
+    Example: nerfsem export --load-config outputs/relic/nerfsem/2025-01-31_120000/config.yml --output-dir out --mode pc
+    """
+
+    load_config: Path
+    """The config.yml of the run."""
+    output_dir: Path
+    """Where the bundle goes; made if missing."""
+    mode: Literal["fp", "pc"] = "fp"
+    """fp: the object alone. pc: the object and its background, the full video."""
+    background_crf: int = 47
+    """Quality of the background's H.264 stream, 0 (best) to 51; pc only."""
+    background_gop: int = 60
+    """Frames from one key frame of the background to the next; pc only."""
+
+    def run(self) -> None:
+        """Raises NerfsemError when the run has no checkpoint or the bundle cannot be written."""
+        from nerfsem_method.plugin import checkpoint
+
+        path = checkpoint.export(self.load_config, self.output_dir, self.mode, self.background_crf, self.background_gop)
+        print(f"{path}: {path.stat().st_size} bytes")

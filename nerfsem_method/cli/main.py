@@ -1,0 +1,98 @@
+"""`nerfsem`: collects the verbs, and turns what a user can cause into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Protocol
+
+import tyro
+
+from nerfsem_method import __version__
+from nerfsem_method.cli.capture import Capture
+from nerfsem_method.cli.compress import Compress
+from nerfsem_method.cli.decode import Decode
+from nerfsem_method.cli.evaluate import Evaluate
+from nerfsem_method.cli.export import Export
+from nerfsem_method.cli.import_bundle import Import
+from nerfsem_method.cli.info import Info
+from nerfsem_method.cli.verify import Verify
+from nerfsem_method.errors import NerfsemError
+
+DESCRIPTION = """\
+Store a video of a museum piece in the space of a thumbnail, and play it back.
+
+  nerfsem compress relic.mp4 relic.nsem        video to bundle: capture, training, export
+  nerfsem decode relic.nsem relic-again.mp4    bundle to video
+  nerfsem info relic.nsem                      where the bytes go
+  nerfsem evaluate relic.mp4 relic.nsem --output-dir report/
+  nerfsem import relic.nsem run/ && ns-viewer --load-config run/config.yml
+
+Each verb explains itself: nerfsem decode --help. nerfsem --version prints the version.
+Training under nerfstudio's own command: ns-train nerfsem --data relic.mp4
+"""
+
+Verb = (
+    Annotated[Compress, tyro.conf.subcommand("compress")]
+    | Annotated[Decode, tyro.conf.subcommand("decode")]
+    | Annotated[Info, tyro.conf.subcommand("info")]
+    | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Capture, tyro.conf.subcommand("capture")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Import, tyro.conf.subcommand("import")]
+)
+
+
+class Runnable(Protocol):
+    """What every verb is."""
+
+    def run(self) -> None: ...
+
+
+def main() -> None:
+    """The console script: parses, runs, exits."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"nerfsem {__version__}")
+        return
+    verb = tyro.cli(Verb, prog="nerfsem", description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,))
+    raise SystemExit(run(verb))
+
+
+def run(verb: Runnable) -> int:
+    """Run a verb; 2 and one line on stderr for bad input, 130 for an interrupt, 0 when the reader of a pipe leaves."""
+    try:
+        verb.run()
+        sys.stdout.flush()
+    except NerfsemError as error:
+        return _complain(str(error))
+    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        if error.filename is None:
+            raise
+        return _complain(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}")
+    except KeyboardInterrupt:
+        print("nerfsem: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        if not _reader_left():
+            raise
+    return 0
+
+
+def _complain(message: str) -> int:
+    print(f"nerfsem: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _reader_left() -> bool:
+    """Whether it is our own standard output that broke (`nerfsem info x.nsem | head -1`), not a pipe to ffmpeg."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    main()

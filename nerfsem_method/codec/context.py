@@ -1,0 +1,112 @@
+"""The context models in integers: what is already decoded around a vertex, and what that says about its features.
+
+- Level-wise (LWCM, method section 4): the previous levels' features interpolated at the vertex.
+- Dimension-wise (DWCM): for planes, the signs of the finest 3D level projected along the missing axis (PVF).
+- Ours: the occupancy's moments around a 3D vertex, which tell inside from outside.
+
+`nerfsem_method.field.rate` evaluates the same specification in float for training; a test ties the two.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from nerfsem_method.codec.fixed_point import UNIT, ones_of_logits, two_layers
+from nerfsem_method.codec.layout import TableLayout
+from nerfsem_method.field.hashing import entry_of
+from nerfsem_method.field.spec import FieldSpec, Table
+
+
+@njit(cache=True)
+def _interpolate(vertices, resolution, values, coarse, hashed, gain, out):
+    """Rounded-down gain * (multilinear interpolation of `values` at vertices / resolution); 0 where nothing is stored."""
+    dimensions = vertices.shape[1]
+    total = resolution**dimensions
+    base = np.zeros(3, np.int64)
+    fraction = np.zeros(3, np.int64)
+    for i in range(vertices.shape[0]):
+        for axis in range(dimensions):
+            base[axis] = vertices[i, axis] * coarse // resolution
+            fraction[axis] = vertices[i, axis] * coarse % resolution
+        for f in range(values.shape[1]):
+            out[i, f] = 0
+        for corner in range(1 << dimensions):
+            weight = 1
+            for axis in range(dimensions):
+                weight *= fraction[axis] if (corner >> axis) & 1 else resolution - fraction[axis]
+            if weight == 0:
+                continue
+            x = base[0] + (corner & 1)
+            y = base[1] + ((corner >> 1) & 1)
+            z = base[2] + ((corner >> 2) & 1)
+            entry = entry_of(x, y, z, dimensions, coarse, values.shape[0], hashed)
+            for f in range(values.shape[1]):
+                out[i, f] += weight * values[entry, f]
+        for f in range(values.shape[1]):
+            out[i, f] = out[i, f] * gain // total
+
+
+def interpolate(layout: TableLayout, resolution: int, values: np.ndarray, source: Table, gain: int) -> np.ndarray:
+    """`source`'s `values` [entries, F] at the vertices of a level with `resolution`, times `gain`: int64 [V, F]."""
+    out = np.empty((len(layout.vertices), values.shape[1]), np.int64)
+    _interpolate(layout.vertices, resolution, values, source.resolution, source.hashed, gain, out)
+    return out
+
+
+def project(layout: TableLayout, table: Table, values: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
+    """PVF: mean sign of `values` [entries, F] over the valid vertices of each column along the missing axis.
+
+    Returns [(resolution + 1) ** 2, F] int64 in units of 1/256, rounded down, 0 for empty columns. The paper takes the share
+    of +1 in [0, 1]; a mean in [-1, 1] makes an empty column neutral.
+    """
+    side = table.resolution + 1
+    columns = layout.vertices[:, axes[0]] * side + layout.vertices[:, axes[1]]
+    repeats = np.diff(layout.starts)
+    signs = values[np.repeat(layout.entries, repeats)]
+    count = np.bincount(columns, minlength=side * side)
+    sums = [np.bincount(columns, signs[:, f], minlength=side * side) for f in range(values.shape[1])]
+    return (np.stack(sums, 1).astype(np.int64) * UNIT) // np.maximum(count, 1)[:, None]
+
+
+class Contexts:
+    """Contexts and probabilities of the tables of one field, in coding order; reads only tables already given."""
+
+    def __init__(self, spec: FieldSpec, weights: dict[str, np.ndarray]) -> None:
+        """`weights` are the integer tensors of `spec.context_shapes()`."""
+        self._spec = spec
+        self._weights = weights
+        self._projections: dict[tuple[int, int], np.ndarray] = {}
+
+    def inputs(self, index: int, layout: TableLayout, tables: list[np.ndarray]) -> np.ndarray:
+        """Context [V, spec.context_inputs(index)] int64 in units of 1/256 of each vertex of table `index`."""
+        spec = self._spec
+        table = spec.tables[index]
+        parts = [
+            interpolate(layout, table.resolution, tables[p], spec.tables[p], UNIT) for p in spec.previous(index)
+        ]
+        if len(table.axes) == 3:
+            parts.append(layout.moments)
+        else:
+            finest = spec.tables[len(spec.volume) - 1]
+            plane = Table((0, 1), finest.resolution, finest.features, (finest.resolution + 1) ** 2)
+            parts.append(interpolate(layout, table.resolution, self._projections[table.axes], plane, 1))
+        return np.concatenate(parts, 1)
+
+    def remember_volume(self, layout: TableLayout, values: np.ndarray) -> None:
+        """Project the finest 3D level once it is decoded."""
+        table = self._spec.tables[len(self._spec.volume) - 1]
+        self._projections = {axes: project(layout, table, values, axes) for axes in ((0, 1), (0, 2), (1, 2))}
+
+    def probabilities(self, index: int, layout: TableLayout, tables: list[np.ndarray]) -> np.ndarray:
+        """Coder probabilities [E, features] of the entries of table `index`.
+
+        Vertices that share an entry are fused in the logit domain, weighted by the occupied volume around each.
+        """
+        name = self._spec.context_name(index)
+        weights = tuple(self._weights[f"{name}.{part}"] for part in ("0.weight", "0.bias", "1.weight", "1.bias"))
+        logits = two_layers(self.inputs(index, layout, tables), weights)
+        if self._spec.tables[index].hashed:
+            weighted = np.add.reduceat(logits * layout.weights[:, None], layout.starts[:-1], axis=0)
+            logits = weighted // np.add.reduceat(layout.weights, layout.starts[:-1])[:, None]
+        return ones_of_logits(logits)

@@ -1,0 +1,43 @@
+"""The one walk over a field's tables, for encoder, decoder and meter alike."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nerfsem_method.codec.coder import Coder
+from nerfsem_method.codec.context import Contexts
+from nerfsem_method.codec.layout import table_layout
+from nerfsem_method.field.spec import FieldSpec
+
+
+def code_tables(
+    coder: Coder,
+    spec: FieldSpec,
+    occupancy: np.ndarray,
+    weights: dict[str, np.ndarray],
+    tables: tuple[np.ndarray, ...] | None,
+) -> tuple[np.ndarray, ...]:
+    """Code every table in order; contexts read only what the coder returned.
+
+    Args:
+        coder: encoder, decoder or meter.
+        occupancy: [G, G, G] bool; entries that it does not touch are not coded and come back as 0.
+        weights: the integer context models.
+        tables: [entries, features] int8 each, or None when decoding.
+
+    Returns:
+        The tables as the decoder holds them, int8 in {-1, 0, +1}.
+    """
+    contexts = Contexts(spec, weights)
+    decoded: list[np.ndarray] = []
+    for index, table in enumerate(spec.tables):
+        layout = table_layout(table, occupancy)
+        values = np.zeros((table.entries, table.features), np.int8)
+        if len(layout.entries):
+            ones = contexts.probabilities(index, layout, decoded)
+            bits = coder.code(None if tables is None else tables[index][layout.entries] > 0, ones)
+            values[layout.entries] = 2 * bits.reshape(ones.shape).astype(np.int8) - 1
+        decoded.append(values)
+        if index == len(spec.volume) - 1:
+            contexts.remember_volume(layout, values)
+    return tuple(decoded)

@@ -1,0 +1,29 @@
+"""The errors that a user's input can cause; each message is one line that says what is wrong and what to do."""
+
+
+class NerfsemError(Exception):
+    """Base of every error that the command line reports in one line, with exit code 2."""
+
+
+class CaptureError(NerfsemError):
+    """A video, its mattes or its cameras cannot be used."""
+
+
+class BundleError(NerfsemError):
+    """A `.nsem` file is not a bundle that this version can decode."""
+
+
+class TruncatedBundle(BundleError):
+    """The file ends before its END section."""
+
+
+class CorruptBundle(BundleError):
+    """A checksum does not fit, or a section holds values that no encoder writes."""
+
+
+class UnsupportedBundle(BundleError):
+    """The version, or a mandatory section, is unknown."""
+
+
+class OutputError(NerfsemError):
+    """A result cannot be written where it was asked for."""

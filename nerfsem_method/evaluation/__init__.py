@@ -1,0 +1,1 @@
+"""Measuring a bundle against its source clip and against frame codecs."""

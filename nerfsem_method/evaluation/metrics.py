@@ -1,0 +1,109 @@
+"""Distortion of decoded 8-bit frames against their references, frame by frame, then the mean (method, section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+IDENTICAL_DB = 100.0
+"""PSNR of identical pictures, where the formula gives infinity."""
+
+BT709_LUMA = np.array([0.2126, 0.7152, 0.0722])
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Means over frames: PSNR in dB of RGB and of BT.709 luma, over the frame and over the object; SSIM; LPIPS.
+
+    `psnr_center` and `psnr_y_center` leave out frames without an object and are None where no frame shows one; `lpips`
+    is None where it was not measured, and `lpips_reason` says why.
+    """
+
+    frames: int
+    psnr: float
+    psnr_center: float | None
+    psnr_y: float
+    psnr_y_center: float | None
+    ssim: float
+    lpips: float | None = None
+    lpips_reason: str | None = "not asked for"
+
+
+def masked_reference(frame: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """FP's reference: matte * frame + (1 - matte) * white of uint8 [H, W, 3] and [H, W], rounded to uint8."""
+    alpha = matte[..., None].astype(np.float64) / 255
+    return np.rint(alpha * frame + (1 - alpha) * 255).astype(np.uint8)
+
+
+def measure(
+    decoded: Iterable[np.ndarray],
+    references: Iterable[np.ndarray],
+    mattes: Iterable[np.ndarray],
+    perceptual: Callable[[np.ndarray, np.ndarray], float] | None = None,
+    reason: str = "not asked for",
+) -> Quality:
+    """Compare frames uint8 [H, W, 3] in step; `mattes` uint8 [H, W] mark the object where they exceed one half.
+
+    `perceptual` (see `load_lpips`) maps two frames to a distance. Raises ValueError when the three differ in length.
+    """
+    rows = [
+        _frame_row(frame, reference, matte > 127, perceptual)
+        for frame, reference, matte in zip(decoded, references, mattes, strict=True)
+    ]
+    if not rows:
+        raise ValueError("no frame to measure")
+    means = [float(np.mean(present)) if (present := [x for x in column if x is not None]) else None
+             for column in zip(*rows, strict=True)]
+    psnr, center, luma, luma_center, ssim, lpips = means
+    assert psnr is not None and luma is not None and ssim is not None
+    return Quality(len(rows), psnr, center, luma, luma_center, ssim, lpips, reason if lpips is None else None)
+
+
+def psnr(squared_error: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB, peak 255, of squared errors of any shape."""
+    error = float(squared_error.mean())
+    return min(IDENTICAL_DB, 10 * np.log10(255.0**2 / error)) if error else IDENTICAL_DB
+
+
+def load_lpips() -> Callable[[np.ndarray, np.ndarray], float]:
+    """LPIPS (Zhang et al., 2018; AlexNet), if package and weights are on this machine.
+
+    Raises ImportError, OSError or RuntimeError when they are not; nothing is downloaded behind the caller's back
+    except by torchvision itself.
+    """
+    import torch
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+    network = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True)
+
+    def distance(a: np.ndarray, b: np.ndarray) -> float:
+        pair = [torch.from_numpy(x.copy()).permute(2, 0, 1)[None].float() / 255 for x in (a, b)]
+        with torch.no_grad():
+            return float(network(*pair))
+
+    return distance
+
+
+def _frame_row(
+    frame: np.ndarray,
+    reference: np.ndarray,
+    inside: np.ndarray,
+    perceptual: Callable[[np.ndarray, np.ndarray], float] | None,
+) -> tuple[float | None, ...]:
+    from skimage.metrics import structural_similarity
+
+    difference = frame.astype(np.float64) - reference
+    squared, luma = difference**2, (difference @ BT709_LUMA) ** 2
+    ssim = structural_similarity(
+        frame, reference, channel_axis=2, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    return (
+        psnr(squared),
+        psnr(squared[inside]) if inside.any() else None,
+        psnr(luma),
+        psnr(luma[inside]) if inside.any() else None,
+        float(ssim),
+        perceptual(frame, reference) if perceptual else None,
+    )

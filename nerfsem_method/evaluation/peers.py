@@ -1,0 +1,102 @@
+"""Frame codecs to compare with: one run for all, so that each is encoded, decoded and measured in the same way.
+
+Generous to the peer: only its elementary stream counts, without container, SEI, delimiters and repeated headers, and
+each codec runs at a slow preset tuned for PSNR where it has such a tuning.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nerfsem_method.annexb import H264, HEVC, VVC, NalSyntax, lean_stream
+from nerfsem_method.evaluation.metrics import Quality, measure
+from nerfsem_method.video import decode_file, encode_file
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A frame codec with its settings. `gop` is the distance of key frames; None: one for the whole clip."""
+
+    name: str
+    muxer: str
+    options: dict[str, Any]
+    quality: str  # the option that trades bytes for distortion
+    levels: tuple[int, ...]  # its values for a rate-distortion curve
+    syntax: NalSyntax | None
+    gop: int | None = None
+
+    def encode(self, frames: Sequence[np.ndarray], rate: Fraction, level: int) -> bytes:
+        """The elementary stream of uint8 frames [H, W, 3] at one quality level. Raises StreamError."""
+        gop = len(frames) if self.gop is None else self.gop
+        options = {**self.options, self.quality: level, "g": gop, "format": self.muxer, "threads": 1}
+        if "x265-params" in options:
+            options["x265-params"] += f":keyint={gop}"
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "stream"
+            encode_file(path, frames, rate, options)
+            stream = path.read_bytes()
+        return stream if self.syntax is None else lean_stream(stream, self.syntax)
+
+    def decode(self, stream: bytes, width: int, height: int, frames: int) -> list[np.ndarray]:
+        """The stream's frames as uint8 [H, W, 3]. Raises StreamError."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "stream"
+            path.write_bytes(stream)
+            return list(decode_file(path, width, height, frames + 1, {"format": self.muxer}))
+
+
+@dataclass(frozen=True)
+class RatePoint:
+    """One point of a rate-distortion curve: how it was made, its bytes and its quality."""
+
+    codec: str
+    level: int | None
+    bytes: int
+    bpp: float
+    quality: Quality
+
+    def row(self) -> dict[str, Any]:
+        """The point as one flat dictionary, for JSON."""
+        return {"codec": self.codec, "level": self.level, "bytes": self.bytes, "bpp": self.bpp, **asdict(self.quality)}
+
+
+_X264 = {"vcodec": "libx264", "preset": "veryslow", "tune": "psnr"}
+_X265 = {"vcodec": "libx265", "preset": "veryslow", "tune": "psnr"}
+_X265_PARAMS = {"x265-params": "log-level=none:info=0:frame-threads=1"}
+_CRF = (30, 33, 36, 39, 42, 45, 48, 51)
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("x264", "h264", _X264, "crf", _CRF, H264),
+        Peer("x265", "hevc", _X265 | _X265_PARAMS, "crf", _CRF, HEVC),
+        Peer("x264-gop25", "h264", _X264, "crf", _CRF, H264, gop=25),
+        Peer("x265-gop20", "hevc", _X265 | _X265_PARAMS, "crf", _CRF, HEVC, gop=20),
+        Peer("svt-av1", "obu", {"vcodec": "libsvtav1", "preset": 2, "svtav1-params": "tune=1:lp=1"}, "crf",
+             (35, 41, 47, 52, 57, 62), None),
+        Peer("vvc", "vvc", {"vcodec": "libvvenc", "preset": "medium", "qpa": 0}, "qp", (32, 35, 38, 41, 44, 47), VVC),
+    )
+}
+"""Peers by name: one long GOP first, then the paper's short ones, then the two newer codecs."""
+
+
+def run_peer(
+    peer: Peer, level: int, references: Sequence[np.ndarray], mattes: Sequence[np.ndarray], rate: Fraction
+) -> tuple[RatePoint, list[np.ndarray]]:
+    """Encode, decode and measure frames uint8 [H, W, 3]; returns the point and the decoded frames.
+
+    Raises StreamError when the codec is missing, fails, or gives back another number of frames.
+    """
+    height, width = references[0].shape[:2]
+    stream = peer.encode(references, rate, level)
+    decoded = peer.decode(stream, width, height, len(references))
+    quality = measure(decoded, references, mattes)
+    bpp = 8 * len(stream) / (len(references) * width * height)
+    return RatePoint(peer.name, level, len(stream), bpp, quality), decoded

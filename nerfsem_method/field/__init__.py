@@ -1,0 +1,1 @@
+"""The binary radiance field: its specification and state (NumPy) and its trainable form (torch)."""

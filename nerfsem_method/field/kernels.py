@@ -1,0 +1,194 @@
+"""Compiled CPU loops: multilinear look-up of binary features, its gradient, and ray marching.
+
+`nerfsem_method.field.encoding` and `nerfsem_method.field.march` hold the plain-torch twins that run on CUDA; tests compare.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from nerfsem_method.field.hashing import entry_of
+
+# columns of the table description
+AXIS0, AXIS1, AXIS2, DIMENSIONS, RESOLUTION, FEATURES, ENTRIES, HASHED, FIRST_VALUE, FIRST_SLOT = range(10)
+
+
+@njit(inline="always")
+def _cell(position, resolution):
+    """Lower vertex and fraction of a coordinate in [0, 1]; the last cell is closed."""
+    scaled = position * np.float32(resolution)
+    base = min(max(np.int64(scaled), 0), resolution - 1)
+    return base, min(max(scaled - np.float32(base), np.float32(0)), np.float32(1))
+
+
+@njit(cache=True)
+def _corners(positions, i, table, slots, firsts, weights):
+    """The first value of each corner's feature vector (-1: not stored) and its weight; returns the number of corners."""
+    one = np.float32(1)
+    axis0, axis1, axis2, dimensions, resolution, features, entries, hashed, first_value, first_slot = table
+    x, fx = _cell(positions[i, axis0], resolution)
+    y, fy = _cell(positions[i, axis1], resolution)
+    if dimensions == 2:
+        weights[0], weights[1] = (one - fx) * (one - fy), (one - fx) * fy
+        weights[2], weights[3] = fx * (one - fy), fx * fy
+    else:
+        z, fz = _cell(positions[i, axis2], resolution)
+        gz = one - fz
+        w00, w01, w10, w11 = (one - fx) * (one - fy), (one - fx) * fy, fx * (one - fy), fx * fy
+        weights[0], weights[1], weights[2], weights[3] = w00 * gz, w00 * fz, w01 * gz, w01 * fz
+        weights[4], weights[5], weights[6], weights[7] = w10 * gz, w10 * fz, w11 * gz, w11 * fz
+    corners = 1 << dimensions
+    if hashed:
+        for corner in range(corners):
+            dx, dy, dz = corner >> (dimensions - 1), (corner >> (dimensions - 2)) & 1, corner & 1
+            entry = entry_of(x + dx, y + dy, z + dz if dimensions == 3 else 0, dimensions, resolution, entries, True)
+            firsts[corner] = first_value + entry * features
+        return corners
+    side = resolution + 1
+    if dimensions == 2:
+        entry = first_slot + x * side + y
+        firsts[0], firsts[1], firsts[2], firsts[3] = slots[entry], slots[entry + 1], slots[entry + side], slots[entry + side + 1]
+    else:
+        entry = first_slot + (x * side + y) * side + z
+        firsts[0], firsts[1], firsts[2], firsts[3] = slots[entry], slots[entry + 1], slots[entry + side], slots[entry + side + 1]
+        entry += side * side
+        firsts[4], firsts[5], firsts[6], firsts[7] = slots[entry], slots[entry + 1], slots[entry + side], slots[entry + side + 1]
+    for corner in range(corners):
+        firsts[corner] = first_value + firsts[corner] * features if firsts[corner] >= 0 else -1
+    return corners
+
+
+@njit(cache=True)
+def _encode_table(positions, start, stop, table, slots, signs, column, out):
+    firsts = np.empty(8, np.int64)
+    weights = np.empty(8, np.float32)
+    features = table[FEATURES]
+    for i in range(start, stop):
+        corners = _corners(positions, i, table, slots, firsts, weights)
+        for f in range(features):
+            total = np.float32(0)
+            for corner in range(corners):
+                if firsts[corner] >= 0:
+                    total += weights[corner] * np.float32(signs[firsts[corner] + f])
+            out[i, column + f] = total
+
+
+@njit(cache=True)
+def _encode_table_backward(positions, start, stop, table, slots, gradient, column, partial):
+    firsts = np.empty(8, np.int64)
+    weights = np.empty(8, np.float32)
+    features = table[FEATURES]
+    for i in range(start, stop):
+        corners = _corners(positions, i, table, slots, firsts, weights)
+        for corner in range(corners):
+            if firsts[corner] >= 0:
+                for f in range(features):
+                    partial[firsts[corner] + f] += weights[corner] * gradient[i, column + f]
+
+
+@njit(cache=True)
+def _row(tables, t):
+    """A row of the description as a tuple, which the compiler keeps in registers."""
+    return (
+        tables[t, 0], tables[t, 1], tables[t, 2], tables[t, 3], tables[t, 4],
+        tables[t, 5], tables[t, 6], tables[t, 7], tables[t, 8], tables[t, 9],
+    )  # fmt: skip
+
+
+@njit(parallel=True, cache=True)
+def encode(positions, tables, slots, signs, threads, out):
+    """out [S, sum of features] = interpolated signs at positions [S, 3] in [0, 1]."""
+    count = positions.shape[0]
+    for thread in prange(threads):
+        start, stop = count * thread // threads, count * (thread + 1) // threads
+        column = 0
+        for t in range(tables.shape[0]):
+            _encode_table(positions, start, stop, _row(tables, t), slots, signs, column, out)
+            column += tables[t, FEATURES]
+
+
+@njit(parallel=True, cache=True)
+def encode_backward(positions, tables, slots, gradient, partial):
+    """Add the gradient [S, sum of features] of the signs into partial [threads, values], one row a thread."""
+    threads = partial.shape[0]
+    count = positions.shape[0]
+    for thread in prange(threads):
+        start, stop = count * thread // threads, count * (thread + 1) // threads
+        column = 0
+        for t in range(tables.shape[0]):
+            _encode_table_backward(
+                positions, start, stop, _row(tables, t), slots, gradient, column, partial[thread]
+            )
+            column += tables[t, FEATURES]
+
+
+@njit(inline="always")
+def _span(origin, direction):
+    """Entry and exit distance of a ray and the unit cube; entry > exit: no hit."""
+    near, far = np.float32(0), np.float32(1e9)
+    for axis in range(3):
+        if abs(direction[axis]) < np.float32(1e-9):
+            if origin[axis] < 0 or origin[axis] > 1:
+                far = np.float32(-1)
+            continue
+        a = -origin[axis] / direction[axis]
+        b = (np.float32(1) - origin[axis]) / direction[axis]
+        near = max(near, min(a, b))
+        far = min(far, max(a, b))
+    return near, far
+
+
+@njit(inline="always")
+def _voxel(origin, direction, distance, side):
+    scale = np.float32(side)
+    x = min(max(np.int64((origin[0] + distance * direction[0]) * scale), 0), side - 1)
+    y = min(max(np.int64((origin[1] + distance * direction[1]) * scale), 0), side - 1)
+    z = min(max(np.int64((origin[2] + distance * direction[2]) * scale), 0), side - 1)
+    return (x * side + y) * side + z
+
+
+@njit(inline="always")
+def _march_ray(origin, direction, offset, step, limit, side, density, ray, first, rays, distances):
+    """Samples of one ray from index `first` on (written where `first` >= 0); returns their number."""
+    near, far = _span(origin, direction)
+    step = np.float32(step)
+    depth = np.float32(0)
+    count = 0
+    k = 0
+    while True:
+        distance = near + (np.float32(k) + offset) * step
+        if distance >= far:
+            break
+        k += 1
+        estimate = density[_voxel(origin, direction, distance, side)]
+        if estimate < 0:
+            continue
+        if first >= 0:
+            rays[first + count] = ray
+            distances[first + count] = distance
+        count += 1
+        depth += estimate * step
+        if depth > limit:
+            break
+    return count
+
+
+@njit(parallel=True, cache=True)
+def march_count(origins, directions, offsets, step, limit, side, density, counts):
+    """Number of samples of each ray; see `march.march`."""
+    empty_rays = np.empty(0, np.int64)
+    empty_distances = np.empty(0, np.float32)
+    for ray in prange(origins.shape[0]):
+        counts[ray] = _march_ray(
+            origins[ray], directions[ray], offsets[ray], step, limit, side, density, ray, -1, empty_rays, empty_distances
+        )
+
+
+@njit(parallel=True, cache=True)
+def march_fill(origins, directions, offsets, step, limit, side, density, starts, rays, distances):
+    """The samples of each ray, written from starts[ray] on."""
+    for ray in prange(origins.shape[0]):
+        _march_ray(
+            origins[ray], directions[ray], offsets[ray], step, limit, side, density, ray, starts[ray], rays, distances
+        )

@@ -1,0 +1,65 @@
+"""Where the artefact is: a voxel grid that starts as the visual hull and is carved down to the visible surface."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nerfsem_method.field.march import Samples
+
+CONSERVATIVE = 0.5
+"""Share of a voxel's estimated density that ray termination trusts."""
+
+
+class OccupancyGrid(nn.Module):
+    """Occupied voxels of the unit cube.
+
+    Buffers:
+        hull: [G, G, G] bool, the most there can be.
+        occupied: [G, G, G] bool, where samples are taken.
+        seen: [G, G, G] float32, the largest share that a sample in the voxel had in the colour of a training ray, decaying.
+        density: [G, G, G] float32 for `march`: negative where empty, else a lower estimate of the density.
+    """
+
+    def __init__(self, hull: np.ndarray) -> None:
+        super().__init__()
+        voxels = torch.from_numpy(np.ascontiguousarray(hull, dtype=bool))
+        self.register_buffer("hull", voxels)
+        self.register_buffer("occupied", voxels.clone())
+        self.register_buffer("seen", torch.zeros(hull.shape))
+        self.register_buffer("density", torch.where(voxels, 0.0, -1.0), persistent=False)
+
+    @property
+    def side(self) -> int:
+        """G."""
+        return self.hull.shape[0]
+
+    def observe(self, samples: Samples, weights: Tensor) -> None:
+        """Remember how much each voxel contributes to training rays (weights [S])."""
+        voxels = (samples.positions * self.side).long().clamp(0, self.side - 1)
+        flat = (voxels[:, 0] * self.side + voxels[:, 1]) * self.side + voxels[:, 2]
+        self.seen.view(-1).scatter_reduce_(0, flat, weights, "amax")
+
+    def prune(self, threshold: float, margin: int) -> None:
+        """Keep voxels with a contribution above `threshold` and `margin` voxels around them; forget half of what was seen."""
+        keep = self.seen > threshold
+        if margin:
+            grown = functional.max_pool3d(keep[None, None].float(), 2 * margin + 1, 1, margin)[0, 0] > 0
+            keep = grown & self.hull
+        self.set(keep & self.occupied if margin == 0 else keep)
+        self.seen *= 0.5
+
+    def set(self, occupied: Tensor) -> None:
+        """Take a grid over; its density estimate starts at 0."""
+        self.occupied.copy_(occupied)
+        self.density.copy_(torch.where(self.occupied, self.density.clamp(min=0), -1.0))
+
+    def centers(self) -> Tensor:
+        """Centres [V, 3] of the occupied voxels, in index order."""
+        return (self.occupied.nonzero() + 0.5) / self.side
+
+    def set_density(self, values: Tensor) -> None:
+        """Store estimated densities [V] at `centers()`."""
+        self.density[self.occupied] = CONSERVATIVE * values

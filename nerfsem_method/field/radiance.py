@@ -1,0 +1,147 @@
+"""The radiance field as a whole: grids, heads, occupancy and rate model, and what happens to them in the course of training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nerfsem_method.field.encoding import BinaryGrids
+from nerfsem_method.field.heads import Heads
+from nerfsem_method.field.march import Samples, march
+from nerfsem_method.field.occupancy import OccupancyGrid
+from nerfsem_method.field.rate import RateModel
+from nerfsem_method.field.render import Rendering, distortion_loss, render
+from nerfsem_method.field.spec import FieldSpec
+from nerfsem_method.field.state import FieldState
+
+REFRESH_EVERY = 64
+"""Steps between new density estimates and projections."""
+CHUNK = 1 << 17
+
+
+@dataclass(frozen=True)
+class Course:
+    """The stages of training, as shares of the number of steps."""
+
+    prune_from: float = 0.02
+    prune_every: float = 0.02
+    freeze_at: float = 0.6
+    quantise_at: float = 0.75
+    rate_from: float = 0.1
+    prune_threshold: float = 0.01
+    freeze_threshold: float = 0.02
+    sharpness: float = 1e-3
+    """Weight of the distortion regulariser."""
+    rate_samples: int = 8192
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step's outcome: the rendering, the sharpness regulariser and the estimated bits of the tables."""
+
+    rendering: Rendering
+    samples: Samples
+    distortion: Tensor
+    bits: Tensor
+
+
+class RadianceField(nn.Module):
+    """A trainable binary radiance field in the unit cube."""
+
+    def __init__(self, spec: FieldSpec, hull: np.ndarray, head_bits: int = 7) -> None:
+        super().__init__()
+        self.spec = spec
+        self.grids = BinaryGrids(spec, hull)
+        self.heads = Heads(spec, head_bits)
+        self.occupancy = OccupancyGrid(hull)
+        self.rate = RateModel(spec)
+        self.rate.set_occupancy(self.grids, hull)
+        self._all = tuple(range(len(spec.tables)))
+        self._generator = np.random.default_rng(0)
+        self.register_load_state_dict_post_hook(lambda module, _: module.resume())
+
+    @torch.no_grad()
+    def resume(self) -> None:
+        """Derive from loaded buffers what checkpoints do not hold."""
+        self.occupancy.set(self.occupancy.occupied.clone())
+        self.rate.set_occupancy(self.grids, self.occupancy.occupied.cpu().numpy())
+        self.estimate_density()
+
+    def render(self, origins: Tensor, directions: Tensor) -> Rendering:
+        """Render rays [R, 3] (unit-cube coordinates, unit directions) without jitter."""
+        samples = self._march(origins, directions, torch.full_like(origins[:, 0], 0.5))
+        (features,) = self.grids.encode([(samples.positions, self._all)])
+        return render(self.heads, features, samples, directions)
+
+    def step(self, origins: Tensor, directions: Tensor, course: Course) -> Step:
+        """Render jittered training rays and estimate the rate."""
+        samples = self._march(origins, directions, torch.rand_like(origins[:, 0]))
+        groups = self.rate.groups(course.rate_samples, self._generator)
+        lookups = [(group.lookup[0].to(origins.device), group.lookup[1]) for group in groups]
+        features, *looked_up = self.grids.encode([(samples.positions, self._all), *lookups])
+        rendering = render(self.heads, features, samples, directions)
+        self.occupancy.observe(samples, rendering.weights.detach())
+        bits = self.rate.bits(self.grids, groups, tuple(looked_up))
+        return Step(rendering, samples, distortion_loss(rendering.weights, samples), bits)
+
+    def _march(self, origins: Tensor, directions: Tensor, offsets: Tensor) -> Samples:
+        return march(origins, directions, self.occupancy.density, 1 / self.spec.steps, offsets)
+
+    @torch.no_grad()
+    def maintain(self, step: int, steps: int, course: Course) -> None:
+        """Between steps: carve the occupancy, freeze it, switch to quantised heads, refresh the estimates."""
+        if _reaches(step, steps, course.freeze_at):
+            self.occupancy.prune(course.freeze_threshold, margin=0)
+            self.rate.set_occupancy(self.grids, self.occupancy.occupied.cpu().numpy())
+        elif course.prune_from * steps <= step < course.freeze_at * steps and step % _period(course, steps) == 0:
+            self.occupancy.prune(course.prune_threshold, margin=1)
+            self.rate.set_occupancy(self.grids, self.occupancy.occupied.cpu().numpy())
+        if _reaches(step, steps, course.quantise_at):
+            self.heads.quantised = True
+        if step % REFRESH_EVERY == 0:
+            self.estimate_density()
+            self.rate.refresh_projection(self.grids)
+
+    @torch.no_grad()
+    def estimate_density(self) -> None:
+        """Evaluate the density at the voxels' centres, for ray termination."""
+        centers = self.occupancy.centers()
+        values = [self.densities(part) for part in centers.split(CHUNK)]
+        self.occupancy.set_density(torch.cat(values) if values else centers.new_zeros(0))
+
+    def densities(self, positions: Tensor) -> Tensor:
+        """Density [S] per unit length at positions [S, 3]."""
+        (features,) = self.grids.encode([(positions, self._all)])
+        return self.heads.density(features, positions)[0]
+
+    def state(self) -> FieldState:
+        """What a bundle stores of the field as it is now."""
+        self.rate.set_occupancy(self.grids, self.occupancy.occupied.cpu().numpy())
+        return FieldState(
+            self.spec,
+            self.occupancy.occupied.cpu().numpy(),
+            self.grids.tables(),
+            self.heads.state(),
+            self.rate.state(),
+        )
+
+    @classmethod
+    def from_state(cls, state: FieldState) -> RadianceField:
+        """A field that renders what a bundle holds."""
+        field = cls(state.spec, state.occupancy)
+        field.grids.load_tables(state.tables)
+        field.heads.load(state.heads)
+        field.rate.load(state.contexts)
+        field.estimate_density()
+        return field
+
+
+def _reaches(step: int, steps: int, share: float) -> bool:
+    return step == int(share * steps)
+
+
+def _period(course: Course, steps: int) -> int:
+    return max(1, int(course.prune_every * steps))

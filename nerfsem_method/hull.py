@@ -1,0 +1,114 @@
+"""The visual hull: which voxels of a box lie inside the mattes of all cameras. NumPy and numba only."""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+from nerfsem_method.scene import Intrinsics
+
+MIN_SHARE_OF_VIEWS = 0.1
+"""A voxel that fewer views than this share (and fewer than three) see is not supported by the clip, and goes."""
+MIN_VIEWS = 3
+
+
+@numba.njit(parallel=True, cache=True)
+def dilate(mattes: np.ndarray, radius: float) -> np.ndarray:  # pragma: no cover (compiled)
+    """Mattes [N, H, W] uint8 above one half, grown by a disc of `radius` pixels; bool [N, H, W]."""
+    count, height, width = mattes.shape
+    grown = np.zeros((count, height, width), np.bool_)
+    reach = int(radius)
+    for n in numba.prange(count):
+        for dy in range(-reach, reach + 1):
+            span = int(math.sqrt(radius * radius - dy * dy))
+            for y in range(max(0, -dy), min(height, height - dy)):
+                until = -1  # the last column that is filled already
+                for x in range(width):
+                    if mattes[n, y, x] > 127:
+                        for fill in range(max(x - span, until + 1, 0), min(x + span + 1, width)):
+                            grown[n, y + dy, fill] = True
+                        until = x + span
+    return grown
+
+
+@numba.njit(parallel=True, cache=True)
+def _vote(
+    inside: np.ndarray,
+    poses: np.ndarray,
+    camera: np.ndarray,
+    grid: int,
+    lower: np.ndarray,
+    step: float,
+    tolerance: float,
+    min_views: int,
+) -> np.ndarray:  # pragma: no cover (compiled)
+    count, height, width = inside.shape
+    fx, fy, cx, cy, k1, k2, p1, p2 = camera
+    kept = np.zeros((grid, grid, grid), np.bool_)
+    may_miss = int(tolerance * count)
+    for i in numba.prange(grid):
+        wx = lower[0] + (i + 0.5) * step
+        for j in range(grid):
+            wy = lower[1] + (j + 0.5) * step
+            for k in range(grid):
+                wz = lower[2] + (k + 0.5) * step
+                seen = 0
+                missed = 0
+                for n in range(count):
+                    p = poses[n]
+                    z = p[2, 0] * wx + p[2, 1] * wy + p[2, 2] * wz + p[2, 3]
+                    if z <= 1e-9:
+                        continue
+                    x = (p[0, 0] * wx + p[0, 1] * wy + p[0, 2] * wz + p[0, 3]) / z
+                    y = (p[1, 0] * wx + p[1, 1] * wy + p[1, 2] * wz + p[1, 3]) / z
+                    # far outside the frame the distortion polynomial may fold back into it
+                    if abs(fx * x) > width or abs(fy * y) > height:
+                        continue
+                    r2 = x * x + y * y
+                    radial = 1 + r2 * (k1 + r2 * k2)
+                    u = fx * (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)) + cx
+                    v = fy * (y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y) + cy
+                    if u < 0 or v < 0 or u >= width or v >= height:
+                        continue
+                    seen += 1
+                    if not inside[n, int(v), int(u)]:
+                        missed += 1
+                        if missed > may_miss:
+                            break
+                kept[i, j, k] = seen >= min_views and missed <= tolerance * seen
+    return kept
+
+
+def carve(
+    camera: Intrinsics,
+    poses: np.ndarray,
+    mattes: np.ndarray,
+    resolution: int,
+    lower: np.ndarray,
+    size: float,
+    *,
+    margin_pixels: float = 2.0,
+    tolerance: float = 0.05,
+) -> np.ndarray:
+    """Carve a cube of `resolution`^3 voxels at corner `lower` [3] with edge `size` (world units) by the mattes.
+
+    `poses` [N, 3, 4] are cam_from_world, `mattes` [N, H, W] uint8 at the camera's size. Voxel (i, j, k) is centred at
+    lower + (i + 0.5, j + 0.5, k + 0.5) * size / resolution. It stays where its centre falls on a matte above one half,
+    grown by `margin_pixels`, in all but a share `tolerance` of the views that see it. Returns bool [x, y, z].
+    """
+    if mattes.shape != (len(poses), camera.height, camera.width):
+        raise ValueError(f"mattes {mattes.shape} do not fit {len(poses)} frames of {camera.width}x{camera.height}")
+    inside = dilate(np.ascontiguousarray(mattes), float(margin_pixels))
+    min_views = max(MIN_VIEWS, math.ceil(MIN_SHARE_OF_VIEWS * len(poses)))
+    return _vote(
+        inside,
+        np.ascontiguousarray(poses, np.float64),
+        np.asarray(camera.params, np.float64),
+        resolution,
+        np.asarray(lower, np.float64),
+        size / resolution,
+        tolerance,
+        min_views,
+    )

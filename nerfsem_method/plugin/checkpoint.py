@@ -1,0 +1,97 @@
+"""A trained run as a bundle. Needs the run and its scene folder, neither the pipeline nor a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+
+from nerfsem_method.background.plate import Background, make_background
+from nerfsem_method.codec import bundle
+from nerfsem_method.codec.bundle import Bundle
+from nerfsem_method.errors import NerfsemError
+from nerfsem_method.field.cameras import CameraPath
+from nerfsem_method.field.radiance import RadianceField
+from nerfsem_method.scene import Scene
+
+_MODEL = "_model."
+
+
+def export(config_path: Path, output_dir: Path, mode: str, background_crf: int = 47, background_gop: int = 60) -> Path:
+    """Write `output_dir`/<clip>-<mode>.nsem from a run's config.yml; returns the path.
+
+    Raises NerfsemError when the run has no checkpoint, CaptureError when its scene is gone, OutputError.
+    """
+    config = load_config(config_path)
+    scene = run_scene(config)
+    background = None
+    if mode == "pc":
+        background = scene_background(scene, background_crf, background_gop)
+    path = output_dir / f"{Path(scene.video.name).stem}-{mode}.nsem"
+    bundle.write(path, run_bundle(config, scene, background))
+    return path
+
+
+def load_config(config_path: Path):
+    """The TrainerConfig of a run. config.yml is executable YAML: only load what was written on this machine."""
+    try:
+        config = yaml.load(config_path.read_text(), Loader=yaml.Loader)
+    except (OSError, yaml.YAMLError) as error:
+        raise NerfsemError(f"{config_path} cannot be read ({error}); give the config.yml of an ns-train run") from None
+    if not hasattr(config.pipeline.model, "course"):
+        raise NerfsemError(f"{config_path} is not a run of nerfsem; train one with ns-train nerfsem --data relic.mp4")
+    return config
+
+
+def run_scene(config) -> Scene:
+    """The scene that a run was trained on."""
+    parser = config.pipeline.datamanager.dataparser
+    parser.data = config.data or parser.data
+    return parser.setup().get_dataparser_outputs("train").metadata["scene"]
+
+
+def scene_background(scene: Scene, crf: int, gop: int) -> Background:
+    """The background layer of a scene."""
+    frames = _Pictures(scene, [frame.image for frame in scene.frames], "RGB")
+    mattes = _Pictures(scene, [frame.matte for frame in scene.frames], "L")
+    return make_background(frames, mattes, scene.video.rate, crf, gop)
+
+
+class _Pictures:
+    """Pictures of a scene, read when they are looked at."""
+
+    def __init__(self, scene: Scene, names: list[str], kind: str) -> None:
+        self._paths = [scene.root / name for name in names]
+        self._kind = kind
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        with Image.open(self._paths[index]) as picture:
+            return np.asarray(picture.convert(self._kind))
+
+
+def run_bundle(config, scene: Scene, background: Background | None) -> Bundle:
+    """The bundle of a run's newest checkpoint."""
+    weights = _newest_weights(config.get_checkpoint_dir())
+    spec = config.pipeline.model.spec
+    field = RadianceField(spec, weights["field.occupancy.hull"].numpy(), config.pipeline.model.head_bits)
+    part = {name.removeprefix("field."): value for name, value in weights.items() if name.startswith("field.")}
+    field.load_state_dict(part)
+    cameras = CameraPath(scene.camera, scene.poses)
+    cameras.load_state_dict({n.removeprefix("cameras."): v for n, v in weights.items() if n.startswith("cameras.")})
+    return Bundle(
+        field.state(), scene.video, cameras.camera, cameras.poses.numpy(), cameras.gains.numpy(), background
+    ).quantised()
+
+
+def _newest_weights(folder: Path) -> dict:
+    checkpoints = sorted(folder.glob("step-*.ckpt"))
+    if not checkpoints:
+        raise NerfsemError(f"{folder} holds no checkpoint; let ns-train reach its end, or save one")
+    state = torch.load(checkpoints[-1], map_location="cpu", weights_only=True)["pipeline"]
+    return {name.removeprefix(_MODEL): value for name, value in state.items() if name.startswith(_MODEL)}

@@ -1,0 +1,118 @@
+"""The methods nerfsem, nerfsem-quick and nerfsem-paper, each a preset of configs/ as nerfstudio's TrainerConfig.
+
+nerfstudio loads this module unguarded at the start of every ns-* command, so it stays light.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from nerfstudio.configs.base_config import MachineConfig, ViewerConfig
+from nerfstudio.engine.optimizers import AdamOptimizerConfig
+from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
+from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
+from nerfstudio.plugins.types import MethodSpecification
+from torch.optim.lr_scheduler import LambdaLR
+
+from nerfsem_method import presets
+from nerfsem_method.plugin import exporter
+from nerfsem_method.plugin.datamanager import NerfsemDataManagerConfig
+from nerfsem_method.plugin.model import NerfsemModelConfig
+
+METHODS = {"standard": "nerfsem", "quick": "nerfsem-quick", "paper": "nerfsem-paper"}
+"""Presets that are nerfstudio methods of their own; a run of any other preset counts as one of `nerfsem`."""
+
+
+@dataclass
+class DecaySchedulerConfig(SchedulerConfig):
+    """A learning rate that falls over the whole training.
+
+    nerfstudio's own schedulers leave NumPy numbers in checkpoints, which torch.load refuses under weights_only.
+    """
+
+    _target: type = field(default_factory=lambda: DecayScheduler)
+    shape: Literal["cosine", "exponential"] = "cosine"
+    """The curve."""
+    final: float = 0.01
+    """Share of the learning rate that is left at the last step."""
+    max_steps: int = 1
+    """Steps of the training; NerfsemTrainerConfig sets it."""
+
+
+class DecayScheduler(Scheduler):
+    """Makes the torch scheduler of a DecaySchedulerConfig."""
+
+    config: DecaySchedulerConfig
+
+    def get_scheduler(self, optimizer: torch.optim.Optimizer, lr_init: float) -> LambdaLR:
+        """Factors of the optimizer's own learning rate, from 1 at step 0 to `final` at `max_steps` and after."""
+        return LambdaLR(optimizer, self.factor)
+
+    def factor(self, step: int) -> float:
+        """Share of the learning rate at a step, a Python float."""
+        progress = min(step / self.config.max_steps, 1.0)
+        if self.config.shape == "exponential":
+            return self.config.final**progress
+        return self.config.final + (1 - self.config.final) * (1 + math.cos(math.pi * progress)) / 2
+
+
+@dataclass
+class NerfsemTrainerConfig(TrainerConfig):
+    """TrainerConfig that names a run after its video, and lets the learning rates fall over the steps asked for."""
+
+    def set_experiment_name(self) -> None:
+        """outputs/relic/... for relic.mp4 or relic.nsem, wherever it lies; otherwise as nerfstudio does."""
+        data = self.data or self.pipeline.datamanager.data
+        if self.experiment_name is None and data is not None:
+            self.experiment_name = Path(data).resolve().stem
+        super().set_experiment_name()
+
+    def setup(self, **kwargs: Any) -> Any:
+        """Make the trainer."""
+        for group in self.optimizers.values():
+            group["scheduler"].max_steps = self.max_num_iterations
+        return super().setup(**kwargs)
+
+
+def trainer_config(preset: str) -> NerfsemTrainerConfig:
+    """A fresh configuration of a preset. Raises NerfsemError when there is no such preset."""
+    recipe = presets.load(preset)
+    rates = recipe.learning_rates
+    optimizers = {
+        group: {
+            "optimizer": AdamOptimizerConfig(lr=float(rate), eps=1e-15),
+            "scheduler": DecaySchedulerConfig(shape=rates.decay, final=rates.final, max_steps=recipe.steps),
+        }
+        for group, rate in (("grids", rates.grids), ("heads", rates.heads), ("contexts", rates.contexts))
+    }
+    return NerfsemTrainerConfig(
+        method_name=METHODS.get(preset, "nerfsem"),
+        max_num_iterations=recipe.steps,
+        steps_per_save=500,
+        mixed_precision=False,
+        machine=MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu"),
+        vis="viewer",
+        viewer=ViewerConfig(num_rays_per_chunk=1 << 14, max_num_display_images=60),
+        pipeline=VanillaPipelineConfig(
+            datamanager=NerfsemDataManagerConfig(
+                train_num_rays_per_batch=recipe.rays, eval_num_rays_per_batch=recipe.rays
+            ),
+            model=NerfsemModelConfig(spec=recipe.field, **recipe.model),
+        ),
+        optimizers=optimizers,
+    )
+
+
+def _method(preset: str) -> MethodSpecification:
+    return MethodSpecification(trainer_config(preset), presets.load(preset).description)
+
+
+nerfsem = _method("standard")
+nerfsem_quick = _method("quick")
+nerfsem_paper = _method("paper")
+exporter.register()

@@ -1,0 +1,230 @@
+"""Frames in memory as 8-bit RGBA, and rays through the object's pixels."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
+from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.data.pixel_samplers import PixelSamplerConfig
+from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
+from PIL import Image
+from rich.progress import track
+
+from nerfsem_dataparsers.object_video import ObjectVideoDataParserConfig
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.scene import Scene
+
+BORDER = 4
+"""Pixels around the matte that are sampled as well, so that the field learns where the object ends."""
+PREVIEW_HEIGHT = 100
+"""Height of the pictures that the viewer shows of an imported bundle's cameras."""
+
+
+class ObjectVideoDataset(InputDataset):
+    """The frames of one split with their mattes as straight alpha.
+
+    A bundle has cameras and no pictures: its frames are plain grey previews, and `measurable` is False.
+    """
+
+    def __init__(self, dataparser_outputs, scale_factor: float = 1.0) -> None:
+        super().__init__(dataparser_outputs, scale_factor)
+        self.scene: Scene = self.metadata["scene"]
+        self.frame_indices: torch.Tensor = self.cameras.metadata["frame"][:, 0].clone()  # type: ignore[index]
+
+    @property
+    def measurable(self) -> bool:
+        """Whether there are source frames to measure against."""
+        return bool(self.scene.frames[0].matte)
+
+    def get_numpy_image(self, image_idx: int) -> np.ndarray:
+        """One frame, uint8 [H, W, 4]. Raises CaptureError when a file of the scene is missing or of another size."""
+        camera = self.scene.camera
+        if not self.measurable:
+            width = round(PREVIEW_HEIGHT * camera.width / camera.height)
+            return np.full((PREVIEW_HEIGHT, width, 4), (128, 128, 128, 255), np.uint8)
+        frame = self.scene.frames[int(self.frame_indices[image_idx])]
+        try:
+            with Image.open(self.scene.root / frame.matte) as matte:
+                alpha = matte.convert("L")
+            with Image.open(self.scene.root / frame.image) as picture:
+                picture.putalpha(alpha)
+                rgba = np.array(picture)
+        except (OSError, ValueError) as error:
+            raise CaptureError(f"{self.scene.root} is incomplete ({error}); delete it and capture again") from None
+        if rgba.shape != (camera.height, camera.width, 4):
+            raise CaptureError(f"{self.scene.root / frame.image} has another size than its camera; capture again")
+        return rgba
+
+
+@dataclass
+class NerfsemDataManagerConfig(VanillaDataManagerConfig):
+    """All frames in memory as 8-bit RGBA; `images_on_gpu` keeps them on the training device."""
+
+    _target: type = field(default_factory=lambda: NerfsemDataManager)
+    dataparser: AnnotatedDataParserUnion = field(default_factory=ObjectVideoDataParserConfig)
+    """Where frames, mattes and cameras come from."""
+    train_num_rays_per_batch: int = 4096
+    """Rays of a training step."""
+    eval_num_rays_per_batch: int = 4096
+    """Rays of an evaluation batch."""
+
+    # Options of VanillaDataManager that mean nothing here: every frame is used, at its own size.
+    masks_on_gpu: tyro.conf.Suppress[bool] = False
+    train_num_images_to_sample_from: tyro.conf.Suppress[int] = -1
+    train_num_times_to_repeat_images: tyro.conf.Suppress[int] = -1
+    eval_num_images_to_sample_from: tyro.conf.Suppress[int] = -1
+    eval_num_times_to_repeat_images: tyro.conf.Suppress[int] = -1
+    eval_image_indices: tyro.conf.Suppress[tuple[int, ...] | None] = None
+    camera_res_scale_factor: tyro.conf.Suppress[float] = 1.0
+    patch_size: tyro.conf.Suppress[int] = 1
+    pixel_sampler: tyro.conf.Suppress[PixelSamplerConfig] = field(default_factory=PixelSamplerConfig)
+
+
+class ObjectRays:
+    """Draws rays through the object's pixels and a border around them, uniformly over all frames of a dataset.
+
+    Attributes:
+        frames: uint8 [N, H, W, 4], straight alpha.
+        candidates: flat indices into [N, H, W] that may be drawn.
+    """
+
+    def __init__(self, dataset: ObjectVideoDataset, device: torch.device | str) -> None:
+        self.frames = _read_all(dataset).to(device)
+        alpha = self.frames[..., 3]
+        near = [torch.nonzero(_near_object(matte).flatten())[:, 0] + i * matte.numel() for i, matte in enumerate(alpha)]
+        self.candidates = torch.cat(near).to(torch.int32 if alpha.numel() < 2**31 else torch.int64)
+        if not len(self.candidates):
+            raise CaptureError("the mattes are empty in every frame: there is no object to learn; give --mattes DIR")
+        scene = dataset.scene
+        rows, columns = np.indices((scene.camera.height, scene.camera.width))
+        viewing = scene.camera.pixel_directions(np.stack([columns, rows], -1) + 0.5)
+        self._viewing = torch.from_numpy(viewing).float()
+        self._pixel_area = 1 / (scene.camera.fx * scene.camera.fy)
+        self._poses = torch.from_numpy(scene.poses).float()
+        self._frame_indices = dataset.frame_indices
+
+    @property
+    def share(self) -> float:
+        """Share of all pixels that may be drawn: the factor from a mean over drawn rays to a mean over the video."""
+        return len(self.candidates) / self.frames[..., 0].numel()
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """`count` pixels, (frame of the dataset, row, column) int64 [R, 3], and their colours, float32 [R, 4]."""
+        picks = torch.randint(len(self.candidates), (count,), generator=generator).to(self.candidates.device)
+        flat = self.candidates[picks].long()
+        colors = self.frames.view(-1, 4)[flat].float() / 255
+        _, height, width, _ = self.frames.shape
+        pixels = flat % (height * width)
+        return torch.stack([flat // (height * width), pixels // width, pixels % width], -1).cpu(), colors
+
+    def bundle(self, indices: torch.Tensor) -> RayBundle:
+        """Rays through the given pixels; camera_indices are frames of the scene, metadata "pixels" is (u, v) [R, 2]."""
+        frame = self._frame_indices[indices[:, 0]]
+        rotation, translation = self._poses[frame, :, :3], self._poses[frame, :, 3]
+        viewing = torch.nn.functional.normalize(self._viewing[indices[:, 1], indices[:, 2]], dim=-1)
+        return RayBundle(
+            origins=-torch.einsum("rji,rj->ri", rotation, translation),
+            directions=torch.einsum("rji,rj->ri", rotation, viewing),
+            pixel_area=torch.full((len(indices), 1), self._pixel_area),
+            camera_indices=frame[:, None],
+            metadata={"pixels": indices[:, [2, 1]] + 0.5},
+        )
+
+
+def _read_all(dataset: ObjectVideoDataset) -> torch.Tensor:
+    camera = dataset.scene.camera
+    frames = torch.empty((len(dataset), camera.height, camera.width, 4), dtype=torch.uint8)
+    with ThreadPoolExecutor() as readers:
+        pictures = readers.map(dataset.get_numpy_image, range(len(dataset)))
+        for frame, picture in zip(frames, track(pictures, "Reading frames", len(dataset), transient=True), strict=True):
+            frame[:] = torch.from_numpy(picture)
+    return frames
+
+
+def _near_object(matte: torch.Tensor) -> torch.Tensor:
+    inside = (matte > 0).float()[None, None]
+    size = 2 * BORDER + 1
+    rows = torch.nn.functional.max_pool2d(inside, (size, 1), stride=1, padding=(BORDER, 0))
+    return torch.nn.functional.max_pool2d(rows, (1, size), stride=1, padding=(0, BORDER))[0, 0] > 0
+
+
+class NoFramesToMeasure:
+    """Stands where nerfstudio expects evaluation images, for an imported bundle."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Any:
+        raise CaptureError("an imported bundle has no source frames; run nerfsem evaluate with the original video")
+
+
+class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
+    """VanillaDataManager with frames in 8 bit, read at the first use, and ObjectRays in place of its pixel sampler.
+
+    The rays of step s depend on the trainer's seed and on s alone, so that a resumed run goes on where it stopped.
+    """
+
+    config: NerfsemDataManagerConfig
+
+    @cached_property
+    def train_rays(self) -> ObjectRays:
+        """The training frames and their candidate pixels."""
+        return ObjectRays(self.train_dataset, self.device if self.config.images_on_gpu else "cpu")
+
+    @cached_property
+    def eval_rays(self) -> ObjectRays:
+        """The same of the evaluation split."""
+        return ObjectRays(self.eval_dataset, "cpu")
+
+    @cached_property
+    def frames_rgba(self) -> torch.Tensor:
+        """uint8 [N, H, W, 4] of the training frames, in the order of `train_dataset`."""
+        return self.train_rays.frames
+
+    @cached_property
+    def candidate_share(self) -> float:
+        """Share of the training video's pixels that rays are drawn from."""
+        return self.train_rays.share
+
+    def setup_train(self) -> None:
+        """Read the frames now, with progress, when a training begins; viewer and export need none."""
+        if self.test_mode == "val":
+            _ = self.train_rays
+
+    def setup_eval(self) -> None:
+        """Image loaders of ns-eval, the viewer and ns-render."""
+        measurable = self.eval_dataset.measurable
+        loader = FixedIndicesEvalDataloader(self.eval_dataset, device=self.device)
+        self.fixed_indices_eval_dataloader = loader if measurable else NoFramesToMeasure()
+        self.eval_dataloader = RandIndicesEvalDataloader(self.eval_dataset, device=self.device)
+
+    def next_train(self, step: int) -> tuple[RayBundle, dict]:
+        """The rays of a step, and {"image": float32 [R, 4] straight RGBA, "indices": int64 [R, 3]}."""
+        self.train_count += 1
+        return self._next(self.train_rays, self.config.train_num_rays_per_batch, 2 * step)
+
+    def next_eval(self, step: int) -> tuple[RayBundle, dict]:
+        """The same from the evaluation split."""
+        self.eval_count += 1
+        return self._next(self.eval_rays, self.config.eval_num_rays_per_batch, 2 * step + 1)
+
+    def next_eval_image(self, step: int) -> tuple[Cameras, dict]:
+        """A random evaluation image. Raises CaptureError for an imported bundle."""
+        if not self.eval_dataset.measurable:
+            iter(self.fixed_indices_eval_dataloader)
+        return super().next_eval_image(step)
+
+    def _next(self, rays: ObjectRays, count: int, turn: int) -> tuple[RayBundle, dict]:
+        generator = torch.Generator().manual_seed((torch.initial_seed() * 1_000_003 + turn) % 2**63)
+        indices, colors = rays.draw(count, generator)
+        return rays.bundle(indices).to(self.device), {"image": colors.to(self.device), "indices": indices}

@@ -1,0 +1,62 @@
+"""`ns-export nerfsem-bitstream`.
+
+ns-export has a closed list of commands, `exporter.Commands`, which it hands to tyro.cli. `register` wraps tyro.cli so
+that this one argument, and no other, gets one more member. `nerfsem export` is the same without a patch.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from nerfsem_method.errors import NerfsemError
+
+
+def register() -> None:
+    """Add the command if ns-export is what is running; without effect, and harmless, otherwise."""
+    exporter = sys.modules.get("nerfstudio.scripts.exporter")
+    if exporter is None:
+        return
+    import tyro
+
+    original = tyro.cli
+
+    @functools.wraps(original)
+    def cli(f: Any, *args: Any, **kwargs: Any) -> Any:
+        if f is getattr(exporter, "Commands", None):
+            ours = Annotated[_command(exporter), tyro.conf.subcommand(name="nerfsem-bitstream")]
+            f = tyro.conf.FlagConversionOff[get_args(f)[0] | ours]
+        return original(f, *args, **kwargs)
+
+    tyro.cli = cli
+
+
+def _command(exporter: Any) -> type:
+    # Made late: while plugins are being discovered, exporter.Exporter does not exist yet.
+    @dataclass
+    class NerfsemBitstream(exporter.Exporter):
+        """Write a trained nerfsem run as a .nsem bundle, OUTPUT_DIR/<clip>-<mode>.nsem."""
+
+        mode: Literal["fp", "pc"] = "fp"
+        """fp: the object alone. pc: the object and its background, the full video."""
+        background_crf: int = 47
+        """Quality of the background's H.264 stream, 0 (best) to 51."""
+        background_gop: int = 60
+        """Frames from one key frame of the background to the next."""
+
+        def main(self) -> None:
+            """Export the bundle."""
+            from nerfsem_method.plugin import checkpoint
+
+            try:
+                path = checkpoint.export(
+                    self.load_config, self.output_dir, self.mode, self.background_crf, self.background_gop
+                )
+            except NerfsemError as error:
+                print(f"nerfsem: error: {error}", file=sys.stderr)
+                raise SystemExit(2) from None
+            print(f"{path}: {path.stat().st_size} bytes")
+
+    return NerfsemBitstream

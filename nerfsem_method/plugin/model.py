@@ -1,0 +1,135 @@
+"""The radiance field as a nerfstudio model: rays in, colours and losses out. The formulas live in `nerfsem_method.field`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.models.base_model import Model, ModelConfig
+from torch import Tensor
+from torch.nn import Parameter
+
+from nerfsem_method.field.cameras import CameraPath
+from nerfsem_method.field.radiance import Course, RadianceField
+from nerfsem_method.field.spec import FieldSpec, Level
+from nerfsem_method.plugin.scene_hull import scene_hull
+from nerfsem_method.scene import Scene
+
+FEWEST_RAYS = 256
+
+
+@dataclass
+class NerfsemModelConfig(ModelConfig):
+    """The field and how it is trained; presets fill it in."""
+
+    _target: type = field(default_factory=lambda: NerfsemModel)
+    spec: FieldSpec = field(default_factory=lambda: FieldSpec((Level(16, 2), Level(32, 2)), (Level(64, 1),)))
+    """Shapes of the field."""
+    course: Course = field(default_factory=Course)
+    """Stages of training."""
+    rate_weight: float = 2e-8
+    """lambda: mean squared error (colours in [0, 1], mean over all pixels of the video) that one byte may save."""
+    head_bits: int = 7
+    """Bits of the largest weight of a head's tensor."""
+    sample_budget: int = 49152
+    """Samples of a training step; the number of rays follows."""
+    eval_num_rays_per_chunk: int = 1 << 14
+    """Rays rendered at a time outside training."""
+
+
+class NerfsemModel(Model):
+    """A binary radiance field of one artefact, its cameras and its rate."""
+
+    config: NerfsemModelConfig
+
+    def populate_modules(self) -> None:
+        """Build the field inside the scene's visual hull."""
+        super().populate_modules()
+        scene: Scene = self.kwargs["metadata"]["scene"]
+        hull = scene_hull(scene, self.config.spec.occupancy)
+        self.field = RadianceField(self.config.spec, hull, self.config.head_bits)
+        self.cameras = CameraPath(scene.camera, scene.poses)
+        self._candidate_share = 1.0
+        self._rays = 1024
+
+    def get_param_groups(self) -> dict[str, list[Parameter]]:
+        """The real parameters of the tables, the heads, the context models."""
+        return {
+            "grids": [self.field.grids.theta],
+            "heads": list(self.field.heads.parameters()),
+            "contexts": list(self.field.rate.parameters()),
+        }
+
+    def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
+        """Before each step the field carves its occupancy, freezes it and quantises its heads when the course says so."""
+        trainer = attributes.trainer
+        assert trainer is not None and attributes.pipeline is not None
+        self._candidate_share = attributes.pipeline.datamanager.candidate_share
+        steps = trainer.config.max_num_iterations
+
+        def maintain(step: int) -> None:
+            self.field.maintain(step, steps, self.config.course)
+            self._rate_active = step >= self.config.course.rate_from * steps
+
+        return [TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], maintain)]
+
+    def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:
+        """Render; during training also the terms of the loss, for as many of the rays as the sample budget allows."""
+        if not self.training:
+            rendering = self.field.render(ray_bundle.origins, ray_bundle.directions)
+            accumulation = rendering.accumulation[:, None]
+            return {
+                "rgb": rendering.color + 1 - accumulation,
+                "accumulation": accumulation,
+                "depth": rendering.depth[:, None],
+            }
+        frames = ray_bundle.camera_indices[: self._rays, 0]
+        pixels = ray_bundle.metadata["pixels"][: self._rays]
+        step = self.field.step(*self.cameras.rays(frames, pixels), self.config.course)
+        growth = min(self.config.sample_budget / max(len(step.samples.rays), 1), 1.5)
+        self._rays = int(min(max(self._rays * growth, FEWEST_RAYS), len(ray_bundle)))
+        rendering = step.rendering
+        return {
+            "color": rendering.color * self.cameras.gains[frames],
+            "accumulation": rendering.accumulation[:, None],
+            "distortion": step.distortion,
+            "bits": step.bits,
+        }
+
+    def get_loss_dict(self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict=None) -> dict[str, Tensor]:
+        """Distortion over a random ground (which supervises alpha, too), lambda * bytes, sharpness."""
+        target = batch["image"][: len(outputs["color"])].to(self.device)
+        ground = torch.rand_like(outputs["color"])
+        alpha = target[:, 3:]
+        error = outputs["color"] - target[:, :3] * alpha + (alpha - outputs["accumulation"]) * ground
+        losses = {
+            "mse": error.square().mean(),
+            "sharpness": self.config.course.sharpness * outputs["distortion"],
+        }
+        if self._rate_active:
+            # rays are drawn from a share of the pixels, the others have no error: MSE over the video = share * MSE
+            losses["rate"] = self.config.rate_weight / self._candidate_share * outputs["bits"] / 8
+        return losses
+
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """PSNR over white of the step's rays, and the estimated kilobytes of the tables."""
+        target = batch["image"][: len(outputs["color"])].to(self.device)
+        alpha = target[:, 3:]
+        error = outputs["color"].detach() - target[:, :3] * alpha + alpha - outputs["accumulation"].detach()
+        return {"psnr": -10 * error.square().mean().log10(), "tables_kB": outputs["bits"].detach() / 8e3}
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Any], batch: dict[str, Any]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """PSNR of one frame over white, and the frame beside its source."""
+        target = batch["image"].to(self.device).float()
+        if target.max() > 1:
+            target = target / 255
+        alpha = target[..., 3:]
+        reference = target[..., :3] * alpha + 1 - alpha
+        rendered = outputs["rgb"].clamp(0, 1)
+        psnr = -10 * (rendered - reference).square().mean().log10()
+        return {"psnr": float(psnr)}, {"img": torch.cat([reference, rendered], 1)}

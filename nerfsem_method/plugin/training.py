@@ -1,0 +1,84 @@
+"""A training inside this process, without viewer: nerfstudio's own Trainer under one progress bar."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.utils import writer
+from nerfstudio.utils.rich_utils import CONSOLE
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class ProgressWriter(writer.Writer):
+    """An event writer of nerfstudio's that shows steps, speed, loss and estimated size on a progress bar."""
+
+    def __init__(self, bar: Progress, steps: int) -> None:
+        self._bar = bar
+        self._task = bar.add_task("Training", total=steps, facts="")
+        self._facts: dict[str, str] = {}
+
+    def write_scalar(self, name: str, scalar: float | torch.Tensor, step: int) -> None:
+        """Called by nerfstudio for every scalar of a step."""
+        if name == "Train Loss":
+            self._facts["loss"] = f"loss {float(scalar):.5f}"
+        task = self._bar.tasks[self._task]
+        if task.speed:
+            self._facts["speed"] = f"{task.speed:.1f} steps/s"
+        self._bar.update(self._task, completed=step + 1, facts="  ".join(self._facts.values()))
+
+    def write_scalar_dict(self, name: str, scalar_dict: dict[str, Any], step: int) -> None:
+        """Called by nerfstudio with the model's metrics; "kilobytes" is the expected size of the bundle."""
+        if name == "Train Metrics Dict" and "kilobytes" in scalar_dict:
+            self._facts["size"] = f"about {float(scalar_dict['kilobytes']):.1f} kB"
+
+    def write_image(self, name: str, image: torch.Tensor, step: int) -> None:
+        """Called by nerfstudio for evaluation images, which this run has none of."""
+
+    def write_config(self, name: str, config_dict: dict[str, Any], step: int) -> None:
+        """Called by nerfstudio once; the run's config.yml holds the same."""
+
+
+def train(config: TrainerConfig) -> Path:
+    """Train as `ns-train` would, seeded likewise, and return the run's config.yml."""
+    config.vis = "none"  # type: ignore[assignment]: none of nerfstudio's visualisers, and no evaluation for them
+    config.logging.local_writer.enable = False
+    config.set_timestamp()
+    _seed(config.machine.seed)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
+    with _silenced(), Progress(*columns, TimeRemainingColumn()) as bar:
+        config.save_config()
+        trainer = config.setup(local_rank=0, world_size=1)
+        trainer.setup()
+        shown = ProgressWriter(bar, config.max_num_iterations)
+        writer.EVENT_WRITERS.append(shown)
+        try:
+            trainer.train()
+        finally:
+            writer.EVENT_WRITERS.remove(shown)
+    return config.get_base_dir() / "config.yml"
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep nerfstudio's messages, and its and torch's deprecation notices, out of the progress display."""
+    quiet, CONSOLE.quiet = CONSOLE.quiet, True
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(torch|torchvision|nerfstudio)\b")
+            yield
+    finally:
+        CONSOLE.quiet = quiet
