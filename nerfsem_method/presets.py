@@ -1,6 +1,6 @@
 """Presets: the TOML files of `configs/`, beside the package in a checkout and inside it in an installed wheel.
 
-A preset looks like this; every key but `description` may be left out of [field] and [model], whose defaults then hold:
+A preset looks like this; [model] and most of [field] may be left out, whose defaults then hold:
 
     description = "one line for --help"
     steps = 2000                    # of training
@@ -18,6 +18,10 @@ A preset looks like this; every key but `description` may be left out of [field]
     planes = [[128, 2]]
 
     [model]                         # fields of the model's configuration
+    rate_weight = 2e-8
+
+    [model.course]                  # fields of Course, the stages of training
+    freeze_at = 0.6
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nerfsem_method.errors import NerfsemError
+from nerfsem_method.field.course import Course
 from nerfsem_method.field.spec import FieldSpec, Level
 
 
@@ -78,7 +83,9 @@ def load(name: str) -> Preset:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         data["learning_rates"] = LearningRates(**data["learning_rates"])
         data["field"] = _field(**data["field"])
-        return Preset(name=name, **{"model": {}, **data})
+        model = data.get("model", {})
+        data["model"] = {**model, "course": Course(**model.get("course", {}))}
+        return Preset(name=name, **data)
     except (KeyError, TypeError, ValueError) as error:
         raise NerfsemError(f"the preset {path} is not valid: {error}") from None
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 IDENTICAL_DB = 100.0
 """PSNR of identical pictures, where the formula gives infinity."""
+
+_ALEXNET = "alexnet-owt-7be5be79.pth"
 
 BT709_LUMA = np.array([0.2126, 0.7152, 0.0722])
 
@@ -54,11 +57,9 @@ def measure(
     ]
     if not rows:
         raise ValueError("no frame to measure")
-    means = [float(np.mean(present)) if (present := [x for x in column if x is not None]) else None
-             for column in zip(*rows, strict=True)]
-    psnr, center, luma, luma_center, ssim, lpips = means
-    assert psnr is not None and luma is not None and ssim is not None
-    return Quality(len(rows), psnr, center, luma, luma_center, ssim, lpips, reason if lpips is None else None)
+    full, center, luma, luma_center, ssim, lpips = (_mean(column) for column in zip(*rows, strict=True))
+    assert full is not None and luma is not None and ssim is not None
+    return Quality(len(rows), full, center, luma, luma_center, ssim, lpips, reason if lpips is None else None)
 
 
 def psnr(squared_error: np.ndarray) -> float:
@@ -68,14 +69,16 @@ def psnr(squared_error: np.ndarray) -> float:
 
 
 def load_lpips() -> Callable[[np.ndarray, np.ndarray], float]:
-    """LPIPS (Zhang et al., 2018; AlexNet), if package and weights are on this machine.
+    """LPIPS (Zhang et al., 2018; AlexNet) of two uint8 frames [H, W, 3], if its weights are on this machine.
 
-    Raises ImportError, OSError or RuntimeError when they are not; nothing is downloaded behind the caller's back
-    except by torchvision itself.
+    Raises ImportError or FileNotFoundError, with the reason, where they are not: nothing is downloaded here.
     """
     import torch
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
+    weights = Path(torch.hub.get_dir()) / "checkpoints" / _ALEXNET
+    if not weights.is_file():
+        raise FileNotFoundError(f"AlexNet's weights are not in torch's cache ({_ALEXNET})")
     network = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True)
 
     def distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -84,6 +87,11 @@ def load_lpips() -> Callable[[np.ndarray, np.ndarray], float]:
             return float(network(*pair))
 
     return distance
+
+
+def _mean(column: tuple[float | None, ...]) -> float | None:
+    present = [value for value in column if value is not None]
+    return float(np.mean(present)) if present else None
 
 
 def _frame_row(

@@ -7,7 +7,7 @@ each codec runs at a slow preset tuned for PSNR where it has such a tuning.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 
 from nerfsem_method.annexb import H264, HEVC, VVC, NalSyntax, lean_stream
 from nerfsem_method.evaluation.metrics import Quality, measure
-from nerfsem_method.video import decode_file, encode_file
+from nerfsem_method.video import StreamError, decode_file, encode_file
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Peer:
             stream = path.read_bytes()
         return stream if self.syntax is None else lean_stream(stream, self.syntax)
 
-    def decode(self, stream: bytes, width: int, height: int, frames: int) -> list[np.ndarray]:
-        """The stream's frames as uint8 [H, W, 3]. Raises StreamError."""
+    def decode(self, stream: bytes, width: int, height: int, frames: int) -> Iterator[np.ndarray]:
+        """The stream's frames, uint8 [H, W, 3], one by one. Raises StreamError."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "stream"
             path.write_bytes(stream)
-            return list(decode_file(path, width, height, frames + 1, {"format": self.muxer}))
+            yield from decode_file(path, width, height, frames + 1, {"format": self.muxer})
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class RatePoint:
 _X264 = {"vcodec": "libx264", "preset": "veryslow", "tune": "psnr"}
 _X265 = {"vcodec": "libx265", "preset": "veryslow", "tune": "psnr"}
 _X265_PARAMS = {"x265-params": "log-level=none:info=0:frame-threads=1"}
-_CRF = (30, 33, 36, 39, 42, 45, 48, 51)
+_CRF = (33, 37, 41, 45, 48, 51)
 
 PEERS = {
     peer.name: peer
@@ -88,15 +88,34 @@ PEERS = {
 
 
 def run_peer(
-    peer: Peer, level: int, references: Sequence[np.ndarray], mattes: Sequence[np.ndarray], rate: Fraction
-) -> tuple[RatePoint, list[np.ndarray]]:
-    """Encode, decode and measure frames uint8 [H, W, 3]; returns the point and the decoded frames.
+    peer: Peer,
+    level: int,
+    references: Sequence[np.ndarray],
+    mattes: Sequence[np.ndarray],
+    rate: Fraction,
+    keep: Collection[int] = (),
+) -> tuple[RatePoint, dict[int, np.ndarray]]:
+    """Encode, decode and measure frames uint8 [H, W, 3]; returns the point and the decoded frames of index `keep`.
 
     Raises StreamError when the codec is missing, fails, or gives back another number of frames.
     """
     height, width = references[0].shape[:2]
     stream = peer.encode(references, rate, level)
-    decoded = peer.decode(stream, width, height, len(references))
-    quality = measure(decoded, references, mattes)
-    bpp = 8 * len(stream) / (len(references) * width * height)
-    return RatePoint(peer.name, level, len(stream), bpp, quality), decoded
+    kept: dict[int, np.ndarray] = {}
+
+    def decoded() -> Iterator[np.ndarray]:
+        for index, frame in enumerate(peer.decode(stream, width, height, len(references))):
+            if index in keep:
+                kept[index] = frame
+            yield frame
+
+    try:
+        quality = measure(decoded(), references, mattes)
+    except ValueError as error:
+        raise StreamError(f"{peer.name} gave back another number of frames: {error}") from None
+    return rate_point(peer.name, level, len(stream), (width, height), quality), kept
+
+
+def rate_point(codec: str, level: int | None, size: int, frame: tuple[int, int], quality: Quality) -> RatePoint:
+    """A point of `size` bytes for `quality.frames` frames of (width, height)."""
+    return RatePoint(codec, level, size, 8 * size / (quality.frames * frame[0] * frame[1]), quality)

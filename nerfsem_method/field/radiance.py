@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nerfsem_method.field.course import Course
 from nerfsem_method.field.encoding import BinaryGrids
 from nerfsem_method.field.heads import Heads
 from nerfsem_method.field.march import Samples, march
@@ -20,22 +21,6 @@ from nerfsem_method.field.state import FieldState
 REFRESH_EVERY = 64
 """Steps between new density estimates and projections."""
 CHUNK = 1 << 17
-
-
-@dataclass(frozen=True)
-class Course:
-    """The stages of training, as shares of the number of steps."""
-
-    prune_from: float = 0.02
-    prune_every: float = 0.02
-    freeze_at: float = 0.6
-    quantise_at: float = 0.75
-    rate_from: float = 0.1
-    prune_threshold: float = 0.01
-    freeze_threshold: float = 0.02
-    sharpness: float = 1e-3
-    """Weight of the distortion regulariser."""
-    rate_samples: int = 8192
 
 
 @dataclass(frozen=True)

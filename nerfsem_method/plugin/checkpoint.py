@@ -49,7 +49,7 @@ def load_config(config_path: Path):
 def run_scene(config) -> Scene:
     """The scene that a run was trained on."""
     parser = config.pipeline.datamanager.dataparser
-    parser.data = config.data or parser.data
+    parser.data = config.data or config.pipeline.datamanager.data or parser.data
     return parser.setup().get_dataparser_outputs("train").metadata["scene"]
 
 

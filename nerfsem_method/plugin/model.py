@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.radiance import Course, RadianceField
+from nerfsem_method.field.course import Course
+from nerfsem_method.field.radiance import RadianceField
 from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.plugin.scene_hull import scene_hull
 from nerfsem_method.scene import Scene

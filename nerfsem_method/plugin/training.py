@@ -35,9 +35,10 @@ class ProgressWriter(writer.Writer):
         self._bar.update(self._task, completed=step + 1, facts="  ".join(self._facts.values()))
 
     def write_scalar_dict(self, name: str, scalar_dict: dict[str, Any], step: int) -> None:
-        """Called by nerfstudio with the model's metrics; "kilobytes" is the expected size of the bundle."""
-        if name == "Train Metrics Dict" and "kilobytes" in scalar_dict:
-            self._facts["size"] = f"about {float(scalar_dict['kilobytes']):.1f} kB"
+        """Called by nerfstudio with the model's metrics."""
+        if name == "Train Metrics Dict":
+            self._facts["psnr"] = f"{float(scalar_dict['psnr']):.1f} dB"
+            self._facts["size"] = f"tables {float(scalar_dict['tables_kB']):.1f} kB"
 
     def write_image(self, name: str, image: torch.Tensor, step: int) -> None:
         """Called by nerfstudio for evaluation images, which this run has none of."""

@@ -9,10 +9,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Job:
-    """What the caller asks for: PNG `names` in the folder `images`, optional `masks`, results into `work`."""
+    """PNG `names` in the folder `images`, `long_side` pixels long, optional `masks`; results go into `work`."""
 
     images: str
     names: list[str]
+    long_side: int
     masks: str | None
     work: str
 

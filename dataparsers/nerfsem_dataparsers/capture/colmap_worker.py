@@ -22,9 +22,9 @@ from nerfsem_dataparsers.capture.colmap_job import Job
 
 RANDOM_SEED = 0
 SEQUENTIAL_STEPS = (1, 2, 3, 4, 5, 6, 8, 10)
-# SIFT beyond COLMAP's defaults (0.0067, 10): small frames of a smooth artefact give too few features otherwise
-PEAK_THRESHOLD = 0.002
-EDGE_THRESHOLD = 20.0
+SMALL_FRAME = 640
+"""Long side in pixels below which SIFT runs with lower thresholds than COLMAP's: too few features otherwise."""
+SMALL_FRAME_PEAK, SMALL_FRAME_EDGE = 0.002, 20.0
 MAX_RATIO = 0.9
 """Lowe's ratio between the best and the second-best descriptor angle; verification removes what it lets through."""
 MAX_ANGLE = 0.7
@@ -51,8 +51,8 @@ def extract(job: Job, database: Path) -> None:
         reader.mask_path = job.masks
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
-    options.sift.peak_threshold = PEAK_THRESHOLD
-    options.sift.edge_threshold = EDGE_THRESHOLD
+    if job.long_side < SMALL_FRAME:
+        options.sift.peak_threshold, options.sift.edge_threshold = SMALL_FRAME_PEAK, SMALL_FRAME_EDGE
     pycolmap.extract_features(
         str(database),
         job.images,

@@ -82,22 +82,19 @@ def solve(frames: list[Path], mattes: list[Path] | None, advance: Advance) -> Sp
 
 
 def _solve(frames: list[Path], mattes: list[Path] | None, advance: Advance) -> SparseModel:
+    from PIL import Image
+
+    with Image.open(frames[0]) as picture:
+        size = picture.size
     with tempfile.TemporaryDirectory(prefix="nerfsem-colmap-") as name:
         work = Path(name)
-        masks = _write_masks(frames, mattes, work / "masks") if mattes else None
-        job = Job(str(frames[0].parent), [f.name for f in frames], str(masks) if masks else None, name)
+        masks = str(_write_masks(frames, mattes, work / "masks")) if mattes else None
+        job = Job(str(frames[0].parent), [f.name for f in frames], max(size), masks, name)
         job.write(work / "job.json")
         _run_worker(work, advance)
         result = json.loads((work / "result.json").read_text())
         arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
-    return _checked_model(len(frames), result, arrays, _diagonal(frames[0]))
-
-
-def _diagonal(frame: Path) -> float:
-    from PIL import Image
-
-    with Image.open(frame) as picture:
-        return float(np.hypot(*picture.size))
+    return _checked_model(len(frames), result, arrays, float(np.hypot(*size)))
 
 
 def _write_masks(frames: list[Path], mattes: list[Path], folder: Path) -> Path:

@@ -1,0 +1,100 @@
+"""`nerfsem evaluate`: a bundle against its clip and against frame codecs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from nerfsem_method.errors import CaptureError, OutputError
+
+if TYPE_CHECKING:
+    from nerfsem_method.evaluation.references import Clip
+    from nerfsem_method.evaluation.report import Evaluation, Track
+
+PeerName = Literal["x264", "x265", "x264-gop25", "x265-gop20", "svt-av1", "vvc"]
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Decode a .nsem bundle, measure it against its clip, and run frame codecs on the same frames.
+
+    Writes metrics.json, rd.png, comparison.png and index.html. A PC bundle is measured as FP and as PC.
+
+    Examples:
+      nerfsem evaluate relic.mp4 relic.nsem --output-dir report/ --scene-dir relic.nerfsem/
+      nerfsem evaluate relic.mp4 relic.nsem --output-dir report/ --mattes mattes/ --peers x265
+    """
+
+    video: tyro.conf.Positional[Path]
+    """The clip that the bundle was made from."""
+    bundle: tyro.conf.Positional[Path]
+    """The .nsem file."""
+    output_dir: Path
+    """The folder of the report; made if missing."""
+    mattes: Path | None = None
+    """A folder of PNG mattes, white where the object is, one a frame."""
+    scene_dir: Path | None = None
+    """A captured scene: its frames and mattes are taken. Default, without --mattes: <clip>.nerfsem beside the video."""
+    peers: tuple[PeerName, ...] = ("x264", "x265")
+    """Codecs to compare with, at six qualities each; none for a quick look. svt-av1 and vvc take longest."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to render; auto takes a GPU if there is one."""
+
+    def run(self) -> None:
+        """Raises NerfsemError before any long work when the clip, its mattes or the output cannot be used."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from nerfsem_method.video import check_writable
+
+        clip = self._clip()
+        if self.output_dir.exists() and not self.output_dir.is_dir():
+            raise OutputError(f"{self.output_dir} is a file; name a folder for the report")
+        check_writable(self.output_dir / "metrics.json")
+
+        from nerfsem_method.evaluation.report import write_report
+        from nerfsem_method.evaluation.study import evaluate
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            evaluation, comparison = evaluate(clip, self.bundle, self.peers, self.device, progress)
+        write_report(self.output_dir, evaluation, comparison)
+        print(summary(evaluation))
+        print(f"report: {self.output_dir / 'index.html'}")
+
+    def _clip(self) -> Clip:
+        from nerfsem_method.evaluation.references import Clip
+
+        if not self.video.is_file():
+            raise CaptureError(f"{self.video} does not exist; name the clip that the bundle was made from")
+        if self.mattes is not None and self.scene_dir is not None:
+            raise CaptureError("--mattes and --scene-dir both name mattes; give one of them")
+        beside = self.video.with_suffix(".nerfsem")
+        scene = self.scene_dir or (beside if self.mattes is None and beside.is_dir() else None)
+        if self.mattes is None and scene is None:
+            raise CaptureError(f"no mattes for {self.video}: give --mattes DIR, or --scene-dir of an earlier capture")
+        return Clip(self.video, self.mattes, scene)
+
+
+def summary(evaluation: Evaluation) -> str:
+    """Every mode's numbers in a few lines."""
+    return "\n".join(line for track in evaluation.tracks for line in _track_lines(track))
+
+
+def _track_lines(track: Track) -> list[str]:
+    from nerfsem_method.evaluation.report import gains
+
+    quality = track.ours.quality
+    center = "" if quality.psnr_center is None else f", PSNR-CENTER {quality.psnr_center:.2f} dB"
+    lines = [
+        f"{track.mode}: {track.ours.bytes} bytes, {track.ours.bpp:.5f} bpp, PSNR {quality.psnr:.2f} dB{center}, "
+        f"PSNR-Y {quality.psnr_y:.2f} dB, SSIM {quality.ssim:.4f}"
+    ]
+    for name, row in gains(track).items():
+        named = {"PSNR": "psnr_gain_db", "PSNR-CENTER": "psnr_center_gain_db", "PSNR-Y-CENTER": "psnr_y_center_gain_db"}
+        found = [f"{label} {row[key]:+.2f} dB" for label, key in named.items() if row.get(key) is not None]
+        lines.append(f"  against {name} at equal bytes: {', '.join(found) or 'outside of its curve'}")
+    return lines

@@ -1,0 +1,90 @@
+"""`nerfsem info`: what a bundle holds and where its bytes go."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from nerfsem_method.codec.bundle import Bundle
+
+PARTS = {
+    "SPEC": "facts and shapes",
+    "CAMS": "cameras",
+    "OCCU": "occupancy grid",
+    "HEAD": "rendering heads",
+    "CTXT": "context models",
+    "GRID": "embeddings",
+    "HASH": "symbol hash",
+    "BACK": "background",
+    "container": "container",
+}
+
+
+@dataclass(frozen=True)
+class Info:
+    """Show what a .nsem bundle holds: clip, camera, and bytes by part.
+
+    Example: nerfsem info relic.nsem --json
+    """
+
+    bundle: tyro.conf.Positional[Path]
+    """The .nsem file."""
+    json: bool = False
+    """One JSON object on stdout, for programs."""
+
+    def run(self) -> None:
+        """Raises BundleError for a file that cannot be decoded."""
+        from nerfsem_method.codec import bundle as bundles
+
+        data = bundles.read_bytes(self.bundle)
+        facts = describe(bundles.decode(data), bundles.sizes(data))
+        print(json.dumps(facts, indent=1) if self.json else _as_text(self.bundle.name, facts))
+
+
+def describe(bundle: Bundle, sizes: dict[str, int]) -> dict[str, Any]:
+    """The facts of a bundle as JSON; `sizes` are its bytes by section. `bpp` are bits per pixel of the whole file."""
+    video, camera = bundle.video, bundle.camera
+    total = sum(sizes.values())
+    return {
+        "mode": bundle.mode,
+        "bytes": total,
+        "bpp": 8 * total / (video.frames * video.width * video.height),
+        "video": {
+            "name": video.name,
+            "width": video.width,
+            "height": video.height,
+            "frames": video.frames,
+            "rate": str(video.rate),
+            "sha256": video.sha256,
+        },
+        "camera": {
+            "model": "OPENCV",
+            "width": camera.width,
+            "height": camera.height,
+            "params": list(camera.params),
+        },
+        "exposure": "constant" if (bundle.gains == 1).all() else "per frame",
+        "parts": sizes,
+    }
+
+
+def _as_text(name: str, facts: dict[str, Any]) -> str:
+    video, camera = facts["video"], facts["camera"]
+    fx, fy, cx, cy, *distortion = camera["params"]
+    seconds = f"{video['frames']} frames at {video['rate']} a second"
+    lines = [
+        f"{name}: {facts['mode']}, {facts['bytes']} bytes, {facts['bpp']:.5f} bits per pixel",
+        f"  clip      {video['name']}, {video['width']} x {video['height']}, {seconds}",
+        f"  camera    focal {fx:.2f} {fy:.2f}, centre {cx:.2f} {cy:.2f}, distortion "
+        + " ".join(f"{value:.5f}" for value in distortion),
+        f"  exposure  {facts['exposure']}",
+    ]
+    for tag, size in facts["parts"].items():
+        label = PARTS.get(tag, tag)
+        lines.append(f"  {label:<18}{size:>9} bytes{100 * size / facts['bytes']:>7.1f} %")
+    return "\n".join(lines)

@@ -1,0 +1,33 @@
+"""`nerfsem verify`: is a bundle sound?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Check every checksum of a .nsem bundle, decode all its parts and compare the symbols' hash; no rendering.
+
+    Exit code 0: the bundle is sound. 2: one line says what is wrong with it.
+
+    Example: nerfsem verify relic.nsem
+    """
+
+    bundle: tyro.conf.Positional[Path]
+    """The .nsem file."""
+
+    def run(self) -> None:
+        """Raises BundleError for a file that is not sound."""
+        from nerfsem_method.background import h264
+        from nerfsem_method.codec import bundle as bundles
+
+        bundle = bundles.read(self.bundle)
+        video = bundle.video
+        if bundle.background is not None:
+            for _ in h264.decode(bundle.background.stream, video.width, video.height, video.frames):
+                pass
+        print(f"{self.bundle}: sound; {bundle.mode}, {video.frames} frames, {video.width} x {video.height}")

@@ -1,0 +1,82 @@
+"""The frames and mattes that decoded frames are compared with, kept on disk while an evaluation runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.evaluation.metrics import masked_reference
+from nerfsem_method.scene import Scene
+from nerfsem_method.video import read_video
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Where the truth lies: the video, and its mattes in a folder of PNG files or in a captured scene."""
+
+    video: Path
+    mattes: Path | None = None
+    scene: Path | None = None
+
+
+@dataclass(frozen=True)
+class References:
+    """Source frames uint8 [N, H, W, 3], soft mattes uint8 [N, H, W], and the frames over white: PC's and FP's truth."""
+
+    frames: np.ndarray
+    mattes: np.ndarray
+    masked: np.ndarray
+
+    def of_mode(self, mode: str) -> np.ndarray:
+        """What a decoded frame of this mode is compared with."""
+        return self.masked if mode == "fp" else self.frames
+
+
+def load_references(clip: Clip, shape: tuple[int, int, int], folder: Path) -> References:
+    """Read a clip of `shape` = (frames, height, width) into arrays that live in `folder`.
+
+    Raises CaptureError when anything is missing or does not fit.
+    """
+    count, height, width = shape
+    if clip.scene is not None:
+        captured = Scene.load(clip.scene).frames
+        pictures: Iterable[np.ndarray] = (_picture(clip.scene / f.image, "RGB", width, height) for f in captured)
+        sources = [clip.scene / frame.matte for frame in captured]
+    else:
+        pictures = read_video(clip.video, width, height)
+        sources = sorted(clip.mattes.glob("*.png")) if clip.mattes is not None else []
+    if len(sources) != count:
+        found = f"{clip.scene or clip.mattes} holds {len(sources)} mattes"
+        raise CaptureError(f"{found} for the {count} frames of the bundle; give the clip's own")
+    frames = _spool(pictures, (*shape, 3), folder / "frames.npy", clip.video)
+    mattes = _spool((_picture(path, "L", width, height) for path in sources), shape, folder / "mattes.npy", clip.video)
+    over_white = (masked_reference(frame, matte) for frame, matte in zip(frames, mattes, strict=True))
+    return References(frames, mattes, _spool(over_white, (*shape, 3), folder / "masked.npy", clip.video))
+
+
+def _spool(pictures: Iterable[np.ndarray], shape: tuple[int, ...], path: Path, video: Path) -> np.ndarray:
+    """An array on disk, filled one picture at a time. Raises CaptureError for another number of pictures."""
+    spooled = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    found = 0
+    for found, picture in enumerate(pictures, 1):
+        if found > shape[0]:
+            break
+        spooled[found - 1] = picture
+    if found != shape[0]:
+        amount = f"{found} frames" if found < shape[0] else "more frames"
+        raise CaptureError(f"{video} has {amount}, the bundle {shape[0]}; give the clip that the bundle was made from")
+    return spooled
+
+
+def _picture(path: Path, mode: str, width: int, height: int) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert(mode).resize((width, height), Image.Resampling.BOX))
+    except OSError as error:
+        raise CaptureError(f"{path} cannot be read as a picture ({error}); capture the clip again") from None

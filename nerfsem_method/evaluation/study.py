@@ -1,0 +1,119 @@
+"""One evaluation from end to end: decode the file, measure it, run the peers on the same frames."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress
+
+from nerfsem_method.codec import bundle as bundles
+from nerfsem_method.codec.bundle import Bundle
+from nerfsem_method.errors import NerfsemError
+from nerfsem_method.evaluation.metrics import load_lpips, measure
+from nerfsem_method.evaluation.peers import PEERS, RatePoint, rate_point, run_peer
+from nerfsem_method.evaluation.references import Clip, References, load_references
+from nerfsem_method.evaluation.report import Evaluation, Track, comparison_picture
+from nerfsem_method.playback import Player
+from nerfsem_method.video import StreamError
+
+MOMENTS = 4
+"""Frames of the comparison picture."""
+
+Kept = dict[int, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Perceptual:
+    distance: Callable[[np.ndarray, np.ndarray], float] | None
+    reason: str
+
+
+def evaluate(
+    clip: Clip, bundle_path: Path, peers: Sequence[str], device: str, progress: Progress
+) -> tuple[Evaluation, np.ndarray]:
+    """All numbers of a bundle file and the comparison picture uint8 [H, W, 3].
+
+    A PC bundle is measured in both modes. Raises NerfsemError when clip and bundle do not fit or a peer cannot run.
+    """
+    data = bundles.read_bytes(bundle_path)
+    bundle = bundles.decode(data)
+    video = bundle.video
+    keep = [moment * video.frames // MOMENTS for moment in range(min(MOMENTS, video.frames))]
+    perceptual = _perceptual()
+    with tempfile.TemporaryDirectory() as folder:
+        shape = (video.frames, video.height, video.width)
+        references = load_references(clip, shape, Path(folder))
+        player = Player(bundle, device)
+        tracks, columns = [], {"source": {index: references.frames[index].copy() for index in keep}}
+        for mode in ("fp",) if bundle.background is None else ("fp", "pc"):
+            size = len(data) if mode == bundle.mode else len(bundles.drop_background(data))
+            ours, columns[mode.upper()] = _measure_ours(player, mode, size, references, perceptual, keep, progress)
+            curves, columns_of_peers = _run_peers(peers, mode, bundle, references, keep, progress)
+            track = Track(mode, ours, curves)
+            tracks.append(track)
+            if (nearest := track.nearest()) is not None:
+                label = f"{nearest.codec} {nearest.bytes} B ({mode.upper()})"
+                columns[label] = columns_of_peers[nearest.codec, nearest.level]
+    facts = (clip.video.name, bundle_path.name, video.width, video.height, video.frames, bundles.sizes(data))
+    rows = [{f"{label} #{index}": frames[index] for label, frames in columns.items()} for index in keep]
+    return Evaluation(*facts, tuple(tracks), _notes(clip, bundle)), comparison_picture(rows)
+
+
+def _measure_ours(
+    player: Player,
+    mode: str,
+    size: int,
+    references: References,
+    perceptual: _Perceptual,
+    keep: Sequence[int],
+    progress: Progress,
+) -> tuple[RatePoint, Kept]:
+    kept: Kept = {}
+
+    def decoded() -> Iterator[np.ndarray]:
+        pictures = progress.track(player.frames(mode), len(references.frames), description=f"{mode}: decoding")
+        for index, frame in enumerate(pictures):
+            if index in keep:
+                kept[index] = frame
+            yield frame
+
+    truth = references.of_mode(mode)
+    quality = measure(decoded(), truth, references.mattes, perceptual.distance, perceptual.reason)
+    return rate_point("nerfsem", None, size, (truth.shape[2], truth.shape[1]), quality), kept
+
+
+def _run_peers(
+    names: Sequence[str], mode: str, bundle: Bundle, references: References, keep: Sequence[int], progress: Progress
+) -> tuple[dict[str, tuple[RatePoint, ...]], dict[tuple[str, int | None], Kept]]:
+    """The curve of each peer, and the frames to keep of each point."""
+    runs = [(name, level) for name in names for level in PEERS[name].levels]
+    points: dict[str, list[RatePoint]] = {name: [] for name in names}
+    kept: dict[tuple[str, int | None], Kept] = {}
+    for name, level in progress.track(runs, description=f"{mode}: {', '.join(names) or 'no peers'}"):
+        try:
+            point, kept[name, level] = run_peer(
+                PEERS[name], level, references.of_mode(mode), references.mattes, bundle.video.rate, keep
+            )
+        except StreamError as error:
+            raise NerfsemError(f"{name} cannot run here ({error}); leave it out of --peers") from None
+        points[name].append(point)
+    return {name: tuple(found) for name, found in points.items()}, kept
+
+
+def _perceptual() -> _Perceptual:
+    try:
+        return _Perceptual(load_lpips(), "")
+    except (ImportError, FileNotFoundError) as error:
+        return _Perceptual(None, str(error))
+
+
+def _notes(clip: Clip, bundle: Bundle) -> tuple[str, ...]:
+    notes = ["Peers: elementary streams without container and SEI, slow presets tuned for PSNR; they code 4:2:0."]
+    if hashlib.sha256(clip.video.read_bytes()).hexdigest() != bundle.video.sha256:
+        notes.append("The clip is not byte for byte the one that was compressed.")
+    return tuple(notes)

@@ -1,0 +1,77 @@
+"""A bundle as a nerfstudio run: ns-viewer and ns-render open it, and the video is not needed."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nerfsem_method.codec import bundle as codec
+from nerfsem_method.codec.bundle import Bundle
+from nerfsem_method.errors import OutputError
+from nerfsem_method.field.cameras import CameraPath
+from nerfsem_method.field.radiance import RadianceField
+from nerfsem_method.plugin.config import NerfsemTrainerConfig, trainer_config
+
+
+@dataclass
+class ImportedRunConfig(NerfsemTrainerConfig):
+    """The configuration of a run that lies in `output_dir` itself, an absolute path, and was never trained here."""
+
+    def get_base_dir(self) -> Path:
+        """Where config.yml is."""
+        return self.output_dir
+
+
+def import_bundle(path: Path, run_dir: Path) -> Path:
+    """Make `run_dir` with a copy of the bundle, a checkpoint of its decoded weights and a config.yml; returns the last.
+
+    The configuration is written afresh, with paths of this machine: config.yml is executable, it never travels in a
+    bundle.
+    Raises BundleError for a damaged bundle, OutputError when the folder is not empty or cannot be made.
+    """
+    data = codec.read_bytes(path)
+    decoded = codec.decode(data)
+    run_dir = run_dir.absolute()
+    partial = run_dir.with_name(f".{run_dir.name}.partial")
+    try:
+        if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+            raise OutputError(f"{run_dir} is not an empty folder; import into a new one")
+        shutil.rmtree(partial, ignore_errors=True)
+        models = partial / "nerfstudio_models"
+        models.mkdir(parents=True)
+        (partial / path.name).write_bytes(data)
+        torch.save({"step": 0, "pipeline": _pipeline_state(decoded)}, models / "step-000000000.ckpt")
+        _write_config(decoded, run_dir / path.name, partial / "config.yml")
+        partial.replace(run_dir)
+    except OSError as error:
+        raise OutputError(f"{run_dir} cannot be made ({error.strerror}); choose another place") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return run_dir / "config.yml"
+
+
+def _pipeline_state(decoded: Bundle) -> dict[str, object]:
+    """What a VanillaPipeline with a NerfsemModel loads strictly."""
+    parts = {
+        "field": RadianceField.from_state(decoded.state),
+        "cameras": CameraPath(decoded.camera, decoded.poses, decoded.gains),
+    }
+    state = {f"_model.{part}.{name}": value for part, m in parts.items() for name, value in m.state_dict().items()}
+    return {"_model.device_indicator_param": torch.empty(0), **state}
+
+
+def _write_config(decoded: Bundle, bundle: Path, target: Path) -> None:
+    import yaml
+
+    made = trainer_config("standard")
+    config = ImportedRunConfig(**vars(made))
+    config.output_dir = bundle.parent
+    config.experiment_name = bundle.stem
+    config.timestamp = "imported"
+    config.data = config.pipeline.datamanager.data = bundle
+    config.pipeline.datamanager.dataparser.data = bundle
+    config.pipeline.model.spec = decoded.state.spec
+    target.write_text(yaml.dump(config), "utf8")

@@ -1,0 +1,85 @@
+"""Metrics: known answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nerfsem_method.evaluation.metrics import IDENTICAL_DB, masked_reference, measure
+
+SHAPE = (24, 20, 3)
+
+
+def pictures(*values: int) -> list[np.ndarray]:
+    return [np.full(SHAPE, value, np.uint8) for value in values]
+
+
+def half() -> np.ndarray:
+    matte = np.zeros(SHAPE[:2], np.uint8)
+    matte[:, :10] = 255
+    return matte
+
+
+def test_psnr_is_the_mean_of_the_frames_values_not_of_their_errors():
+    quality = measure(pictures(110, 101), pictures(100, 100), [half(), half()])
+    expected = (20 * np.log10(255 / 10) + 20 * np.log10(255 / 1)) / 2
+    assert quality.psnr == pytest.approx(expected)
+    assert quality.psnr_y == pytest.approx(expected)
+    assert quality.frames == 2
+
+
+def test_the_center_is_where_the_matte_exceeds_one_half():
+    decoded = pictures(100)[0].copy()
+    decoded[:, 10:] = 0  # everything outside is wrong
+    decoded[:, :10] = 105
+    quality = measure([decoded], pictures(100), [half()])
+    assert quality.psnr_center == pytest.approx(20 * np.log10(255 / 5))
+    assert quality.psnr < quality.psnr_center
+    edge = half()
+    edge[:, 9] = 127
+    assert measure([decoded], pictures(100), [edge]).psnr_center == pytest.approx(20 * np.log10(255 / 5))
+
+
+def test_frames_without_an_object_do_not_count_for_the_center():
+    empty = np.zeros(SHAPE[:2], np.uint8)
+    quality = measure(pictures(105, 150), pictures(100, 100), [half(), empty])
+    assert quality.psnr_center == pytest.approx(20 * np.log10(255 / 5))
+    assert measure(pictures(1), pictures(2), [empty]).psnr_center is None
+
+
+def test_luma_weighs_green_most():
+    decoded = pictures(100, 100)
+    decoded = [decoded[0].copy(), decoded[1].copy()]
+    decoded[0][..., 1] += 10
+    decoded[1][..., 2] += 10
+    green, blue = (measure([frame], pictures(100), [half()]).psnr_y for frame in decoded)
+    assert green == pytest.approx(20 * np.log10(255 / 7.152))
+    assert blue == pytest.approx(20 * np.log10(255 / 0.722))
+
+
+def test_identical_frames_have_a_finite_psnr_and_full_ssim():
+    noise = [np.random.default_rng(0).integers(0, 256, SHAPE).astype(np.uint8)]
+    quality = measure(noise, noise, [half()])
+    assert quality.psnr == quality.psnr_center == IDENTICAL_DB
+    assert quality.ssim == pytest.approx(1)
+
+
+def test_lpips_is_a_number_or_has_a_reason_never_both():
+    quality = measure(pictures(1), pictures(2), [half()], reason="no weights")
+    assert (quality.lpips, quality.lpips_reason) == (None, "no weights")
+    quality = measure(pictures(1), pictures(2), [half()], perceptual=lambda a, b: 0.25)
+    assert (quality.lpips, quality.lpips_reason) == (0.25, None)
+
+
+def test_sequences_of_different_length_are_refused():
+    for decoded in (pictures(1), pictures(1, 2, 3), []):
+        with pytest.raises(ValueError):
+            measure(decoded, pictures(1, 2), [half(), half()])
+    with pytest.raises(ValueError):
+        measure([], [], [])
+
+
+def test_the_masked_reference_is_composited_over_white_and_rounded():
+    frame = np.full((1, 3, 3), 100, np.uint8)
+    matte = np.array([[0, 128, 255]], np.uint8)
+    assert masked_reference(frame, matte)[0, :, 0].tolist() == [255, 177, 100]
