@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from nerfsem_dataparsers.capture.options import CaptureOptions
-from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
+from nerfsem_method.errors import CaptureError, NerfsemError
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,26 @@ class Compress:
 
     def run(self) -> None:
         """Raises NerfsemError before any long work when the video or the output cannot be used."""
+        from nerfsem_method.video import replacing
+
         self._check()
         with ExitStack() as stack:
             work = self.work_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nerfsem-")))
-            _place(self._export(work), self.bundle)
+            exported = self._export(work)
+            with replacing(self.bundle) as partial:
+                shutil.copyfile(exported, partial)
         print(f"{self.bundle}: {self.bundle.stat().st_size} bytes")
 
     def _check(self) -> None:
         from nerfsem_method import presets
+        from nerfsem_method.video import check_writable
 
         if not self.video.is_file():
             raise CaptureError(f"{self.video} is not a file; give the path of a video")
         if self.max_steps is not None and self.max_steps < 1:
             raise NerfsemError(f"--max-steps {self.max_steps} trains nothing; give 1 or more")
         presets.load(self.preset)
-        _check_writable(self.bundle)
+        check_writable(self.bundle)
 
     def _export(self, work: Path) -> Path:
         """Capture, train and export inside the work folder; the path of the bundle there."""
@@ -72,26 +77,9 @@ class Compress:
         from nerfsem_method.plugin.training import train
 
         config = trainer_config(self.preset)
-        config.pipeline.datamanager.data = scene.root
+        config.data = config.pipeline.datamanager.data = scene.root.resolve()
         config.output_dir = work.resolve() / "runs"
         config.experiment_name = self.video.stem
         config.max_num_iterations = self.max_steps or config.max_num_iterations
         run = train(config)
         return checkpoint.export(run, work / "bundles", self.mode, self.background_crf, self.background_gop)
-
-
-def _check_writable(target: Path) -> None:
-    try:
-        if target.is_dir():
-            raise IsADirectoryError("it is a folder")
-        with tempfile.TemporaryFile(dir=target.parent):
-            pass
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written ({error.strerror or error}); give another path") from None
-
-
-def _place(source: Path, target: Path) -> None:
-    """Copy a file into another's place, at once."""
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)

@@ -74,11 +74,12 @@ def load_lpips() -> Callable[[np.ndarray, np.ndarray], float]:
     Raises ImportError or FileNotFoundError, with the reason, where they are not: nothing is downloaded here.
     """
     import torch
-    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
     weights = Path(torch.hub.get_dir()) / "checkpoints" / _ALEXNET
     if not weights.is_file():
         raise FileNotFoundError(f"AlexNet's weights are not in torch's cache ({_ALEXNET})")
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
     network = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True)
 
     def distance(a: np.ndarray, b: np.ndarray) -> float:

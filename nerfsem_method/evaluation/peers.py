@@ -79,8 +79,14 @@ PEERS = {
         Peer("x265", "hevc", _X265 | _X265_PARAMS, "crf", _CRF, HEVC),
         Peer("x264-gop25", "h264", _X264, "crf", _CRF, H264, gop=25),
         Peer("x265-gop20", "hevc", _X265 | _X265_PARAMS, "crf", _CRF, HEVC, gop=20),
-        Peer("svt-av1", "obu", {"vcodec": "libsvtav1", "preset": 2, "svtav1-params": "tune=1:lp=1"}, "crf",
-             (35, 41, 47, 52, 57, 62), None),
+        Peer(
+            "svt-av1",
+            "obu",
+            {"vcodec": "libsvtav1", "preset": 2, "svtav1-params": "tune=1:lp=1"},
+            "crf",
+            (35, 41, 47, 52, 57, 62),
+            None,
+        ),
         Peer("vvc", "vvc", {"vcodec": "libvvenc", "preset": "medium", "qpa": 0}, "qp", (32, 35, 38, 41, 44, 47), VVC),
     )
 }

@@ -120,6 +120,7 @@ class RadianceField(nn.Module):
         field.grids.load_tables(state.tables)
         field.heads.load(state.heads)
         field.rate.load(state.contexts)
+        field.rate.refresh_projection(field.grids)
         field.estimate_density()
         return field
 

@@ -1,0 +1,79 @@
+"""evaluate, as a user calls it: on a clip that is the decoded bundle itself."""
+
+from __future__ import annotations
+
+import json
+import typing
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tiny_bundle import FRAMES, HEIGHT, WIDTH, tiny_bundle
+
+from nerfsem_method.cli.evaluate import Evaluate, PeerName
+from nerfsem_method.codec import bundle as bundles
+from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
+from nerfsem_method.evaluation.peers import PEERS
+from nerfsem_method.playback import Player
+from nerfsem_method.video import write_video
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """relic.mp4, relic.nsem and mattes/, made from the bundle's own frames."""
+    root = tmp_path_factory.mktemp("study")
+    bundles.write(root / "relic.nsem", tiny_bundle())
+    player = Player(bundles.read(root / "relic.nsem"))
+    write_video(root / "relic.mp4", player.frames("pc"), Fraction(10))
+    (root / "mattes").mkdir()
+    for index in range(FRAMES):
+        Image.fromarray(player.frame(index)[..., 3]).save(root / "mattes" / f"{index:03d}.png")
+    return root
+
+
+def test_a_pc_bundle_is_measured_in_both_modes_against_its_peers(folder, tmp_path, capsys):
+    Evaluate(folder / "relic.mp4", folder / "relic.nsem", tmp_path / "report", folder / "mattes", peers=("x264",)).run()
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert metrics["frames"] == FRAMES
+    fp, pc = metrics["modes"]["fp"], metrics["modes"]["pc"]
+    assert pc["ours"]["bytes"] == (folder / "relic.nsem").stat().st_size == sum(metrics["parts"].values())
+    assert fp["ours"]["bytes"] == len(bundles.drop_background((folder / "relic.nsem").read_bytes()))
+    assert fp["ours"]["bpp"] == pytest.approx(8 * fp["ours"]["bytes"] / (FRAMES * WIDTH * HEIGHT))
+    assert pc["ours"]["psnr"] > 25  # the clip is the decoded video, but for its mp4 coding
+    assert len(pc["peers"]["x264"]) == len(PEERS["x264"].levels)
+    assert any("byte for byte" in note for note in metrics["notes"])
+    picture = Image.open(tmp_path / "report" / "comparison.png")
+    assert picture.width == 5 * WIDTH  # source, FP, a peer for FP, PC, a peer for PC
+    assert "pc:" in capsys.readouterr().out
+
+
+def test_without_peers_it_is_quick_and_still_measures(folder, tmp_path):
+    Evaluate(folder / "relic.mp4", folder / "relic.nsem", tmp_path / "report", folder / "mattes", peers=()).run()
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text())["modes"]["fp"]["peers"] == {}
+
+
+def test_clips_mattes_and_outputs_that_do_not_fit_are_named(folder, tmp_path, vase_video, vase_mattes, vase_scene):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "few").mkdir()
+    clip, bundle, out = folder / "relic.mp4", folder / "relic.nsem", tmp_path / "report"
+    wrong = [
+        (Evaluate(tmp_path / "none.mp4", bundle, out, peers=()), CaptureError),
+        (Evaluate(clip, bundle, out, peers=()), CaptureError),
+        (Evaluate(clip, bundle, out, tmp_path / "few", peers=()), CaptureError),
+        (Evaluate(clip, bundle, out, folder / "mattes", tmp_path, peers=()), CaptureError),
+        (Evaluate(clip, bundle, out, scene_dir=vase_scene.root, peers=()), CaptureError),
+        (Evaluate(vase_video, bundle, out, vase_mattes, peers=()), CaptureError),
+        (Evaluate(vase_video, bundle, out, folder / "mattes", peers=()), CaptureError),
+        (Evaluate(clip, clip, out, folder / "mattes", peers=()), NerfsemError),
+        (Evaluate(clip, bundle, tmp_path / "file", folder / "mattes", peers=()), OutputError),
+    ]
+    for request, error in wrong:
+        with pytest.raises(error) as raised:
+            request.run()
+        assert "\n" not in str(raised.value)
+        assert not (out / "metrics.json").exists()
+
+
+def test_the_flag_offers_every_peer():
+    assert set(typing.get_args(PeerName)) == set(PEERS)

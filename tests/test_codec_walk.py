@@ -1,0 +1,174 @@
+"""The walk over tables, the parts beside it, and the bundle around them."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_field import DENSE, HASHED, ball, tiny_bundle, tiny_state
+
+from nerfsem_method.codec import bundle
+from nerfsem_method.codec.coder import Decoder, Encoder, Meter
+from nerfsem_method.codec.fixed_point import ones_of_logits, probability_table
+from nerfsem_method.codec.layout import table_layout
+from nerfsem_method.codec.occupancy import code_occupancy
+from nerfsem_method.codec.walk import code_tables
+from nerfsem_method.codec.weights import code_weights
+from nerfsem_method.errors import BundleError, CorruptBundle, TruncatedBundle
+
+GOLDEN = "c3706a37cb5d7f417d9f595ad8c34c86d5c5af9629700a331a5438fde3f2495d"
+SPECS = {"dense": DENSE, "hashed": HASHED}
+
+
+def _code(coder, state, tables):
+    contexts = {name: tensor.integers for name, tensor in state.contexts.items()}
+    return code_tables(coder, state.spec, state.occupancy, contexts, tables)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_tables_come_back_and_the_meter_knows_their_size(spec):
+    state = tiny_state(spec)
+    encoder, meter = Encoder(), Meter()
+    kept = _code(encoder, state, state.tables)
+    _code(meter, state, state.tables)
+    data = encoder.finish()
+    decoded = _code(Decoder(data), state, None)
+    for source, encoded, result in zip(state.tables, kept, decoded, strict=True):
+        np.testing.assert_array_equal(source, encoded)
+        np.testing.assert_array_equal(source, result)
+    assert abs(8 * len(data) - meter.bits) < 16 + 0.001 * meter.bits
+
+
+def test_contexts_save_bits_where_levels_agree():
+    """A finer level that repeats the coarser one costs less under a context model that copies it than order 0."""
+    state = tiny_state(DENSE)
+    coarse, fine = DENSE.tables[0], DENSE.tables[1]
+    layout = table_layout(fine, state.occupancy)
+    tables = list(state.tables)
+    parents = np.rint(layout.vertices / 2).astype(int)
+    entry = (parents[:, 0] * (coarse.resolution + 1) + parents[:, 1]) * (coarse.resolution + 1) + parents[:, 2]
+    tables[1] = np.zeros_like(tables[1])
+    tables[1][layout.entries, 0] = np.where(tables[0][entry, 0] >= 0, 1, -1)
+    contexts = {name: np.zeros_like(tensor.integers) for name, tensor in state.contexts.items()}
+    blind = Meter()
+    code_tables(blind, DENSE, state.occupancy, contexts, tuple(tables))
+    contexts["volume.1.0.weight"][0, 0], contexts["volume.1.0.weight"][1, 0] = 127, -127
+    contexts["volume.1.1.weight"][0, :2] = 40, -40
+    informed = Meter()
+    code_tables(informed, DENSE, state.occupancy, contexts, tuple(tables))
+    assert informed.bits < blind.bits - 0.3 * len(layout.entries)
+
+
+def test_layout_lists_exactly_the_vertices_that_samples_can_read():
+    """Truth by brute force: the corners of the level's cells at many points inside occupied voxels."""
+    occupancy = ball(12)
+    for table in (*DENSE.tables[:3], *HASHED.tables[:1]):
+        layout = table_layout(table, occupancy)
+        rng = np.random.default_rng(3)
+        voxels = np.argwhere(occupancy)
+        points = (voxels[:, None] + rng.random((len(voxels), 40, 3))).reshape(-1, 3) / 12
+        cells = np.floor(points[:, list(table.axes)] * table.resolution).astype(int)
+        corners = np.stack(np.meshgrid(*[[0, 1]] * len(table.axes), indexing="ij"), -1).reshape(-1, len(table.axes))
+        read = {tuple(v) for v in np.unique((cells[:, None] + corners).reshape(-1, len(table.axes)), axis=0)}
+        assert {tuple(v) for v in layout.vertices} >= read
+        assert len(layout.vertices) <= 1.2 * len(read)  # a thin cell may be missed by every random point
+
+
+def test_probability_table_is_symmetric_and_never_certain():
+    table = probability_table()
+    assert table.min() == 1 and table.max() == 65535
+    np.testing.assert_array_equal(table + table[::-1], 65536)
+    assert (np.diff(table) >= 0).all()
+    exact = 65536 / (1 + np.exp(-np.array([-700, -1, 0, 300]) / 256))
+    np.testing.assert_allclose(ones_of_logits(np.array([-700, -1, 0, 300])), exact, atol=0.5)
+
+
+def test_occupancy_is_much_smaller_than_its_order_0_entropy():
+    grid = ball(48, thickness=0.05)
+    encoder = Encoder()
+    code_occupancy(encoder, 48, grid)
+    data = encoder.finish()
+    np.testing.assert_array_equal(code_occupancy(Decoder(data), 48, None), grid)
+    share = grid.mean()
+    order0 = -grid.size * (share * np.log2(share) + (1 - share) * np.log2(1 - share)) / 8
+    assert len(data) < 0.35 * order0
+
+
+def test_weights_out_of_range_are_refused():
+    state = tiny_state(DENSE)
+    encoder = Encoder()
+    encoder.integers([40] * len(state.heads), len(state.heads))  # steps of 2 ** 40
+    for tensor in state.heads.values():
+        encoder.integers(tensor.integers, tensor.integers.size)
+    with pytest.raises(CorruptBundle, match="out of range"):
+        code_weights(Decoder(encoder.finish()), DENSE.head_shapes(), None)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_bundle_round_trip(spec):
+    made = tiny_bundle(spec)
+    read = bundle.decode(bundle.encode(made))
+    assert read.video == made.video and read.camera == made.camera and read.state.spec == spec
+    np.testing.assert_array_equal(read.poses, made.poses)
+    np.testing.assert_array_equal(read.gains, made.gains)
+    np.testing.assert_array_equal(read.state.occupancy, made.state.occupancy)
+    for mine, theirs in zip(made.state.tables, read.state.tables, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    for name, tensor in made.state.heads.items():
+        np.testing.assert_array_equal(tensor.values, read.state.heads[name].values)
+
+
+def test_bundle_bytes_are_golden():
+    """The format is frozen: equal content gives equal bytes, in this and in every fresh process."""
+    digest = hashlib.sha256(bundle.encode(tiny_bundle(HASHED))).hexdigest()
+    script = "import hashlib;from tiny_field import *;from nerfsem_method.codec import bundle;"
+    script += "print(hashlib.sha256(bundle.encode(tiny_bundle(HASHED))).hexdigest())"
+    fresh = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parent, check=True)
+    assert digest == fresh.stdout.strip() == GOLDEN
+
+
+def test_flipped_bits_and_truncations_are_named():
+    data = bundle.encode(tiny_bundle())
+    rng = np.random.default_rng(5)
+    for position in rng.choice(8 * len(data), 200, replace=False):
+        damaged = bytearray(data)
+        damaged[position // 8] ^= 1 << position % 8
+        with pytest.raises(BundleError):
+            bundle.decode(bytes(damaged))
+    for length in rng.choice(len(data), 50, replace=False):
+        with pytest.raises(BundleError):
+            bundle.decode(data[:length])
+    with pytest.raises(TruncatedBundle):
+        bundle.decode(data[:-1])
+
+
+def test_damage_behind_repaired_checksums_is_noticed():
+    """A stream that decodes to other symbols than were encoded does not pass the symbols' hash."""
+    made = tiny_bundle()
+    parts = bundle.sections(made)
+    rng = np.random.default_rng(6)
+    for _ in range(60):
+        index = rng.integers(len(parts))
+        payload = bytearray(parts[index].payload)
+        payload[rng.integers(len(payload))] ^= 1 << rng.integers(8)
+        forged = [*parts]
+        forged[index] = bundle.Section(parts[index].tag, bytes(payload))
+        try:
+            read = bundle.decode(bundle.pack(forged))
+        except BundleError:
+            continue
+        for mine, theirs in zip(made.state.tables, read.state.tables, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_nothing_good_is_overwritten_by_half_a_file(tmp_path, monkeypatch):
+    target = tmp_path / "relic.nsem"
+    target.write_bytes(b"good")
+    made = tiny_bundle()
+    monkeypatch.setattr("pathlib.Path.replace", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(Exception, match="No space left"):
+        bundle.write(target, made)
+    assert target.read_bytes() == b"good" and list(tmp_path.iterdir()) == [target]
+

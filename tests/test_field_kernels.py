@@ -1,0 +1,127 @@
+"""The compiled CPU kernels against their plain-torch twins, and volume rendering against closed forms."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
+
+from nerfsem_method.field import march as marching
+from nerfsem_method.field.cameras import CameraPath
+from nerfsem_method.field.encoding import BinaryGrids, SignSTE
+from nerfsem_method.field.heads import spherical_harmonics
+from nerfsem_method.field.radiance import RadianceField
+from nerfsem_method.field.render import composite, distortion_loss, sample_weights
+from nerfsem_method.scene import Intrinsics
+
+SPECS = {"dense": DENSE, "hashed": HASHED}
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_encoding_and_its_gradient_equal_the_torch_twin(spec):
+    torch.manual_seed(0)
+    grids = BinaryGrids(spec, ball(spec.occupancy))
+    tables = list(range(len(spec.tables)))
+    positions = torch.rand(500, 3)
+    (fast,) = grids.encode([(positions, tables)])
+    gradient = torch.randn_like(fast)
+    fast.backward(gradient)
+    fast_gradient, grids.theta.grad = grids.theta.grad, None
+    signs = SignSTE.apply(grids.theta) * grids.coded
+    plain = torch.cat([grids._lookup(signs, positions, t) for t in tables], 1)
+    plain.backward(gradient)
+    torch.testing.assert_close(fast, plain, atol=1e-6, rtol=0)
+    torch.testing.assert_close(fast_gradient, grids.theta.grad, atol=1e-5, rtol=1e-5)
+
+
+def test_encoding_is_exact_at_vertices():
+    """At a vertex the feature is the vertex's own symbol."""
+    grids = BinaryGrids(DENSE, np.ones((12, 12, 12), bool))
+    symbols = grids.tables()[1]
+    vertices = torch.tensor([[0, 0, 0], [16, 16, 16], [3, 9, 14]])
+    (features,) = grids.encode([(vertices / 16, [1])])
+    entries = (vertices[:, 0] * 17 + vertices[:, 1]) * 17 + vertices[:, 2]
+    np.testing.assert_array_equal(features.detach().numpy(), symbols[entries.numpy()].astype(np.float32))
+
+
+def test_straight_through_sign():
+    x = torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0], requires_grad=True)
+    y = SignSTE.apply(x)
+    y.sum().backward()
+    assert y.tolist() == [-1, -1, 1, 1, 1] and x.grad.tolist() == [0, 1, 1, 1, 0]
+
+
+def _rays(count=64):
+    torch.manual_seed(1)
+    cameras = CameraPath(Intrinsics(24, 32, 40.0, 40.0, 12.0, 16.0, k1=0.05, p1=0.002), orbit(4))
+    pixels = torch.rand(count, 2) * torch.tensor([24.0, 32.0])
+    return cameras, torch.arange(count) % 4, pixels
+
+
+def test_marching_equals_the_torch_twin_and_stays_in_occupied_voxels():
+    cameras, frames, pixels = _rays(256)
+    origins, directions = cameras.rays(frames, pixels)
+    occupied = torch.from_numpy(ball(16))
+    density = torch.where(occupied, 30.0, -1.0)
+    offsets = torch.rand(256)
+    fast = marching.march(origins, directions, density, 1 / 64, offsets)
+    rays, distances = marching._march_torch(origins, directions, density, 1 / 64, offsets)
+    torch.testing.assert_close(fast.rays, rays)
+    torch.testing.assert_close(fast.distances, distances, atol=1e-6, rtol=0)
+    voxels = (fast.positions * 16).long().clamp(0, 15)
+    assert len(fast.rays) > 500 and occupied[tuple(voxels.T)].all()
+    full = marching.march(origins, directions, torch.where(occupied, 0.0, -1.0), 1 / 64, offsets)
+    assert len(full.rays) > len(fast.rays)  # opaque matter ends a ray
+
+
+def test_rays_project_back_to_their_pixels():
+    cameras, frames, pixels = _rays()
+    origins, directions = cameras.rays(frames, pixels)
+    for i in range(len(pixels)):
+        seen, depth = cameras.camera.project((origins + 1.5 * directions)[i].numpy(), cameras.poses[frames[i]].numpy())
+        assert depth > 0
+        np.testing.assert_allclose(seen, pixels[i].numpy(), atol=2e-3)
+
+
+def test_weights_of_a_homogeneous_medium():
+    """Accumulation is 1 - exp(-sigma length), whatever the number of rays packed before."""
+    rays = torch.tensor([0, 0, 0, 2, 2])
+    samples = marching.Samples(rays, torch.tensor([0.1, 0.2, 0.3, 0.5, 0.6]), torch.rand(5, 3), 0.1, 4)
+    weights = sample_weights(torch.full((5,), 7.0), samples)
+    summed = composite(weights, torch.ones(5, 1), samples)[:, 0]
+    expected = 1 - torch.exp(-7 * torch.tensor([0.3, 0.0, 0.2, 0.0]))
+    torch.testing.assert_close(summed, expected)
+
+
+def test_distortion_equals_its_double_sum():
+    rays = torch.tensor([0, 0, 0, 1, 1])
+    samples = marching.Samples(rays, torch.tensor([0.1, 0.2, 0.5, 0.3, 0.4]), torch.rand(5, 3), 0.1, 2)
+    weights = torch.tensor([0.2, 0.5, 0.1, 0.6, 0.3])
+    t, same = samples.distances, rays[:, None] == rays
+    pairs = (weights[:, None] * weights * (t[:, None] - t).abs() * same).sum()
+    expected = (pairs + 0.1 / 3 * weights.square().sum()) / 2
+    torch.testing.assert_close(distortion_loss(weights, samples), expected)
+
+
+def test_spherical_harmonics_are_orthogonal():
+    torch.manual_seed(2)
+    directions = torch.nn.functional.normalize(torch.randn(200_000, 3), dim=1)
+    values = spherical_harmonics(directions, 4)
+    gram = values.T @ values / len(values)
+    off = gram / gram.diagonal().outer(gram.diagonal()).sqrt() - torch.eye(16)
+    assert off.abs().max() < 0.02
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_a_field_survives_its_state(spec):
+    """A field made from a state renders, and gives the same state back."""
+    state = tiny_state(spec)
+    field = RadianceField.from_state(state)
+    again = field.state()
+    for mine, theirs in zip(state.tables, again.tables, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    for name, tensor in state.heads.items():
+        np.testing.assert_array_equal(tensor.values, again.heads[name].values)
+    cameras, frames, pixels = _rays()
+    with torch.no_grad():
+        rendering = field.render(*cameras.rays(frames, pixels))
+    assert rendering.accumulation.max() > 0.1 and torch.isfinite(rendering.color).all()

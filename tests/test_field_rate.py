@@ -1,0 +1,54 @@
+"""The trained estimate of the rate is the codec's: same contexts, same weights, same bits."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_field import DENSE, HASHED, ball, tiny_state
+
+from nerfsem_method.codec.coder import Encoder, Meter
+from nerfsem_method.codec.walk import code_tables
+from nerfsem_method.field.radiance import RadianceField
+
+SPECS = {"dense": DENSE, "hashed": HASHED}
+
+
+def _estimate(field):
+    groups = field.rate.groups(10**9, np.random.default_rng(0))  # every entry
+    _, *looked_up = field.grids.encode([(torch.zeros(1, 3), (0,)), *[group.lookup for group in groups]])
+    return field.rate.bits(field.grids, groups, tuple(looked_up))
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_estimate_equals_the_file(spec):
+    state = tiny_state(spec)
+    field = RadianceField.from_state(state)
+    contexts = {name: tensor.integers for name, tensor in field.rate.state().items()}
+    for name, tensor in state.contexts.items():
+        np.testing.assert_array_equal(tensor.integers, contexts[name])
+    encoder, meter = Encoder(), Meter()
+    for coder in (encoder, meter):
+        code_tables(coder, spec, state.occupancy, contexts, state.tables)
+    estimated = float(_estimate(field))
+    assert abs(estimated - meter.bits) < 0.01 * meter.bits
+    assert abs(estimated - 8 * len(encoder.finish())) < 0.01 * meter.bits + 16
+
+
+def test_minimising_the_estimate_shrinks_the_file():
+    """A few steps on the context models and symbols alone make the coded tables smaller."""
+    torch.manual_seed(0)
+    field = RadianceField(DENSE, ball(DENSE.occupancy))
+    before = _bits(field)
+    optimiser = torch.optim.Adam(field.parameters(), lr=0.02)
+    for _ in range(30):
+        optimiser.zero_grad()
+        _estimate(field).backward()
+        optimiser.step()
+        field.rate.refresh_projection(field.grids)
+    assert _bits(field) < 0.6 * before
+
+
+def _bits(field):
+    meter, state = Meter(), field.state()
+    weights = {name: tensor.integers for name, tensor in state.contexts.items()}
+    code_tables(meter, state.spec, state.occupancy, weights, state.tables)
+    return meter.bits

@@ -1,0 +1,71 @@
+"""A tiny random field, the same on every machine, for codec and playback tests."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from nerfsem_method.codec.bundle import Bundle
+from nerfsem_method.codec.layout import table_layout
+from nerfsem_method.field.spec import FieldSpec, Level
+from nerfsem_method.field.state import FieldState, QuantisedTensor
+from nerfsem_method.scene import Intrinsics, Video
+
+DENSE = FieldSpec((Level(8, 2), Level(16, 1)), (Level(16, 2), Level(24, 1)), occupancy=12, steps=32, width=8, geometry=3)
+HASHED = FieldSpec(
+    (Level(6, 1), Level(11, 2), Level(20, 2), Level(31, 1)), (Level(16, 1), Level(40, 2)),
+    log2_volume_limit=9, log2_plane_limit=8, occupancy=16, steps=32, width=8, geometry=3, directions=3, frequencies=2,
+    shading="sample", color_layers=2,
+)  # fmt: skip
+
+
+def ball(side: int, radius: float = 0.4, thickness: float = 0.12) -> np.ndarray:
+    """Occupancy [side, side, side] of a hollow ball."""
+    axis = (np.arange(side) + 0.5) / side - 0.5
+    distance = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
+    return (distance < radius) & (distance > radius - thickness)
+
+
+def tiny_state(spec: FieldSpec, seed: int = 0) -> FieldState:
+    """Random symbols and weights over a hollow ball."""
+    rng = np.random.default_rng(seed)
+    occupancy = ball(spec.occupancy)
+    tables = []
+    for table in spec.tables:
+        values = np.zeros((table.entries, table.features), np.int8)
+        entries = table_layout(table, occupancy).entries
+        values[entries] = np.where(rng.random((len(entries), table.features)) < 0.7, 1, -1)
+        tables.append(values)
+
+    def weights(shapes, exponent_of, spread):
+        return {
+            name: QuantisedTensor(rng.integers(-spread, spread + 1, shape).astype(np.int32), exponent_of(name))
+            for name, shape in shapes.items()
+        }
+
+    heads = weights(spec.head_shapes(), lambda name: -5, 20)
+    contexts = weights(spec.context_shapes(), lambda name: -5 if name.endswith("weight") else -8, 40)
+    return FieldState(spec, occupancy, tuple(tables), heads, contexts)
+
+
+def orbit(frames: int) -> np.ndarray:
+    """cam_from_world [frames, 3, 4] of cameras around the unit cube, looking at its centre."""
+    poses = []
+    for angle in np.linspace(0, 2 * np.pi, frames, endpoint=False):
+        forward = np.array([np.cos(angle), np.sin(angle), -0.2])
+        forward /= np.linalg.norm(forward)
+        right = np.cross(forward, [0, 0, 1])
+        right /= np.linalg.norm(right)
+        rotation = np.stack([right, np.cross(forward, right), forward])
+        center = 0.5 - 2.2 * forward
+        poses.append(np.concatenate([rotation, -(rotation @ center)[:, None]], 1))
+    return np.stack(poses)
+
+
+def tiny_bundle(spec: FieldSpec = DENSE, frames: int = 6, background=None) -> Bundle:
+    """A bundle of a tiny field: `frames` frames of 24 x 32 pixels."""
+    video = Video("tiny.mp4", 24, 32, frames, Fraction(10), "ab" * 32)
+    camera = Intrinsics(24, 32, 40.0, 40.0, 12.0, 16.0, k1=0.01)
+    gains = np.ones((frames, 3), np.float32)
+    return Bundle(tiny_state(spec), video, camera, orbit(frames), gains, background).quantised()
