@@ -126,6 +126,7 @@ def plot_curves(path: Path, tracks: Sequence[Track]) -> None:
     """A PNG of quality over bytes: one row a mode, one column a metric, bytes logarithmic."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     figure = Figure(figsize=(4.6 * len(CURVES), 3.8 * len(tracks)), layout="constrained")
     axes = figure.subplots(len(tracks), len(CURVES), squeeze=False)
@@ -137,7 +138,10 @@ def plot_curves(path: Path, tracks: Sequence[Track]) -> None:
             for size, value in curve([track.ours], metric):
                 axis.plot(size / 1000, value, "*", markersize=14, color="black", label="nerfsem")
             axis.set(xscale="log", xlabel="kilobytes", ylabel=_TITLES[metric], title=track.mode.upper())
-            axis.grid(True, which="both", alpha=0.3)
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8)))
+            axis.xaxis.set_major_formatter(ScalarFormatter())
+            axis.xaxis.set_minor_formatter(NullFormatter())
+            axis.grid(True, alpha=0.3)
             axis.legend()
     FigureCanvasAgg(figure).print_png(path)
 

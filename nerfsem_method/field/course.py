@@ -19,6 +19,8 @@ class Course:
     """Where the heads' weights go onto the grid that the bundle stores."""
     rate_from: float = 0.1
     """Where the rate term sets in."""
+    align_at: tuple[float, ...] = (0.3, 0.45, 0.6, 0.75, 0.85)
+    """Where cameras and exposures are aligned with the field."""
     prune_threshold: float = 0.03
     """Share of a ray's colour that a voxel must once have had to stay."""
     freeze_threshold: float = 0.05

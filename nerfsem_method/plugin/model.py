@@ -12,6 +12,7 @@ from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 from torch.nn import Parameter
 
+from nerfsem_method.field.align import align
 from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.field.course import Course
 from nerfsem_method.field.radiance import RadianceField
@@ -65,15 +66,19 @@ class NerfsemModel(Model):
         }
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
-        """Before each step the field carves its occupancy, freezes it and quantises its heads when the course says so."""
+        """Before each step: carve or freeze the occupancy, quantise the heads, align the cameras when the course says so."""
         trainer = attributes.trainer
         assert trainer is not None and attributes.pipeline is not None
-        self._candidate_share = attributes.pipeline.datamanager.candidate_share
+        datamanager, course = attributes.pipeline.datamanager, self.config.course
+        self._candidate_share = datamanager.candidate_share
         steps = trainer.config.max_num_iterations
+        aligned = {int(share * steps) for share in course.align_at}
 
         def maintain(step: int) -> None:
-            self.field.maintain(step, steps, self.config.course)
-            self._rate_active = step >= self.config.course.rate_from * steps
+            self.field.maintain(step, steps, course)
+            self._rate_active = step >= course.rate_from * steps
+            if step in aligned:
+                align(self.field, self.cameras, datamanager.frames_rgba, datamanager.train_dataset.frame_indices)
 
         return [TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], maintain)]
 

@@ -32,6 +32,8 @@ MAX_ANGLE = 0.7
 MIN_MATCHES = 15
 MAX_ERROR = 1.5
 """Pixels of reprojection error (COLMAP: 4, for photographs of several megapixels)."""
+MAX_TRIALS = 1000
+"""RANSAC samples a pair; COLMAP's 10000 are spent on pairs that are of no use anyway."""
 CLOSURE_MAX_ANGLE = 30.0
 """Degrees between the viewing directions of two frames that are worth matching across the loop."""
 CLOSURE_TOLERANCE = 12.0
@@ -105,6 +107,7 @@ class Matcher:
         listing = self.path.with_name(f"{stage}_pairs.txt")
         listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in pairs))
         options = pycolmap.TwoViewGeometryOptions()
+        options.ransac.max_num_trials = MAX_TRIALS
         options.compute_relative_pose = True
         options.ransac.max_error = MAX_ERROR
         options.ransac.random_seed = RANDOM_SEED
@@ -162,29 +165,52 @@ def closing_pairs(poses: dict[int, np.ndarray]) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def map_frames(job: Job, database: Path, attempt: str, start: Path | None) -> pycolmap.Reconstruction | None:
-    """The largest model of incremental mapping (continued from the model in `start`, if given), or None."""
+def pipeline_options() -> pycolmap.IncrementalPipelineOptions:
+    """Strict pixel thresholds; few refinements on the way, because `refine` has the last word."""
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = RANDOM_SEED
     options.mapper.random_seed = RANDOM_SEED
     options.triangulation.random_seed = RANDOM_SEED
     options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.4
+    options.ba_global_max_refinements = 2
+    options.ba_global_max_num_iterations = 25
+    options.ba_local_max_refinements = 1
     options.mapper.filter_max_reproj_error = MAX_ERROR
-    options.mapper.abs_pose_max_error = max(4.0, 3 * MAX_ERROR)
+    options.mapper.abs_pose_max_error = 3 * MAX_ERROR
     options.triangulation.merge_max_reproj_error = MAX_ERROR
     options.triangulation.complete_max_reproj_error = MAX_ERROR
-    models = Path(job.work) / attempt
-    models.mkdir(parents=True, exist_ok=True)
+    return options
+
+
+def map_frames(job: Job, database: Path) -> pycolmap.Reconstruction | None:
+    """The largest model of incremental mapping, or None."""
+    models = Path(job.work) / "models"
+    models.mkdir()
     registered = iter(range(1, 10**9))
     found = pycolmap.incremental_mapping(
         str(database),
         job.images,
         str(models),
-        options=options,
-        input_path=str(start or ""),
-        next_image_callback=lambda: tell(attempt, next(registered), len(job.names)),
+        options=pipeline_options(),
+        next_image_callback=lambda: tell("cameras", next(registered), len(job.names)),
     )
     return max(found.values(), key=lambda model: model.num_reg_images(), default=None)
+
+
+def refine(database: Path, model: pycolmap.Reconstruction) -> None:
+    """Retriangulate with all matches, closures included, and bundle-adjust until nothing moves."""
+    options = pipeline_options()
+    with pycolmap.Database.open(str(database)) as opened:
+        cache = pycolmap.DatabaseCache.create(opened, MIN_MATCHES, False, set())
+    mapper = pycolmap.IncrementalMapper(cache)
+    mapper.begin_reconstruction(model)
+    adjustment = options.get_global_bundle_adjustment()
+    adjustment.solver_options.max_num_iterations = 50
+    mapper.iterative_global_refinement(
+        5, 0.0005, options.get_mapper(), adjustment, options.get_triangulation(), normalize_reconstruction=True
+    )
+    mapper.end_reconstruction(False)
+    model.update_point_3d_errors()
 
 
 def poses_of(job: Job, model: pycolmap.Reconstruction) -> dict[int, np.ndarray]:
@@ -224,15 +250,15 @@ def main(job: Job) -> None:
     matcher = Matcher(job, database)
     count = len(job.names)
     matcher.match([(i, i + s) for i in range(count) for s in SEQUENTIAL_STEPS if i + s < count], "matches")
-    model = map_frames(job, database, "cameras", None)
+    model = map_frames(job, database)
     closures = 0
     if model is not None:
         poses = poses_of(job, model)
         pairs = closing_pairs(poses)
         matcher.match(pairs, "closure")
         closures = matcher.drop_disagreeing(pairs, poses)
-        if closures:
-            model = map_frames(job, database, "refined", None) or model
+        refine(database, model)
+        model.extract_colors_for_all_images(job.images)
     save(job, model, matcher.median_motion(), closures)
 
 

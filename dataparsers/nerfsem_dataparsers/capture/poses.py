@@ -112,8 +112,8 @@ def _write_masks(frames: list[Path], mattes: list[Path], folder: Path) -> Path:
 
 
 def _run_worker(work: Path, advance: Advance) -> None:
-    """Run COLMAP on `work`/job.json; its stages share one progress bar, a quarter each."""
-    stages = ["matches", "cameras", "closure", "refined"]
+    """Run COLMAP on `work`/job.json; its stages share one progress bar, a third each."""
+    stages = ["matches", "cameras", "closure"]
     # The search path goes along: the caller may run from a source tree
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "nerfsem_dataparsers.capture.colmap_worker", str(work / "job.json")]
@@ -123,7 +123,7 @@ def _run_worker(work: Path, advance: Advance) -> None:
             for line in process.stdout or ():
                 stage, done, total = line.split()
                 share = stages.index(stage) + min(int(done) / max(int(total), 1), 1.0)
-                advance(round(25 * share), 100)
+                advance(round(100 * share / len(stages)), 100)
         except BaseException:  # Ctrl-C included: no orphan may go on computing
             process.kill()
             raise
