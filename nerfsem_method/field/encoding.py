@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nerfsem_method.codec.layout import table_layout
 from nerfsem_method.field import kernels
@@ -18,6 +19,8 @@ from nerfsem_method.field.hashing import PRIMES
 from nerfsem_method.field.spec import FieldSpec
 
 INITIAL_RANGE = 1e-2
+PADDING = 8
+"""Zeros behind the last value, as many as the longest feature vector."""
 
 
 class SignSTE(torch.autograd.Function):
@@ -52,11 +55,11 @@ class _EncodeCPU(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (theta,) = ctx.saved_tensors
-        partial = torch.zeros(numba.get_num_threads(), len(theta))
+        partial = torch.zeros(numba.get_num_threads(), len(theta) + PADDING)
         for (positions, tables), gradient in zip(ctx.groups, gradients, strict=True):
             arrays = positions.numpy(), ctx.grids.description(tables), ctx.grids.slot_map
             kernels.encode_backward(*arrays, gradient.contiguous().numpy(), partial.numpy())
-        return partial.sum(0) * (theta.abs() <= 1), None, None
+        return partial.sum(0)[: len(theta)] * (theta.abs() <= 1), None, None
 
 
 class BinaryGrids(nn.Module):
@@ -81,7 +84,7 @@ class BinaryGrids(nn.Module):
             rows.append((*axes, *shape, value, first_slot))
             if not table.hashed:
                 lookup = np.full(table.entries, -1, np.int32)
-                lookup[entries] = np.arange(len(entries))
+                lookup[entries] = value + np.arange(len(entries)) * table.features
                 maps.append(lookup)
                 slot += table.entries
             size = len(entries) * table.features
@@ -89,7 +92,9 @@ class BinaryGrids(nn.Module):
             self.slices.append(slice(value, value + size))
             value += size
         self._rows = np.array(rows, np.int64)
+        # index of each dense vertex's first value; vertices that are not stored read the padding behind all values
         self.slot_map = np.concatenate([*maps, np.zeros(1, np.int32)])
+        self.slot_map[self.slot_map < 0] = value
         self.theta = nn.Parameter((torch.rand(value) * 2 - 1) * INITIAL_RANGE)
         self.register_buffer("coded", torch.ones(value, dtype=torch.int8), persistent=False)
         self.register_buffer("_slots", torch.from_numpy(self.slot_map), persistent=False)
@@ -100,11 +105,11 @@ class BinaryGrids(nn.Module):
         return self._rows[list(tables)]
 
     def signs(self) -> np.ndarray:
-        """Current symbols [values] int8: -1, +1, and 0 where no occupied voxel touches."""
+        """Current symbols [values + PADDING] int8: -1, +1, and 0 where no occupied voxel touches."""
         version = self.theta._version
         if self._signs is None or self._signs[0] != version:
             signs = torch.where(self.theta.detach() >= 0, self.coded, -self.coded)
-            self._signs = (version, signs.cpu().numpy())
+            self._signs = (version, np.pad(signs.cpu().numpy(), (0, PADDING)))
         return self._signs[1]
 
     def set_coded(self, layouts: Sequence) -> None:
@@ -150,11 +155,11 @@ class BinaryGrids(nn.Module):
         """
         if self.theta.device.type == "cpu":
             return _EncodeCPU.apply(self.theta, self, groups)
-        signs = SignSTE.apply(self.theta) * self.coded
+        signs = functional.pad(SignSTE.apply(self.theta) * self.coded, (0, PADDING))
         return tuple(torch.cat([self._lookup(signs, x, t) for t in tables], 1) for x, tables in groups)
 
     def _lookup(self, signs: Tensor, positions: Tensor, index: int) -> Tensor:
-        """Plain torch: [S, 3] to [S, features] of one table."""
+        """Plain torch: `signs` [values + PADDING] at positions [S, 3] to [S, features] of one table."""
         table = self.spec.tables[index]
         dimensions, side = len(table.axes), table.resolution + 1
         scaled = positions[:, list(table.axes)] * table.resolution
@@ -170,10 +175,9 @@ class BinaryGrids(nn.Module):
             for axis in range(1, dimensions):
                 slots = slots ^ (vertices[..., axis] * PRIMES[axis])
             slots = slots % table.entries
+            firsts = int(first_value) + slots * table.features
         else:
             strides = torch.tensor([side ** (dimensions - 1 - a) for a in range(dimensions)], device=positions.device)
-            slots = self._slots[int(first_slot) + (vertices * strides).sum(-1)].long()
-        weights = weights * (slots >= 0)
-        values = int(first_value) + slots.clamp(min=0)[..., None] * table.features
-        values = values + torch.arange(table.features, device=positions.device)  # [S, 2^d, F]
+            firsts = self._slots[int(first_slot) + (vertices * strides).sum(-1)].long()
+        values = firsts[..., None] + torch.arange(table.features, device=positions.device)  # [S, 2^d, F]
         return (signs[values] * weights[..., None]).sum(1)

@@ -22,41 +22,39 @@ def _cell(position, resolution):
     return base, min(max(scaled - np.float32(base), np.float32(0)), np.float32(1))
 
 
-@njit(cache=True)
+@njit(inline="always")
 def _corners(positions, i, table, slots, firsts, weights):
-    """The first value of each corner's feature vector (-1: not stored) and its weight; returns the number of corners."""
+    """Where each corner's feature vector begins and its weight; corner bits are (x, y, z), z lowest."""
     one = np.float32(1)
     axis0, axis1, axis2, dimensions, resolution, features, entries, hashed, first_value, first_slot = table
     x, fx = _cell(positions[i, axis0], resolution)
     y, fy = _cell(positions[i, axis1], resolution)
+    w00, w01, w10, w11 = (one - fx) * (one - fy), (one - fx) * fy, fx * (one - fy), fx * fy
+    z = 0
     if dimensions == 2:
-        weights[0], weights[1] = (one - fx) * (one - fy), (one - fx) * fy
-        weights[2], weights[3] = fx * (one - fy), fx * fy
+        weights[0], weights[1], weights[2], weights[3] = w00, w01, w10, w11
     else:
         z, fz = _cell(positions[i, axis2], resolution)
         gz = one - fz
-        w00, w01, w10, w11 = (one - fx) * (one - fy), (one - fx) * fy, fx * (one - fy), fx * fy
         weights[0], weights[1], weights[2], weights[3] = w00 * gz, w00 * fz, w01 * gz, w01 * fz
         weights[4], weights[5], weights[6], weights[7] = w10 * gz, w10 * fz, w11 * gz, w11 * fz
-    corners = 1 << dimensions
     if hashed:
-        for corner in range(corners):
-            dx, dy, dz = corner >> (dimensions - 1), (corner >> (dimensions - 2)) & 1, corner & 1
-            entry = entry_of(x + dx, y + dy, z + dz if dimensions == 3 else 0, dimensions, resolution, entries, True)
+        for corner in range(1 << dimensions):
+            dx, dy, dz = corner >> (dimensions - 1), (corner >> (dimensions - 2)) & 1, (dimensions - 2) * (corner & 1)
+            entry = entry_of(x + dx, y + dy, z + dz, dimensions, resolution, entries, True)
             firsts[corner] = first_value + entry * features
-        return corners
+        return
     side = resolution + 1
+    entry = first_slot + (x * side + y if dimensions == 2 else (x * side + y) * side + z)
+    beside, above = (side, 1) if dimensions == 2 else (side * side, side)
     if dimensions == 2:
-        entry = first_slot + x * side + y
-        firsts[0], firsts[1], firsts[2], firsts[3] = slots[entry], slots[entry + 1], slots[entry + side], slots[entry + side + 1]
+        firsts[0], firsts[1] = slots[entry], slots[entry + above]
+        firsts[2], firsts[3] = slots[entry + beside], slots[entry + beside + above]
     else:
-        entry = first_slot + (x * side + y) * side + z
-        firsts[0], firsts[1], firsts[2], firsts[3] = slots[entry], slots[entry + 1], slots[entry + side], slots[entry + side + 1]
-        entry += side * side
-        firsts[4], firsts[5], firsts[6], firsts[7] = slots[entry], slots[entry + 1], slots[entry + side], slots[entry + side + 1]
-    for corner in range(corners):
-        firsts[corner] = first_value + firsts[corner] * features if firsts[corner] >= 0 else -1
-    return corners
+        firsts[0], firsts[1] = slots[entry], slots[entry + 1]
+        firsts[2], firsts[3] = slots[entry + above], slots[entry + above + 1]
+        firsts[4], firsts[5] = slots[entry + beside], slots[entry + beside + 1]
+        firsts[6], firsts[7] = slots[entry + beside + above], slots[entry + beside + above + 1]
 
 
 @njit(cache=True)
@@ -64,14 +62,36 @@ def _encode_table(positions, start, stop, table, slots, signs, column, out):
     firsts = np.empty(8, np.int64)
     weights = np.empty(8, np.float32)
     features = table[FEATURES]
+    corners = 1 << table[DIMENSIONS]
     for i in range(start, stop):
-        corners = _corners(positions, i, table, slots, firsts, weights)
-        for f in range(features):
+        _corners(positions, i, table, slots, firsts, weights)
+        if features == 1:
             total = np.float32(0)
             for corner in range(corners):
-                if firsts[corner] >= 0:
+                total += weights[corner] * np.float32(signs[firsts[corner]])
+            out[i, column] = total
+        elif features == 2:
+            a, b = np.float32(0), np.float32(0)
+            for corner in range(corners):
+                first, weight = firsts[corner], weights[corner]
+                a += weight * np.float32(signs[first])
+                b += weight * np.float32(signs[first + 1])
+            out[i, column], out[i, column + 1] = a, b
+        elif features == 4:
+            a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+            for corner in range(corners):
+                first, weight = firsts[corner], weights[corner]
+                a += weight * np.float32(signs[first])
+                b += weight * np.float32(signs[first + 1])
+                c += weight * np.float32(signs[first + 2])
+                d += weight * np.float32(signs[first + 3])
+            out[i, column], out[i, column + 1], out[i, column + 2], out[i, column + 3] = a, b, c, d
+        else:
+            for f in range(features):
+                total = np.float32(0)
+                for corner in range(corners):
                     total += weights[corner] * np.float32(signs[firsts[corner] + f])
-            out[i, column + f] = total
+                out[i, column + f] = total
 
 
 @njit(cache=True)
@@ -79,12 +99,13 @@ def _encode_table_backward(positions, start, stop, table, slots, gradient, colum
     firsts = np.empty(8, np.int64)
     weights = np.empty(8, np.float32)
     features = table[FEATURES]
+    corners = 1 << table[DIMENSIONS]
     for i in range(start, stop):
-        corners = _corners(positions, i, table, slots, firsts, weights)
+        _corners(positions, i, table, slots, firsts, weights)
         for corner in range(corners):
-            if firsts[corner] >= 0:
-                for f in range(features):
-                    partial[firsts[corner] + f] += weights[corner] * gradient[i, column + f]
+            first, weight = firsts[corner], weights[corner]
+            for f in range(features):
+                partial[first + f] += weight * gradient[i, column + f]
 
 
 @njit(cache=True)
@@ -98,7 +119,11 @@ def _row(tables, t):
 
 @njit(parallel=True, cache=True)
 def encode(positions, tables, slots, signs, threads, out):
-    """out [S, sum of features] = interpolated signs at positions [S, 3] in [0, 1]."""
+    """out [S, sum of features] = interpolated signs at positions [S, 3] in [0, 1].
+
+    `slots` holds, for the vertices of dense tables, the index of their first value; those that are not stored point to
+    a vector of zeros at the end of `signs`.
+    """
     count = positions.shape[0]
     for thread in prange(threads):
         start, stop = count * thread // threads, count * (thread + 1) // threads

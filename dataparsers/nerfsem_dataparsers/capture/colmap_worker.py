@@ -38,7 +38,9 @@ CLOSURE_MAX_ANGLE = 30.0
 """Degrees between the viewing directions of two frames that are worth matching across the loop."""
 CLOSURE_TOLERANCE = 12.0
 """Degrees by which a closing pair's rotation may differ from the model's drift-prone prediction."""
-CLOSURE_PAIRS = 4
+REFINEMENT_ERRORS = (12.0, 4.0, MAX_ERROR)
+REFINEMENTS = 3
+CLOSURE_PAIRS = 8
 """Closing pairs tried for each frame, nearest first."""
 
 
@@ -165,7 +167,7 @@ def closing_pairs(poses: dict[int, np.ndarray]) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def pipeline_options() -> pycolmap.IncrementalPipelineOptions:
+def pipeline_options(max_error: float = MAX_ERROR) -> pycolmap.IncrementalPipelineOptions:
     """Strict pixel thresholds; few refinements on the way, because `refine` has the last word."""
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = RANDOM_SEED
@@ -175,10 +177,10 @@ def pipeline_options() -> pycolmap.IncrementalPipelineOptions:
     options.ba_global_max_refinements = 2
     options.ba_global_max_num_iterations = 25
     options.ba_local_max_refinements = 1
-    options.mapper.filter_max_reproj_error = MAX_ERROR
-    options.mapper.abs_pose_max_error = 3 * MAX_ERROR
-    options.triangulation.merge_max_reproj_error = MAX_ERROR
-    options.triangulation.complete_max_reproj_error = MAX_ERROR
+    options.mapper.filter_max_reproj_error = max_error
+    options.mapper.abs_pose_max_error = 3 * max_error
+    options.triangulation.merge_max_reproj_error = max_error
+    options.triangulation.complete_max_reproj_error = max_error
     return options
 
 
@@ -198,17 +200,23 @@ def map_frames(job: Job, database: Path) -> pycolmap.Reconstruction | None:
 
 
 def refine(database: Path, model: pycolmap.Reconstruction) -> None:
-    """Retriangulate with all matches, closures included, and bundle-adjust until nothing moves."""
-    options = pipeline_options()
+    """Retriangulate with all matches, closures included, and bundle-adjust until nothing moves.
+
+    Drift keeps the two ends of a turn pixels apart, so tracks are first joined with a wide threshold and a robust
+    loss, then cleaned with the strict one.
+    """
     with pycolmap.Database.open(str(database)) as opened:
         cache = pycolmap.DatabaseCache.create(opened, MIN_MATCHES, False, set())
     mapper = pycolmap.IncrementalMapper(cache)
     mapper.begin_reconstruction(model)
-    adjustment = options.get_global_bundle_adjustment()
-    adjustment.solver_options.max_num_iterations = 50
-    mapper.iterative_global_refinement(
-        5, 0.0005, options.get_mapper(), adjustment, options.get_triangulation(), normalize_reconstruction=True
-    )
+    for max_error in REFINEMENT_ERRORS:
+        options = pipeline_options(max_error)
+        adjustment = options.get_global_bundle_adjustment()
+        adjustment.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+        adjustment.loss_function_scale = MAX_ERROR
+        mapper.iterative_global_refinement(
+            REFINEMENTS, 0.0005, options.get_mapper(), adjustment, options.get_triangulation()
+        )
     mapper.end_reconstruction(False)
     model.update_point_3d_errors()
 

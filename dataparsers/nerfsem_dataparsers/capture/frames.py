@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.video import frame_filter
 
 Advance = Callable[[int, int], None]
 """Progress of a stage: (done, total)."""
@@ -71,13 +72,10 @@ def extract(video: Path, facts: VideoFacts, target: Path, size: tuple[int, int],
     import ffmpeg
     import imageio_ffmpeg
 
-    stream = ffmpeg.input(str(video.resolve())).video
-    if size != (facts.width, facts.height):
-        shrinks = size[0] <= facts.width and size[1] <= facts.height
-        stream = stream.filter("scale", *size, flags="area" if shrinks else "lanczos")
+    convert = frame_filter((facts.width, facts.height), size)
     pattern = str(target.resolve()).replace("%", "%%") + "/%06d.png"
-    coding = {"fps_mode": "passthrough", "pix_fmt": "rgb24", "compression_level": 3, "start_number": 0}
-    output = ffmpeg.output(stream, pattern, **coding).global_args("-v", "error", "-nostdin", "-progress", "pipe:1")
+    coding = {"fps_mode": "passthrough", "pix_fmt": "rgb24", "vf": convert, "compression_level": 3, "start_number": 0}
+    output = ffmpeg.output(ffmpeg.input(str(video.resolve())).video, pattern, **coding).global_args("-v", "error", "-nostdin", "-progress", "pipe:1")
     failure = _run(output.compile(imageio_ffmpeg.get_ffmpeg_exe()), lambda done: advance(done, facts.announced))
     if failure:
         raise CaptureError(f"ffmpeg cannot decode {video}: {failure}")
