@@ -40,6 +40,8 @@ class Compress:
     """Frames from one key frame of the background to the next; pc only."""
     max_steps: int | None = None
     """Train for this many steps instead of the preset's."""
+    rate_weight: float | None = None
+    """lambda instead of the preset's: mean squared error (colours in [0, 1], over the whole video) a byte may save."""
     work_dir: Path | None = None
     """Keep the capture and the run here, and use an earlier capture again; by default both are thrown away."""
 
@@ -81,5 +83,7 @@ class Compress:
         config.output_dir = work.resolve() / "runs"
         config.experiment_name = self.video.stem
         config.max_num_iterations = self.max_steps or config.max_num_iterations
+        if self.rate_weight is not None:
+            config.pipeline.model.rate_weight = self.rate_weight
         run = train(config)
         return checkpoint.export(run, work / "bundles", self.mode, self.background_crf, self.background_gop)

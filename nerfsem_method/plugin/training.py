@@ -28,7 +28,7 @@ class ProgressWriter(writer.Writer):
     def write_scalar(self, name: str, scalar: float | torch.Tensor, step: int) -> None:
         """Called by nerfstudio for every scalar of a step."""
         if name == "Train Loss":
-            self._facts["loss"] = f"loss {float(scalar):.5f}"
+            self._facts["loss"] = f"loss {torch.as_tensor(scalar).item():.5f}"
         task = self._bar.tasks[self._task]
         if task.speed:
             self._facts["speed"] = f"{task.speed:.1f} steps/s"
@@ -37,8 +37,8 @@ class ProgressWriter(writer.Writer):
     def write_scalar_dict(self, name: str, scalar_dict: dict[str, Any], step: int) -> None:
         """Called by nerfstudio with the model's metrics."""
         if name == "Train Metrics Dict":
-            self._facts["psnr"] = f"{float(scalar_dict['psnr']):.1f} dB"
-            self._facts["size"] = f"tables {float(scalar_dict['tables_kB']):.1f} kB"
+            self._facts["psnr"] = f"{torch.as_tensor(scalar_dict['psnr']).item():.1f} dB"
+            self._facts["size"] = f"tables {torch.as_tensor(scalar_dict['tables_kB']).item():.1f} kB"
 
     def write_image(self, name: str, image: torch.Tensor, step: int) -> None:
         """Called by nerfstudio for evaluation images, which this run has none of."""

@@ -38,8 +38,9 @@ CLOSURE_MAX_ANGLE = 30.0
 """Degrees between the viewing directions of two frames that are worth matching across the loop."""
 CLOSURE_TOLERANCE = 12.0
 """Degrees by which a closing pair's rotation may differ from the model's drift-prone prediction."""
-REFINEMENT_ERRORS = (12.0, 4.0, MAX_ERROR)
-REFINEMENTS = 3
+REFINEMENT_ERRORS = (12.0, MAX_ERROR)
+"""Pixels: what may be joined to one track in the first and the last refinement."""
+REFINEMENTS = 2
 CLOSURE_PAIRS = 8
 """Closing pairs tried for each frame, nearest first."""
 
@@ -175,6 +176,7 @@ def pipeline_options(max_error: float = MAX_ERROR) -> pycolmap.IncrementalPipeli
     options.triangulation.random_seed = RANDOM_SEED
     options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.4
     options.ba_global_max_refinements = 2
+    options.ba_global_function_tolerance = options.ba_local_function_tolerance = 1e-6
     options.ba_global_max_num_iterations = 25
     options.ba_local_max_refinements = 1
     options.mapper.filter_max_reproj_error = max_error

@@ -1,0 +1,71 @@
+"""`nerfsem compress`: what it checks before long work, and what it makes of a capture."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from nerfsem_dataparsers.capture import ingest
+from nerfsem_dataparsers.capture.options import CaptureOptions
+from nerfsem_method.cli.compress import Compress
+from nerfsem_method.codec import bundle as codec
+from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
+
+
+@pytest.fixture
+def captured(vase_scene, monkeypatch):
+    """The capture replaced by a ready scene; the calls that it got."""
+    calls = []
+    monkeypatch.setattr(ingest, "ingest", lambda *args: calls.append(args) or vase_scene)
+    return calls
+
+
+def test_a_video_becomes_a_bundle(captured, vase_video, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = CaptureOptions(scale="135:240")
+    target = Path("out put") / "relic.nsem"
+    Compress(vase_video, target, "pc", "smoke", options, max_steps=3, work_dir=Path("work")).run()
+    assert codec.read(target).mode == "pc"
+    assert captured == [(vase_video, options, Path("work/scene"))]
+    assert list(target.parent.iterdir()) == [target]
+    (config,) = (tmp_path / "work/runs").rglob("config.yml")
+    assert config.parent.parts[-3:-1] == ("vase", "nerfsem")
+
+
+def test_without_a_work_folder_nothing_else_stays(captured, vase_video, tmp_path, monkeypatch):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    Compress(vase_video, tmp_path / "relic.nsem", preset="smoke", max_steps=1).run()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["relic.nsem", "tmp"]
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"video": Path("nowhere.mp4")}, CaptureError, "nowhere.mp4"),
+        ({"preset": "tiny"}, NerfsemError, "no preset 'tiny'"),
+        ({"max_steps": 0}, NerfsemError, "--max-steps 0"),
+        ({"bundle": Path("/proc/relic.nsem")}, OutputError, "/proc/relic.nsem"),
+        ({"bundle": Path(".")}, OutputError, "folder"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_work_is_refused_before_the_capture(captured, vase_video, tmp_path, changes, error, message):
+    verb = Compress(vase_video, tmp_path / "relic.nsem", preset="smoke")
+    with pytest.raises(error, match=message):
+        dataclasses.replace(verb, **changes).run()
+    assert not captured
+
+
+def test_a_failed_run_leaves_the_old_bundle(vase_video, tmp_path, monkeypatch):
+    def fail(*args):
+        raise CaptureError("no motion in this clip")
+
+    monkeypatch.setattr(ingest, "ingest", fail)
+    target = tmp_path / "relic.nsem"
+    target.write_bytes(b"good")
+    with pytest.raises(CaptureError):
+        Compress(vase_video, target, preset="smoke").run()
+    assert target.read_bytes() == b"good" and list(tmp_path.iterdir()) == [target]

@@ -1,0 +1,99 @@
+"""`ns-export nerfsem-bitstream`: the patch touches one call, and the real console script lists the command."""
+
+import subprocess
+import sys
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import tyro
+
+from nerfsem_method.errors import NerfsemError
+from nerfsem_method.plugin import checkpoint, exporter
+
+
+@dataclass
+class Exporter:
+    load_config: Path
+    output_dir: Path
+
+
+@dataclass
+class PointCloud(Exporter):
+    points: int = 3
+
+
+@dataclass
+class Mesh(Exporter):
+    pass
+
+
+@pytest.fixture
+def ns_export(monkeypatch):
+    """A module in the place of nerfstudio's, with the same shape, under the patch."""
+    module = types.ModuleType("nerfstudio.scripts.exporter")
+    module.Exporter = Exporter
+    module.Commands = tyro.conf.FlagConversionOff[
+        Annotated[PointCloud, tyro.conf.subcommand("pointcloud")] | Annotated[Mesh, tyro.conf.subcommand("poisson")]
+    ]
+    monkeypatch.setitem(sys.modules, "nerfstudio.scripts.exporter", module)
+    monkeypatch.setattr(tyro, "cli", tyro.cli)
+    exporter.register()
+    return module
+
+
+PATHS = ["--load-config", "run/config.yml", "--output-dir", "out"]
+
+
+def test_the_command_gets_its_options(ns_export, monkeypatch, tmp_path, capsys):
+    asked = []
+    made = tmp_path / "vase-pc.nsem"
+    made.write_bytes(b"12345")
+    monkeypatch.setattr(checkpoint, "export", lambda *args: asked.append(args) or made)
+    words = ["nerfsem-bitstream", *PATHS, "--mode", "pc", "--background-gop", "90"]
+    tyro.cli(ns_export.Commands, args=words).main()
+    assert asked == [(Path("run/config.yml"), Path("out"), "pc", 47, 90)]
+    assert "5 bytes" in capsys.readouterr().out
+
+
+def test_a_bad_run_is_one_line_and_code_2(ns_export, monkeypatch, capsys):
+    def fail(*args):
+        raise NerfsemError("the run has no checkpoint")
+
+    monkeypatch.setattr(checkpoint, "export", fail)
+    with pytest.raises(SystemExit) as stop:
+        tyro.cli(ns_export.Commands, args=["nerfsem-bitstream", *PATHS]).main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "nerfsem: error: the run has no checkpoint\n"
+
+
+def test_the_other_commands_stay(ns_export):
+    assert tyro.cli(ns_export.Commands, args=["pointcloud", *PATHS, "--points", "5"]).points == 5
+    assert isinstance(tyro.cli(ns_export.Commands, args=["poisson", *PATHS]), Mesh)
+
+
+def test_other_callers_of_tyro_see_no_change(ns_export):
+    assert tyro.cli(PointCloud, args=PATHS).points == 3
+    two = Annotated[PointCloud, tyro.conf.subcommand("a")] | Annotated[Mesh, tyro.conf.subcommand("b")]
+    with pytest.raises(SystemExit):
+        tyro.cli(two, args=["nerfsem-bitstream", *PATHS], console_outputs=False)
+
+
+def test_without_ns_export_nothing_is_patched(monkeypatch):
+    monkeypatch.delitem(sys.modules, "nerfstudio.scripts.exporter", raising=False)
+    before = tyro.cli
+    exporter.register()
+    assert tyro.cli is before
+
+
+def test_the_real_script_lists_it():
+    script = Path(sys.executable).with_name("ns-export")
+    if not script.exists():
+        pytest.skip("ns-export is not beside this Python")
+    result = subprocess.run([script, "--help"], capture_output=True, text=True)
+    if "cannot open shared object file" in result.stderr:
+        pytest.skip(f"ns-export itself does not start here: {result.stderr.strip().splitlines()[-1]}")
+    assert result.returncode == 0, result.stderr
+    assert "nerfsem-bitstream" in result.stdout and "gaussian-splat" in result.stdout

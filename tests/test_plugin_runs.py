@@ -1,0 +1,107 @@
+"""Imported bundles: a run that loads anywhere on this machine, without the video, and shows what the player shows."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from tiny_bundle import HEIGHT, WIDTH, tiny_bundle
+
+from nerfsem_method.codec import bundle as codec
+from nerfsem_method.errors import BundleError, CaptureError, NerfsemError, OutputError
+from nerfsem_method.playback import Player
+from nerfsem_method.plugin.runs import import_bundle
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """The config.yml of an imported run, made with relative paths from a folder that holds the bundle no more."""
+    folder = tmp_path_factory.mktemp("import")
+    path = folder / "tiny relic.nsem"
+    codec.write(path, tiny_bundle())
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        config = import_bundle(path.relative_to(folder), folder.relative_to(folder) / "a run")
+    finally:
+        os.chdir(before)
+    path.unlink()
+    return config
+
+
+def load(config, mode):
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    return eval_setup(config, test_mode=mode)[1]
+
+
+@pytest.mark.parametrize("mode", ["test", "inference"])
+def test_it_loads_from_another_folder_and_renders_like_the_player(imported, mode, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pipeline = load(imported, mode)
+    outputs = pipeline.model.get_outputs_for_camera(pipeline.datamanager.train_dataset.cameras[3:4])
+    rendered = (outputs["rgb"].clamp(0, 1) * 255).round().numpy()
+    bundle = codec.read(imported.parent / "tiny relic.nsem")
+    expected = Player(bundle, "cpu").composited(3, (255, 255, 255))
+    assert np.abs(rendered - expected).max() <= 1
+    assert expected.min() < 200  # something is there
+
+
+def test_the_viewer_gets_cameras_and_pictures(imported):
+    dataset = load(imported, "test").datamanager.train_dataset
+    assert len(dataset) == 8 and dataset.cameras.shape == (8,)
+    assert (int(dataset.cameras.width[0]), int(dataset.cameras.height[0])) == (WIDTH, HEIGHT)
+    assert dataset[7]["image"].shape[-1] == 4
+
+
+def test_measuring_without_source_frames_is_refused(imported):
+    pipeline = load(imported, "test")
+    with pytest.raises(CaptureError, match="nerfsem evaluate"):
+        pipeline.get_average_eval_image_metrics()
+    with pytest.raises(CaptureError, match="nerfsem evaluate"):
+        pipeline.get_eval_image_metrics_and_images(0)
+
+
+def test_the_checkpoint_loads_safely(imported):
+    state = torch.load(imported.parent / "nerfstudio_models/step-000000000.ckpt", weights_only=True)
+    assert state["step"] == 0
+
+
+def test_it_can_be_exported_again_to_the_same_field(imported, tmp_path):
+    from nerfsem_method.plugin import checkpoint
+
+    again = codec.read(checkpoint.export(imported, tmp_path, "fp"))
+    first = codec.read(imported.parent / "tiny relic.nsem")
+    assert all(np.array_equal(a, b) for a, b in zip(first.state.tables, again.state.tables, strict=True))
+    assert again.video == first.video and again.mode == "fp"
+
+
+def test_a_folder_in_use_is_left_alone(imported, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not an empty folder"):
+        import_bundle(imported.parent / "tiny relic.nsem", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_empty_folder_is_filled(imported, tmp_path):
+    config = import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "b")
+    (tmp_path / "c").mkdir()
+    config = import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "c")
+    assert config.exists()
+
+
+def test_a_damaged_bundle_leaves_nothing_behind(imported, tmp_path):
+    data = bytearray((imported.parent / "tiny relic.nsem").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "bad.nsem").write_bytes(data)
+    with pytest.raises(BundleError):
+        import_bundle(tmp_path / "bad.nsem", tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.nsem"]
+
+
+def test_a_missing_bundle_and_an_impossible_place_are_named(imported, tmp_path):
+    with pytest.raises(NerfsemError, match="nowhere.nsem"):
+        import_bundle(tmp_path / "nowhere.nsem", tmp_path / "run")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file"):
+        import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "file" / "run")

@@ -1,0 +1,72 @@
+"""A training inside this process: it leaves a run that resumes and exports, and it says what it does."""
+
+import numpy as np
+import pytest
+import torch
+from nerfstudio.utils import writer
+from nerfstudio.utils.rich_utils import CONSOLE
+from rich.progress import Progress
+
+from nerfsem_method.codec import bundle as codec
+from nerfsem_method.plugin import checkpoint
+from nerfsem_method.plugin.config import trainer_config
+from nerfsem_method.plugin.training import ProgressWriter, train
+
+STEPS = 6
+
+
+def smoke(scene, folder, **changes):
+    config = trainer_config("smoke")
+    config.data = config.pipeline.datamanager.data = scene.root
+    config.output_dir, config.max_num_iterations = folder, STEPS
+    for name, value in changes.items():
+        setattr(config, name, value)
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(vase_scene, tmp_path_factory):
+    """The config.yml of a short training."""
+    return train(smoke(vase_scene, tmp_path_factory.mktemp("outputs"), timestamp="first"))
+
+
+def test_the_run_lies_where_ns_train_would_put_it(run):
+    assert run.parent.parts[-3:] == ("vase", "nerfsem", "first")
+    assert [path.name for path in (run.parent / "nerfstudio_models").iterdir()] == [f"step-{STEPS - 1:09d}.ckpt"]
+
+
+def test_its_checkpoint_loads_safely(run):
+    state = torch.load(run.parent / f"nerfstudio_models/step-{STEPS - 1:09d}.ckpt", weights_only=True)
+    assert {"pipeline", "optimizers", "schedulers"} <= state.keys()
+
+
+def test_it_resumes(run, vase_scene, tmp_path):
+    load_dir = run.parent / "nerfstudio_models"
+    again = train(smoke(vase_scene, tmp_path, timestamp="second", load_dir=load_dir, max_num_iterations=2))
+    assert (again.parent / f"nerfstudio_models/step-{STEPS + 1:09d}.ckpt").exists()
+
+
+@pytest.mark.parametrize("mode", ["fp", "pc"])
+def test_it_exports_a_bundle(run, vase_scene, mode, tmp_path):
+    path = checkpoint.export(run, tmp_path, mode)
+    assert path.name == f"vase-{mode}.nsem"
+    decoded = codec.read(path)
+    assert decoded.mode == mode and decoded.video.frames == len(vase_scene.frames)
+    assert np.abs(decoded.poses - vase_scene.poses).max() < 0.05
+
+
+def test_nothing_of_it_stays_in_the_process(run):
+    assert not CONSOLE.quiet
+    assert not any(isinstance(entry, ProgressWriter) for entry in writer.EVENT_WRITERS)
+
+
+def test_the_bar_tells_steps_loss_and_size():
+    with Progress(disable=True) as bar:
+        shown = ProgressWriter(bar, 50)
+        shown.write_scalar("Train Loss", torch.tensor(0.25, requires_grad=True), 11)
+        shown.write_scalar_dict("Train Metrics Dict", {"psnr": torch.tensor(21.0), "tables_kB": 12.34}, 11)
+        shown.write_scalar("Train Iter (time)", 0.1, 12)
+        (task,) = bar.tasks
+    assert task.completed == 13 and task.total == 50
+    assert "loss 0.25000" in task.fields["facts"] and "21.0 dB" in task.fields["facts"]
+    assert "12.3 kB" in task.fields["facts"]

@@ -1,0 +1,116 @@
+"""The project as a whole: what is packaged, what is pinned, and the commands that the README shows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from nerfsem_method import __version__, presets
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def shell_commands(text: str) -> list[str]:
+    """The commands of all ```sh blocks of a Markdown text, continued lines joined, comments left out."""
+    commands = []
+    for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            command = re.sub(r"(^|\s)#.*", "", line).strip().removeprefix("$ ")
+            if command:
+                commands.append(re.sub(r"\s+", " ", command))
+    return commands
+
+
+def test_commands_are_found_in_a_readme():
+    text = "# T\n```sh\nmake demo   # long\n$ nerfsem info \\\n    a.nsem\n\n# only words\n```\n```python\nx = 1\n```\n"
+    assert shell_commands(text) == ["make demo", "nerfsem info a.nsem"]
+
+
+def test_every_make_target_of_the_readme_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    commands = shell_commands((ROOT / "README.md").read_text(encoding="utf-8"))
+    asked = {word for command in commands for word in re.findall(r"\bmake ([a-z]+)", command)}
+    assert {"demo", "test"} <= asked <= targets
+
+
+def test_make_help_explains_every_target():
+    shown = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True).stdout
+    for target in ("install", "demo", "test", "check", "bench"):
+        assert f"make {target}" in shown
+
+
+def test_continuous_integration_runs_what_the_readme_names():
+    assert "make test" in (ROOT / ".ci/run").read_text()
+    assert "make test" in shell_commands((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+def test_the_lock_is_names_and_versions_only():
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", pin) for pin in pins)
+    assert len({pin.partition("==")[0].lower() for pin in pins}) == len(pins)
+
+
+def test_the_lock_meets_every_declared_dependency():
+    from packaging.requirements import Requirement
+
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    locked = dict(line.lower().replace("_", "-").split("==") for line in lines if not line.startswith("#"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for text in [*project["dependencies"], *extras["train"], *extras["dev"]]:
+        wanted = Requirement(text)
+        if wanted.name != "nerfsem":
+            assert wanted.specifier.contains(locked[wanted.name.lower().replace("_", "-")], prereleases=True), text
+
+
+def test_presets_are_found_in_this_checkout():
+    assert presets.folder() == ROOT / "configs"
+    assert {"smoke", "quick", "standard", "paper"} <= set(presets.names())
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The project built as a wheel and unpacked."""
+    builder = pytest.importorskip("hatchling.builders.wheel")
+    folder = tmp_path_factory.mktemp("wheel")
+    (made,) = builder.WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+    with zipfile.ZipFile(made) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_a_wheel_holds_both_packages_presets_and_entry_points(wheel):
+    assert {path.name for path in wheel.iterdir()} == {
+        "nerfsem_method",
+        "nerfsem_dataparsers",
+        f"nerfsem-{__version__}.dist-info",
+    }
+    assert (wheel / "nerfsem_method/configs/smoke.toml").exists()
+    entries = (wheel / f"nerfsem-{__version__}.dist-info/entry_points.txt").read_text()
+    for entry in ("nerfsem = nerfsem_method.cli.main:main", "nerfsem-paper", "nerfsem-data"):
+        assert entry in entries
+
+
+def test_presets_are_found_in_a_wheel(wheel, tmp_path):
+    code = "from nerfsem_method import presets; print(presets.folder(), *presets.names())"
+    options = {"capture_output": True, "text": True, "cwd": tmp_path, "env": {"PYTHONPATH": str(wheel)}}
+    result = subprocess.run([sys.executable, "-c", code], **options)
+    assert result.stdout.split() == [str(wheel / "nerfsem_method/configs"), *presets.names()], result.stderr
+
+
+def test_files_name_no_machine_and_no_registry():
+    command = ["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    forbidden = re.compile("|".join(["/wo" + "rk/", "/ro" + "ot/", "pypi" + r"\.org", "pytho" + "nhosted"]))
+    texts = [ROOT / name for name in listed.stdout.splitlines() if Path(name).suffix not in {".png", ".mp4", ".nsem"}]
+    wrong = [path.name for path in texts if path.is_file() and forbidden.search(path.read_text(errors="replace"))]
+    assert not wrong
