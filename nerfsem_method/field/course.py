@@ -21,11 +21,11 @@ class Course:
     """Where the rate term sets in."""
     align_at: tuple[float, ...] = (0.3, 0.45, 0.6, 0.75, 0.85)
     """Where cameras and exposures are aligned with the field."""
-    prune_threshold: float = 0.03
+    prune_threshold: float = 0.08
     """Share of a ray's colour that a voxel must once have had to stay."""
-    freeze_threshold: float = 0.05
+    freeze_threshold: float = 0.15
     """The same when the occupancy becomes final."""
-    sharpness: float = 0.03
+    sharpness: float = 0.06
     """Weight of the regulariser that draws each ray's light to one depth; not a share."""
     rate_samples: int = 8192
     """Entries a step on which the rate is estimated; not a share."""

@@ -75,7 +75,9 @@ def extract(video: Path, facts: VideoFacts, target: Path, size: tuple[int, int],
     convert = frame_filter((facts.width, facts.height), size)
     pattern = str(target.resolve()).replace("%", "%%") + "/%06d.png"
     coding = {"fps_mode": "passthrough", "pix_fmt": "rgb24", "vf": convert, "compression_level": 3, "start_number": 0}
-    output = ffmpeg.output(ffmpeg.input(str(video.resolve())).video, pattern, **coding).global_args("-v", "error", "-nostdin", "-progress", "pipe:1")
+    output = ffmpeg.output(ffmpeg.input(str(video.resolve())).video, pattern, **coding).global_args(
+        "-v", "error", "-nostdin", "-progress", "pipe:1"
+    )
     failure = _run(output.compile(imageio_ffmpeg.get_ffmpeg_exe()), lambda done: advance(done, facts.announced))
     if failure:
         raise CaptureError(f"ffmpeg cannot decode {video}: {failure}")

@@ -171,7 +171,7 @@ class _Capture:
         _write_ply(root / "points.ply", units.points(model.points[on_object]), model.colours[on_object])
         report = self._report(model, mattes, int(on_object.sum()), camera.fx)
         (root / "report.json").write_text(json.dumps(asdict(report), indent=1))
-        video = Video(self.video.name, self.facts.width, self.facts.height, len(frames), self.facts.rate, self.sha256)
+        video = Video(self.video.name, *self.size, len(frames), self.facts.rate, self.sha256)
         source = np.where(model.registered, "registered", "interpolated").tolist()
         cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
         entries = (Frame(i, f"frames/{path.name}", f"mattes/{path.name}", *pose) for i, (path, *pose) in cameras)

@@ -1,0 +1,57 @@
+"""`nerfsem capture`: a video to a scene folder."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from nerfsem_dataparsers.capture.options import CaptureOptions
+
+if TYPE_CHECKING:
+    from nerfsem_dataparsers.capture.ingest import Report
+    from nerfsem_method.scene import Scene
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Find the object and the cameras of a video, and keep them in a folder that training reads.
+
+    A folder that holds this capture already is left as it is; one that holds a part of it is completed.
+
+    Examples:
+      nerfsem capture relic.mp4 scene/
+      nerfsem capture relic.mp4 scene/ --mattes mattes/ --scale 270:480
+      nerfsem capture relic.mp4 scene/ --segmenter birefnet
+    """
+
+    video: tyro.conf.Positional[Path]
+    """A clip that circles one object, 15 frames or more."""
+    scene_dir: tyro.conf.Positional[Path]
+    """The folder to fill; new, empty, or from an earlier capture."""
+    capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)
+
+    def run(self) -> None:
+        """Raises CaptureError when the video, the mattes or the folder cannot be used, or no cameras are found."""
+        from nerfsem_dataparsers.capture.ingest import ingest, read_report
+
+        start = time.monotonic()
+        scene = ingest(self.video, self.capture, self.scene_dir)
+        print(_as_text(scene, read_report(scene.root), time.monotonic() - start))
+
+
+def _as_text(scene: Scene, report: Report, seconds: float) -> str:
+    interpolated = report.frames - report.registered
+    low, middle, high = (f"{100 * c:.1f}" for c in (report.coverage_min, report.coverage_median, report.coverage_max))
+    lines = [
+        f"{scene.root}: {report.frames} frames of {scene.camera.width} x {scene.camera.height}, {seconds:.0f} seconds",
+        f"  cameras   {report.registered} registered, {interpolated} interpolated, "
+        f"reprojection error {report.reprojection_error_pixels:.2f} pixels",
+        f"  focal     {report.focal_pixels:.1f} pixels",
+        f"  points    {report.points} on the object",
+        f"  coverage  {middle} % of the median frame, {low} to {high} %",
+    ]
+    return "\n".join([*lines, *(f"  warning   {text}" for text in report.warnings)])
