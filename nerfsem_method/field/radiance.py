@@ -20,6 +20,8 @@ from nerfsem_method.field.state import FieldState
 
 REFRESH_EVERY = 64
 """Steps between new density estimates and projections."""
+FEWEST_STEPS = 50
+"""Steps between two carvings at least: what has not been looked at must not go."""
 CHUNK = 1 << 17
 
 
@@ -130,4 +132,4 @@ def _reaches(step: int, steps: int, share: float) -> bool:
 
 
 def _period(course: Course, steps: int) -> int:
-    return max(1, int(course.prune_every * steps))
+    return max(FEWEST_STEPS, int(course.prune_every * steps))

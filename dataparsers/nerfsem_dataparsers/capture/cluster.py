@@ -12,7 +12,7 @@ REACH = 0.45
 """Share of the cameras' distance within which a point can belong to the artefact."""
 CORE = 0.2
 """Share of the cameras' distance within which most points do."""
-CELLS = 40
+CELLS = 20
 """Cells along the reach; points in touching cells belong together."""
 MIN_NEAR = 40
 PLANE_TRIALS = 2000
@@ -26,12 +26,14 @@ RANDOM_SEED = 0
 
 @dataclass(frozen=True)
 class Cluster:
-    """The artefact's points, `mine` [P] bool, and a support plane: a point p is above it where normal @ p > height.
+    """The artefact's points, `mine` [P] bool, points clear of it, `others` [P] bool, and the plane on which it stands:
+    a point p is above it where normal @ p > height.
 
     `low`, `high` [3] bound the artefact generously; `height` is -inf without a support.
     """
 
     mine: np.ndarray
+    others: np.ndarray
     normal: np.ndarray
     height: float
     low: np.ndarray
@@ -43,6 +45,8 @@ class Cluster:
 
 def find(model: SparseModel) -> Cluster | None:
     """The artefact among a model's points; None where too few points lie near the point that the cameras look at."""
+    from scipy.spatial import cKDTree
+
     target = look_at_point(model.poses)
     distance = float(np.median(np.linalg.norm(camera_centres(model.poses) - target, axis=1)))
     up = -model.poses[:, 1, :3].mean(0)
@@ -56,9 +60,10 @@ def find(model: SparseModel) -> Cluster | None:
     mine[mine] = _main_body(model.points[mine], REACH * distance / CELLS)
     if mine.sum() < MIN_NEAR:
         return None
+    others = cKDTree(model.points[mine]).query(model.points)[0] > 2 * REACH * distance / CELLS
     low, high = np.quantile(model.points[mine], (0.01, 0.99), axis=0)
     margin = 0.25 * (high - low).max()
-    return Cluster(mine, normal, height, low - margin, high + margin)
+    return Cluster(mine, others, normal, height, low - margin, high + margin)
 
 
 def _support(points: np.ndarray, core: np.ndarray, up: np.ndarray, distance: float) -> tuple[np.ndarray, float]:
@@ -69,13 +74,21 @@ def _support(points: np.ndarray, core: np.ndarray, up: np.ndarray, distance: flo
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     normals *= np.sign(normals @ up)[:, None]
     level = normals @ up > PLANE_TILT
-    best, normal, height = 0, up, -np.inf
+    thickness = PLANE_THICKNESS * distance
+    around = points[~core]  # a support reaches beyond the artefact; a painted band on it does not
+    best = np.zeros(len(around), bool)
     for n, p in zip(normals[level], triples[level, 0], strict=True):
-        on = int((np.abs((points - p) @ n) < PLANE_THICKNESS * distance / 2).sum())
-        if on > best:
-            best, normal, height = on, n, float(n @ p)
-    above = points @ normal > height + PLANE_THICKNESS * distance
-    on = np.abs(points @ normal - height) < PLANE_THICKNESS * distance
+        on = np.abs((around - p) @ n) < thickness / 2
+        if on.sum() > best.sum():
+            best = on
+    if best.sum() < 3:
+        return up, -np.inf
+    middle = around[best].mean(0)
+    normal = np.linalg.svd(around[best] - middle, full_matrices=False)[2][2]
+    normal *= np.sign(normal @ up)
+    height = float(normal @ middle)
+    above = points @ normal > height + thickness
+    on = np.abs(points @ normal - height) < thickness
     if on.mean() < PLANE_SHARE or above[core].mean() < 0.6:
         return up, -np.inf
     middle = np.median(points[above & core], axis=0)
