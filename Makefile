@@ -49,5 +49,5 @@ check: install ## Lint and type-check
 	@"$(BIN)/ruff" check .
 	"$(BIN)/pyright"
 
-bench: install ## Measure speed and rate-distortion (long)
-	@"$(BIN)/python" -m benchmarks
+bench: install ## Measure rate-distortion on the full clip (hours; needs ../shared/data/vase)
+	@"$(BIN)/python" -m benchmarks.rate_distortion

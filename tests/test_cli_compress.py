@@ -36,7 +36,7 @@ def test_without_a_work_folder_nothing_else_stays(captured, vase_video, tmp_path
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    Compress(vase_video, tmp_path / "relic.nsem", preset="smoke", max_steps=1).run()
+    Compress(vase_video, tmp_path / "relic.nsem", preset="smoke", max_steps=3).run()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["relic.nsem", "tmp"]
     assert list(temporary.iterdir()) == []
 

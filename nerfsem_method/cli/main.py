@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
+import warnings
 from typing import Annotated, Protocol
 
 import tyro
@@ -55,6 +57,8 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"nerfsem {__version__}")
         return
+    # A user can do nothing about the deprecation notices of libraries.
+    warnings.filterwarnings("ignore", module=r"(torch|torchvision|nerfstudio)\b")
     verb = tyro.cli(Verb, prog="nerfsem", description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,))
     raise SystemExit(run(verb))
 
@@ -86,12 +90,12 @@ def _complain(message: str) -> int:
 
 def _reader_left() -> bool:
     """Whether it is our own standard output that broke (`nerfsem info x.nsem | head -1`), not a pipe to ffmpeg."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)
+    left = any(event & select.POLLERR for _, event in watch.poll(0))
+    if left:  # what is still buffered must not fail again when the interpreter exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    return left
 
 
 if __name__ == "__main__":

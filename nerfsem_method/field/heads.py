@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -123,6 +125,5 @@ class Heads(nn.Module):
 
 def _step_exponent(largest: float, bits: int) -> int:
     """Smallest power-of-two step's exponent with which `largest` fits into `bits` bits including the sign."""
-    import math
 
-    return math.ceil(math.log2(max(largest, 1e-6) / (2 ** (bits - 1) - 1)))
+    return math.ceil(math.log2(max(largest, 2.0**-12) / (2 ** (bits - 1) - 1)))

@@ -142,9 +142,7 @@ def encode_backward(positions, tables, slots, gradient, partial):
         start, stop = count * thread // threads, count * (thread + 1) // threads
         column = 0
         for t in range(tables.shape[0]):
-            _encode_table_backward(
-                positions, start, stop, _row(tables, t), slots, gradient, column, partial[thread]
-            )
+            _encode_table_backward(positions, start, stop, _row(tables, t), slots, gradient, column, partial[thread])
             column += tables[t, FEATURES]
 
 
@@ -206,7 +204,17 @@ def march_count(origins, directions, offsets, step, limit, side, density, counts
     empty_distances = np.empty(0, np.float32)
     for ray in prange(origins.shape[0]):
         counts[ray] = _march_ray(
-            origins[ray], directions[ray], offsets[ray], step, limit, side, density, ray, -1, empty_rays, empty_distances
+            origins[ray],
+            directions[ray],
+            offsets[ray],
+            step,
+            limit,
+            side,
+            density,
+            ray,
+            -1,
+            empty_rays,
+            empty_distances,
         )
 
 

@@ -76,7 +76,9 @@ class FieldSpec:
         """All tables in coding order."""
         volume = [Table((0, 1, 2), v.resolution, v.features, 1 << self.log2_volume_limit) for v in self.volume]
         planes = [
-            Table(axes, p.resolution, p.features, 1 << self.log2_plane_limit) for axes in PLANE_AXES for p in self.planes
+            Table(axes, p.resolution, p.features, 1 << self.log2_plane_limit)
+            for axes in PLANE_AXES
+            for p in self.planes
         ]
         return tuple(volume + planes)
 

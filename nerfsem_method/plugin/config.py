@@ -65,6 +65,11 @@ class DecayScheduler(Scheduler):
 class NerfsemTrainerConfig(TrainerConfig):
     """TrainerConfig that names a run after its video, and lets the learning rates fall over the steps asked for."""
 
+    vis: Literal["viewer", "tensorboard", "wandb", "comet", "viewer+tensorboard", "viewer+wandb", "viewer+comet", "none"] = (
+        "viewer"
+    )
+    """Where to watch the training; none ends the command when the training ends."""
+
     def set_experiment_name(self) -> None:
         """outputs/relic/... for relic.mp4 or relic.nsem, wherever it lies; otherwise as nerfstudio does."""
         data = self.data or self.pipeline.datamanager.data
@@ -96,7 +101,6 @@ def trainer_config(preset: str) -> NerfsemTrainerConfig:
         steps_per_save=500,
         mixed_precision=False,
         machine=MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu"),
-        vis="viewer",
         viewer=ViewerConfig(num_rays_per_chunk=1 << 14, max_num_display_images=60),
         pipeline=VanillaPipelineConfig(
             datamanager=NerfsemDataManagerConfig(

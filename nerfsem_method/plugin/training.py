@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nerfsem_method.plugin.config import NerfsemTrainerConfig
 
 
 class ProgressWriter(writer.Writer):
@@ -47,9 +48,9 @@ class ProgressWriter(writer.Writer):
         """Called by nerfstudio once; the run's config.yml holds the same."""
 
 
-def train(config: TrainerConfig) -> Path:
+def train(config: NerfsemTrainerConfig) -> Path:
     """Train as `ns-train` would, seeded likewise, and return the run's config.yml."""
-    config.vis = "none"  # type: ignore[assignment]: none of nerfstudio's visualisers, and no evaluation for them
+    config.vis = "none"
     config.logging.local_writer.enable = False
     config.set_timestamp()
     _seed(config.machine.seed)

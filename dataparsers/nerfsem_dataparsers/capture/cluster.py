@@ -15,6 +15,12 @@ CORE = 0.2
 CELLS = 20
 """Cells along the reach; points in touching cells belong together."""
 MIN_NEAR = 40
+MIN_TRACK = 3
+"""Views of a point worth trusting."""
+NEIGHBOURS, SPREAD = 8, 2.5
+"""A point whose NEIGHBOURS-th neighbour is SPREAD times farther away than it is for its neighbours is noise."""
+WIDER = 1.3
+"""Times the main body's radius: what else stands above its foot within this belongs to it."""
 PLANE_TRIALS = 2000
 PLANE_TILT = 0.94
 """Least cosine between the support's normal and the cameras' mean up direction."""
@@ -56,11 +62,15 @@ def find(model: SparseModel) -> Cluster | None:
     if near.sum() < MIN_NEAR:
         return None
     normal, height = _support(model.points[near], reach[near] < CORE, up, distance)
-    mine = near & (model.points @ normal > height + PLANE_THICKNESS * distance)
-    mine[mine] = _main_body(model.points[mine], REACH * distance / CELLS)
+    tracks = np.bincount(model.views[:, 0].astype(int), minlength=len(model.points))
+    mine = near & (tracks >= MIN_TRACK) & (model.points @ normal > height + PLANE_THICKNESS * distance)
+    if mine.sum() < MIN_NEAR:
+        return None
+    mine[mine] = _whole_body(model.points[mine], normal, REACH * distance / CELLS)
     if mine.sum() < MIN_NEAR:
         return None
     others = cKDTree(model.points[mine]).query(model.points)[0] > 2 * REACH * distance / CELLS
+    mine[mine] = ~_noise(model.points[mine])
     low, high = np.quantile(model.points[mine], (0.01, 0.99), axis=0)
     margin = 0.25 * (high - low).max()
     return Cluster(mine, others, normal, height, low - margin, high + margin)
@@ -99,6 +109,25 @@ def _support(points: np.ndarray, core: np.ndarray, up: np.ndarray, distance: flo
 def _across(offsets: np.ndarray, normal: np.ndarray) -> float:
     """How far points reach at right angles to `normal`: the 80th percentile."""
     return float(np.quantile(np.linalg.norm(offsets - (offsets @ normal)[:, None] * normal, axis=1), 0.8))
+
+
+def _whole_body(points: np.ndarray, up: np.ndarray, cell: float) -> np.ndarray:
+    """Which points belong to the largest group of touching cells, or stand above its foot: no support does that."""
+    main = _main_body(points, cell)
+    if not main.any():
+        return main
+    offsets = points - np.median(points[main], axis=0)
+    heights = offsets @ up
+    across = np.linalg.norm(offsets - heights[:, None] * up, axis=1)
+    return main | ((heights > np.quantile(heights[main], 0.05)) & (across < WIDER * np.quantile(across[main], 0.95)))
+
+
+def _noise(points: np.ndarray) -> np.ndarray:
+    """Which points are lonelier than their neighbours: mistriangulated ones float beside the surface."""
+    from scipy.spatial import cKDTree
+
+    gaps, neighbours = cKDTree(points).query(points, NEIGHBOURS + 1)
+    return gaps[:, -1] > SPREAD * np.median(gaps[neighbours[:, 1:], -1], axis=1)
 
 
 def _main_body(points: np.ndarray, cell: float) -> np.ndarray:

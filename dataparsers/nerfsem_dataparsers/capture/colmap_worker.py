@@ -172,6 +172,7 @@ def pipeline_options(max_error: float = MAX_ERROR) -> pycolmap.IncrementalPipeli
     """Strict pixel thresholds; few refinements on the way, because `refine` has the last word."""
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = RANDOM_SEED
+    options.min_model_size = 3
     options.mapper.random_seed = RANDOM_SEED
     options.triangulation.random_seed = RANDOM_SEED
     options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.4

@@ -92,11 +92,11 @@ def extract(video: Path, facts: VideoFacts, target: Path, size: tuple[int, int],
 def _run(command: list[str], on_frame: Callable[[int], None]) -> str:
     """Run ffmpeg, report its frame counter, return its last words if it fails and "" if not."""
     with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        for line in process.stdout or ():
-            if line.startswith("frame="):
-                on_frame(int(line.removeprefix("frame=")))
-        if process.wait() == 0:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+            for line in process.stdout or ():
+                if line.startswith("frame="):
+                    on_frame(int(line.removeprefix("frame=")))
+        if process.returncode == 0:
             return ""
         log.seek(0)
         return (log.read().strip().splitlines() or ["no reason given"])[-1]

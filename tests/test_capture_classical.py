@@ -1,0 +1,110 @@
+"""The weight-free segmenter finds the vase of the sample clip, and not the pedestal under it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from nerfsem_dataparsers.capture import classical, cluster
+from nerfsem_dataparsers.capture.mattes import load_mattes
+from nerfsem_dataparsers.capture.poses import SparseModel
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.hull import carve
+from nerfsem_method.scene import Scene
+
+GRID = 48
+VASE_POINTS = 1500
+PEDESTAL_HALF, PEDESTAL_POINTS = 0.6, 500
+ROOM_HALF, ROOM_POINTS = 6.0, 400
+
+
+def triangulated(scene: Scene, mattes: np.ndarray) -> SparseModel:
+    """What COLMAP would find: points on the vase, on the pedestal's top and on the walls, seen by most frames."""
+    rng = np.random.default_rng(1)
+    kept = carve(scene.camera, scene.poses, mattes, GRID, np.zeros(3), 1.0, margin_pixels=0)
+    inner = kept & np.roll(kept, 1, 2) & np.roll(kept, -1, 2)
+    vase = (np.argwhere(kept & inner) + rng.uniform(size=(int(inner.sum()), 3))) / GRID
+    vase = rng.permutation(vase)[:VASE_POINTS]
+    middle, foot = vase.mean(0), vase[:, 2].min() - 0.02
+    top = np.column_stack(
+        [middle[:2] + rng.uniform(-1, 1, (PEDESTAL_POINTS, 2)) * PEDESTAL_HALF, np.full(PEDESTAL_POINTS, foot)]
+    )
+    walls = rng.normal(size=(ROOM_POINTS, 3))
+    walls = middle + ROOM_HALF * walls / np.linalg.norm(walls, axis=1, keepdims=True)
+    points = np.concatenate([vase, top, walls])
+    views = []
+    for index, (pose, matte) in enumerate(zip(scene.poses, mattes, strict=True)):
+        pixels, depth = scene.camera.project(points, pose)
+        column, row = np.floor(pixels).astype(int).T
+        seen = (depth > 0) & (pixels >= 0).all(1) & (column < scene.camera.width) & (row < scene.camera.height)
+        hidden = np.zeros(len(points), bool)
+        hidden[seen] = matte[row[seen], column[seen]] > 127
+        hidden[: len(vase)] = False  # the vase hides what is behind it, not itself
+        chosen = np.flatnonzero(seen & ~hidden)
+        views.append(np.column_stack([chosen, np.full(len(chosen), index), pixels[chosen]]))
+    registered = np.ones(len(mattes), bool)
+    colours = np.zeros((len(points), 3), np.uint8)
+    return SparseModel(scene.camera, scene.poses, registered, points, colours, np.concatenate(views), 0.5, 0)
+
+
+@pytest.fixture(scope="module")
+def truth(vase_scene):
+    return load_mattes(vase_scene.root / "mattes")
+
+
+@pytest.fixture(scope="module")
+def model(vase_scene, truth):
+    return triangulated(vase_scene, truth)
+
+
+@pytest.fixture(scope="module")
+def frames(vase_scene):
+    return sorted((vase_scene.root / "frames").glob("*.png"))
+
+
+@pytest.fixture(scope="module")
+def found(frames, model, tmp_path_factory):
+    folder, told = tmp_path_factory.mktemp("mattes"), []
+    classical.segment(frames, model, folder, lambda done, total: told.append((done, total)))
+    assert told[-1][0] == told[-1][1]
+    return load_mattes(folder)
+
+
+def test_the_vase_is_cut_out(found, truth):
+    ours, true = found > 127, truth > 127
+    overlap = (ours & true).sum((1, 2)) / (ours | true).sum((1, 2))
+    assert overlap.mean() > 0.85
+    assert overlap.min() > 0.7
+
+
+def test_edges_are_soft(found):
+    assert ((found > 0) & (found < 255)).any((1, 2)).all()
+
+
+def test_the_same_mattes_come_out_every_time(frames, model, tmp_path):
+    few = 4
+    start = dataclasses.replace(model, poses=model.poses[:few], registered=model.registered[:few])
+    for attempt in ("a", "b"):
+        (tmp_path / attempt).mkdir()
+        classical.segment(frames[:few], start, tmp_path / attempt, lambda done, total: None)
+    first = load_mattes(tmp_path / "a")
+    assert first.any()
+    np.testing.assert_array_equal(first, load_mattes(tmp_path / "b"))
+
+
+def test_the_pedestal_is_told_from_the_vase(model):
+    group = cluster.find(model)
+    vase, rest = slice(VASE_POINTS), slice(VASE_POINTS, None)
+    assert group.mine[vase].mean() > 0.8
+    assert not group.mine[rest].any()
+    assert group.others[VASE_POINTS + PEDESTAL_POINTS :].all()
+    assert np.isfinite(group.height)
+    assert group.above(model.points[vase]).mean() > 0.95
+
+
+def test_without_points_there_is_no_object_and_a_way_out(frames, model, tmp_path):
+    bare = dataclasses.replace(model, points=model.points[VASE_POINTS + PEDESTAL_POINTS :], views=np.empty((0, 4)))
+    with pytest.raises(CaptureError, match="--mattes"):
+        classical.segment(frames, bare, tmp_path, lambda done, total: None)
