@@ -50,4 +50,4 @@ check: install ## Lint and type-check
 	"$(BIN)/pyright"
 
 bench: install ## Measure rate-distortion on the full clip (hours; needs ../shared/data/vase)
-	@"$(BIN)/python" -m benchmarks.rate_distortion
+	@"$(BIN)/python" -m benchmarks

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from nerfsem_dataparsers.capture.options import CaptureOptions
 from nerfsem_method.cli.compress import Compress
 from nerfsem_method.cli.evaluate import Evaluate

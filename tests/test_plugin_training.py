@@ -2,12 +2,10 @@
 
 import pytest
 import torch
-from nerfstudio.utils import writer
-from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import Progress
 
 from nerfsem_method.codec import bundle as codec
-from nerfsem_method.plugin import checkpoint
+from nerfsem_method.plugin import checkpoint, training
 from nerfsem_method.plugin.config import trainer_config
 from nerfsem_method.plugin.training import ProgressWriter, train
 
@@ -55,8 +53,8 @@ def test_it_exports_a_bundle(run, vase_scene, mode, tmp_path):
 
 
 def test_nothing_of_it_stays_in_the_process(run):
-    assert not CONSOLE.quiet
-    assert not any(isinstance(entry, ProgressWriter) for entry in writer.EVENT_WRITERS)
+    assert not training.CONSOLE.quiet
+    assert not any(isinstance(entry, ProgressWriter) for entry in training.writer.EVENT_WRITERS)
 
 
 def test_the_bar_tells_steps_loss_and_size():

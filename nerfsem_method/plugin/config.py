@@ -65,9 +65,9 @@ class DecayScheduler(Scheduler):
 class NerfsemTrainerConfig(TrainerConfig):
     """TrainerConfig that names a run after its video, and lets the learning rates fall over the steps asked for."""
 
-    vis: Literal["viewer", "tensorboard", "wandb", "comet", "viewer+tensorboard", "viewer+wandb", "viewer+comet", "none"] = (
-        "viewer"
-    )
+    vis: Literal[
+        "viewer", "tensorboard", "wandb", "comet", "viewer+tensorboard", "viewer+wandb", "viewer+comet", "none"
+    ] = "viewer"
     """Where to watch the training; none ends the command when the training ends."""
 
     def set_experiment_name(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from nerfstudio.engine.trainer import Trainer
 from nerfstudio.utils import writer
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -57,7 +58,7 @@ def train(config: NerfsemTrainerConfig) -> Path:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
     with _silenced(), Progress(*columns, TimeRemainingColumn()) as bar:
         config.save_config()
-        trainer = config.setup(local_rank=0, world_size=1)
+        trainer: Trainer = config.setup(local_rank=0, world_size=1)
         trainer.setup()
         shown = ProgressWriter(bar, config.max_num_iterations)
         writer.EVENT_WRITERS.append(shown)

@@ -18,31 +18,23 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
+from nerfsem_dataparsers.capture import pairs
 from nerfsem_dataparsers.capture.colmap_job import Job
 
 RANDOM_SEED = 0
-SEQUENTIAL_STEPS = (1, 2, 3, 4, 5, 6, 8, 10)
 SMALL_FRAME = 640
 """Long side in pixels below which SIFT runs with lower thresholds than COLMAP's: too few features otherwise."""
 SMALL_FRAME_PEAK, SMALL_FRAME_EDGE = 0.002, 20.0
-MAX_RATIO = 0.9
-"""Lowe's ratio between the best and the second-best descriptor angle; verification removes what it lets through."""
-MAX_ANGLE = 0.7
-"""Radians between two matching descriptors (COLMAP's max_distance)."""
 MIN_MATCHES = 15
 MAX_ERROR = 1.5
 """Pixels of reprojection error (COLMAP: 4, for photographs of several megapixels)."""
 MAX_TRIALS = 1000
 """RANSAC samples a pair; COLMAP's 10000 are spent on pairs that are of no use anyway."""
-CLOSURE_MAX_ANGLE = 30.0
-"""Degrees between the viewing directions of two frames that are worth matching across the loop."""
 CLOSURE_TOLERANCE = 12.0
 """Degrees by which a closing pair's rotation may differ from the model's drift-prone prediction."""
 REFINEMENT_ERRORS = (12.0, MAX_ERROR)
 """Pixels: what may be joined to one track in the first and the last refinement."""
 REFINEMENTS = 2
-CLOSURE_PAIRS = 8
-"""Closing pairs tried for each frame, nearest first."""
 
 
 def tell(stage: str, done: int, total: int) -> None:
@@ -69,25 +61,6 @@ def extract(job: Job, database: Path) -> None:
     )
 
 
-def mutual_matches(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Mutual nearest neighbours [M, 2] of two descriptor sets [*, 128] of unit length that pass the ratio test."""
-    if len(first) < 2 or len(second) < 2:
-        return np.empty((0, 2), np.uint32)
-    similarity = first @ second.T
-    best = similarity.argmax(1)
-    back = similarity.argmax(0)
-    rows = np.arange(len(first))
-    mutual = back[best] == rows
-    rows, best = rows[mutual], best[mutual]
-    similarity = similarity[rows]
-    here = np.arange(len(rows))
-    nearest = similarity[here, best]
-    similarity[here, best] = -1
-    angle, next_angle = (np.arccos(np.clip(s, -1, 1)) for s in (nearest, similarity.max(1)))
-    good = (angle < MAX_RATIO * next_angle) & (angle < MAX_ANGLE)
-    return np.stack([rows[good], best[good]], 1).astype(np.uint32)
-
-
 class Matcher:
     """Matches pairs of frames (by position in `job.names`) into the database and verifies their geometry."""
 
@@ -99,16 +72,16 @@ class Matcher:
             self.keypoints = [np.asarray(database.read_keypoints(i))[:, :2] for i in self.ids]
         self.descriptors = [d / np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-9) for d in raw]
 
-    def match(self, pairs: list[tuple[int, int]], stage: str) -> None:
+    def match(self, chosen: list[tuple[int, int]], stage: str) -> None:
         with pycolmap.Database.open(str(self.path)) as database:
-            for done, (a, b) in enumerate(pairs, 1):
-                matches = mutual_matches(self.descriptors[a], self.descriptors[b])
+            for done, (a, b) in enumerate(chosen, 1):
+                matches = pairs.mutual_matches(self.descriptors[a], self.descriptors[b])
                 if len(matches) >= MIN_MATCHES:
                     database.write_matches(self.ids[a], self.ids[b], matches)
-                tell(stage, done, len(pairs))
+                tell(stage, done, len(chosen))
         names = self.job.names
         listing = self.path.with_name(f"{stage}_pairs.txt")
-        listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in pairs))
+        listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in chosen))
         options = pycolmap.TwoViewGeometryOptions()
         options.ransac.max_num_trials = MAX_TRIALS
         options.compute_relative_pose = True
@@ -116,11 +89,11 @@ class Matcher:
         options.ransac.random_seed = RANDOM_SEED
         pycolmap.verify_matches(str(self.path), str(listing), options)
 
-    def drop_disagreeing(self, pairs: list[tuple[int, int]], poses: dict[int, np.ndarray]) -> int:
+    def drop_disagreeing(self, chosen: list[tuple[int, int]], poses: dict[int, np.ndarray]) -> int:
         """Delete the pairs whose relative rotation contradicts the model's; returns how many remain."""
         kept = 0
         with pycolmap.Database.open(str(self.path)) as database:
-            for a, b in pairs:
+            for a, b in chosen:
                 geometry = None
                 if database.exists_inlier_matches(self.ids[a], self.ids[b]):
                     geometry = database.read_two_view_geometry(self.ids[a], self.ids[b])
@@ -128,15 +101,15 @@ class Matcher:
                     continue
                 predicted = poses[b][:, :3] @ poses[a][:, :3].T
                 measured = geometry.cam2_from_cam1.rotation.matrix()
-                if rotation_angle(measured @ predicted.T) < CLOSURE_TOLERANCE:
+                if pairs.rotation_angle(measured @ predicted.T) < CLOSURE_TOLERANCE:
                     kept += 1
                 else:
                     database.delete_inlier_matches(self.ids[a], self.ids[b])
         return kept
 
-    def median_motion(self) -> float:
-        """Median displacement in pixels of verified matches between the frames matched farthest apart."""
-        step = min(SEQUENTIAL_STEPS[-1], len(self.ids) - 1)
+    def median_motion(self) -> float | None:
+        """Median displacement in pixels between the frames matched farthest apart; None where nothing matches."""
+        step = pairs.sequential_steps(len(self.ids))[-1]
         moved = []
         with pycolmap.Database.open(str(self.path)) as database:
             for a in range(len(self.ids) - step):
@@ -144,28 +117,7 @@ class Matcher:
                     first, second = database.read_matches(self.ids[a], self.ids[a + step]).T
                     shift = self.keypoints[a + step][second] - self.keypoints[a][first]
                     moved.append(np.median(np.linalg.norm(shift, axis=1)))
-        return float(np.median(moved)) if moved else 0.0
-
-
-def rotation_angle(rotation: np.ndarray) -> float:
-    """Angle of a rotation matrix [3, 3] in degrees."""
-    return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
-
-
-def closing_pairs(poses: dict[int, np.ndarray]) -> list[tuple[int, int]]:
-    """Pairs far apart in time whose frames, by the model, look from nearly the same side; nearest first per frame."""
-    frames = sorted(poses)
-    axes = np.stack([poses[i][2, :3] for i in frames])
-    angle = np.degrees(np.arccos(np.clip(axes @ axes.T, -1, 1)))
-    pairs = set()
-    for row, a in enumerate(frames):
-        near = [
-            (angle[row, column], b)
-            for column, b in enumerate(frames)
-            if abs(a - b) > SEQUENTIAL_STEPS[-1] and angle[row, column] < CLOSURE_MAX_ANGLE
-        ]
-        pairs.update((min(a, b), max(a, b)) for _, b in sorted(near)[:CLOSURE_PAIRS])
-    return sorted(pairs)
+        return float(np.median(moved)) if moved else None
 
 
 def pipeline_options(max_error: float = MAX_ERROR) -> pycolmap.IncrementalPipelineOptions:
@@ -217,9 +169,7 @@ def refine(database: Path, model: pycolmap.Reconstruction) -> None:
         adjustment = options.get_global_bundle_adjustment()
         adjustment.loss_function_type = pycolmap.LossFunctionType.CAUCHY
         adjustment.loss_function_scale = MAX_ERROR
-        mapper.iterative_global_refinement(
-            REFINEMENTS, 0.0005, options.get_mapper(), adjustment, options.get_triangulation()
-        )
+        mapper.iterative_global_refinement(REFINEMENTS, 0.0005, options.get_mapper(), adjustment, options.get_triangulation())
     mapper.end_reconstruction(False)
     model.update_point_3d_errors()
 
@@ -230,7 +180,7 @@ def poses_of(job: Job, model: pycolmap.Reconstruction) -> dict[int, np.ndarray]:
     return {place[i.name]: i.cam_from_world().matrix() for i in model.images.values() if i.has_pose}
 
 
-def save(job: Job, model: pycolmap.Reconstruction | None, motion: float, closures: int) -> None:
+def save(job: Job, model: pycolmap.Reconstruction | None, motion: float | None, closures: int) -> None:
     """Write result.json and points.npz into the work folder."""
     work = Path(job.work)
     result: dict[str, object] = {"motion": motion, "closures": closures, "poses": {}}
@@ -259,15 +209,14 @@ def main(job: Job) -> None:
     database = Path(job.work) / "database.db"
     extract(job, database)
     matcher = Matcher(job, database)
-    count = len(job.names)
-    matcher.match([(i, i + s) for i in range(count) for s in SEQUENTIAL_STEPS if i + s < count], "matches")
+    matcher.match(pairs.sequential_pairs(len(job.names)), "matches")
     model = map_frames(job, database)
     closures = 0
     if model is not None:
         poses = poses_of(job, model)
-        pairs = closing_pairs(poses)
-        matcher.match(pairs, "closure")
-        closures = matcher.drop_disagreeing(pairs, poses)
+        closing = pairs.closing_pairs(poses, len(job.names))
+        matcher.match(closing, "closure")
+        closures = matcher.drop_disagreeing(closing, poses)
         refine(database, model)
         model.extract_colors_for_all_images(job.images)
     save(job, model, matcher.median_motion(), closures)

@@ -191,9 +191,7 @@ class _Capture:
         if points < 50:
             warnings.append(f"only {points} points were triangulated on the object; its cameras rest on the background")
         low, middle, high = (float(np.quantile(coverage, q)) for q in (0, 0.5, 1))
-        return Report(
-            count, known, model.closures, model.reprojection_error, focal, points, low, middle, high, warnings
-        )
+        return Report(count, known, model.closures, model.reprojection_error, focal, points, low, middle, high, warnings)
 
 
 def _write_ply(path: Path, points: np.ndarray, colours: np.ndarray) -> None:

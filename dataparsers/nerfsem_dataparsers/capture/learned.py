@@ -32,9 +32,7 @@ class Release:
 
 
 RELEASES = {
-    "rmbg": Release(
-        "briaai/RMBG-2.0", "5df4c9c76d8170882c34f6986e848ee07fd0ba43", "CC BY-NC 4.0: for non-commercial use only"
-    ),
+    "rmbg": Release("briaai/RMBG-2.0", "5df4c9c76d8170882c34f6986e848ee07fd0ba43", "CC BY-NC 4.0: for non-commercial use only"),
     "birefnet": Release("ZhengPeng7/BiRefNet", "e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4", "MIT"),
 }
 
@@ -80,8 +78,7 @@ def _download(release: Release) -> Path:
         ) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise CaptureError(
-            f"{release.repository} cannot be downloaded ({type(error).__name__}); give --segmenter-weights DIR, "
-            f"or {REMEDY}"
+            f"{release.repository} cannot be downloaded ({type(error).__name__}); give --segmenter-weights DIR, or {REMEDY}"
         ) from None
 
 
@@ -104,9 +101,7 @@ def _load(folder: Path) -> torch.nn.Module:
     model = get_class_from_dynamic_module(reference, str(folder))(config)
     missing, _ = model.load_state_dict(load_file(str(folder / WEIGHTS_FILE)), strict=False)
     if missing:
-        raise CaptureError(
-            f"{folder}/{WEIGHTS_FILE} does not fit its model: {missing[0]} and perhaps others are missing"
-        )
+        raise CaptureError(f"{folder}/{WEIGHTS_FILE} does not fit its model: {missing[0]} and perhaps others are missing")
     return model
 
 

@@ -136,7 +136,8 @@ def _run_worker(work: Path, advance: Advance) -> None:
 
 def _checked_model(count: int, result: dict, arrays: dict[str, np.ndarray], diagonal: float) -> SparseModel:
     known = {int(i): np.array(pose) for i, pose in result["poses"].items()}
-    if result["motion"] < MIN_MOTION * diagonal or (known and _parallax(np.stack(list(known.values()))) < MIN_PARALLAX):
+    still = result["motion"] is not None and result["motion"] < MIN_MOTION * diagonal
+    if still or (known and _parallax(np.stack(list(known.values()))) < MIN_PARALLAX):
         raise CaptureError("the camera hardly moves: film the object while walking around it, not from a tripod")
     if len(known) < MIN_REGISTERED * count:
         raise CaptureError(

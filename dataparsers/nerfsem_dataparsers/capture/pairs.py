@@ -1,0 +1,72 @@
+"""Which frames are compared, and which of their features match. NumPy only: the COLMAP subprocess imports it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+STEPS = (1, 2, 3, 4, 5, 6, 8, 10)
+"""Distances in frames between compared frames, for a clip of up to TURN frames."""
+TURN = 120
+"""Frames of a turn for which STEPS span enough parallax; longer clips are compared at wider steps too."""
+MAX_RATIO = 0.9
+"""Lowe's ratio between the best and the second-best descriptor angle; verification removes what it lets through."""
+MAX_ANGLE = 0.7
+"""Radians between two matching descriptors (COLMAP's max_distance)."""
+CLOSURE_ANGLE = 30.0
+"""Degrees between the viewing directions of two frames that are worth matching across the loop."""
+CLOSURES_PER_FRAME = 8
+
+
+def sequential_steps(count: int) -> list[int]:
+    """Distances between frames to compare in a clip of `count` frames, ascending."""
+    stretch = math.ceil(count / TURN)
+    steps = {1, 2, 4} | {step * stretch for step in STEPS}
+    return sorted(step for step in steps if step < count)
+
+
+def sequential_pairs(count: int) -> list[tuple[int, int]]:
+    """Pairs of frames near each other in video order."""
+    return [(i, i + s) for i in range(count) for s in sequential_steps(count) if i + s < count]
+
+
+def closing_pairs(poses: dict[int, np.ndarray], count: int) -> list[tuple[int, int]]:
+    """Pairs far apart in a clip of `count` frames that look from nearly the same side, nearest first for each frame.
+
+    `poses` are cam_from_world [3, 4] by frame.
+    """
+    frames = sorted(poses)
+    axes = np.stack([poses[i][2, :3] for i in frames])
+    angle = np.degrees(np.arccos(np.clip(axes @ axes.T, -1, 1)))
+    apart = sequential_steps(count)[-1]
+    found = set()
+    for row, a in enumerate(frames):
+        candidates = ((angle[row, column], b) for column, b in enumerate(frames) if abs(a - b) > apart)
+        near = sorted((separation, b) for separation, b in candidates if separation < CLOSURE_ANGLE)
+        found.update((min(a, b), max(a, b)) for _, b in near[:CLOSURES_PER_FRAME])
+    return sorted(found)
+
+
+def rotation_angle(rotation: np.ndarray) -> float:
+    """Angle of a rotation matrix [3, 3] in degrees."""
+    return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
+
+
+def mutual_matches(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Mutual nearest neighbours [M, 2] of two descriptor sets [*, 128] of unit length that pass the ratio test."""
+    if len(first) < 2 or len(second) < 2:
+        return np.empty((0, 2), np.uint32)
+    similarity = first @ second.T
+    best = similarity.argmax(1)
+    back = similarity.argmax(0)
+    rows = np.arange(len(first))
+    mutual = back[best] == rows
+    rows, best = rows[mutual], best[mutual]
+    similarity = similarity[rows]
+    here = np.arange(len(rows))
+    nearest = similarity[here, best]
+    similarity[here, best] = -1
+    angle, next_angle = (np.arccos(np.clip(s, -1, 1)) for s in (nearest, similarity.max(1)))
+    good = (angle < MAX_RATIO * next_angle) & (angle < MAX_ANGLE)
+    return np.stack([rows[good], best[good]], 1).astype(np.uint32)
