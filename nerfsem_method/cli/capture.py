@@ -29,7 +29,7 @@ class Capture:
     """
 
     video: tyro.conf.Positional[Path]
-    """A clip that circles one object, 15 frames or more."""
+    """A clip that circles one object, 8 frames or more."""
     scene_dir: tyro.conf.Positional[Path]
     """The folder to fill; new, empty, or from an earlier capture."""
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)

@@ -26,7 +26,7 @@ class Compress:
     """
 
     video: tyro.conf.Positional[Path]
-    """A clip that circles one object, 15 frames or more."""
+    """A clip that circles one object, 8 frames or more."""
     bundle: tyro.conf.Positional[Path]
     """The .nsem file to write."""
     mode: Literal["fp", "pc"] = "fp"

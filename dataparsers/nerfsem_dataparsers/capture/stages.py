@@ -42,10 +42,10 @@ class StageFolder:
                 self._record(self.keys())
         except OSError as error:
             raise CaptureError(
-                f"the scene folder {self.root} cannot be written ({error.strerror}); choose another with --scene-dir"
+                f"the scene folder {self.root} cannot be written ({error.strerror}); name another folder (--scene-dir)"
             ) from None
         if foreign:
-            raise CaptureError(f"{self.root} holds other files and is no scene folder; choose another with --scene-dir")
+            raise CaptureError(f"{self.root} holds other files and is no scene folder; name another folder (--scene-dir)")
 
     def keys(self) -> dict[str, str]:
         """Stage name to key; empty for a folder that is new or damaged."""
