@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,7 @@ CONFINED = {
 }
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """All our modules by dotted name."""
     found = {}

@@ -59,7 +59,7 @@ def test_poses_and_exposures_are_recovered(wrong_cameras):
         assert outcome.after <= outcome.before
     assert _pixel_error(truth, wrong) < 0.15 * start
     expected = torch.tensor([1.1, 1.0, 0.9]) ** torch.tensor([[-1.0], [0.0], [1.0]])
-    torch.testing.assert_close(wrong.gains, expected, atol=0.03, rtol=0)
+    torch.testing.assert_close(wrong.gains, expected, atol=0.05, rtol=0)
 
 
 def test_right_cameras_stay(wrong_cameras):

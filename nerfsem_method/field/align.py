@@ -25,8 +25,10 @@ ROBUST = 0.1
 """Colour error beyond which a pixel's weight falls (Huber)."""
 DAMPING = 1e-3
 """Levenberg damping, relative to the diagonal."""
-GAIN_DEADBAND = 0.01
+GAIN_DEADBAND = 0.08
 """Exposure that varies less than this over the clip is taken as constant."""
+GAIN_PRIOR = 0.02
+"""Pull of the gains towards 1, as mean squared colour: dark channels tell little about exposure."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class _View:
         plain, target = color[solid] / present, self.colors[solid]
         if len(plain) < 64:
             return present
-        return ((plain * target).sum(0) / plain.square().sum(0).clamp(min=1e-6)).clamp(0.25, 4)
+        return ((plain * target).mean(0) + GAIN_PRIOR) / (plain.square().mean(0) + GAIN_PRIOR)
 
 
 def _rigid(xi: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ class Course:
     """Where cameras and exposures are aligned with the field."""
     prune_threshold: float = 0.08
     """Share of a ray's colour that a voxel must once have had to stay."""
-    freeze_threshold: float = 0.15
-    """The same when the occupancy becomes final."""
+    freeze_thresholds: tuple[float, float] = (0.1, 0.02)
+    """The same when the occupancy becomes final: for a voxel by itself, and for one beside such a voxel."""
     sharpness: float = 0.06
     """Weight of the regulariser that draws each ray's light to one depth; not a share."""
     rate_samples: int = 8192

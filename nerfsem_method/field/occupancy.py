@@ -42,14 +42,17 @@ class OccupancyGrid(nn.Module):
         flat = (voxels[:, 0] * self.side + voxels[:, 1]) * self.side + voxels[:, 2]
         self.seen.view(-1).scatter_reduce_(0, flat, weights, "amax")
 
-    def prune(self, threshold: float, margin: int) -> None:
-        """Keep voxels with a contribution above `threshold` and `margin` voxels around them; forget half of what was seen."""
-        keep = self.seen > threshold
-        if margin:
-            grown = functional.max_pool3d(keep[None, None].float(), 2 * margin + 1, 1, margin)[0, 0] > 0
-            keep = grown & self.hull
-        self.set(keep & self.occupied if margin == 0 else keep)
+    def prune(self, threshold: float) -> None:
+        """Keep voxels with a contribution above `threshold` and those next to them; forget half of what was seen."""
+        self.set(_grown(self.seen > threshold) & self.hull)
         self.seen *= 0.5
+
+    def finish(self, strong: float, weak: float) -> None:
+        """The final grid: voxels with a contribution above `strong`, and those next to them above `weak`.
+
+        Two thresholds, because a voxel that the surface cuts at a corner is hit by few rays, and a hole there shows.
+        """
+        self.set(_grown(self.seen > strong) & (self.seen > weak) & self.occupied)
 
     def set(self, occupied: Tensor) -> None:
         """Take a grid over; its density estimate starts at 0."""
@@ -63,3 +66,8 @@ class OccupancyGrid(nn.Module):
     def set_density(self, values: Tensor) -> None:
         """Store estimated densities [V] at `centers()`."""
         self.density[self.occupied] = CONSERVATIVE * values
+
+
+def _grown(voxels: Tensor) -> Tensor:
+    """A grid and its 26-neighbours."""
+    return functional.max_pool3d(voxels[None, None].float(), 3, 1, 1)[0, 0] > 0

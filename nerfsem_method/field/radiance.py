@@ -81,10 +81,10 @@ class RadianceField(nn.Module):
     def maintain(self, step: int, steps: int, course: Course) -> None:
         """Between steps: carve the occupancy, freeze it, switch to quantised heads, refresh the estimates."""
         if _reaches(step, steps, course.freeze_at):
-            self.occupancy.prune(course.freeze_threshold, margin=0)
+            self.occupancy.finish(*course.freeze_thresholds)
             self.rate.set_occupancy(self.grids, self.occupancy.occupied.cpu().numpy())
         elif course.prune_from * steps <= step < course.freeze_at * steps and step % _period(course, steps) == 0:
-            self.occupancy.prune(course.prune_threshold, margin=1)
+            self.occupancy.prune(course.prune_threshold)
             self.rate.set_occupancy(self.grids, self.occupancy.occupied.cpu().numpy())
         if _reaches(step, steps, course.quantise_at):
             self.heads.quantised = True

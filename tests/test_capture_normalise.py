@@ -1,0 +1,60 @@
+"""World units: the object's box becomes the unit cube, z up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from test_hull import CAMERA, RADIUS, ring, sphere_mattes
+
+from nerfsem_dataparsers.capture.normalise import Similarity, unit_box, upright
+from nerfsem_dataparsers.capture.poses import camera_centres
+from nerfsem_method.errors import CaptureError
+
+COLMAP_WORLD = Similarity(3.7, Rotation.from_rotvec([0.9, -0.4, 2.0]).as_matrix(), np.array([4.0, -2.0, 9.0]))
+NO_POINTS = np.empty((0, 3))
+
+
+def test_a_similarity_moves_points_and_cameras_together() -> None:
+    poses = ring()
+    points = np.random.default_rng(0).uniform(-0.3, 0.3, (30, 3))
+    for old, new in zip(poses, COLMAP_WORLD.poses(poses), strict=True):
+        before, depth = CAMERA.project(points, old)
+        after, new_depth = CAMERA.project(COLMAP_WORLD.points(points), new)
+        assert np.allclose(before, after)
+        assert np.allclose(new_depth, 3.7 * depth)
+        assert np.allclose(new[:, :3] @ new[:, :3].T, np.eye(3))
+
+
+@pytest.mark.parametrize("with_points", [True, False])
+def test_the_object_fills_the_unit_cube_whatever_the_world_was(with_points: bool) -> None:
+    poses = ring()
+    elsewhere = COLMAP_WORLD.poses(poses)
+    surface = np.random.default_rng(0).normal(size=(50, 3))
+    surface *= RADIUS / np.linalg.norm(surface, axis=1, keepdims=True)
+    points = COLMAP_WORLD.points(surface) if with_points else NO_POINTS
+    units = unit_box(CAMERA, elsewhere, sphere_mattes(CAMERA, poses), points)
+    middle = units.points(COLMAP_WORLD.points(np.zeros((1, 3))))[0]
+    radius = units.scale * COLMAP_WORLD.scale * RADIUS
+    assert np.abs(middle - 0.5).max() < 0.03
+    assert 0.38 < radius < 0.485  # 3 % border, and what half a voxel and a pixel of caution cost at this size
+    up = units.points(COLMAP_WORLD.points(np.array([[0, 0, 0.1]])))[0] - middle
+    assert up[2] > 0.98 * np.linalg.norm(up)
+    assert (camera_centres(units.poses(elsewhere)).min(0) < 0).any()
+
+
+def test_upright_survives_cameras_that_are_upside_down() -> None:
+    poses = ring()
+    poses = np.concatenate([poses[:, :, :3] @ np.diag([1.0, -1.0, -1.0]), poses[:, :, 3:]], -1)
+    turned = upright(poses) @ -poses[:, 1, :3].mean(0)
+    assert turned[2] > 0 and np.abs(turned[:2]).max() < 1e-4
+
+
+def test_mattes_of_another_video_are_recognised() -> None:
+    poses = ring()
+    mattes = np.zeros((len(poses), 80, 60), np.uint8)
+    for index, matte in enumerate(mattes):  # a patch that jumps from corner to corner
+        y, x = [(0, 0), (60, 0), (0, 45), (60, 45)][index % 4]
+        matte[y : y + 20, x : x + 15] = 255
+    with pytest.raises(CaptureError, match="cameras and the mattes disagree"):
+        unit_box(CAMERA, poses, mattes, NO_POINTS)

@@ -1,0 +1,60 @@
+"""Which frames are compared, and how features are matched."""
+
+from __future__ import annotations
+
+import numpy as np
+from test_hull import ring
+
+from nerfsem_dataparsers.capture import pairs
+
+
+def test_a_short_clip_is_compared_in_a_window_never_across() -> None:
+    chosen = pairs.sequential_pairs(60)
+    assert {(0, 1), (0, 10), (49, 59)} <= set(chosen)
+    assert max(b - a for a, b in chosen) == 10
+    assert len(chosen) == len(set(chosen))
+
+
+def test_a_long_clip_is_also_compared_at_wider_steps() -> None:
+    steps = pairs.sequential_steps(300)
+    assert steps[0] == 1
+    assert steps[-1] == 30
+
+
+def test_a_clip_shorter_than_the_window_is_compared_completely() -> None:
+    assert pairs.sequential_steps(4) == [1, 2, 3]
+
+
+def test_the_ends_of_a_closed_turn_are_paired_and_opposite_sides_are_not() -> None:
+    poses = dict(enumerate(ring(36)))
+    closing = pairs.closing_pairs(poses, 36)
+    assert (0, 35) in closing
+    assert all(min(b - a, 36 - (b - a)) <= 3 for a, b in closing)
+
+
+def test_a_half_turn_has_nothing_to_close() -> None:
+    assert pairs.closing_pairs(dict(enumerate(ring(72)[:36])), 36) == []
+
+
+def test_matches_are_mutual_and_unambiguous() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=(40, 128)).astype(np.float32)
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    order = rng.permutation(40)
+    second = first[order]
+    matches = pairs.mutual_matches(first, second)
+    assert len(matches) == 40
+    assert np.array_equal(order[matches[:, 1]], matches[:, 0])
+    twice = np.concatenate([second, second[:5]])  # five features that exist twice: ambiguous
+    left = set(pairs.mutual_matches(first, twice)[:, 0].tolist())
+    assert left == set(range(40)) - set(order[:5].tolist())
+
+
+def test_frames_without_features_do_not_match() -> None:
+    nothing = np.empty((0, 128), np.float32)
+    assert pairs.mutual_matches(nothing, np.eye(128, dtype=np.float32)).shape == (0, 2)
+
+
+def test_rotation_angle_is_in_degrees() -> None:
+    quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    assert abs(pairs.rotation_angle(quarter) - 90) < 1e-9

@@ -1,0 +1,145 @@
+"""From COLMAP's result to a pose for every frame, and what is said when there is none."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_hull import ring
+
+from nerfsem_dataparsers.capture import poses
+from nerfsem_dataparsers.capture.poses import SparseModel, camera_centres, fill_gaps, look_at_point
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.scene import Intrinsics
+
+DIAGONAL = 550.0
+
+
+def result_of(known: dict[int, np.ndarray], motion: float | None = 80.0) -> dict:
+    """What the COLMAP process writes."""
+    camera = ["SIMPLE_RADIAL", 270, 480, [560.0, 135.0, 240.0, 0.0]]
+    rows = {str(i): pose.tolist() for i, pose in known.items()}
+    return {"motion": motion, "closures": 0, "poses": rows, "camera": camera, "reprojection_error": 0.4}
+
+
+ARRAYS = {"positions": np.zeros((1, 3)), "colours": np.zeros((1, 3), np.uint8), "views": np.zeros((0, 4))}
+
+
+def checked(known: dict[int, np.ndarray], count: int, motion: float | None = 80.0) -> SparseModel:
+    return poses._checked_model(count, result_of(known, motion), ARRAYS, DIAGONAL)
+
+
+def test_known_poses_are_kept_and_gaps_lie_on_the_way() -> None:
+    true = ring(40)
+    known = {i: pose for i, pose in enumerate(true) if i not in (0, 7, 8, 39)}
+    filled = fill_gaps(known, 40)
+    assert all(np.array_equal(filled[i], pose) for i, pose in known.items())
+    step = np.linalg.norm(np.diff(camera_centres(true), axis=0), axis=1).mean()
+    error = np.linalg.norm(camera_centres(filled) - camera_centres(true), axis=1)
+    assert error[[7, 8]].max() < 0.4 * step
+    assert error[[0, 39]].max() < 0.6 * step
+    assert np.allclose(filled[:, :, :3] @ filled[:, :, :3].transpose(0, 2, 1), np.eye(3))
+
+
+def test_the_cameras_of_a_ring_look_at_its_middle() -> None:
+    assert np.abs(look_at_point(ring())).max() < 1e-9
+
+
+def test_the_source_of_each_pose_is_told() -> None:
+    true = ring(20)
+    model = checked({i: true[i] for i in range(20) if i != 5}, 20)
+    assert model.registered.tolist() == [i != 5 for i in range(20)]
+    assert model.poses.shape == (20, 3, 4)
+
+
+def test_too_few_registered_frames_are_an_error_with_numbers() -> None:
+    true = ring(20)
+    with pytest.raises(CaptureError, match="only 11 of 20 frames"):
+        checked({i: true[i] for i in range(11)}, 20)
+
+
+def test_no_model_at_all_is_the_same_error() -> None:
+    with pytest.raises(CaptureError, match="only 0 of 20 frames"):
+        checked({}, 20, motion=None)
+
+
+def test_a_tripod_is_recognised_by_the_pixels_that_stand_still() -> None:
+    with pytest.raises(CaptureError, match="hardly moves"):
+        checked({}, 20, motion=0.3)
+
+
+def test_a_tripod_is_recognised_by_the_cameras_that_stand_together() -> None:
+    together = ring(400)[:5]
+    with pytest.raises(CaptureError, match="hardly moves"):
+        checked(dict(enumerate(together)), 5)
+
+
+def test_points_on_the_object_are_those_that_its_mattes_show() -> None:
+    mattes = np.zeros((2, 48, 27), np.uint8)
+    mattes[:, 20:30, 10:20] = 255
+    views = np.array([[0, 0, 150, 250], [0, 1, 150, 250], [1, 0, 150, 250], [1, 1, 5, 5], [2, 0, 5, 5]], float)
+    camera = Intrinsics(270, 480, 560, 560, 135, 240)
+    model = SparseModel(camera, ring(2), np.ones(2, bool), np.zeros((3, 3)), np.zeros((3, 3)), views, 0.4, 0)
+    assert model.points_on(mattes).tolist() == [True, False, False]
+
+
+def test_a_model_survives_its_folder(tmp_path: Path) -> None:
+    model = checked(dict(enumerate(ring(12))), 12)
+    model.save(tmp_path)
+    again = SparseModel.load(tmp_path)
+    assert again.camera == model.camera
+    assert np.array_equal(again.poses, model.poses)
+    assert (again.reprojection_error, again.closures) == (0.4, 0)
+
+
+def test_a_dying_colmap_leaves_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "nerfsem_dataparsers" / "capture"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").write_text("")
+    words = "import os, sys; print('out of memory', file=sys.stderr, flush=True); os.abort()"
+    (package / "colmap_worker.py").write_text(words)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with pytest.raises(CaptureError, match="COLMAP stopped with exit code .*out of memory"):
+        poses.solve(frames(tmp_path), None, lambda done, total: None)
+
+
+def test_a_result_on_the_object_replaces_a_failure_on_the_whole_frame(tmp_path, monkeypatch) -> None:
+    """An object that turns before a fixed camera: whole frames stand still."""
+    seen = []
+
+    def solved(pictures, mattes, advance):
+        seen.append(mattes)
+        if mattes is None:
+            raise CaptureError("the camera hardly moves")
+        return "model"
+
+    monkeypatch.setattr(poses, "_solve", solved)
+    pictures = frames(tmp_path)
+    assert poses.solve(pictures, pictures, lambda done, total: None) == "model"
+    assert seen == [None, pictures]
+    with pytest.raises(CaptureError, match="hardly moves"):
+        poses.solve(pictures, None, lambda done, total: None)
+
+
+def test_masks_are_named_as_colmap_reads_them(tmp_path: Path) -> None:
+    pictures = frames(tmp_path)
+    matte = np.zeros((24, 16), np.uint8)
+    matte[8:16, 4:12] = 255
+    mattes = [tmp_path / f"matte{i}.png" for i in range(len(pictures))]
+    for path in mattes:
+        Image.fromarray(matte).save(path)
+    folder = poses._write_masks(pictures, mattes, tmp_path / "masks")
+    assert sorted(path.name for path in folder.iterdir()) == [f"{i:06d}.png.png" for i in range(len(pictures))]
+    mask = np.asarray(Image.open(folder / "000000.png.png"))
+    assert mask.shape == (48, 32) and mask[16, 8] == 255 and mask[0, 0] == 0
+
+
+def frames(folder: Path) -> list[Path]:
+    paths = [folder / f"{i:06d}.png" for i in range(8)]
+    for path in paths:
+        Image.new("RGB", (32, 48), (90, 90, 90)).save(path)
+    return paths
