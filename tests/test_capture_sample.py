@@ -1,0 +1,68 @@
+"""The real thing: frames, given mattes and COLMAP on the sample clip, against its true cameras."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from nerfsem_dataparsers.capture.ingest import ingest, read_report
+from nerfsem_dataparsers.capture.mattes import load_mattes
+from nerfsem_dataparsers.capture.options import CaptureOptions
+from nerfsem_dataparsers.capture.poses import camera_centres
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.hull import carve
+from nerfsem_method.scene import Scene
+
+
+@pytest.fixture(scope="module")
+def captured(vase_video: Path, vase_mattes: Path, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return ingest(vase_video, CaptureOptions(mattes=vase_mattes), tmp_path_factory.mktemp("capture") / "vase.nerfsem")
+
+
+@pytest.fixture(scope="module")
+def truth(vase_video: Path) -> dict:
+    return json.loads((vase_video.parent / "vase_cameras.json").read_text())
+
+
+def test_every_camera_is_registered_and_the_turn_is_closed(captured: Scene) -> None:
+    assert {frame.source for frame in captured.frames} == {"registered"}
+    assert read_report(captured.root).loop_closures > 0
+
+
+def test_the_cameras_are_the_true_ones_up_to_a_similarity(captured: Scene, truth: dict) -> None:
+    true = np.array(truth["cam_from_world"])
+    found, real = camera_centres(captured.poses), camera_centres(true)
+    found, real = found - found.mean(0), real - real.mean(0)
+    turn, _ = Rotation.align_vectors(real, found)
+    scale = np.sum(real * turn.apply(found)) / np.sum(found**2)
+    ring = np.linalg.norm(real, axis=1).mean()
+    offsets = np.linalg.norm(scale * turn.apply(found) - real, axis=1) / ring
+    rest = captured.poses[:, :, :3] @ turn.as_matrix().T @ true[:, :, :3].transpose(0, 2, 1)
+    degrees = np.degrees(Rotation.from_matrix(rest).magnitude())
+    # measured: 0.12 degrees (largest 0.28), 0.17 % of the ring's radius (largest 0.36 %), focal length 1 % long
+    assert np.median(degrees) < 0.4 and degrees.max() < 0.9
+    assert np.median(offsets) < 0.006 and offsets.max() < 0.012
+    assert captured.camera.fx == pytest.approx(truth["fx"], rel=0.025)
+
+
+def test_the_hull_fills_the_unit_cube_with_a_small_border(captured: Scene) -> None:
+    mattes = load_mattes(captured.root / "mattes")
+    hull = carve(captured.camera, captured.poses, mattes, 64, np.zeros(3), 1.0)
+    occupied = np.argwhere(hull)
+    assert occupied.min() >= 1 and occupied.max() <= 62
+    assert (np.ptp(occupied, axis=0) / 64).max() > 0.85
+
+
+def test_a_still_camera_is_an_error_in_plain_words(vase_video: Path, tmp_path: Path) -> None:
+    still = tmp_path / "still.mp4"
+    freeze = ["-vf", "trim=end_frame=1,loop=11:1,noise=alls=4:allf=t", "-frames:v", "12"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(vase_video), *freeze, str(still)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    with pytest.raises(CaptureError, match="hardly moves"):
+        ingest(still, CaptureOptions(), tmp_path / "scene")
