@@ -62,9 +62,18 @@ class DecayScheduler(Scheduler):
 
 
 @dataclass
+class NerfsemPipelineConfig(VanillaPipelineConfig):
+    """VanillaPipeline's configuration; the fields' types are ours, nothing else."""
+
+    datamanager: NerfsemDataManagerConfig = field(default_factory=NerfsemDataManagerConfig)
+    model: NerfsemModelConfig = field(default_factory=NerfsemModelConfig)
+
+
+@dataclass
 class NerfsemTrainerConfig(TrainerConfig):
     """TrainerConfig that names a run after its video, and lets the learning rates fall over the steps asked for."""
 
+    pipeline: NerfsemPipelineConfig = field(default_factory=NerfsemPipelineConfig)
     vis: Literal[
         "viewer", "tensorboard", "wandb", "comet", "viewer+tensorboard", "viewer+wandb", "viewer+comet", "none"
     ] = "viewer"
@@ -102,7 +111,7 @@ def trainer_config(preset: str) -> NerfsemTrainerConfig:
         mixed_precision=False,
         machine=MachineConfig(device_type="cuda" if torch.cuda.is_available() else "cpu"),
         viewer=ViewerConfig(num_rays_per_chunk=1 << 14, max_num_display_images=60),
-        pipeline=VanillaPipelineConfig(
+        pipeline=NerfsemPipelineConfig(
             datamanager=NerfsemDataManagerConfig(
                 train_num_rays_per_batch=recipe.rays, eval_num_rays_per_batch=recipe.rays
             ),
