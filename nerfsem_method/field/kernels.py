@@ -10,6 +10,9 @@ from numba import njit, prange
 
 from nerfsem_method.field.hashing import entry_of
 
+FEWEST_OPAQUE = 8
+"""Samples that it takes at least to end a ray: a dense voxel's near part may be empty, and what lies behind must be seen."""
+
 # columns of the table description
 AXIS0, AXIS1, AXIS2, DIMENSIONS, RESOLUTION, FEATURES, ENTRIES, HASHED, FIRST_VALUE, FIRST_SLOT = range(10)
 
@@ -191,7 +194,7 @@ def _march_ray(origin, direction, offset, step, limit, side, density, ray, first
             rays[first + count] = ray
             distances[first + count] = distance
         count += 1
-        depth += estimate * step
+        depth += min(estimate * step, limit / FEWEST_OPAQUE)
         if depth > limit:
             break
     return count

@@ -72,7 +72,7 @@ def _march_torch(origins, directions, density, step, offsets) -> tuple[Tensor, T
     voxels = (positions * side).long().clamp(0, side - 1)
     estimate = density[voxels[..., 0], voxels[..., 1], voxels[..., 2]]
     inside = (distances < far[:, None]) & (estimate >= 0)
-    depth = torch.where(inside, estimate, torch.zeros_like(estimate)).cumsum(1) * step
-    before = depth - torch.where(inside, estimate, torch.zeros_like(estimate)) * step
+    optical = torch.where(inside, estimate * step, 0.0).clamp(max=OPAQUE_DEPTH / kernels.FEWEST_OPAQUE)
+    before = optical.cumsum(1) - optical
     rays, columns = (inside & (before <= OPAQUE_DEPTH)).nonzero(as_tuple=True)
     return rays, distances[rays, columns]
