@@ -1,7 +1,7 @@
 """`make demo`: the sample clip becomes an FP and a PC bundle, and comes back; every figure is measured on the files.
 
 Leaves in demo/: relic-fp.nsem, relic-pc.nsem, relic-fp.mp4, relic-pc.mp4, comparison.png, metrics.json and a page. The captured
-scene and the training run stay in demo/work/, so that ns-viewer can open the run.
+scene and the training run stay in its subfolder "work", so that ns-viewer can open the run.
 """
 
 from __future__ import annotations
