@@ -64,6 +64,8 @@ def test_the_bar_tells_steps_loss_and_size():
         shown.write_scalar_dict("Train Metrics Dict", {"psnr": torch.tensor(21.0), "tables_kB": 12.34}, 11)
         shown.write_scalar("Train Iter (time)", 0.1, 12)
         (task,) = bar.tasks
-    assert task.completed == 13 and task.total == 50
+        assert task.completed == 13 and task.total == 50
+        shown.write_scalar("Train Total (time)", 9.0, 50)
+    assert task.completed == 50
     assert "loss 0.25000" in task.fields["facts"] and "21.0 dB" in task.fields["facts"]
     assert "12.3 kB" in task.fields["facts"]

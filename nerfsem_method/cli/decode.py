@@ -68,7 +68,7 @@ class Decode:
         from nerfsem_method.video import write_png_folder, write_video
 
         frames = _shown(_pictures(Player(bundle, self.device), mode, color, start, stop), stop - start)
-        if folder:
+        if folder:  # noqa: SIM108
             count = write_png_folder(self.output, frames, start)
         else:
             count = write_video(self.output, frames, bundle.video.rate)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nerfsem_method.codec.fixed_point import UNIT, ones_of_logits, two_layers
+from nerfsem_method.codec.fixed_point import UNIT, two_layers
 from nerfsem_method.codec.layout import TableLayout
 from nerfsem_method.field.hashing import entry_of
 from nerfsem_method.field.spec import FieldSpec, Table
@@ -70,7 +70,7 @@ def project(layout: TableLayout, table: Table, values: np.ndarray, axes: tuple[i
 
 
 class Contexts:
-    """Contexts and probabilities of the tables of one field, in coding order; reads only tables already given."""
+    """Contexts and logits of the tables of one field, in coding order; reads only tables already given."""
 
     def __init__(self, spec: FieldSpec, weights: dict[str, np.ndarray]) -> None:
         """`weights` are the integer tensors of `spec.context_shapes()`."""
@@ -98,8 +98,8 @@ class Contexts:
         table = self._spec.tables[len(self._spec.volume) - 1]
         self._projections = {axes: project(layout, table, values, axes) for axes in ((0, 1), (0, 2), (1, 2))}
 
-    def probabilities(self, index: int, layout: TableLayout, tables: list[np.ndarray]) -> np.ndarray:
-        """Coder probabilities [E, features] of the entries of table `index`.
+    def logits(self, index: int, layout: TableLayout, tables: list[np.ndarray]) -> np.ndarray:
+        """Logits [E, features] of +1, in units of 1/256, of the entries of table `index`.
 
         Vertices that share an entry are fused in the logit domain, weighted by the occupied volume around each.
         """
@@ -109,4 +109,4 @@ class Contexts:
         if self._spec.tables[index].hashed:
             weighted = np.add.reduceat(logits * layout.weights[:, None], layout.starts[:-1], axis=0)
             logits = weighted // np.add.reduceat(layout.weights, layout.starts[:-1])[:, None]
-        return ones_of_logits(logits)
+        return logits

@@ -35,11 +35,6 @@ def probability_table() -> np.ndarray:
     return np.concatenate([65536 - positive[:0:-1], positive])
 
 
-def ones_of_logits(logits: np.ndarray) -> np.ndarray:
-    """Coder probabilities [...] of integer logits [...]."""
-    return probability_table()[np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT) + LOGIT_LIMIT]
-
-
 def two_layers(inputs: np.ndarray, weights: tuple[np.ndarray, ...]) -> np.ndarray:
     """The context models' arithmetic: [V, I] activations to [V, O] logits, all int64, exact.
 

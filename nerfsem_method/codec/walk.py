@@ -7,6 +7,7 @@ import numpy as np
 from nerfsem_method.codec.coder import Coder
 from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.layout import table_layout
+from nerfsem_method.codec.neighbours import code_table
 from nerfsem_method.field.spec import FieldSpec
 
 
@@ -34,9 +35,9 @@ def code_tables(
         layout = table_layout(table, occupancy)
         values = np.zeros((table.entries, table.features), np.int8)
         if len(layout.entries):
-            ones = contexts.probabilities(index, layout, decoded)
-            bits = coder.code(None if tables is None else tables[index][layout.entries] > 0, ones)
-            values[layout.entries] = 2 * bits.reshape(ones.shape).astype(np.int8) - 1
+            logits = contexts.logits(index, layout, decoded)
+            given = None if tables is None else tables[index][layout.entries]
+            values[layout.entries] = code_table(coder, table, layout, given, logits)
         decoded.append(values)
         if index == len(spec.volume) - 1:
             contexts.remember_volume(layout, values)

@@ -188,7 +188,8 @@ def _march_ray(origin, direction, offset, step, limit, side, density, ray, first
             break
         k += 1
         estimate = density[_voxel(origin, direction, distance, side)]
-        if estimate < 0:
+        if estimate < 0:  # so many voxels away is the next occupied one, along any axis
+            k += np.int64((-estimate - np.float32(1)) / (np.float32(side) * step) * np.float32(0.999))
             continue
         if first >= 0:
             rays[first + count] = ray

@@ -37,7 +37,8 @@ def march(origins: Tensor, directions: Tensor, density: Tensor, step: float, off
 
     Args:
         origins, directions: [R, 3] float32 in unit-cube coordinates, directions of length 1.
-        density: [G, G, G] float32; negative voxels are empty, others hold a lower estimate of the density inside.
+        density: [G, G, G] float32; others than empty voxels hold a lower estimate of the density inside, empty ones minus a
+            distance in voxels (of the longest axis) within which there are only empty ones.
         step: distance between samples.
         offsets: [R] float32 in [0, 1), the jitter.
     """

@@ -11,6 +11,8 @@ from nerfsem_method.field.march import Samples
 
 CONSERVATIVE = 0.5
 """Share of a voxel's estimated density that ray termination trusts."""
+FARTHEST = 16
+"""Voxels of empty space that marching skips at a time at most."""
 
 
 class OccupancyGrid(nn.Module):
@@ -20,7 +22,8 @@ class OccupancyGrid(nn.Module):
         hull: [G, G, G] bool, the most there can be.
         occupied: [G, G, G] bool, where samples are taken.
         seen: [G, G, G] float32, the largest share that a sample in the voxel had in the colour of a training ray, decaying.
-        density: [G, G, G] float32 for `march`: negative where empty, else a lower estimate of the density.
+        density: [G, G, G] float32 for `march`: a lower estimate of the density; where empty, minus the distance in voxels
+            (of the longest axis) to the next occupied voxel.
     """
 
     def __init__(self, hull: np.ndarray) -> None:
@@ -29,7 +32,7 @@ class OccupancyGrid(nn.Module):
         self.register_buffer("hull", voxels)
         self.register_buffer("occupied", voxels.clone())
         self.register_buffer("seen", torch.zeros(hull.shape))
-        self.register_buffer("density", torch.where(voxels, 0.0, -1.0), persistent=False)
+        self.register_buffer("density", torch.where(voxels, 0.0, -_distance(voxels)), persistent=False)
 
     @property
     def side(self) -> int:
@@ -57,7 +60,7 @@ class OccupancyGrid(nn.Module):
     def set(self, occupied: Tensor) -> None:
         """Take a grid over; its density estimate starts at 0."""
         self.occupied.copy_(occupied)
-        self.density.copy_(torch.where(self.occupied, self.density.clamp(min=0), -1.0))
+        self.density.copy_(torch.where(self.occupied, self.density.clamp(min=0), -_distance(self.occupied)))
 
     def centers(self) -> Tensor:
         """Centres [V, 3] of the occupied voxels, in index order."""
@@ -71,3 +74,12 @@ class OccupancyGrid(nn.Module):
 def _grown(voxels: Tensor) -> Tensor:
     """A grid and its 26-neighbours."""
     return functional.max_pool3d(voxels[None, None].float(), 3, 1, 1)[0, 0] > 0
+
+
+def _distance(voxels: Tensor) -> Tensor:
+    """Chebyshev distance [G, G, G] of each voxel to the next one that is set, at most FARTHEST."""
+    distance = torch.full(voxels.shape, float(FARTHEST), device=voxels.device)
+    for reach in range(FARTHEST):
+        distance[voxels & (distance > reach)] = reach
+        voxels = _grown(voxels)
+    return distance

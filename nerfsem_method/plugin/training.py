@@ -34,7 +34,9 @@ class ProgressWriter(writer.Writer):
         task = self._bar.tasks[self._task]
         if task.speed:
             self._facts["speed"] = f"{task.speed:.1f} steps/s"
-        self._bar.update(self._task, completed=step + 1, facts="  ".join(self._facts.values()))
+        # the last report of a training counts one step more
+        completed = min(step + 1, int(task.total or 0))
+        self._bar.update(self._task, completed=completed, facts="  ".join(self._facts.values()))
 
     def write_scalar_dict(self, name: str, scalar_dict: dict[str, Any], step: int) -> None:
         """Called by nerfstudio with the model's metrics."""
@@ -56,16 +58,17 @@ def train(config: NerfsemTrainerConfig) -> Path:
     config.set_timestamp()
     _seed(config.machine.seed)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"))
-    with _silenced(), Progress(*columns, TimeRemainingColumn()) as bar:
+    with _silenced():
         config.save_config()
         trainer: Trainer = config.setup(local_rank=0, world_size=1)
         trainer.setup()
-        shown = ProgressWriter(bar, config.max_num_iterations)
-        writer.EVENT_WRITERS.append(shown)
-        try:
-            trainer.train()
-        finally:
-            writer.EVENT_WRITERS.remove(shown)
+        with Progress(*columns, TimeRemainingColumn()) as bar:
+            shown = ProgressWriter(bar, config.max_num_iterations)
+            writer.EVENT_WRITERS.append(shown)
+            try:
+                trainer.train()
+            finally:
+                writer.EVENT_WRITERS.remove(shown)
     return config.get_base_dir() / "config.yml"
 
 

@@ -128,10 +128,9 @@ def pipeline_options(max_error: float = MAX_ERROR) -> pycolmap.IncrementalPipeli
     options.mapper.random_seed = RANDOM_SEED
     options.triangulation.random_seed = RANDOM_SEED
     options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.4
-    options.ba_global_max_refinements = 2
-    options.ba_global_function_tolerance = options.ba_local_function_tolerance = 1e-6
-    options.ba_global_max_num_iterations = 25
-    options.ba_local_max_refinements = 1
+    options.ba_global_max_refinements = options.ba_local_max_refinements = 1
+    options.ba_global_max_num_iterations = 10
+    options.ba_global_function_tolerance = options.ba_local_function_tolerance = 1e-4
     options.mapper.filter_max_reproj_error = max_error
     options.mapper.abs_pose_max_error = 3 * max_error
     options.triangulation.merge_max_reproj_error = max_error
@@ -167,6 +166,8 @@ def refine(database: Path, model: pycolmap.Reconstruction) -> None:
     for max_error in REFINEMENT_ERRORS:
         options = pipeline_options(max_error)
         adjustment = options.get_global_bundle_adjustment()
+        adjustment.solver_options.max_num_iterations = 25
+        adjustment.solver_options.function_tolerance = 1e-5
         adjustment.loss_function_type = pycolmap.LossFunctionType.CAUCHY
         adjustment.loss_function_scale = MAX_ERROR
         mapper.iterative_global_refinement(REFINEMENTS, 0.0005, options.get_mapper(), adjustment, options.get_triangulation())

@@ -117,16 +117,18 @@ def _run_worker(work: Path, advance: Advance) -> None:
     # The search path goes along: the caller may run from a source tree
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "nerfsem_dataparsers.capture.colmap_worker", str(work / "job.json")]
-    with (work / "colmap.log").open("w") as log:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process:
-            try:
-                for line in process.stdout or ():
-                    stage, done, total = line.split()
-                    share = stages.index(stage) + min(int(done) / max(int(total), 1), 1.0)
-                    advance(round(100 * share / len(stages)), 100)
-            except BaseException:  # Ctrl-C included: no orphan may go on computing
-                process.kill()
-                raise
+    with (
+        (work / "colmap.log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process,
+    ):
+        try:
+            for line in process.stdout or ():
+                stage, done, total = line.split()
+                share = stages.index(stage) + min(int(done) / max(int(total), 1), 1.0)
+                advance(round(100 * share / len(stages)), 100)
+        except BaseException:  # Ctrl-C included: no orphan may go on computing
+            process.kill()
+            raise
     if process.returncode:
         tail = " | ".join((work / "colmap.log").read_text(errors="replace").strip().splitlines()[-LOG_TAIL:])
         raise CaptureError(f"COLMAP stopped with exit code {process.returncode}: {tail or 'no message'}")

@@ -1,0 +1,95 @@
+"""What the context models' logits miss, learned while coding: signs already decoded nearby in the same table.
+
+Every feature of a table has a logistic regression on the context model's logit, a constant, the feature's signs at the
+vertices around that come earlier, and the vector's earlier features. Its weights start as "believe the context model" and
+follow the gradient of the code length after each bit (online, as the mixers of PAQ: Mahoney 2005), so they cost no bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from nerfsem_method.codec.coder import ONE, PROBABILITY_BITS, Coder, code_bit
+from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, LOGIT_LIMIT, UNIT, probability_table
+from nerfsem_method.codec.layout import TableLayout
+from nerfsem_method.field.hashing import entry_of
+from nerfsem_method.field.spec import Table
+
+OFFSETS = {
+    3: np.array([
+        (0, 0, -1), (0, -1, 0), (-1, 0, 0), (0, -1, -1), (-1, 0, -1), (-1, -1, 0), (0, -1, 1), (-1, 0, 1), (-1, 1, 0),
+        (-1, -1, -1), (-1, 1, 1), (-1, -1, 1), (-1, 1, -1), (0, 0, -2), (0, -2, 0), (-2, 0, 0),
+    ]),
+    2: np.array([
+        (0, -1, 0), (-1, 0, 0), (-1, -1, 0), (-1, 1, 0), (0, -2, 0), (-2, 0, 0), (-1, 2, 0), (-1, -2, 0), (-2, -1, 0),
+        (-2, 1, 0), (0, -3, 0), (-3, 0, 0),
+    ]),
+}  # fmt: skip
+"""Where a vertex looks for earlier ones, by the number of its table's axes."""
+CONSTANT = UNIT // 4
+"""The regression's constant input."""
+WEIGHT_BITS = 20
+"""Weights are integers times 2 ** -20."""
+RATE_BITS = 7
+"""The learning rate is 2 ** -7. A weight stays below 2 ** 43 over the most symbols that a bundle may have: no overflow."""
+
+
+@njit(cache=True)
+def _code_table(state, buffer, cost, table, offsets, positions, vertices, logits, probabilities, bits):
+    """Code bits [E, F]; `positions` [entries] is an entry's rank among the coded ones, or -1."""
+    dimensions, resolution, entries, hashed = table
+    count, features = logits.shape
+    around = offsets.shape[0]
+    first = 2 + around
+    weights = np.zeros((features, first + features), np.int64)
+    weights[:, 0] = 1 << WEIGHT_BITS
+    inputs = np.zeros(first + features, np.int64)
+    inputs[1] = CONSTANT
+    ranks = np.empty(around, np.int64)
+    shift = ACTIVATION_BITS + PROBABILITY_BITS + RATE_BITS - WEIGHT_BITS
+    for e in range(count):
+        for n in range(around):
+            x, y, z = vertices[e, 0] + offsets[n, 0], vertices[e, 1] + offsets[n, 1], vertices[e, 2] + offsets[n, 2]
+            ranks[n] = -1
+            if min(x, y, z) >= 0 and max(x, y, z) <= resolution:
+                ranks[n] = positions[entry_of(x, y, z, dimensions, resolution, entries, hashed)]
+        inputs[first:] = 0
+        for f in range(features):
+            inputs[0] = min(max(logits[e, f], -LOGIT_LIMIT), LOGIT_LIMIT)
+            for n in range(around):
+                known = 0 <= ranks[n] < e  # vertices that share an entry may lie behind
+                inputs[2 + n] = 0 if not known else (UNIT if bits[ranks[n], f] else -UNIT)
+            total = 0
+            for i in range(first + f):
+                total += weights[f, i] * inputs[i]
+            logit = min(max(total >> WEIGHT_BITS, -LOGIT_LIMIT), LOGIT_LIMIT)
+            ones = probabilities[logit + LOGIT_LIMIT]
+            bits[e, f] = code_bit(state, buffer, cost, bits[e, f], ones)
+            error = (ONE if bits[e, f] else 0) - ones
+            for i in range(first + f):
+                weights[f, i] += (error * inputs[i] + (1 << (shift - 1))) >> shift
+            inputs[first + f] = UNIT if bits[e, f] else -UNIT
+
+
+def code_table(coder: Coder, table: Table, layout: TableLayout, values: np.ndarray | None, logits: np.ndarray) -> np.ndarray:
+    """Code the signs of a table's entries.
+
+    Args:
+        values: [E, features] int8 of the coded entries, or None when decoding.
+        logits: [E, features] int64 of the context models, in units of 1/256.
+
+    Returns:
+        The values, int8 [E, features] in {-1, +1}.
+    """
+    bits = np.zeros(logits.shape, np.uint8) if values is None else (values > 0).astype(np.uint8)
+    positions = np.full(table.entries, -1, np.int32)
+    positions[layout.entries] = np.arange(len(layout.entries))
+    vertices = np.zeros((len(layout.entries), 3), np.int64)
+    vertices[:, : len(table.axes)] = layout.vertices[layout.starts[:-1]]
+    shape = (len(table.axes), table.resolution, table.entries, table.hashed)
+    offsets = OFFSETS[len(table.axes)]
+    coder.kernel(
+        _code_table, shape, offsets, positions, vertices, logits, probability_table(), bits, symbols=bits.size
+    )
+    return 2 * bits.astype(np.int8) - 1
