@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from nerfsem_dataparsers.object_video import ObjectVideoDataParserConfig, cameras_of, split_frames
+from nerfsem_dataparsers.object_video import ObjectVideoDataParserConfig, cameras_of, split_frames, world_scale
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.scene import Intrinsics
 
 
@@ -19,7 +20,8 @@ def test_nerfstudio_rays_hit_the_pixel_that_opencv_projects_to(vase_scene):
     outputs = parse(vase_scene.root)
     rays = outputs.cameras.generate_rays(torch.tensor([[7]]), coords=torch.tensor([[100.5, 30.5]]))  # row, column
     point = rays.origins[0].numpy() + 2.0 * rays.directions[0].numpy()
-    pixel, depth = vase_scene.camera.project(point.astype(float), vase_scene.poses[7])
+    point = point.astype(float) / world_scale(vase_scene) + 0.5
+    pixel, depth = vase_scene.camera.project(point, vase_scene.poses[7])
     assert depth > 0
     np.testing.assert_allclose(pixel, (30.5, 100.5), atol=2e-2)
 
@@ -30,15 +32,25 @@ def test_distortion_reaches_nerfstudio_in_its_own_order(vase_scene):
     cameras = cameras_of(scene, scene.frames)
     rays = cameras.generate_rays(torch.tensor([[0]]), coords=torch.tensor([[20.0, 11.0]]))
     point = rays.origins[0].numpy() + rays.directions[0].numpy()
-    pixel, _ = bent.project(point.astype(float), scene.poses[0])
+    pixel, _ = bent.project(point.astype(float) / world_scale(scene) + 0.5, scene.poses[0])
     np.testing.assert_allclose(pixel, (11.0, 20.0), atol=2e-2)
 
 
-def test_the_cameras_surround_the_unit_cube_and_look_at_it(vase_scene):
+def test_the_cameras_surround_the_object_and_look_at_it(vase_scene):
     outputs = parse(vase_scene.root)
-    assert outputs.scene_box.aabb.tolist() == [[0, 0, 0], [1, 1, 1]]
+    distances = outputs.cameras.camera_to_worlds[:, :, 3].norm(dim=1)
+    assert distances.max() == pytest.approx(1) and distances.min() > outputs.scene_box.aabb.max()
+    np.testing.assert_allclose(outputs.scene_box.aabb[0], -outputs.scene_box.aabb[1])
     pixels, depths = vase_scene.camera.project(np.array([0.5, 0.5, 0.5]), vase_scene.poses[3])
     assert depths > 0 and (np.abs(pixels - (67.5, 120)) < 40).all()
+
+
+def test_nerfstudio_s_rays_are_those_of_the_capture_moved_and_scaled(vase_scene):
+    pixels = torch.tensor([[3.5, 8.5], [60.5, 100.5]])
+    origins, directions = CameraPath(vase_scene.camera, vase_scene.poses).rays(torch.tensor([5, 5]), pixels)
+    rays = parse(vase_scene.root).cameras.generate_rays(torch.tensor([[5], [5]]), coords=pixels.flip(1))
+    np.testing.assert_allclose(rays.origins / world_scale(vase_scene) + 0.5, origins, atol=1e-5)
+    np.testing.assert_allclose(rays.directions, directions, atol=1e-5)
 
 
 def test_training_uses_every_frame_and_evaluation_reads_some_of_them(vase_scene):

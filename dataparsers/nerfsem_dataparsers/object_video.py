@@ -38,10 +38,11 @@ class ObjectVideoDataParserConfig(DataParserConfig):
 
 @dataclass
 class ObjectVideoDataParser(DataParser):
-    """Cameras in the world of the capture, whose unit cube is the object's box.
+    """Cameras in nerfstudio's world: the object around the origin, the farthest camera at distance 1, z up.
 
-    The outputs carry `metadata["scene"]`, the whole Scene, whatever the split; `cameras.metadata["frame"]` [n, 1] tells
-    which frame of it each camera of the split is.
+    A point p of the capture, whose unit cube is the object's box, is (p - 1/2) * `world_scale(scene)` there. The outputs
+    carry `metadata["scene"]`, the whole Scene, whatever the split; `cameras.metadata["frame"]` [n, 1] tells which
+    frame of it each camera of the split is.
     """
 
     config: ObjectVideoDataParserConfig
@@ -54,8 +55,10 @@ class ObjectVideoDataParser(DataParser):
             image_filenames=[scene.root / frame.image for frame in frames],
             cameras=cameras_of(scene, frames),
             alpha_color=None,
-            scene_box=SceneBox(aabb=torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])),
+            scene_box=SceneBox(aabb=torch.tensor([[-0.5] * 3, [0.5] * 3]) * world_scale(scene)),
             metadata={"scene": scene},
+            dataparser_transform=torch.cat([torch.eye(3), torch.full((3, 1), -0.5)], 1),
+            dataparser_scale=world_scale(scene),
         )
 
     def _scene(self) -> Scene:
@@ -103,12 +106,18 @@ def split_frames(scene: Scene, split: str, holdout_every: int) -> tuple[Frame, .
     return tuple(frames[index] for index in chosen)
 
 
+def world_scale(scene: Scene) -> float:
+    """Lengths in nerfstudio's world over those of the capture: its viewer expects cameras within the unit sphere."""
+    centers = -np.einsum("nji,nj->ni", scene.poses[:, :, :3], scene.poses[:, :, 3])
+    return 1 / float(np.linalg.norm(centers - 0.5, axis=1).max())
+
+
 def cameras_of(scene: Scene, frames: tuple[Frame, ...]) -> Cameras:
     """nerfstudio's cameras of some frames: OpenGL axes, camera to world, its own order of distortion parameters."""
     camera = scene.camera
     poses = np.stack([frame.cam_from_world for frame in frames])
     rotation = poses[:, :, :3].transpose(0, 2, 1)
-    center = -rotation @ poses[:, :, 3:]
+    center = (-rotation @ poses[:, :, 3:] - 0.5) * world_scale(scene)
     opengl = np.concatenate([rotation * (1.0, -1.0, -1.0), center], -1)
     return Cameras(
         camera_to_worlds=torch.from_numpy(opengl).float(),

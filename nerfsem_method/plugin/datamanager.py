@@ -20,7 +20,7 @@ from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIn
 from PIL import Image
 from rich.progress import track
 
-from nerfsem_dataparsers.object_video import ObjectVideoDataParserConfig
+from nerfsem_dataparsers.object_video import ObjectVideoDataParserConfig, world_scale
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene import Scene
 
@@ -111,6 +111,7 @@ class ObjectRays:
         self._viewing = torch.from_numpy(viewing).float()
         self._pixel_area = 1 / (scene.camera.fx * scene.camera.fy)
         self._poses = torch.from_numpy(scene.poses).float()
+        self._world_scale = world_scale(scene)
         self._frame_indices = dataset.frame_indices
 
     @property
@@ -133,7 +134,7 @@ class ObjectRays:
         rotation, translation = self._poses[frame, :, :3], self._poses[frame, :, 3]
         viewing = torch.nn.functional.normalize(self._viewing[indices[:, 1], indices[:, 2]], dim=-1)
         return RayBundle(
-            origins=-torch.einsum("rji,rj->ri", rotation, translation),
+            origins=(-torch.einsum("rji,rj->ri", rotation, translation) - 0.5) * self._world_scale,
             directions=torch.einsum("rji,rj->ri", rotation, viewing),
             pixel_area=torch.full((len(indices), 1), self._pixel_area),
             camera_indices=frame[:, None],

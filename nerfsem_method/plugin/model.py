@@ -12,6 +12,7 @@ from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 from torch.nn import Parameter
 
+from nerfsem_dataparsers.object_video import world_scale
 from nerfsem_method.field.align import align
 from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.field.course import Course
@@ -54,6 +55,7 @@ class NerfsemModel(Model):
         hull = scene_hull(scene, self.config.spec.occupancy)
         self.field = RadianceField(self.config.spec, hull, self.config.head_bits)
         self.cameras = CameraPath(scene.camera, scene.poses)
+        self._world_scale = world_scale(scene)
         self._candidate_share = 1.0
         self._rays = 1024
 
@@ -85,12 +87,12 @@ class NerfsemModel(Model):
     def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:
         """Render; during training also the terms of the loss, for as many of the rays as the sample budget allows."""
         if not self.training:
-            rendering = self.field.render(ray_bundle.origins, ray_bundle.directions)
+            rendering = self.field.render(ray_bundle.origins / self._world_scale + 0.5, ray_bundle.directions)
             accumulation = rendering.accumulation[:, None]
             return {
                 "rgb": rendering.color + 1 - accumulation,
                 "accumulation": accumulation,
-                "depth": rendering.depth[:, None],
+                "depth": rendering.depth[:, None] * self._world_scale,
             }
         frames = ray_bundle.camera_indices[: self._rays, 0]
         pixels = ray_bundle.metadata["pixels"][: self._rays]
