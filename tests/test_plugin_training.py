@@ -61,7 +61,7 @@ def test_the_bar_tells_steps_loss_and_size():
     with Progress(disable=True) as bar:
         shown = ProgressWriter(bar, 50)
         shown.write_scalar("Train Loss", torch.tensor(0.25, requires_grad=True), 11)
-        shown.write_scalar_dict("Train Metrics Dict", {"psnr": torch.tensor(21.0), "tables_kB": 12.34}, 11)
+        shown.write_scalar_dict("Train Metrics Dict", {"psnr": torch.tensor(21.0), "kilobytes": 12.34}, 11)
         shown.write_scalar("Train Iter (time)", 0.1, 12)
         (task,) = bar.tasks
         assert task.completed == 13 and task.total == 50
@@ -69,3 +69,13 @@ def test_the_bar_tells_steps_loss_and_size():
     assert task.completed == 50
     assert "loss 0.25000" in task.fields["facts"] and "21.0 dB" in task.fields["facts"]
     assert "12.3 kB" in task.fields["facts"]
+
+
+def test_the_size_it_tells_is_that_of_the_file(vase_scene, tmp_path, monkeypatch):
+    told = []
+    listen = lambda self, name, facts, step: told.append(facts["kilobytes"]) if "Metrics" in name else None  # noqa: E731
+    monkeypatch.setattr(ProgressWriter, "write_scalar_dict", listen)
+    run = train(smoke(vase_scene, tmp_path, max_num_iterations=40))
+    size = checkpoint.export(run, tmp_path, "fp").stat().st_size
+    assert float(told[-1]) == pytest.approx(size / 1e3, rel=0.1)  # the tables still change quickly
+    assert float(told[0]) != float(told[-1])

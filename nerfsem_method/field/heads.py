@@ -76,10 +76,12 @@ class Heads(nn.Module):
 
     def _exponent(self, name: str, tensor: Tensor) -> int:
         """The step of a tensor, fixed when quantisation starts: its largest weight gets `bits` bits with sign."""
-        if name not in self._exponents:
-            largest = float(tensor.detach().abs().max())
-            self._exponents[name] = _step_exponent(largest, self.bits)
-        return self._exponents[name]
+        if name in self._exponents:
+            return self._exponents[name]
+        exponent = _step_exponent(float(tensor.detach().abs().max()), self.bits)
+        if self.quantised:
+            self._exponents[name] = exponent
+        return exponent
 
     def _layer(self, x: Tensor, name: str) -> Tensor:
         return functional.linear(x, self._weight(f"{name}.weight"), self._weight(f"{name}.bias"))

@@ -15,7 +15,7 @@ from nerfsem_method.codec.bundle import Bundle
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.field.radiance import RadianceField
-from nerfsem_method.scene import Scene
+from nerfsem_method.scene import Scene, Video
 
 _MODEL = "_model."
 
@@ -84,9 +84,13 @@ def run_bundle(config, scene: Scene, background: Background | None) -> Bundle:
     field.load_state_dict(part)
     cameras = CameraPath(scene.camera, scene.poses)
     cameras.load_state_dict({n.removeprefix("cameras."): v for n, v in weights.items() if n.startswith("cameras.")})
-    return Bundle(
-        field.state(), scene.video, cameras.camera, cameras.poses.numpy(), cameras.gains.numpy(), background
-    ).quantised()
+    return bundle_of(field, cameras, scene.video, background).quantised()
+
+
+def bundle_of(field: RadianceField, cameras: CameraPath, video: Video, background: Background | None = None) -> Bundle:
+    """What is stored of a field and its cameras as they are now."""
+    poses, gains = cameras.poses.cpu().numpy(), cameras.gains.cpu().numpy()
+    return Bundle(field.state(), video, cameras.camera, poses, gains, background)
 
 
 def _newest_weights(folder: Path) -> dict:

@@ -13,15 +13,19 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from nerfsem_dataparsers.object_video import world_scale
+from nerfsem_method.codec import bundle
 from nerfsem_method.field.align import align
 from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.field.course import Course
 from nerfsem_method.field.radiance import RadianceField
 from nerfsem_method.field.spec import FieldSpec, Level
+from nerfsem_method.plugin.checkpoint import bundle_of
 from nerfsem_method.plugin.scene_hull import scene_hull
 from nerfsem_method.scene import Scene
 
 FEWEST_RAYS = 256
+MEASURE_EVERY = 0.1
+"""Share of the steps between two measurements of the bundle's size."""
 
 
 @dataclass
@@ -56,6 +60,8 @@ class NerfsemModel(Model):
         self.field = RadianceField(self.config.spec, hull, self.config.head_bits)
         self.cameras = CameraPath(scene.camera, scene.poses)
         self._world_scale = world_scale(scene)
+        self._video = scene.video
+        self._other_bytes: float | None = None
         self._candidate_share = 1.0
         self._rays = 1024
 
@@ -79,6 +85,8 @@ class NerfsemModel(Model):
         def maintain(step: int) -> None:
             self.field.maintain(step, steps, course)
             self._rate_active = step >= course.rate_from * steps
+            if step % max(1, int(MEASURE_EVERY * steps)) == 0:
+                self._other_bytes = None
             if step in aligned:
                 align(self.field, self.cameras, datamanager.frames_rgba, datamanager.train_dataset.frame_indices)
 
@@ -123,11 +131,19 @@ class NerfsemModel(Model):
         return losses
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """PSNR over white of the step's rays, and the estimated kilobytes of the tables."""
+        """PSNR over white of the step's rays, and the kilobytes that an FP bundle would have now.
+
+        The bundle is encoded now and then; in between, the estimate of the tables' bits tells what has changed.
+        """
         target = batch["image"][: len(outputs["color"])].to(self.device)
         alpha = target[:, 3:]
+        table_bytes = outputs["bits"].item() / 8
+        if self._other_bytes is None:
+            size = len(bundle.encode(bundle_of(self.field, self.cameras, self._video)))
+            self._other_bytes = size - table_bytes
         error = outputs["color"].detach() - target[:, :3] * alpha + alpha - outputs["accumulation"].detach()
-        return {"psnr": -10 * error.square().mean().log10(), "tables_kB": outputs["bits"].detach() / 8e3}
+        kilobytes = (self._other_bytes + table_bytes) / 1e3
+        return {"psnr": -10 * error.square().mean().log10(), "kilobytes": torch.tensor(kilobytes)}
 
     def get_image_metrics_and_images(
         self, outputs: dict[str, Any], batch: dict[str, Any]

@@ -42,7 +42,7 @@ class ProgressWriter(writer.Writer):
         """Called by nerfstudio with the model's metrics."""
         if name == "Train Metrics Dict":
             self._facts["psnr"] = f"{torch.as_tensor(scalar_dict['psnr']).item():.1f} dB"
-            self._facts["size"] = f"tables {torch.as_tensor(scalar_dict['tables_kB']).item():.1f} kB"
+            self._facts["size"] = f"{torch.as_tensor(scalar_dict['kilobytes']).item():.1f} kB"
 
     def write_image(self, name: str, image: torch.Tensor, step: int) -> None:
         """Called by nerfstudio for evaluation images, which this run has none of."""
