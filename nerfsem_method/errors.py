@@ -1,5 +1,10 @@
 """The errors that a user's input can cause; each message is one line that says what is wrong and what to do."""
 
+import sys
+
+BAD_INPUT = 2
+"""Exit code of a command that was given something it cannot use."""
+
 
 class NerfsemError(Exception):
     """Base of every error that the command line reports in one line, with exit code 2."""
@@ -27,3 +32,9 @@ class UnsupportedBundle(BundleError):
 
 class OutputError(NerfsemError):
     """A result cannot be written where it was asked for."""
+
+
+def complain(message: object) -> int:
+    """Say on stderr, in one line, why a command stops; returns its exit code."""
+    print(f"nerfsem: error: {' '.join(str(message).split())}", file=sys.stderr)
+    return BAD_INPUT

@@ -126,3 +126,13 @@ def test_ns_train_reads_our_options():
     assert isinstance(made, config.NerfsemTrainerConfig) and made.max_num_iterations == 5
     parser = made.pipeline.datamanager.dataparser
     assert (parser.holdout_every, parser.capture.segmenter) == (8, "birefnet")
+
+
+def test_bad_input_ends_nerfstudio_s_commands_in_one_line(tmp_path, capsys):
+    pipeline = trainer_config("smoke").pipeline
+    pipeline.datamanager.data = tmp_path / "nowhere.mp4"
+    with pytest.raises(SystemExit) as stop:
+        pipeline.setup(device="cpu")
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "nowhere.mp4 does not exist; give" in line

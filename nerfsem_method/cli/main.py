@@ -19,7 +19,7 @@ from nerfsem_method.cli.export import Export
 from nerfsem_method.cli.import_bundle import Import
 from nerfsem_method.cli.info import Info
 from nerfsem_method.cli.verify import Verify
-from nerfsem_method.errors import NerfsemError
+from nerfsem_method.errors import NerfsemError, complain
 
 DESCRIPTION = """\
 Store a video of a museum piece in the space of a thumbnail, and play it back.
@@ -69,11 +69,11 @@ def run(verb: Runnable) -> int:
         verb.run()
         sys.stdout.flush()
     except NerfsemError as error:
-        return _complain(str(error))
+        return complain(error)
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         if error.filename is None:
             raise
-        return _complain(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}")
+        return complain(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}")
     except KeyboardInterrupt:
         print("nerfsem: interrupted", file=sys.stderr)
         return 130
@@ -81,11 +81,6 @@ def run(verb: Runnable) -> int:
         if not _reader_left():
             raise
     return 0
-
-
-def _complain(message: str) -> int:
-    print(f"nerfsem: error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
 
 
 def _reader_left() -> bool:

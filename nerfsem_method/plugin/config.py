@@ -20,6 +20,7 @@ from nerfstudio.plugins.types import MethodSpecification
 from torch.optim.lr_scheduler import LambdaLR
 
 from nerfsem_method import presets
+from nerfsem_method.errors import NerfsemError, complain
 from nerfsem_method.plugin import exporter
 from nerfsem_method.plugin.datamanager import NerfsemDataManagerConfig
 from nerfsem_method.plugin.model import NerfsemModelConfig
@@ -63,10 +64,17 @@ class DecayScheduler(Scheduler):
 
 @dataclass
 class NerfsemPipelineConfig(VanillaPipelineConfig):
-    """VanillaPipeline's configuration; the fields' types are ours, nothing else."""
+    """VanillaPipeline's configuration with our types."""
 
     datamanager: NerfsemDataManagerConfig = field(default_factory=NerfsemDataManagerConfig)
     model: NerfsemModelConfig = field(default_factory=NerfsemModelConfig)
+
+    def setup(self, **kwargs: Any) -> Any:
+        """Make the pipeline; bad input ends the command in one line, where nerfstudio's would print a traceback."""
+        try:
+            return super().setup(**kwargs)
+        except NerfsemError as error:
+            raise SystemExit(complain(error)) from None
 
 
 @dataclass

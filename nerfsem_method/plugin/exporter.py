@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
-from nerfsem_method.errors import NerfsemError
+from nerfsem_method.errors import NerfsemError, complain
 
 
 def register() -> None:
@@ -55,8 +55,7 @@ def _command(exporter: Any) -> type:
                     self.load_config, self.output_dir, self.mode, self.background_crf, self.background_gop
                 )
             except NerfsemError as error:
-                print(f"nerfsem: error: {error}", file=sys.stderr)
-                raise SystemExit(2) from None
+                raise SystemExit(complain(error)) from None
             print(f"{path}: {path.stat().st_size} bytes")
 
     return NerfsemBitstream
