@@ -18,6 +18,8 @@ from nerfsem_method.errors import CaptureError
 
 UNDISTORTION_STEPS = 8
 """Fixed-point steps from a distorted to an ideal pixel; part of the format, hence fixed."""
+STEEPEST = 1e3
+"""Ideal coordinates stay within +- this from step to step: absurd coefficients must not give rays that are not numbers."""
 
 # COLMAP's parameter order of each camera model, as positions in (fx, fy, cx, cy, k1, k2, p1, p2)
 _COLMAP_MODELS = {
@@ -80,7 +82,7 @@ class Intrinsics:
         """Inverse of `distort` by UNDISTORTION_STEPS fixed-point steps; [..., 2] to [..., 2]."""
         ideal = distorted
         for _ in range(UNDISTORTION_STEPS):
-            ideal = ideal + distorted - self.distort(ideal)
+            ideal = np.clip(ideal + distorted - self.distort(ideal), -STEEPEST, STEEPEST)
         return ideal
 
     def pixel_directions(self, pixels: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from nerfsem_method.errors import CorruptBundle
 
@@ -27,17 +28,28 @@ def unpack(data: bytes, count: int) -> tuple[np.ndarray, int]:
     """`count` integers, int64, and the bytes they took. Raises CorruptBundle when `data` does not hold them."""
     if not data or data[0] > _MAX_PARAMETER or count > 8 * len(data):
         raise CorruptBundle("coded colours are damaged; restore the file from a copy")
-    parameter = data[0]
-    bits = np.unpackbits(np.frombuffer(data, np.uint8, offset=1))
-    stops = np.flatnonzero(bits == 0)
-    values, position, stop = np.zeros(count, np.int64), 0, 0
-    for index in range(count):
-        stop = int(np.searchsorted(stops, position))
-        if stop == stops.size or stops[stop] + 1 + parameter > bits.size or stops[stop] - position > _MAX_QUOTIENT:
-            raise CorruptBundle("coded colours are damaged; restore the file from a copy")
-        end = int(stops[stop])
-        remainder = int("".join(map(str, bits[end + 1 : end + 1 + parameter])) or "0", 2)
-        folded = (end - position) << parameter | remainder
-        values[index] = -(folded + 1) // 2 if folded & 1 else folded // 2
-        position = end + 1 + parameter
-    return values, 1 + (position + 7) // 8
+    folded = np.zeros(count, np.int64)
+    bits = _read(np.frombuffer(data, np.uint8, offset=1), data[0], folded)
+    if bits < 0:
+        raise CorruptBundle("coded colours are damaged; restore the file from a copy")
+    return np.where(folded & 1, -(folded + 1) // 2, folded // 2), 1 + (bits + 7) // 8
+
+
+@njit(cache=True)
+def _read(data, parameter, values):
+    """Fill `values` from the bits of `data`, first bit most significant; returns the bits read, or -1 if they do not do."""
+    position = 0
+    for index in range(values.size):
+        quotient = 0
+        while position < 8 * data.size and (data[position >> 3] >> (7 - (position & 7))) & 1:
+            quotient += 1
+            position += 1
+        position += 1  # the zero
+        if position + parameter > 8 * data.size or quotient > _MAX_QUOTIENT:
+            return -1
+        value = quotient
+        for _ in range(parameter):
+            value = value << 1 | (data[position >> 3] >> (7 - (position & 7))) & 1
+            position += 1
+        values[index] = value
+    return position

@@ -36,6 +36,9 @@ _MAX_ORDER = 3
 _MAX_BITS = 28  # finest step of a pose's component: 2 ** -28
 _MAX_INTEGER = 1 << 40
 _MAX_OCTAVES = 8
+_MAX_PIXELS = 1 << 26
+_MAX_DISTORTION = 1 << 12  # of a coefficient
+_FURTHEST = 1 << 12  # of a camera from the cube, in its edges
 _CENTRE = 0.5
 _NEAREST = 0.25  # a corner nearer than this is treated as if it were here
 _CORNERS = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8).T.astype(np.float64)
@@ -97,6 +100,8 @@ def _code_intrinsics(coder: Coder, camera: Intrinsics | None) -> Intrinsics:
     width, height, fx, dy, cx, cy, *distortion = coder.integers(values, 10).tolist()
     if not (0 < width < 1 << 16 and 0 < height < 1 << 16 and fx > 0 and fx + dy > 0):
         raise CorruptBundle(f"a camera of {width} x {height} pixels with focal length {fx >> FOCAL_BITS} is impossible")
+    if width * height > _MAX_PIXELS or max(map(abs, distortion)) > _MAX_DISTORTION << DISTORTION_BITS:
+        raise CorruptBundle(f"a camera of {width} x {height} pixels, or its distortion, is beyond what nerfsem renders")
     lengths = (fx, fx + dy, cx + (width << (FOCAL_BITS - 1)), cy + (height << (FOCAL_BITS - 1)))
     scaled = [math.ldexp(value, -FOCAL_BITS) for value in lengths]
     return Intrinsics(width, height, *scaled, *(math.ldexp(value, -DISTORTION_BITS) for value in distortion))
@@ -116,7 +121,8 @@ def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, fram
     turns = np.stack([_code_sequence(coder, None if turns is None else turns[1:, i], frames - 1) for i in range(3)], -1)
     places = np.stack([_code_sequence(coder, None if places is None else places[:, i], frames) for i in range(3)], -1)
     turns = np.concatenate([start[None], turns])
-    if np.abs(turns).max() > 1 << turn_bits or np.abs(places).max() > _MAX_INTEGER:
+    furthest = _FURTHEST << np.array([side_bits, side_bits, depth_bits])
+    if np.abs(turns).max() > 1 << turn_bits or (np.abs(places) > furthest).any():
         raise _implausible("pose")
     return _poses_of(turns, places, (turn_bits, side_bits, depth_bits))
 

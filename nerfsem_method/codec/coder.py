@@ -5,10 +5,13 @@ al., `torchac_backend.cpp`): for equal bits and probabilities the bytes are equa
 interval. Probabilities are integers `ones` = 65536 P(bit = 1), between 1 and 65535.
 
 Every coded part of a bundle is one function `part(coder, value_or_None) -> value` that calls the methods below; what the
-function returns is what the decoder will hold.
+function returns is what the decoder will hold. A compiled part asks for `state[OVERRUN]` now and then, to stop past the end of
+its data.
 """
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 from numba import njit
@@ -21,7 +24,7 @@ ADAPTATION_LIMIT = 255
 """An adaptive probability is a running mean over this many bits at most."""
 
 _ENCODE, _DECODE, _METER = 0, 1, 2
-_MODE, _LOW, _HIGH, _PENDING, _VALUE, _POSITION, _OVERRUN = range(7)
+_MODE, _LOW, _HIGH, _PENDING, _VALUE, _POSITION, OVERRUN = range(7)
 _TOP, _HALF, _QUARTER = 0xFFFFFFFF, 0x80000000, 0x40000000
 _MAX_PREFIX = 40  # magnitudes below 2 ** 40
 _MODELS_PER_CLASS = 2 + 2 * (_MAX_PREFIX + 1)
@@ -49,7 +52,7 @@ def _next_bit(state, buffer):
     state[_POSITION] = position + 1
     if (position >> 3) >= buffer.size:
         if position >= 8 * buffer.size + _OVERRUN_BITS:
-            state[_OVERRUN] = 1
+            state[OVERRUN] = 1
         return 0
     return (buffer[position >> 3] >> (7 - (position & 7))) & 1
 
@@ -103,6 +106,8 @@ def code_adaptive(state, buffer, cost, bit, model):
 @njit(cache=True)
 def _code_bits(state, buffer, cost, bits, ones):
     for i in range(bits.size):
+        if state[OVERRUN]:
+            return
         bits[i] = code_bit(state, buffer, cost, bits[i], ones[i])
 
 
@@ -132,6 +137,8 @@ def _code_magnitude(state, buffer, cost, models, magnitude):
 def _code_integers(state, buffer, cost, models, values):
     recent = 0  # class of the last magnitudes: 0 zeros, 1 small, 2 large
     for i in range(values.size):
+        if state[OVERRUN]:
+            return
         group = models[recent]
         value = values[i]
         nonzero = code_adaptive(state, buffer, cost, value != 0, group[0])
@@ -162,6 +169,14 @@ class Coder:
         self._buffer = buffer
         self._cost = np.zeros(1)
 
+    @property
+    def room(self) -> int:
+        """Bytes of the section; a decoder spends work in proportion to them. Without bound where they are yet to be made."""
+        return sys.maxsize
+
+    def fill(self, size: int) -> None:
+        """The section takes `size` bytes at least, zeros at its end."""
+
     def kernel(self, function, *arrays, symbols: int) -> None:
         """Call `function(state, buffer, cost, *arrays)`, which codes at most `symbols` bits.
 
@@ -169,7 +184,7 @@ class Coder:
         """
         self._reserve(symbols)
         function(self._state, self._buffer, self._cost, *arrays)
-        if self._state[_OVERRUN]:
+        if self._state[OVERRUN]:
             raise CorruptBundle("a coded section ends too early; the file is damaged, restore it from a copy")
 
     def _reserve(self, symbols: int) -> None:
@@ -194,6 +209,11 @@ class Encoder(Coder):
 
     def __init__(self) -> None:
         super().__init__(_ENCODE, np.zeros(1024, np.uint8))
+        self._least = 0
+
+    def fill(self, size: int) -> None:
+        """See `Coder.fill`."""
+        self._least = size
 
     def _reserve(self, symbols: int) -> None:
         # a symbol of probability 2 ** -16 shifts at most 17 bits out; pending bits come on top
@@ -206,7 +226,7 @@ class Encoder(Coder):
         self._reserve(1)
         self._state[_PENDING] += 1
         _emit(self._state, self._buffer, self._state[_LOW] >= _QUARTER)
-        return self._buffer[: (int(self._state[_POSITION]) + 7) // 8].tobytes()
+        return self._buffer[: (int(self._state[_POSITION]) + 7) // 8].tobytes().ljust(self._least, b"\0")
 
 
 class Decoder(Coder):
@@ -216,6 +236,11 @@ class Decoder(Coder):
         super().__init__(_DECODE, np.frombuffer(data, np.uint8).copy())
         for _ in range(32):
             self._state[_VALUE] = (self._state[_VALUE] << 1) | _next_bit(self._state, self._buffer)
+
+    @property
+    def room(self) -> int:
+        """See `Coder.room`."""
+        return self._buffer.size
 
 
 class Meter(Coder):

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from nerfsem_method.errors import CorruptBundle
 from nerfsem_method.field.hashing import entries_of
 from nerfsem_method.field.spec import OCCUPANCY_MOMENTS, Table
 
 UNIT = 256
+MAX_VERTICES = 1 << 24
+"""Most valid vertices that a table may have: some 90 bytes each while they are listed."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class TableLayout:
     weights: np.ndarray
     moments: np.ndarray
 
+    def part(self, first: int, stop: int) -> TableLayout:
+        """The vertices first ... stop - 1 alone, without their entries."""
+        rows = slice(first, stop)
+        none = np.zeros(0, np.int64)
+        return TableLayout(self.vertices[rows], none, none, self.weights[rows], self.moments[rows])
+
 
 def voxel_ranges(resolution: int, voxels: int) -> tuple[np.ndarray, np.ndarray]:
     """First and one-past-last voxel index [R + 1] that a vertex of the level touches, along one axis.
@@ -48,10 +57,10 @@ def voxel_ranges(resolution: int, voxels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def integral(counts: np.ndarray) -> np.ndarray:
-    """Summed-volume table with a zero border: [G, ...] to [G + 1, ...] int64."""
-    total = np.pad(counts.astype(np.int64), [(1, 0)] * counts.ndim)
+    """Summed-volume table with a zero border: [G, ...] to [G + 1, ...] int32; the sum of all counts is below 2 ** 31."""
+    total = np.pad(counts.astype(np.int32), [(1, 0)] * counts.ndim)
     for axis in range(counts.ndim):
-        total = total.cumsum(axis)
+        np.cumsum(total, axis, out=total)
     return total
 
 
@@ -64,10 +73,15 @@ def _box(total, x0, x1, y0, y1, z0, z1):
 
 
 @njit(cache=True)
-def _count_valid(total, lows, highs, depth_low, depth_high):
+def _count_valid(total, lows, highs, depth_low, depth_high, most):
+    """Number of valid vertices; more than `most` are not counted to the end."""
     count = 0
     for x in range(lows.size):
         for y in range(lows.size):
+            if count > most:
+                return count
+            if _box(total, lows[x], highs[x], lows[y], highs[y], depth_low[0], depth_high[-1]) == 0:
+                continue
             for z in range(depth_low.size):
                 if _box(total, lows[x], highs[x], lows[y], highs[y], depth_low[z], depth_high[z]) > 0:
                     count += 1
@@ -79,6 +93,8 @@ def _list_valid(total, lows, highs, depth_low, depth_high, vertices, weights):
     count = 0
     for x in range(lows.size):
         for y in range(lows.size):
+            if _box(total, lows[x], highs[x], lows[y], highs[y], depth_low[0], depth_high[-1]) == 0:
+                continue
             for z in range(depth_low.size):
                 inside = _box(total, lows[x], highs[x], lows[y], highs[y], depth_low[z], depth_high[z])
                 if inside > 0:
@@ -119,10 +135,12 @@ def _moments(total, vertices, resolution, out):
             out[i, 1 + axis] = UNIT * difference // size
 
 
-def table_layout(table: Table, occupancy: np.ndarray) -> TableLayout:
+def table_layout(table: Table, occupancy: np.ndarray, most: int = MAX_VERTICES) -> TableLayout:
     """List the coded entries of `table` under `occupancy` [G, G, G] bool.
 
-    Memory and time grow with the level's vertices at worst: the caller bounds the resolutions.
+    Time grows with the level's vertices at worst, which the caller bounds; memory with the valid ones only.
+
+    Raises CorruptBundle, before it lists them, for more than `most` valid vertices.
     """
     lows, highs = voxel_ranges(table.resolution, occupancy.shape[0])
     if len(table.axes) == 3:
@@ -132,16 +150,18 @@ def table_layout(table: Table, occupancy: np.ndarray) -> TableLayout:
         missing = ({0, 1, 2} - set(table.axes)).pop()
         total = integral(occupancy.sum(missing)[:, :, None])
         depth = np.zeros(1, np.int64), np.ones(1, np.int64)
-    count = _count_valid(total, lows, highs, *depth)
+    count = _count_valid(total, lows, highs, *depth, most)
+    if count > most:
+        raise CorruptBundle("the tables have more vertices than a bundle of this size can describe; restore it from a copy")
     vertices, weights = np.empty((count, 3), np.int64), np.empty(count, np.int64)
     _list_valid(total, lows, highs, *depth, vertices, weights)
-    moments = np.empty((count, OCCUPANCY_MOMENTS if len(table.axes) == 3 else 0), np.int64)
-    if len(table.axes) == 3:
-        _moments(total, vertices, table.resolution, moments)
     vertices = vertices[:, : len(table.axes)]
     entries = entries_of(vertices, table.resolution, table.entries, table.hashed)
     if table.hashed:
         order = np.argsort(entries, kind="stable")
-        vertices, weights, moments, entries = vertices[order], weights[order], moments[order], entries[order]
-    coded, starts = np.unique(entries, return_index=True)
-    return TableLayout(vertices, coded, np.append(starts, count).astype(np.int64), weights, moments)
+        vertices, weights, entries = vertices[order], weights[order], entries[order]
+    starts = np.flatnonzero(np.diff(entries, prepend=-1))
+    moments = np.empty((count, OCCUPANCY_MOMENTS if len(table.axes) == 3 else 0), np.int64)
+    if len(table.axes) == 3:
+        _moments(total, vertices, table.resolution, moments)
+    return TableLayout(vertices, entries[starts], np.append(starts, count), weights, moments)

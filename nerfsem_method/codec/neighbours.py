@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nerfsem_method.codec.coder import ONE, PROBABILITY_BITS, Coder, code_bit
+from nerfsem_method.codec.coder import ONE, OVERRUN, PROBABILITY_BITS, Coder, code_bit
 from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, LOGIT_LIMIT, UNIT, probability_table
 from nerfsem_method.codec.layout import TableLayout
 from nerfsem_method.field.hashing import entry_of
@@ -49,6 +49,8 @@ def _code_table(state, buffer, cost, table, offsets, positions, vertices, logits
     ranks = np.empty(around, np.int64)
     shift = ACTIVATION_BITS + PROBABILITY_BITS + RATE_BITS - WEIGHT_BITS
     for e in range(count):
+        if state[OVERRUN]:
+            return
         for n in range(around):
             x, y, z = vertices[e, 0] + offsets[n, 0], vertices[e, 1] + offsets[n, 1], vertices[e, 2] + offsets[n, 2]
             ranks[n] = -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nerfsem_method.codec.coder import Coder, code_adaptive, new_models
+from nerfsem_method.codec.coder import OVERRUN, Coder, code_adaptive, new_models
 
 # causal neighbours (dx, dy, dz) of the context, nearest first; z runs fastest
 _TEMPLATE = np.array(
@@ -23,6 +23,8 @@ def _code_occupancy(state, buffer, cost, template, rows, models, padded):
     side = padded.shape[0] - 2 * _BORDER
     for x in range(_BORDER, side + _BORDER):
         for y in range(_BORDER, side + _BORDER):
+            if state[OVERRUN]:
+                return
             used = 0
             for z in range(_BORDER, side + _BORDER):
                 used |= padded[x, y, z]

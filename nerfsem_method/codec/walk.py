@@ -6,9 +6,14 @@ import numpy as np
 
 from nerfsem_method.codec.coder import Coder
 from nerfsem_method.codec.context import Contexts
-from nerfsem_method.codec.layout import table_layout
+from nerfsem_method.codec.layout import MAX_VERTICES, table_layout
 from nerfsem_method.codec.neighbours import code_table
 from nerfsem_method.field.spec import FieldSpec
+
+FREE_VERTICES = 1 << 18
+VERTICES_A_BYTE = 1 << 10
+"""Valid vertices that all tables may have together: FREE_VERTICES, and these for each byte of the section. So a small file cannot
+ask for much work; an encoder fills a section that is too short with zeros. (The paper's field: 9 million vertices.)"""
 
 
 def code_tables(
@@ -28,11 +33,17 @@ def code_tables(
 
     Returns:
         The tables as the decoder holds them, int8 in {-1, 0, +1}.
+
+    Raises:
+        CorruptBundle: too many valid vertices for the bytes that a decoder has, see FREE_VERTICES.
     """
     contexts = Contexts(spec, weights)
     decoded: list[np.ndarray] = []
+    visited = 0
     for index, table in enumerate(spec.tables):
-        layout = table_layout(table, occupancy)
+        affordable = FREE_VERTICES + VERTICES_A_BYTE * coder.room - visited
+        layout = table_layout(table, occupancy, min(MAX_VERTICES, affordable))
+        visited += len(layout.vertices)
         values = np.zeros((table.entries, table.features), np.int8)
         if len(layout.entries):
             logits = contexts.logits(index, layout, decoded)
@@ -41,4 +52,5 @@ def code_tables(
         decoded.append(values)
         if index == len(spec.volume) - 1:
             contexts.remember_volume(layout, values)
+    coder.fill(-((FREE_VERTICES - visited) // VERTICES_A_BYTE))
     return tuple(decoded)

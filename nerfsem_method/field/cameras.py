@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nerfsem_method.scene import UNDISTORTION_STEPS, Intrinsics
+from nerfsem_method.scene import STEEPEST, UNDISTORTION_STEPS, Intrinsics
 
 
 class CameraPath(nn.Module):
@@ -44,6 +44,7 @@ class CameraPath(nn.Module):
                 dx = 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
                 dy = p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
                 ideal = ideal + distorted - torch.stack([x * radial + dx, y * radial + dy], -1)
+                ideal = ideal.clamp(-STEEPEST, STEEPEST)
         local = torch.cat([ideal, torch.ones_like(ideal[:, :1])], 1)
         local = local / local.norm(dim=1, keepdim=True)
         rotation, translation = self.poses[frames, :, :3], self.poses[frames, :, 3]
