@@ -10,10 +10,11 @@ from nerfsem_method.codec.layout import MAX_VERTICES, table_layout
 from nerfsem_method.codec.neighbours import code_table
 from nerfsem_method.field.spec import FieldSpec
 
-FREE_VERTICES = 1 << 18
-VERTICES_A_BYTE = 1 << 10
-"""Valid vertices that all tables may have together: FREE_VERTICES, and these for each byte of the section. So a small file cannot
-ask for much work; an encoder fills a section that is too short with zeros. (The paper's field: 9 million vertices.)"""
+FREE_SIGNS = 1 << 19
+SIGNS_A_BYTE = 1 << 11
+"""Valid vertices times features that all tables may have together: FREE_SIGNS, and SIGNS_A_BYTE for each byte of the section.
+So a small file cannot ask for much work. An encoder fills a section that is too short with zeros; the vase has 0.4 million of
+them in the standard field and 18 million in the paper's, hence 9 kB at least there."""
 
 
 def code_tables(
@@ -35,15 +36,15 @@ def code_tables(
         The tables as the decoder holds them, int8 in {-1, 0, +1}.
 
     Raises:
-        CorruptBundle: too many valid vertices for the bytes that a decoder has, see FREE_VERTICES.
+        CorruptBundle: too many valid vertices for the bytes that a decoder has, see FREE_SIGNS.
     """
     contexts = Contexts(spec, weights)
     decoded: list[np.ndarray] = []
-    visited = 0
+    signs = 0
     for index, table in enumerate(spec.tables):
-        affordable = FREE_VERTICES + VERTICES_A_BYTE * coder.room - visited
+        affordable = (FREE_SIGNS + SIGNS_A_BYTE * coder.room - signs) // table.features
         layout = table_layout(table, occupancy, min(MAX_VERTICES, affordable))
-        visited += len(layout.vertices)
+        signs += len(layout.vertices) * table.features
         values = np.zeros((table.entries, table.features), np.int8)
         if len(layout.entries):
             logits = contexts.logits(index, layout, decoded)
@@ -52,5 +53,5 @@ def code_tables(
         decoded.append(values)
         if index == len(spec.volume) - 1:
             contexts.remember_volume(layout, values)
-    coder.fill(-((FREE_VERTICES - visited) // VERTICES_A_BYTE))
+    coder.fill(-((FREE_SIGNS - signs) // SIGNS_A_BYTE))
     return tuple(decoded)

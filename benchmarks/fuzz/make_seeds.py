@@ -1,0 +1,39 @@
+"""Write the seeds: bundles of 1 kB or less that decode in a moment. `PYTHONPATH=.:tests python -m benchmarks.fuzz.make_seeds`."""
+
+from dataclasses import replace
+
+import numpy as np
+from tiny_field import tiny_bundle
+
+from benchmarks.fuzz.mutate import SEEDS
+from nerfsem_method.background.plate import Background
+from nerfsem_method.codec import bundle
+from nerfsem_method.field.spec import FieldSpec, Level
+
+FRAMES = 4
+SMALL = {"occupancy": 8, "steps": 16, "width": 2, "geometry": 2, "directions": 1, "context_width": 2}
+SPECS = {
+    "dense": FieldSpec((Level(2, 2), Level(4, 1)), (Level(4, 1), Level(6, 2)), **SMALL),
+    "hashed": FieldSpec(
+        (Level(3, 1), Level(5, 1), Level(8, 2)), (Level(8, 1), Level(17, 1)), log2_volume_limit=8, log2_plane_limit=8,
+        frequencies=1, shading="sample", color_layers=2, **SMALL,
+    ),
+}  # fmt: skip
+
+
+def make() -> dict[str, bytes]:
+    """Dense and hashed, FP and PC; the PC ones with changing exposure. The H.264 stream is none: the reader does not look in."""
+    means = np.arange(3 * FRAMES, dtype=np.uint8).reshape(FRAMES, 3) * 20
+    background = Background(b"\x00\x00\x01\x67" + bytes(range(12)), np.array([90, 80, 70], np.uint8), means)
+    made = {}
+    for name, spec in SPECS.items():
+        plain = tiny_bundle(spec, FRAMES)
+        made[f"{name}-fp"] = bundle.encode(plain)
+        gains = np.exp2(np.linspace(-0.2, 0.3, 3 * FRAMES)).reshape(FRAMES, 3).astype(np.float32)
+        made[f"{name}-pc"] = bundle.encode(replace(plain, gains=gains, background=background))
+    return made
+
+
+if __name__ == "__main__":
+    for name, data in make().items():
+        (SEEDS / f"{name}.nsem").write_bytes(data)
