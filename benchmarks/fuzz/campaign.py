@@ -49,18 +49,20 @@ def run(campaign: int, numbers: range, limits: Limits, told: Callable[[Verdict],
     """Judge the cases `numbers` of a campaign in workers with the environment `env`; `told` gets each Verdict in order."""
     while numbers:
         done = 0
-        for verdict in _worker(campaign, numbers, limits, env):
+        for verdict in _worker(serve, campaign, numbers, limits, env):
             told(verdict)
             done += 1
         numbers = numbers[done:]
 
 
-def _worker(campaign: int, numbers: range, limits: Limits, env: dict[str, str]) -> Iterator[Verdict]:
-    """Verdicts of one worker; the last one may be that it hung or crashed."""
+def _worker(
+    target: Callable[..., None], campaign: int, numbers: range, limits: Limits, env: dict[str, str]
+) -> Iterator[Verdict]:
+    """Verdicts of one process that runs `target` (`serve`); the last one may be that it hung or crashed."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     with environment(env):
-        process = context.Process(target=serve, args=(theirs, campaign, numbers, limits.memory), daemon=True)
+        process = context.Process(target=target, args=(theirs, campaign, numbers, limits.memory), daemon=True)
         process.start()
     theirs.close()
     try:

@@ -53,6 +53,7 @@ def unpack_header(data: bytes) -> tuple[Video, FieldSpec]:
     frames = reader.number(1, MAX_FRAMES, "frames")
     rate = Fraction(reader.number(1, 1 << 31, "rate"), reader.number(1, 1 << 31, "rate"))
     name = reader.take(reader.number(0, _MAX_NAME, "name")).decode("utf-8", "replace")
+    name = "".join(c if c.isprintable() else "\ufffd" for c in name)  # a terminal is not to be told what to do
     sha256 = reader.take(32).hex()
     shape: dict = {}
     for key in _LEVEL_LISTS:
