@@ -8,6 +8,7 @@ Cameras are compared after the similarity that fits the camera centres and orien
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image
 
 from nerfsem_dataparsers.capture.ingest import ingest
 from nerfsem_dataparsers.capture.options import CaptureOptions
+from nerfsem_method.cli.main import run
 from nerfsem_method.scene import Scene
 
 
@@ -93,4 +95,4 @@ def matte_overlap(scene: Scene, masks: list[Path]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    tyro.cli(CaptureBenchmark).run()
+    sys.exit(run(tyro.cli(CaptureBenchmark)))
