@@ -4,46 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
-import torch
 
 from nerfsem_method.background import h264
 from nerfsem_method.codec.bundle import Bundle
 from nerfsem_method.errors import NerfsemError
-from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.radiance import RadianceField
+from nerfsem_method.field.raycast import Raycaster
 
-RAYS = 1 << 14
-"""Rays rendered at a time."""
 WHITE = (255, 255, 255)
+DRIVER = Path("/proc/driver/nvidia")
+"""Exists where a GPU may be worth asking torch for; importing torch takes seconds."""
 
 
 class Player:
-    """Renders the frames of a decoded bundle."""
+    """Renders the frames of a decoded bundle.
+
+    `device` is "cpu" (numba, torch is not needed), "cuda" (torch) or "auto": CUDA where torch finds it.
+    """
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         self.bundle = bundle
-        self._field = RadianceField.from_state(bundle.state).to(device).eval()
-        self._field.estimate_density()
-        self._cameras = CameraPath(bundle.camera, bundle.poses, bundle.gains).to(device)
-        self._pixels = self._cameras.frame_pixels()
+        if device == "cuda" or (device == "auto" and _finds_cuda()):
+            from nerfsem_method.field.radiance import Renderer
+
+            self._renderer = Renderer(bundle.state, bundle.camera, "cuda")
+        else:
+            self._renderer = Raycaster(bundle.state, bundle.camera)
 
     def premultiplied(self, index: int) -> np.ndarray:
         """Frame `index` of the artefact alone: float32 [H, W, 4] in [0, 1], colour weighted by alpha."""
-        width, height = self._cameras.size
-        with torch.no_grad():
-            parts = [self._render(index, pixels) for pixels in self._pixels.split(RAYS)]
-        return torch.cat(parts).view(height, width, 4).cpu().numpy()
-
-    def _render(self, index: int, pixels: torch.Tensor) -> torch.Tensor:
-        frames = torch.full((len(pixels),), index, device=pixels.device)
-        rendering = self._field.render(*self._cameras.rays(frames, pixels))
-        alpha = rendering.accumulation[:, None].clamp(0, 1)
-        color = torch.minimum((rendering.color * self._cameras.gains[index]).clamp(min=0), alpha)
-        return torch.cat([color, alpha], 1)
+        picture = self._renderer.picture(self.bundle.poses[index])
+        alpha = picture[..., 3:].clip(0, 1)
+        color = (picture[..., :3] * self.bundle.gains[index]).clip(0, alpha)
+        return np.concatenate([color, alpha], -1)
 
     def frame(self, index: int) -> np.ndarray:
         """Frame `index` of the artefact alone: uint8 [H, W, 4], straight alpha."""
@@ -80,3 +75,13 @@ class Player:
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+def _finds_cuda() -> bool:
+    if not DRIVER.exists():
+        return False
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()

@@ -154,7 +154,7 @@ def test_decoding_imports_no_training_library(paths, tmp_path):
     program = f"""
 import sys
 sys.path[:0] = {[str(Path(__file__).parents[1])]!r}
-for name in ("nerfstudio", "nerfacc", "pycolmap", "transformers", "nerfsem_dataparsers", "cv2"):
+for name in ("torch", "nerfstudio", "nerfacc", "pycolmap", "transformers", "nerfsem_dataparsers", "cv2", "scipy"):
     sys.modules[name] = None
 from pathlib import Path
 from nerfsem_method.cli.decode import Decode

@@ -1,5 +1,7 @@
 """The compiled CPU kernels against their plain-torch twins, and volume rendering against closed forms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,13 +9,21 @@ from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
 
 from nerfsem_method.field import march as marching
 from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.encoding import PADDING, BinaryGrids, SignSTE
+from nerfsem_method.field.encoding import BinaryGrids, SignSTE
 from nerfsem_method.field.heads import spherical_harmonics
-from nerfsem_method.field.radiance import RadianceField
+from nerfsem_method.field.kernels import voxel_distances
+from nerfsem_method.field.radiance import RadianceField, Renderer
+from nerfsem_method.field.raycast import Raycaster
 from nerfsem_method.field.render import composite, distortion_loss, sample_weights
+from nerfsem_method.field.slots import PADDING
 from nerfsem_method.scene import Intrinsics
 
 SPECS = {"dense": DENSE, "hashed": HASHED}
+SHADED = {
+    **SPECS,
+    "shaded by sample": replace(DENSE, shading="sample", directions=4, color_layers=2),
+    "with positions": replace(DENSE, frequencies=4, color_layers=0),
+}
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
@@ -31,6 +41,24 @@ def test_encoding_and_its_gradient_equal_the_torch_twin(spec):
     plain.backward(gradient)
     torch.testing.assert_close(fast, plain, atol=1e-6, rtol=0)
     torch.testing.assert_close(fast_gradient, grids.theta.grad, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("spec", SHADED.values(), ids=SHADED)
+def test_the_raycaster_renders_what_torch_renders(spec):
+    state, camera = tiny_state(spec), Intrinsics(40, 30, 50.0, 50.0, 20.0, 15.0, k1=0.03, p1=-0.01)
+    caster, renderer = Raycaster(state, camera), Renderer(state, camera, "cpu")
+    for pose in orbit(3):
+        fast, plain = caster.picture(pose), renderer.picture(pose)
+        assert fast[..., 3].max() > 0.1
+        np.testing.assert_allclose(fast, plain, atol=0.2 / 255)
+
+
+def test_distances_tell_how_far_the_next_occupied_voxel_is():
+    occupied = np.random.default_rng(0).random((9, 9, 9)) > 0.98
+    places = np.argwhere(occupied)
+    truth = np.abs(np.indices(occupied.shape).reshape(3, -1).T[:, None] - places).max(-1).min(1)
+    np.testing.assert_array_equal(voxel_distances(occupied).ravel(), truth)
+    assert (voxel_distances(np.zeros((4, 4, 4), bool)) == 255).all()
 
 
 def test_encoding_is_exact_at_vertices():

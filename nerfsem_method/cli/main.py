@@ -57,14 +57,14 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"nerfsem {__version__}")
         return
-    # A user can do nothing about the deprecation notices of libraries.
-    warnings.filterwarnings("ignore", module=r"(torch|torchvision|nerfstudio)\b")
     verb = tyro.cli(Verb, prog="nerfsem", description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,))
     raise SystemExit(run(verb))
 
 
 def run(verb: Runnable) -> int:
     """Run a verb; 2 and one line on stderr for bad input, 130 for an interrupt, 0 when the reader of a pipe leaves."""
+    # A user can do nothing about the deprecation notices of libraries.
+    warnings.filterwarnings("ignore", module=r"(torch|torchvision|nerfstudio)\b")
     try:
         verb.run()
         sys.stdout.flush()

@@ -1,7 +1,4 @@
-"""Binary feature grids, trainable: real parameters whose signs are looked up and interpolated (method, section 3).
-
-Dense tables are stored compactly: only entries that the hull (the largest occupancy there will be) can reach have a slot.
-"""
+"""Binary feature grids, trainable: real parameters whose signs are looked up and interpolated (method, section 3)."""
 
 from __future__ import annotations
 
@@ -13,14 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nerfsem_method.codec.layout import table_layout
 from nerfsem_method.field import kernels
 from nerfsem_method.field.hashing import PRIMES
+from nerfsem_method.field.slots import PADDING, Slots
 from nerfsem_method.field.spec import FieldSpec
 
 INITIAL_RANGE = 1e-2
-PADDING = 8
-"""Zeros behind the last value, as many as the longest feature vector."""
 
 
 class SignSTE(torch.autograd.Function):
@@ -47,7 +42,7 @@ class _EncodeCPU(torch.autograd.Function):
         outputs = []
         for positions, tables in groups:
             out = torch.empty(len(positions), sum(grids.spec.tables[t].features for t in tables))
-            arrays = positions.numpy(), grids.description(tables), grids.slot_map, grids.signs()
+            arrays = positions.numpy(), grids.slots.rows[list(tables)], grids.slots.map, grids.signs()
             kernels.encode(*arrays, numba.get_num_threads(), out.numpy())
             outputs.append(out)
         return tuple(outputs)
@@ -57,7 +52,7 @@ class _EncodeCPU(torch.autograd.Function):
         (theta,) = ctx.saved_tensors
         partial = torch.zeros(numba.get_num_threads(), len(theta) + PADDING)
         for (positions, tables), gradient in zip(ctx.groups, gradients, strict=True):
-            arrays = positions.numpy(), ctx.grids.description(tables), ctx.grids.slot_map
+            arrays = positions.numpy(), ctx.grids.slots.rows[list(tables)], ctx.grids.slots.map
             kernels.encode_backward(*arrays, gradient.contiguous().numpy(), partial.numpy())
         return partial.sum(0)[: len(theta)] * (theta.abs() <= 1), None, None
 
@@ -65,44 +60,18 @@ class _EncodeCPU(torch.autograd.Function):
 class BinaryGrids(nn.Module):
     """The tables of a field.
 
-    `theta` [values] float32 holds, table after table, the real parameters of the slots, feature fastest. Slots follow the
-    entries of `table_layout(table, hull)`; a hashed table has a slot for every entry.
+    `theta` [values] float32 holds the real parameters of the slots that the hull, the largest occupancy there will be, can
+    reach (`Slots`).
     """
 
     def __init__(self, spec: FieldSpec, hull: np.ndarray) -> None:
         super().__init__()
         self.spec = spec
-        self.entries: list[np.ndarray] = []  # per table, the entry of each slot
-        self.slices: list[slice] = []
-        rows, maps = [], []
-        value = slot = 0
-        for table in spec.tables:
-            entries = np.arange(table.entries) if table.hashed else table_layout(table, hull).entries
-            axes = (*table.axes, 0)[:3]
-            first_slot = -1 if table.hashed else slot
-            shape = (len(table.axes), table.resolution, table.features, table.entries, int(table.hashed))
-            rows.append((*axes, *shape, value, first_slot))
-            if not table.hashed:
-                lookup = np.full(table.entries, -1, np.int32)
-                lookup[entries] = value + np.arange(len(entries)) * table.features
-                maps.append(lookup)
-                slot += table.entries
-            size = len(entries) * table.features
-            self.entries.append(entries)
-            self.slices.append(slice(value, value + size))
-            value += size
-        self._rows = np.array(rows, np.int64)
-        # index of each dense vertex's first value; vertices that are not stored read the padding behind all values
-        self.slot_map = np.concatenate([*maps, np.zeros(1, np.int32)])
-        self.slot_map[self.slot_map < 0] = value
-        self.theta = nn.Parameter((torch.rand(value) * 2 - 1) * INITIAL_RANGE)
-        self.register_buffer("coded", torch.ones(value, dtype=torch.int8), persistent=False)
-        self.register_buffer("_slots", torch.from_numpy(self.slot_map), persistent=False)
+        self.slots = Slots(spec, hull)
+        self.theta = nn.Parameter((torch.rand(self.slots.size) * 2 - 1) * INITIAL_RANGE)
+        self.register_buffer("coded", torch.ones(self.slots.size, dtype=torch.int8), persistent=False)
+        self.register_buffer("_slot_map", torch.from_numpy(self.slots.map), persistent=False)
         self._signs: tuple[int, np.ndarray] | None = None
-
-    def description(self, tables: Sequence[int]) -> np.ndarray:
-        """Rows [len(tables), 10] that the kernels read."""
-        return self._rows[list(tables)]
 
     def signs(self) -> np.ndarray:
         """Current symbols [values + PADDING] int8: -1, +1, and 0 where no occupied voxel touches."""
@@ -116,29 +85,17 @@ class BinaryGrids(nn.Module):
         """Keep only the entries of these `TableLayout`s; all others read 0."""
         coded = np.zeros(len(self.theta), np.int8)
         for index, layout in enumerate(layouts):
-            coded[self.value_indices(index, layout.entries)] = 1
+            coded[self.slots.indices(index, layout.entries)] = 1
         self.coded.copy_(torch.from_numpy(coded))
         self._signs = None
 
-    def value_indices(self, table: int, entries: np.ndarray) -> np.ndarray:
-        """Indices [len(entries), features] into `theta` of some entries of a table."""
-        slots = entries if self.spec.tables[table].hashed else np.searchsorted(self.entries[table], entries)
-        features = self.spec.tables[table].features
-        return self.slices[table].start + slots[:, None] * features + np.arange(features)
-
     def tables(self) -> tuple[np.ndarray, ...]:
         """The symbols as the codec wants them: per table [entries, features] int8."""
-        result = []
-        for table, entries, part in zip(self.spec.tables, self.entries, self.slices, strict=True):
-            values = np.zeros((table.entries, table.features), np.int8)
-            values[entries] = self.signs()[part].reshape(-1, table.features)
-            result.append(values)
-        return tuple(result)
+        return self.slots.tables(self.signs())
 
     def load_tables(self, tables: Sequence[np.ndarray]) -> None:
         """Take decoded symbols over: theta becomes the symbol itself."""
-        parts = [values[entries].ravel() for values, entries in zip(tables, self.entries, strict=True)]
-        symbols = torch.from_numpy(np.concatenate(parts))
+        symbols = torch.from_numpy(self.slots.flat(tables))
         with torch.no_grad():
             self.theta.copy_(symbols)
         self.coded.copy_((symbols != 0).to(torch.int8))
@@ -169,7 +126,7 @@ class BinaryGrids(nn.Module):
         corners = corners.to(positions.device)
         vertices = base[:, None] + corners  # [S, 2^d, d]
         weights = torch.where(corners.bool(), fraction[:, None], 1 - fraction[:, None]).prod(-1)
-        first_value, first_slot = self._rows[index, -2:]
+        first_value, first_slot = self.slots.rows[index, -2:]
         if table.hashed:
             slots = vertices[..., 0] * PRIMES[0]
             for axis in range(1, dimensions):
@@ -178,6 +135,6 @@ class BinaryGrids(nn.Module):
             firsts = int(first_value) + slots * table.features
         else:
             strides = torch.tensor([side ** (dimensions - 1 - a) for a in range(dimensions)], device=positions.device)
-            firsts = self._slots[int(first_slot) + (vertices * strides).sum(-1)].long()
+            firsts = self._slot_map[int(first_slot) + (vertices * strides).sum(-1)].long()
         values = firsts[..., None] + torch.arange(table.features, device=positions.device)  # [S, 2^d, F]
         return (signs[values] * weights[..., None]).sum(1)

@@ -13,6 +13,8 @@ from nerfsem_method.field.hashing import entry_of
 FEWEST_OPAQUE = 8
 """Samples that it takes at least to end a ray: a dense voxel's near part may be empty, and what lies behind must be seen."""
 
+UNIT_BOX = np.array([[0, 1], [0, 1], [0, 1]], np.float32)
+
 # columns of the table description
 AXIS0, AXIS1, AXIS2, DIMENSIONS, RESOLUTION, FEATURES, ENTRIES, HASHED, FIRST_VALUE, FIRST_SLOT = range(10)
 
@@ -26,7 +28,7 @@ def _cell(position, resolution):
 
 
 @njit(inline="always")
-def _corners(positions, i, table, slots, firsts, weights):
+def corners_of(positions, i, table, slots, firsts, weights):
     """Where each corner's feature vector begins and its weight; corner bits are (x, y, z), z lowest."""
     one = np.float32(1)
     axis0, axis1, axis2, dimensions, resolution, features, entries, hashed, first_value, first_slot = table
@@ -67,7 +69,7 @@ def _encode_table(positions, start, stop, table, slots, signs, column, out):
     features = table[FEATURES]
     corners = 1 << table[DIMENSIONS]
     for i in range(start, stop):
-        _corners(positions, i, table, slots, firsts, weights)
+        corners_of(positions, i, table, slots, firsts, weights)
         if features == 1:
             total = np.float32(0)
             for corner in range(corners):
@@ -104,7 +106,7 @@ def _encode_table_backward(positions, start, stop, table, slots, gradient, colum
     features = table[FEATURES]
     corners = 1 << table[DIMENSIONS]
     for i in range(start, stop):
-        _corners(positions, i, table, slots, firsts, weights)
+        corners_of(positions, i, table, slots, firsts, weights)
         for corner in range(corners):
             first, weight = firsts[corner], weights[corner]
             for f in range(features):
@@ -112,7 +114,7 @@ def _encode_table_backward(positions, start, stop, table, slots, gradient, colum
 
 
 @njit(cache=True)
-def _row(tables, t):
+def table_row(tables, t):
     """A row of the description as a tuple, which the compiler keeps in registers."""
     return (
         tables[t, 0], tables[t, 1], tables[t, 2], tables[t, 3], tables[t, 4],
@@ -132,7 +134,7 @@ def encode(positions, tables, slots, signs, threads, out):
         start, stop = count * thread // threads, count * (thread + 1) // threads
         column = 0
         for t in range(tables.shape[0]):
-            _encode_table(positions, start, stop, _row(tables, t), slots, signs, column, out)
+            _encode_table(positions, start, stop, table_row(tables, t), slots, signs, column, out)
             column += tables[t, FEATURES]
 
 
@@ -145,21 +147,21 @@ def encode_backward(positions, tables, slots, gradient, partial):
         start, stop = count * thread // threads, count * (thread + 1) // threads
         column = 0
         for t in range(tables.shape[0]):
-            _encode_table_backward(positions, start, stop, _row(tables, t), slots, gradient, column, partial[thread])
+            _encode_table_backward(positions, start, stop, table_row(tables, t), slots, gradient, column, partial[thread])
             column += tables[t, FEATURES]
 
 
 @njit(inline="always")
-def _span(origin, direction):
-    """Entry and exit distance of a ray and the unit cube; entry > exit: no hit."""
+def span(origin, direction, box):
+    """Entry and exit distance of a ray and a box [3, 2] (lower and upper bound an axis); entry > exit: no hit."""
     near, far = np.float32(0), np.float32(1e9)
     for axis in range(3):
         if abs(direction[axis]) < np.float32(1e-9):
-            if origin[axis] < 0 or origin[axis] > 1:
+            if origin[axis] < box[axis, 0] or origin[axis] > box[axis, 1]:
                 far = np.float32(-1)
             continue
-        a = -origin[axis] / direction[axis]
-        b = (np.float32(1) - origin[axis]) / direction[axis]
+        a = (box[axis, 0] - origin[axis]) / direction[axis]
+        b = (box[axis, 1] - origin[axis]) / direction[axis]
         near = max(near, min(a, b))
         far = min(far, max(a, b))
     return near, far
@@ -177,7 +179,7 @@ def _voxel(origin, direction, distance, side):
 @njit(inline="always")
 def _march_ray(origin, direction, offset, step, limit, side, density, ray, first, rays, distances):
     """Samples of one ray from index `first` on (written where `first` >= 0); returns their number."""
-    near, far = _span(origin, direction)
+    near, far = span(origin, direction, UNIT_BOX)
     step = np.float32(step)
     depth = np.float32(0)
     count = 0
@@ -229,3 +231,29 @@ def march_fill(origins, directions, offsets, step, limit, side, density, starts,
         _march_ray(
             origins[ray], directions[ray], offsets[ray], step, limit, side, density, ray, starts[ray], rays, distances
         )
+
+
+@njit(cache=True)
+def _spread(distance, sign):
+    """One pass of the chessboard distance: minimum over the neighbours that the pass has visited, plus 1."""
+    side = distance.shape[0]
+    for i in range(side):
+        x = i if sign < 0 else side - 1 - i
+        for j in range(side):
+            y = j if sign < 0 else side - 1 - j
+            for k in range(side):
+                z = k if sign < 0 else side - 1 - k
+                least = np.int64(distance[x, y, z])
+                for n in range(13):  # the 13 of 26 neighbours that come earlier in this order
+                    u, v, w = x + sign * (1 - n // 9), y + sign * (1 - n // 3 % 3), z + sign * (1 - n % 3)
+                    if min(u, v, w) >= 0 and max(u, v, w) < side:
+                        least = min(least, distance[u, v, w] + 1)
+                distance[x, y, z] = least
+
+
+def voxel_distances(occupied: np.ndarray) -> np.ndarray:
+    """Chessboard distance of each voxel to the nearest occupied one: uint8 [G, G, G], at most 255, 0 where occupied."""
+    distance = np.where(occupied, 0, 255).astype(np.int16)
+    _spread(distance, -1)
+    _spread(distance, 1)
+    return np.minimum(distance, 255).astype(np.uint8)

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nerfsem_method.field.kernels import voxel_distances
 from nerfsem_method.field.march import Samples
 
 CONSERVATIVE = 0.5
 """Share of a voxel's estimated density that ray termination trusts."""
-FARTHEST = 16
-"""Voxels of empty space that marching skips at a time at most."""
 
 
 class OccupancyGrid(nn.Module):
@@ -32,7 +31,7 @@ class OccupancyGrid(nn.Module):
         self.register_buffer("hull", voxels)
         self.register_buffer("occupied", voxels.clone())
         self.register_buffer("seen", torch.zeros(hull.shape))
-        self.register_buffer("density", torch.where(voxels, 0.0, -_distance(voxels)), persistent=False)
+        self.register_buffer("density", torch.where(voxels, 0.0, _emptiness(voxels)), persistent=False)
 
     @property
     def side(self) -> int:
@@ -60,7 +59,7 @@ class OccupancyGrid(nn.Module):
     def set(self, occupied: Tensor) -> None:
         """Take a grid over; its density estimate starts at 0."""
         self.occupied.copy_(occupied)
-        self.density.copy_(torch.where(self.occupied, self.density.clamp(min=0), -_distance(self.occupied)))
+        self.density.copy_(torch.where(self.occupied, self.density.clamp(min=0), _emptiness(self.occupied)))
 
     def centers(self) -> Tensor:
         """Centres [V, 3] of the occupied voxels, in index order."""
@@ -76,10 +75,6 @@ def _grown(voxels: Tensor) -> Tensor:
     return functional.max_pool3d(voxels[None, None].float(), 3, 1, 1)[0, 0] > 0
 
 
-def _distance(voxels: Tensor) -> Tensor:
-    """Chebyshev distance [G, G, G] of each voxel to the next one that is set, at most FARTHEST."""
-    distance = torch.full(voxels.shape, float(FARTHEST), device=voxels.device)
-    for reach in range(FARTHEST):
-        distance[voxels & (distance > reach)] = reach
-        voxels = _grown(voxels)
-    return distance
+def _emptiness(voxels: Tensor) -> Tensor:
+    """Minus the distance to the next occupied voxel."""
+    return -torch.from_numpy(voxel_distances(voxels.cpu().numpy())).float().to(voxels.device)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.field.course import Course
 from nerfsem_method.field.encoding import BinaryGrids
 from nerfsem_method.field.heads import Heads
@@ -17,12 +18,15 @@ from nerfsem_method.field.rate import RateModel
 from nerfsem_method.field.render import Rendering, distortion_loss, render
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import FieldState
+from nerfsem_method.scene import Intrinsics
 
 REFRESH_EVERY = 64
 """Steps between new density estimates and projections."""
 FEWEST_STEPS = 50
 """Steps between two carvings at least: what has not been looked at must not go."""
 CHUNK = 1 << 17
+RAYS = 1 << 14
+"""Rays rendered at a time."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,16 @@ class RadianceField(nn.Module):
         self.estimate_density()
 
     def render(self, origins: Tensor, directions: Tensor) -> Rendering:
-        """Render rays [R, 3] (unit-cube coordinates, unit directions) without jitter."""
-        samples = self._march(origins, directions, torch.full_like(origins[:, 0], 0.5))
+        """Render rays [R, 3] (unit-cube coordinates, unit directions) without jitter, through all occupied voxels."""
+        everywhere = self.occupancy.density.clamp(max=0)
+        samples = march(origins, directions, everywhere, 1 / self.spec.steps, torch.full_like(origins[:, 0], 0.5))
         (features,) = self.grids.encode([(samples.positions, self._all)])
         return render(self.heads, features, samples, directions)
 
     def step(self, origins: Tensor, directions: Tensor, course: Course) -> Step:
         """Render jittered training rays and estimate the rate."""
-        samples = self._march(origins, directions, torch.rand_like(origins[:, 0]))
+        jitter = torch.rand_like(origins[:, 0])
+        samples = march(origins, directions, self.occupancy.density, 1 / self.spec.steps, jitter)
         groups = self.rate.groups(course.rate_samples, self._generator)
         lookups = [(group.lookup[0].to(origins.device), group.lookup[1]) for group in groups]
         features, *looked_up = self.grids.encode([(samples.positions, self._all), *lookups])
@@ -73,9 +79,6 @@ class RadianceField(nn.Module):
         self.occupancy.observe(samples, rendering.weights.detach())
         bits = self.rate.bits(self.grids, groups, tuple(looked_up))
         return Step(rendering, samples, distortion_loss(rendering.weights, samples), bits)
-
-    def _march(self, origins: Tensor, directions: Tensor, offsets: Tensor) -> Samples:
-        return march(origins, directions, self.occupancy.density, 1 / self.spec.steps, offsets)
 
     @torch.no_grad()
     def maintain(self, step: int, steps: int, course: Course) -> None:
@@ -125,6 +128,25 @@ class RadianceField(nn.Module):
         field.rate.refresh_projection(field.grids)
         field.estimate_density()
         return field
+
+
+class Renderer:
+    """Renders a decoded field with torch, on any device."""
+
+    def __init__(self, state: FieldState, camera: Intrinsics, device: str) -> None:
+        self._field = RadianceField.from_state(state).to(device).eval()
+        self._camera, self._device = camera, device
+
+    @torch.no_grad()
+    def picture(self, pose: np.ndarray) -> np.ndarray:
+        """The field seen from cam_from_world [3, 4]: float32 [H, W, 4], premultiplied RGBA without gain."""
+        cameras = CameraPath(self._camera, pose[None]).to(self._device)
+        parts = []
+        for pixels in cameras.frame_pixels().split(RAYS):
+            frames = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
+            rendering = self._field.render(*cameras.rays(frames, pixels))
+            parts.append(torch.cat([rendering.color, rendering.accumulation[:, None]], 1))
+        return torch.cat(parts).view(self._camera.height, self._camera.width, 4).cpu().numpy()
 
 
 def _reaches(step: int, steps: int, share: float) -> bool:

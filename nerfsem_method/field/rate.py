@@ -57,7 +57,7 @@ class RateModel(nn.Module):
         """List the coded entries anew; uncoded ones read 0 from then on."""
         self.layouts = [table_layout(table, occupancy) for table in self.spec.tables]
         grids.set_coded(self.layouts)
-        self._values = [grids.value_indices(i, layout.entries) for i, layout in enumerate(self.layouts)]
+        self._values = [grids.slots.indices(i, layout.entries) for i, layout in enumerate(self.layouts)]
         self.refresh_projection(grids)
 
     def refresh_projection(self, grids: BinaryGrids) -> None:

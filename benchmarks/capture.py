@@ -1,0 +1,98 @@
+"""Capture against truth: cameras and mattes of the vase clip.
+
+    python -m benchmarks.capture --source ../shared/data/vase --output-dir captured --given-mattes
+
+Cameras are compared after the similarity that fits the camera centres and orientations best. Prints a Markdown row.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from PIL import Image
+
+from nerfsem_dataparsers.capture.ingest import ingest
+from nerfsem_dataparsers.capture.options import CaptureOptions
+from nerfsem_method.cli.main import run
+from nerfsem_method.scene import Scene
+
+
+@dataclass(frozen=True)
+class CameraErrors:
+    """Degrees, percent of the cameras' mean distance from their centre, percent of the true focal length."""
+
+    rotation_median: float
+    rotation_max: float
+    centre_median: float
+    focal: float
+
+
+@dataclass(frozen=True)
+class CaptureBenchmark:
+    """Capture a clip with known cameras and mattes, and measure the errors."""
+
+    source: Path = Path("../shared/data/vase")
+    """A folder with relic.mp4, masks/ and poses_truth.json."""
+    output_dir: Path = Path("captured")
+    """The scene folder."""
+    given_mattes: bool = False
+    """Use the true mattes instead of the classical segmenter."""
+    scale: str | None = None
+    """Size of the frames."""
+
+    def run(self) -> None:
+        """Print one row of a table."""
+        masks = self.source / "masks"
+        options = CaptureOptions(mattes=masks if self.given_mattes else None, scale=self.scale)
+        started = time.monotonic()
+        scene = ingest(self.source / "relic.mp4", options, self.output_dir)
+        seconds = time.monotonic() - started
+        errors = camera_errors(scene, json.loads((self.source / "poses_truth.json").read_text()))
+        overlap = matte_overlap(scene, sorted(masks.glob("*.png")))
+        registered = sum(frame.source == "registered" for frame in scene.frames)
+        print("| mattes | registered | rotation median, max | centre median | focal | IoU mean, least | seconds |")
+        print("|---" * 7 + "|")
+        print(
+            f"| {'given' if self.given_mattes else 'classical'} | {registered} of {len(scene.frames)} "
+            f"| {errors.rotation_median:.3f}, {errors.rotation_max:.3f} deg | {errors.centre_median:.3f} % of the ring "
+            f"| {errors.focal:+.2f} % | {overlap.mean():.3f}, {overlap.min():.3f} | {seconds:.0f} |"
+        )
+
+
+def camera_errors(scene: Scene, truth: dict) -> CameraErrors:
+    """Errors of a scene's cameras against truth in OpenGL axes, camera to world."""
+    true = np.array([frame["transform_matrix"] for frame in truth["frames"]])
+    true_rotations, true_centres = true[:, :3, :3] * (1.0, -1.0, -1.0), true[:, :3, 3]
+    rotations = scene.poses[:, :, :3].transpose(0, 2, 1)
+    centres = -np.einsum("nij,nj->ni", rotations, scene.poses[:, :, 3])
+    u, _, vt = np.linalg.svd(np.einsum("nij,nkj->ik", true_rotations, rotations))
+    turn = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+    residual = np.einsum("ij,njk,nlk->nil", turn, rotations, true_rotations)
+    angles = np.degrees(np.arccos(((np.trace(residual, axis1=1, axis2=2) - 1) / 2).clip(-1, 1)))
+    moved, target = (centres - centres.mean(0)) @ turn.T, true_centres - true_centres.mean(0)
+    moved *= (moved * target).sum() / (moved**2).sum()
+    ring = np.linalg.norm(target, axis=1).mean()
+    centre = 100 * np.median(np.linalg.norm(moved - target, axis=1)) / ring
+    focal = 100 * (scene.camera.fx / scene.camera.width / (truth["fl_x"] / truth["w"]) - 1)
+    return CameraErrors(float(np.median(angles)), float(angles.max()), float(centre), float(focal))
+
+
+def matte_overlap(scene: Scene, masks: list[Path]) -> np.ndarray:
+    """Intersection over union [N] of the scene's mattes and the true ones, both above one half."""
+    size = (scene.camera.width, scene.camera.height)
+    overlaps = []
+    for frame, mask in zip(scene.frames, masks, strict=True):
+        ours = np.asarray(Image.open(scene.root / frame.matte).convert("L")) > 127
+        true = np.asarray(Image.open(mask).convert("L").resize(size, Image.Resampling.BOX)) > 127
+        overlaps.append((ours & true).sum() / (ours | true).sum())
+    return np.array(overlaps)
+
+
+if __name__ == "__main__":
+    sys.exit(run(tyro.cli(CaptureBenchmark)))
