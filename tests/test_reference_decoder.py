@@ -1,0 +1,135 @@
+"""Golden bundles, and a second decoder that follows FORMAT.md: both read the same symbols and see the same frames.
+
+tests/golden/make.py says what the bundles are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nerfsem_method.codec import bundle
+from nerfsem_method.errors import BundleError
+from nerfsem_method.playback import WHITE, Player
+
+GOLDEN = Path(__file__).parent / "golden"
+NAMES = sorted(path.stem for path in GOLDEN.glob("*.nsem"))
+REFERENCE = Path(__file__).parents[1] / "docs/reference_decoder.py"
+ALONE = """
+import runpy, sys
+for name in ("nerfsem_method", "nerfsem_dataparsers", "torch", "numba", "PIL"):
+    sys.modules[name] = None  # importing it fails
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The reference decoder in a fresh process that can import NumPy and the standard library only."""
+    command = [sys.executable, "-c", ALONE, str(REFERENCE), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def golden(request) -> tuple[Path, dict, bundle.Bundle]:
+    """A bundle's path, what is known of it, and what the package makes of it."""
+    path = GOLDEN / f"{request.param}.nsem"
+    return path, json.loads(path.with_suffix(".json").read_text()), bundle.read(path)
+
+
+def test_every_option_has_its_golden_bundle():
+    specs = [bundle.read(GOLDEN / f"{name}.nsem").state.spec for name in NAMES if name != "vase"]
+    assert {(spec.shading, any(table.hashed for table in spec.tables)) for spec in specs} == {
+        (shading, hashed) for shading in ("ray", "sample") for hashed in (False, True)
+    }
+    assert {spec.color_layers for spec in specs} == {0, 1, 2} and {spec.directions for spec in specs} == {2, 3, 4}
+    assert {spec.frequencies for spec in specs} == {0, 2}
+
+
+def test_the_package_decodes_the_recorded_symbols(golden):
+    _, facts, read = golden
+    assert hashlib.sha256(b"".join(table.tobytes() for table in read.state.tables)).hexdigest() == facts["symbols"]
+    assert (None if read.background is None else hashlib.sha256(read.background.stream).hexdigest()) == facts.get("background")
+
+
+def test_the_reference_decoder_agrees(golden, tmp_path):
+    """Symbols and background are equal; so are its frame, the recorded one and the package's, within 1/255."""
+    path, facts, read = golden
+    extra = ["--background", tmp_path / "plate.h264"] if "background" in facts else []
+    result = run(path, "--output", tmp_path / "frame.png", "--stride", facts["stride"], *extra)
+    assert result.returncode == 0, result.stderr
+    assert f"symbols {facts['symbols']}" in result.stdout.splitlines()
+    if extra:
+        assert hashlib.sha256((tmp_path / "plate.h264").read_bytes()).hexdigest() == facts["background"]
+
+    frame = np.asarray(Image.open(tmp_path / "frame.png")).astype(int)
+    recorded = np.asarray(Image.open(path.with_suffix(".png")))
+    played = Player(read, "cpu").composited(0, WHITE)[:: facts["stride"], :: facts["stride"]]
+    assert np.abs(frame - recorded).max() <= 1
+    off = (np.abs(frame - played) > 1).any(-1)
+    assert not off.any(), f"{off.sum()} pixels differ"
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    """The reference decoder as a module."""
+    spec = importlib.util.spec_from_file_location("reference_decoder", REFERENCE)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_both_decoders_hold_the_same_cameras(golden, reference):
+    path, _, read = golden
+    cameras = reference.read_cameras(reference.Decoder(reference.read_sections(path.read_bytes())["CAMS"]), read.video.frames)
+    held = (read.camera.width, read.camera.height), [*cameras.focal, *cameras.centre, *cameras.distortion]
+    assert held == (cameras.size, list(read.camera.params))
+    np.testing.assert_allclose(cameras.rotations, read.poses[:, :, :3], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(cameras.translations, read.poses[:, :, 3], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(cameras.gains, read.gains, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dense-pc", "hashed-pc"])
+def test_both_decoders_refuse_the_same_damage(name, reference):
+    """One byte of a section is another one, and its checksum fits: both notice, or neither and the symbols are right."""
+    sections = bundle.unpack((GOLDEN / f"{name}.nsem").read_bytes(), (*bundle.FIELD_SECTIONS, bundle.BACKGROUND))
+    spec = sections.pop(0)  # another shape may be as slow as it is large
+    rng = np.random.default_rng(4)
+    outcomes = set()
+    for _ in range(25):
+        forged = [*sections]
+        index = rng.integers(len(forged))
+        payload = bytearray(forged[index].payload)
+        payload[rng.integers(len(payload))] ^= rng.integers(1, 256)
+        forged[index] = bundle.Section(forged[index].tag, bytes(payload))
+        data = bundle.pack([spec, *forged])
+        try:
+            mine = bundle.decode(data).state.tables
+        except BundleError:
+            mine = None
+        try:
+            parts = reference.read_sections(data)
+            theirs = reference.decode(parts)
+            reference.read_background(parts["BACK"], theirs.spec.frames)
+        except reference.Refused:
+            theirs = None
+        assert (mine is None) == (theirs is None), forged[index].tag
+        outcomes.add(mine is None)
+    assert outcomes == {True, False}
+
+
+def test_the_reference_decoder_names_what_is_wrong(tmp_path):
+    damaged = tmp_path / "damaged.nsem"
+    damaged.write_bytes((GOLDEN / "dense-fp.nsem").read_bytes()[:-1])
+    result = run(damaged)
+    assert result.returncode == 1 and result.stderr == f"{damaged}: the file ends early\n"
