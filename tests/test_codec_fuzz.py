@@ -1,6 +1,5 @@
 """Hostile bundles: a few hundred mutated ones, and those that once asked for too much."""
 
-import os
 import tomllib
 import tracemalloc
 from dataclasses import replace
@@ -9,18 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from broken_worker import crash_or_spin
 from tiny_field import DENSE, HASHED, tiny_bundle, tiny_state
 
 from benchmarks.fuzz import campaign, mutate
-from benchmarks.fuzz.worker import Verdict, judge
+from benchmarks.fuzz.worker import judge
 from nerfsem_method.background import rice
 from nerfsem_method.codec import bundle, context, header, walk
 from nerfsem_method.codec.cameras import Cameras, code_cameras
 from nerfsem_method.codec.coder import Decoder, Encoder, Meter
 from nerfsem_method.codec.occupancy import code_occupancy
 from nerfsem_method.errors import BundleError, CorruptBundle
-from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.scene import Intrinsics, Video
 
@@ -50,16 +48,6 @@ def test_cases_are_the_same_every_time_and_half_of_them_have_good_checksums():
 
 
 # The watchdog ---------------------------------------------------------------------------------------------------------
-
-
-def crash_or_spin(connection, seed, numbers, memory):
-    """A worker whose first case is well, whose second one crashes or hangs."""
-    connection.send(None)
-    connection.send(Verdict(numbers[0], "decoded", False, 0.0, 0))
-    if seed:
-        os._exit(7)
-    while True:
-        pass
 
 
 @pytest.mark.parametrize("seed, outcome", [(0, "hang above 0.2 s"), (1, "crash, exit code 7")])
@@ -175,6 +163,10 @@ def test_cameras_that_nobody_can_render_are_refused(camera, distance, what):
 
 def test_absurd_distortion_gives_finite_rays():
     """A ray that is not a number never leaves the cube: marching along it would not end."""
+    import torch
+
+    from nerfsem_method.field.cameras import CameraPath
+
     camera = _camera(fx=0.01, fy=0.01, k1=-4096.0, k2=4096.0, p1=4096.0, p2=-4096.0)
     path = CameraPath(camera, np.eye(3, 4)[None])
     pixels = path.frame_pixels()

@@ -19,6 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.fuzz import campaign, coverage, mutate
 
+LOGGED = 10000
+"""Cases from line to line where there is no terminal to draw a progress bar on."""
+
 
 @dataclass(frozen=True)
 class Fuzz:
@@ -57,6 +60,9 @@ class Fuzz:
                 if verdict.failed:
                     self._keep(verdict)
                 progress.update(task, advance=1)
+                if summary.cases % LOGGED == 0 and not progress.console.is_terminal:
+                    minutes = (time.monotonic() - began) / 60
+                    print(f"{summary.cases} cases, {len(summary.failures)} failures, {minutes:.1f} minutes", flush=True)
 
             campaign.run(self.seed, plain, limits, told, {})
             bounds = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": cache}  # a cache of its own: its key knows no bounds

@@ -55,9 +55,7 @@ def run(campaign: int, numbers: range, limits: Limits, told: Callable[[Verdict],
         numbers = numbers[done:]
 
 
-def _worker(
-    target: Callable[..., None], campaign: int, numbers: range, limits: Limits, env: dict[str, str]
-) -> Iterator[Verdict]:
+def _worker(target: Callable[..., None], campaign: int, numbers: range, limits: Limits, env: dict[str, str]) -> Iterator[Verdict]:
     """Verdicts of one process that runs `target` (`serve`); the last one may be that it hung or crashed."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
