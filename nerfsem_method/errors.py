@@ -38,3 +38,8 @@ def complain(message: object) -> int:
     """Say on stderr, in one line, why a command stops; returns its exit code."""
     print(f"nerfsem: error: {' '.join(str(message).split())}", file=sys.stderr)
     return BAD_INPUT
+
+
+def printable(text: str) -> str:
+    """Text of a file that nobody has checked, for a terminal: control characters are replaced."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -11,7 +11,7 @@ from nerfsem_method import __version__
 from nerfsem_method.cli import main
 from nerfsem_method.errors import CaptureError, NerfsemError
 
-VERBS = ("compress", "decode", "info", "verify", "evaluate", "capture", "export", "import")
+VERBS = ("compress", "decode", "info", "verify", "describe", "evaluate", "capture", "export", "import")
 
 
 class Verb:
@@ -103,6 +103,7 @@ def test_a_wrong_option_is_code_2():
     [
         ("info", "nowhere.nsem"),
         ("verify", "nowhere.nsem"),
+        ("describe", "nowhere.nsem", "--title", "Vase"),
         ("decode", "nowhere.nsem", "out.mp4"),
         ("import", "nowhere.nsem", "run"),
         ("compress", "nowhere.mp4", "out.nsem"),

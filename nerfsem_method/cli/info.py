@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from nerfsem_method.errors import printable
+
 if TYPE_CHECKING:
     from nerfsem_method.codec.bundle import Bundle
 
@@ -21,6 +23,7 @@ PARTS = {
     "GRID": "embeddings",
     "HASH": "symbol hash",
     "BACK": "background",
+    "meta": "metadata",
     "container": "container",
 }
 
@@ -40,9 +43,12 @@ class Info:
     def run(self) -> None:
         """Raises BundleError for a file that cannot be decoded."""
         from nerfsem_method.codec import bundle as bundles
+        from nerfsem_method.codec.container import unpack
+        from nerfsem_method.codec.metadata import metadata_of
 
         data = bundles.read_bytes(self.bundle)
         facts = describe(bundles.decode(data), bundles.sizes(data))
+        facts["metadata"] = metadata_of(unpack(data, bundles.KNOWN_SECTIONS))
         print(json.dumps(facts, indent=1) if self.json else _as_text(self.bundle.name, facts))
 
 
@@ -84,6 +90,7 @@ def _as_text(name: str, facts: dict[str, Any]) -> str:
         + " ".join(f"{value:.5f}" for value in distortion),
         f"  exposure  {facts['exposure']}",
     ]
+    lines += [f"  {element:<14}{printable(text)}" for element, text in facts["metadata"].items()]
     for tag, size in facts["parts"].items():
         label = PARTS.get(tag, tag)
         lines.append(f"  {label:<18}{size:>9} bytes{100 * size / facts['bytes']:>7.1f} %")

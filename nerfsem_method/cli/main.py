@@ -14,6 +14,7 @@ from nerfsem_method import __version__
 from nerfsem_method.cli.capture import Capture
 from nerfsem_method.cli.compress import Compress
 from nerfsem_method.cli.decode import Decode
+from nerfsem_method.cli.describe import Describe
 from nerfsem_method.cli.evaluate import Evaluate
 from nerfsem_method.cli.export import Export
 from nerfsem_method.cli.import_bundle import Import
@@ -39,6 +40,7 @@ Verb = (
     | Annotated[Decode, tyro.conf.subcommand("decode")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[Describe, tyro.conf.subcommand("describe")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Capture, tyro.conf.subcommand("capture")]
     | Annotated[Export, tyro.conf.subcommand("export")]

@@ -25,6 +25,7 @@ from nerfsem_method.scene import Intrinsics, Video
 SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS = "SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH"
 BACKGROUND = "BACK"
 FIELD_SECTIONS = (SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS)
+KNOWN_SECTIONS = (*FIELD_SECTIONS, BACKGROUND)
 SYMBOL_HASH_BYTES = 8
 
 
@@ -107,7 +108,7 @@ def decode(data: bytes) -> Bundle:
     Raises:
         BundleError: the named subclass that fits; nothing is allocated beyond what `header` allows.
     """
-    parts = {section.tag: section.payload for section in unpack(data, (*FIELD_SECTIONS, BACKGROUND))}
+    parts = {section.tag: section.payload for section in unpack(data, KNOWN_SECTIONS)}
     missing = [tag for tag in FIELD_SECTIONS if tag not in parts]
     if missing:
         raise CorruptBundle(f"section {missing[0]} is missing; the file is incomplete, restore it from a copy")
@@ -165,13 +166,13 @@ def write(path: Path, bundle: Bundle) -> dict[str, int]:
 
 def sizes(data: bytes) -> dict[str, int]:
     """Bytes by section, headers and checksums included; "container" is what belongs to none."""
-    parts = {section.tag: section.stored_bytes for section in unpack(data, (*FIELD_SECTIONS, BACKGROUND))}
+    parts = {section.tag: section.stored_bytes for section in unpack(data, KNOWN_SECTIONS)}
     return {**parts, "container": len(data) - sum(parts.values())}
 
 
 def drop_background(data: bytes) -> bytes:
     """The FP bundle inside a PC bundle."""
-    kept = [section for section in unpack(data, (*FIELD_SECTIONS, BACKGROUND)) if section.tag != BACKGROUND]
+    kept = [section for section in unpack(data, KNOWN_SECTIONS) if section.tag != BACKGROUND]
     return pack(kept)
 
 

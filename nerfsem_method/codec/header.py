@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from fractions import Fraction
 
-from nerfsem_method.errors import CorruptBundle
+from nerfsem_method.errors import CorruptBundle, printable
 from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.scene import Video
 
@@ -52,8 +52,7 @@ def unpack_header(data: bytes) -> tuple[Video, FieldSpec]:
     reader = _Reader(data)
     frames = reader.number(1, MAX_FRAMES, "frames")
     rate = Fraction(reader.number(1, 1 << 31, "rate"), reader.number(1, 1 << 31, "rate"))
-    name = reader.take(reader.number(0, _MAX_NAME, "name")).decode("utf-8", "replace")
-    name = "".join(c if c.isprintable() else "\ufffd" for c in name)  # a terminal is not to be told what to do
+    name = printable(reader.take(reader.number(0, _MAX_NAME, "name")).decode("utf-8", "replace"))
     sha256 = reader.take(32).hex()
     shape: dict = {}
     for key in _LEVEL_LISTS:
