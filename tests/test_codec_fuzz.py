@@ -180,6 +180,13 @@ def test_names_cannot_command_a_terminal():
     assert video.name == "a\ufffd[2Jb\ufffdc.mp4"
 
 
+def test_a_damaged_tag_cannot_command_a_terminal():
+    """Case 46094 of campaign 0: the complaint ran over two lines."""
+    with pytest.raises(CorruptBundle, match="is damaged") as caught:
+        bundle.decode(SEEDS[0][:12] + b"A\n\x1bC" + SEEDS[0][16:])
+    assert str(caught.value).isprintable()
+
+
 def test_spec_numbers_of_too_many_bytes_are_refused():
     with pytest.raises(BundleError, match="frames is out of range"):
         header.unpack_header(b"\x80" * 9 + b"\x01")

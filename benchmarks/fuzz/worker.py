@@ -36,7 +36,7 @@ def judge(data: bytes) -> tuple[str, bool]:
         held = bundle.decode(data)
     except BundleError as error:
         text = str(error)
-        return type(error).__name__, not text or "\n" in text
+        return type(error).__name__, not text or not text.isprintable()
     except BaseException as error:
         return f"{type(error).__name__} in decode: {error}", True
     try:

@@ -108,7 +108,7 @@ def _read_section(data: bytes, position: int) -> Section:
     if end + _CHECKSUM.size > len(data):
         raise _truncated()
     if zlib.crc32(memoryview(data)[position:end]) != _CHECKSUM.unpack_from(data, end)[0]:
-        name = tag.decode("ascii", "backslashreplace")
+        name = tag.decode("ascii") if _is_tag(tag) else repr(tag)  # anything may stand there
         raise CorruptBundle(f"section {name} is damaged: its checksum does not fit; copy the file again")
     if not _is_tag(tag):
         raise CorruptBundle(f"{tag!r} cannot be a section's tag; the file was not written by nerfsem")
