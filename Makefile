@@ -47,7 +47,7 @@ test: install ## Run the tests
 
 check: install ## Lint and type-check
 	@"$(BIN)/ruff" check .
-	"$(BIN)/pyright"
+	"$(BIN)/pyright" --pythonpath "$(BIN)/python"
 
 bench: install ## Measure rate-distortion on the full clip (hours; needs ../shared/data/vase)
 	@"$(BIN)/python" -m benchmarks

@@ -137,7 +137,7 @@ def _running(node: Any, **streams: int) -> Iterator[_Pipe]:
     quiet = node.global_args("-v", "error", "-nostdin")
     command = quiet.compile(cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
     with tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(command, stderr=complaints, **{"stdin": subprocess.DEVNULL, **streams})
+        process = subprocess.Popen(command, stderr=complaints, **{"stdin": subprocess.DEVNULL, **streams})  # type: ignore[call-overload]
         try:
             yield _Pipe(process, complaints)
         finally:

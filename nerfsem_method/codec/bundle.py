@@ -70,7 +70,7 @@ def symbol_hash(tables: tuple[np.ndarray, ...]) -> bytes:
     """Fingerprint of the decoded symbols: the first bytes of the SHA-256 of all tables' int8 values, in order."""
     digest = hashlib.sha256()
     for table in tables:
-        digest.update(np.ascontiguousarray(table, np.int8))
+        digest.update(np.ascontiguousarray(table, np.int8).data)
     return digest.digest()[:SYMBOL_HASH_BYTES]
 
 

@@ -19,7 +19,7 @@ def code_weights(
 
     Raises CorruptBundle for a step or an integer that no encoder writes.
     """
-    exponents = coder.integers(None if tensors is None else [tensors[n].exponent for n in shapes], len(shapes))
+    exponents = coder.integers(None if tensors is None else np.array([tensors[n].exponent for n in shapes]), len(shapes))
     decoded = {}
     for (name, shape), exponent in zip(shapes.items(), exponents, strict=True):
         integers = coder.integers(None if tensors is None else tensors[name].integers, int(np.prod(shape)))

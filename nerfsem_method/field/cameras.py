@@ -18,6 +18,10 @@ class CameraPath(nn.Module):
         gains: [N, 3] float32, rendered colour * gain = frame colour.
     """
 
+    intrinsics: Tensor
+    poses: Tensor
+    gains: Tensor
+
     def __init__(self, camera: Intrinsics, poses: np.ndarray, gains: np.ndarray | None = None) -> None:
         super().__init__()
         self.size = (camera.width, camera.height)

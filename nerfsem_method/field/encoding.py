@@ -64,6 +64,9 @@ class BinaryGrids(nn.Module):
     reach (`Slots`).
     """
 
+    coded: Tensor
+    _slot_map: Tensor
+
     def __init__(self, spec: FieldSpec, hull: np.ndarray) -> None:
         super().__init__()
         self.spec = spec

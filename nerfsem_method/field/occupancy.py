@@ -25,6 +25,11 @@ class OccupancyGrid(nn.Module):
             (of the longest axis) to the next occupied voxel.
     """
 
+    hull: Tensor
+    occupied: Tensor
+    seen: Tensor
+    density: Tensor
+
     def __init__(self, hull: np.ndarray) -> None:
         super().__init__()
         voxels = torch.from_numpy(np.ascontiguousarray(hull, dtype=bool))

@@ -193,7 +193,7 @@ class Raycaster:
         rotation = np.ascontiguousarray(pose[:, :3].T)
         origin = (-rotation @ pose[:, 3]).astype(np.float32)
         pictures = np.empty((len(self._viewing), 4), np.float32)
-        view = self._viewing, rotation, origin, self._box, self._empty
+        view = (self._viewing, rotation, origin, self._box, self._empty)
         _cast(*view, self._steps, *self._grids, *self._heads, self._shapes, pictures)
         return pictures.reshape(*self._size, 4)
 
