@@ -87,9 +87,13 @@ def _answers(connection, process: int | None, seconds: float) -> bool:
     if connection.poll(seconds / 2):
         return True
     assert process is not None
-    start, begun = cpu_seconds(process), time.monotonic()
+    start = latest = cpu_seconds(process)
+    moved = time.monotonic()
     while not connection.poll(0.5):
-        if cpu_seconds(process) - start > seconds or time.monotonic() - begun > STALLED:
+        used = cpu_seconds(process)
+        if used > latest:
+            latest, moved = used, time.monotonic()
+        if used - start > seconds or time.monotonic() - moved > STALLED:
             return connection.poll()
     return True
 
