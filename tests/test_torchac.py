@@ -1,4 +1,4 @@
-"""Our arithmetic coder and torchac (Mentzer et al.): the same bytes for the same symbols and probabilities, and each reads the other.
+"""Our arithmetic coder and torchac (Mentzer et al.): same symbols and probabilities, same bytes, and each reads the other.
 
 Runs where torchac is installed and its extension can be compiled: pip install torchac ninja, and a C++ compiler.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
@@ -48,6 +49,10 @@ Verb = (
 )
 
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space on the device, no quota, or a file as large as one may be here."""
+
+
 class Runnable(Protocol):
     """What every verb is."""
 
@@ -76,12 +81,15 @@ def run(verb: Runnable) -> int:
         if error.filename is None:
             raise
         return complain(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}")
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            return complain(f"{(error.strerror or '').lower()}; make room for temporary files and the result, and run again")
+        if isinstance(error, BrokenPipeError) and _reader_left():
+            return 0
+        raise
     except KeyboardInterrupt:
         print("nerfsem: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        if not _reader_left():
-            raise
     return 0
 
 

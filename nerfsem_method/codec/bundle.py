@@ -17,10 +17,11 @@ from nerfsem_method.codec.container import Section, pack, unpack
 from nerfsem_method.codec.occupancy import code_occupancy
 from nerfsem_method.codec.walk import code_tables
 from nerfsem_method.codec.weights import code_weights
-from nerfsem_method.errors import BundleError, CorruptBundle, OutputError
+from nerfsem_method.errors import BundleError, CorruptBundle
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import FieldState
 from nerfsem_method.scene import Intrinsics, Video
+from nerfsem_method.video import check_writable, replacing
 
 SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS = "SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH"
 BACKGROUND = "BACK"
@@ -153,14 +154,9 @@ def write(path: Path, bundle: Bundle) -> dict[str, int]:
     parts = sections(bundle)
     data = pack(parts)
     decode(data)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path)
+    with replacing(path) as partial:
         partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another place") from None
     return sizes(data)
 
 
