@@ -32,7 +32,7 @@ sys.exit(run(Command()))
 """
 FULL = "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))"
 """The kernel lets no file grow beyond 300 bytes: writing fails halfway, as on a full disk."""
-TEMPORARY = "open(sys.argv[1] + '.tmp', 'wb').write(bytes(400))"
+TEMPORARY = "Path(sys.argv[1] + '.tmp').write_bytes(bytes(400))"
 """Another file than the result."""
 HALF = "Path.write_bytes = lambda path, data: (path.open('wb', 0).write(data[:300]), signal.raise_signal({}))"
 """The process gets a signal when half of the file is written."""
