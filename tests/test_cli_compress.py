@@ -1,6 +1,7 @@
 """`nerfsem compress`: what it checks before long work, and what it makes of a capture."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,9 @@ def test_without_a_work_folder_nothing_else_stays(captured, vase_video, tmp_path
         ({"max_steps": 0}, NerfsemError, "--max-steps 0"),
         ({"bundle": Path("/proc/relic.nsem")}, OutputError, "/proc/relic.nsem"),
         ({"bundle": Path(".")}, OutputError, "folder"),
+        ({"target_size": "small"}, NerfsemError, "such as 40kB"),
+        ({"target_size": "0kB"}, NerfsemError, "such as 40kB"),
+        ({"target_size": "20kB", "target_psnr": 30.0}, NerfsemError, "exclude each other"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -57,6 +61,30 @@ def test_what_cannot_work_is_refused_before_the_capture(captured, vase_video, tm
     with pytest.raises(error, match=message):
         dataclasses.replace(verb, **changes).run()
     assert not captured
+
+
+def test_a_size_that_is_met_ends_well(captured, vase_video, tmp_path):
+    """The background's bytes count."""
+    plain, steered = tmp_path / "plain.nsem", tmp_path / "steered.nsem"
+    Compress(vase_video, plain, "pc", "smoke", max_steps=5).run()
+    wanted = f"{plain.stat().st_size * 0.98 / 1e3:.2f} kB"
+    Compress(vase_video, steered, "pc", "smoke", max_steps=5, target_size=wanted).run()
+    assert steered.stat().st_size == pytest.approx(plain.stat().st_size * 0.98, rel=0.05)
+
+
+@pytest.mark.parametrize("goal", [{"target_size": "1MB"}, {"target_psnr": 60.0}], ids=str)
+def test_a_goal_out_of_reach_is_named_and_the_nearest_bundle_stays(captured, vase_scene, vase_video, goal, tmp_path):
+    target, work = tmp_path / "relic.nsem", tmp_path / "work"
+    shutil.copytree(vase_scene.root, work / "scene")
+    with pytest.raises(NerfsemError, match="out of reach of the preset 'smoke'.*came closest with"):
+        Compress(vase_video, target, preset="smoke", max_steps=5, work_dir=work, **goal).run()
+    assert codec.read(target).mode == "fp"
+
+
+def test_a_background_that_leaves_nothing_is_named(captured, vase_video, tmp_path):
+    with pytest.raises(NerfsemError, match="the background alone takes"):
+        Compress(vase_video, tmp_path / "relic.nsem", "pc", "smoke", max_steps=3, target_size="500").run()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_run_leaves_the_old_bundle(vase_video, tmp_path, monkeypatch):

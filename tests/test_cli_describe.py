@@ -5,6 +5,7 @@ import json
 import pytest
 from tiny_field import tiny_bundle
 
+from nerfsem_method import __version__
 from nerfsem_method.cli.describe import Describe, DublinCore
 from nerfsem_method.cli.info import Info
 from nerfsem_method.codec import bundle
@@ -27,7 +28,8 @@ def test_elements_are_written_changed_and_removed(path, capsys):
     capsys.readouterr()
     Info(path, json=True).run()
     facts = json.loads(capsys.readouterr().out)
-    assert facts["metadata"] == {"creator": "Euphronios \x1b[31m?", "title": "Kylix"}
+    encoder = f"nerfsem {__version__}"
+    assert facts["metadata"] == {"creator": "Euphronios \x1b[31m?", "encoder": encoder, "title": "Kylix"}
     assert facts["parts"]["meta"] > 12
     Info(path).run()
     shown = capsys.readouterr().out

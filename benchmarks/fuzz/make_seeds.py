@@ -8,6 +8,7 @@ from tiny_field import tiny_bundle
 from benchmarks.fuzz.mutate import SEEDS
 from nerfsem_method.background.plate import Background
 from nerfsem_method.codec import bundle
+from nerfsem_method.codec.metadata import with_metadata
 from nerfsem_method.field.spec import FieldSpec, Level
 
 FRAMES = 4
@@ -22,7 +23,10 @@ SPECS = {
 
 
 def make() -> dict[str, bytes]:
-    """Dense and hashed, FP and PC; the PC ones with changing exposure. The H.264 stream is none: the reader does not look in."""
+    """Dense and hashed, FP and PC, and one with metadata; the PC ones with changing exposure.
+
+    The H.264 stream is none: the reader does not look in.
+    """
     means = np.arange(3 * FRAMES, dtype=np.uint8).reshape(FRAMES, 3) * 20
     background = Background(b"\x00\x00\x01\x67" + bytes(range(12)), np.array([90, 80, 70], np.uint8), means)
     made = {}
@@ -31,6 +35,8 @@ def make() -> dict[str, bytes]:
         made[f"{name}-fp"] = bundle.encode(plain)
         gains = np.exp2(np.linspace(-0.2, 0.3, 3 * FRAMES)).reshape(FRAMES, 3).astype(np.float32)
         made[f"{name}-pc"] = bundle.encode(replace(plain, gains=gains, background=background))
+    record = {"title": "Amphora \u03b1", "rights": "CC0"}
+    made["described-fp"] = with_metadata(made["dense-fp"], record, bundle.KNOWN_SECTIONS)
     return made
 
 

@@ -30,10 +30,14 @@ class Verdict:
 def judge(data: bytes) -> tuple[str, bool]:
     """Outcome of one file, and whether it is a failure. What decodes is coded again, which has to end well or by name, too."""
     from nerfsem_method.codec import bundle
+    from nerfsem_method.codec.container import unpack
+    from nerfsem_method.codec.metadata import metadata_of, with_metadata
     from nerfsem_method.errors import BundleError
 
     try:
         held = bundle.decode(data)
+        described = with_metadata(data, {"title": "relic"}, bundle.KNOWN_SECTIONS)
+        metadata_of(unpack(described, bundle.KNOWN_SECTIONS))
     except BundleError as error:
         text = str(error)
         return type(error).__name__, not text or not text.isprintable()

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from nerfsem_method import __version__
 from nerfsem_method.background.plate import Background
 from nerfsem_method.codec import header
 from nerfsem_method.codec.cameras import Cameras, code_cameras, quantise
 from nerfsem_method.codec.coder import Coder, Decoder, Encoder
 from nerfsem_method.codec.container import Section, pack, unpack
+from nerfsem_method.codec.metadata import ENCODER, metadata_section
 from nerfsem_method.codec.occupancy import code_occupancy
 from nerfsem_method.codec.walk import code_tables
 from nerfsem_method.codec.weights import code_weights
@@ -147,12 +149,11 @@ def read_bytes(path: Path) -> bytes:
 
 
 def write(path: Path, bundle: Bundle) -> dict[str, int]:
-    """Encode, decode again, compare, and write the file in one move; returns its bytes by section.
+    """Encode, name the encoder, decode again, compare, and write the file in one move; returns its bytes by section.
 
     Raises OutputError when the place cannot be written, BundleError when the file would not decode to the same symbols.
     """
-    parts = sections(bundle)
-    data = pack(parts)
+    data = pack([*sections(bundle), metadata_section({ENCODER: f"nerfsem {__version__}"})])
     decode(data)
     check_writable(path)
     with replacing(path) as partial:

@@ -13,6 +13,8 @@ ELEMENTS = (
     "rights", "source", "subject", "title", "type",
 )  # fmt: skip
 """The fifteen elements of Dublin Core (ISO 15836-1)."""
+ENCODER = "encoder"
+"""One name more: the program and version that wrote the bundle."""
 MAX_BYTES = 1 << 16
 
 
@@ -23,7 +25,7 @@ def metadata_of(sections: list[Section]) -> dict[str, str]:
         found = json.loads(payload) if len(payload) <= MAX_BYTES else None
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict) or not all(k in ELEMENTS and isinstance(v, str) for k, v in found.items()):
+    if not isinstance(found, dict) or not all(k in (*ELEMENTS, ENCODER) and isinstance(v, str) for k, v in found.items()):
         raise CorruptBundle("the metadata is no Dublin Core record; restore the file from a copy")
     return found
 
@@ -35,8 +37,13 @@ def with_metadata(data: bytes, changes: dict[str, str], known: tuple[str, ...]) 
     """
     sections = unpack(data, known)
     record = {name: text for name, text in {**metadata_of(sections), **changes}.items() if text}
+    kept = [section for section in sections if section.tag != TAG]
+    return pack([*kept, metadata_section(record)] if record else kept)
+
+
+def metadata_section(record: dict[str, str]) -> Section:
+    """The section that holds a record. Raises NerfsemError when it takes more than MAX_BYTES."""
     payload = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
     if len(payload) > MAX_BYTES:
         raise NerfsemError(f"the metadata takes {len(payload)} bytes, {MAX_BYTES} at most; shorten it")
-    kept = [section for section in sections if section.tag != TAG]
-    return pack([*kept, Section(TAG, payload)] if record else kept)
+    return Section(TAG, payload)

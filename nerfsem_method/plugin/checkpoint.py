@@ -75,8 +75,8 @@ class _Pictures:
             return np.asarray(picture.convert(self._kind))
 
 
-def run_bundle(config, scene: Scene, background: Background | None) -> Bundle:
-    """The bundle of a run's newest checkpoint."""
+def run_field(config, scene: Scene) -> tuple[RadianceField, CameraPath]:
+    """Field and cameras of a run's newest checkpoint, in floating point."""
     weights = _newest_weights(config.get_checkpoint_dir())
     spec = config.pipeline.model.spec
     field = RadianceField(spec, weights["field.occupancy.hull"].numpy(), config.pipeline.model.head_bits)
@@ -84,7 +84,12 @@ def run_bundle(config, scene: Scene, background: Background | None) -> Bundle:
     field.load_state_dict(part)
     cameras = CameraPath(scene.camera, scene.poses)
     cameras.load_state_dict({n.removeprefix("cameras."): v for n, v in weights.items() if n.startswith("cameras.")})
-    return bundle_of(field, cameras, scene.video, background).quantised()
+    return field, cameras
+
+
+def run_bundle(config, scene: Scene, background: Background | None) -> Bundle:
+    """The bundle of a run's newest checkpoint."""
+    return bundle_of(*run_field(config, scene), scene.video, background).quantised()
 
 
 def bundle_of(field: RadianceField, cameras: CameraPath, video: Video, background: Background | None = None) -> Bundle:

@@ -18,14 +18,21 @@ from nerfsem_method.field.align import align
 from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.field.course import Course
 from nerfsem_method.field.radiance import RadianceField
+from nerfsem_method.field.rate_control import RateControl, center_psnr
 from nerfsem_method.field.spec import FieldSpec, Level
+from nerfsem_method.goal import Goal
 from nerfsem_method.plugin.checkpoint import bundle_of
+from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.scene_hull import scene_hull
 from nerfsem_method.scene import Scene
 
 FEWEST_RAYS = 256
 MEASURE_EVERY = 0.1
 """Share of the steps between two measurements of the bundle's size."""
+STEER_EVERY = 0.02
+"""Share of the steps between two corrections of lambda."""
+STEER_AFTER = 0.1
+"""Share of the steps that the tables are given, from the rate term's start, before lambda is steered."""
 
 
 @dataclass
@@ -39,6 +46,10 @@ class NerfsemModelConfig(ModelConfig):
     """Stages of training."""
     rate_weight: float = 2e-8
     """lambda: mean squared error (colours in [0, 1], mean over all pixels of the video) that one byte may save."""
+    target_bytes: float | None = None
+    """Size of the finished FP bundle in bytes; lambda is steered from `rate_weight` on to meet it."""
+    target_psnr: float | None = None
+    """PSNR-CENTER of the finished bundle in dB, instead of a size."""
     head_bits: int = 7
     """Bits of the largest weight of a head's tensor."""
     sample_budget: int = 49152
@@ -51,6 +62,7 @@ class NerfsemModel(Model):
     """A binary radiance field of one artefact, its cameras and its rate."""
 
     config: NerfsemModelConfig
+    rate_weight: Tensor
 
     def populate_modules(self) -> None:
         """Build the field inside the scene's visual hull."""
@@ -61,6 +73,8 @@ class NerfsemModel(Model):
         self.cameras = CameraPath(scene.camera, scene.poses)
         self._world_scale = world_scale(scene)
         self._video = scene.video
+        self.register_buffer("rate_weight", torch.tensor(self.config.rate_weight, dtype=torch.float64))
+        self._control = _rate_control(self.config)
         self._other_bytes: float | None = None
         self._candidate_share = 1.0
         self._rays = 1024
@@ -81,16 +95,27 @@ class NerfsemModel(Model):
         self._candidate_share = datamanager.candidate_share
         steps = trainer.config.max_num_iterations
         aligned = {int(share * steps) for share in course.align_at}
+        steer_from, steer_every = (course.rate_from + STEER_AFTER) * steps, max(1, int(STEER_EVERY * steps))
 
         def maintain(step: int) -> None:
             self.field.maintain(step, steps, course)
             self._rate_active = step >= course.rate_from * steps
             if step % max(1, int(MEASURE_EVERY * steps)) == 0:
                 self._other_bytes = None
+            if self._control is not None and step >= steer_from and step % steer_every == 0:
+                self._steer(self._control, step / steps, datamanager)
             if step in aligned:
                 align(self.field, self.cameras, datamanager.frames_rgba, datamanager.train_dataset.frame_indices)
 
         return [TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], maintain)]
+
+    def _steer(self, control: RateControl, done: float, datamanager: NerfsemDataManager) -> None:
+        """Measure the bundle, or the picture, as it is now, and set lambda."""
+        if control.goal.size is not None:
+            measured = float(len(bundle.encode(bundle_of(self.field, self.cameras, self._video))))
+        else:
+            measured = center_psnr(self.field, self.cameras, datamanager.frames_rgba, datamanager.train_dataset.frame_indices)
+        self.rate_weight.fill_(control.steer(self.rate_weight.item(), measured, done))
 
     def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:
         """Render; during training also the terms of the loss, for as many of the rays as the sample budget allows."""
@@ -127,7 +152,7 @@ class NerfsemModel(Model):
         }
         if self._rate_active:
             # rays are drawn from a share of the pixels, the others have no error: MSE over the video = share * MSE
-            losses["rate"] = self.config.rate_weight / self._candidate_share * outputs["bits"] / 8
+            losses["rate"] = self.rate_weight.item() / self._candidate_share * outputs["bits"] / 8
         return losses
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -157,3 +182,9 @@ class NerfsemModel(Model):
         rendered = outputs["rgb"].clamp(0, 1)
         psnr = -10 * (rendered - reference).square().mean().log10()
         return {"psnr": float(psnr)}, {"img": torch.cat([reference, rendered], 1)}
+
+
+def _rate_control(config: NerfsemModelConfig) -> RateControl | None:
+    if config.target_bytes is None and config.target_psnr is None:
+        return None
+    return RateControl(Goal(config.target_bytes, config.target_psnr), config.rate_weight)

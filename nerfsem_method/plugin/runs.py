@@ -60,7 +60,8 @@ def _pipeline_state(decoded: Bundle) -> dict[str, object]:
         "cameras": CameraPath(decoded.camera, decoded.poses, decoded.gains),
     }
     state = {f"_model.{part}.{name}": value for part, m in parts.items() for name, value in m.state_dict().items()}
-    return {"_model.device_indicator_param": torch.empty(0), **state}
+    rate_weight = torch.zeros((), dtype=torch.float64)  # no training goes on from here
+    return {"_model.device_indicator_param": torch.empty(0), "_model.rate_weight": rate_weight, **state}
 
 
 def _write_config(decoded: Bundle, bundle: Path, target: Path) -> None:

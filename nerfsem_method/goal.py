@@ -1,0 +1,45 @@
+"""What a finished bundle should measure, and how far a bundle in the making is from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nerfsem_method.errors import NerfsemError
+
+LOG_SIZE_A_DECIBEL = 0.3
+"""A decibel too much counts as 30 % too many bytes: it takes as much of lambda."""
+SHRINKAGE, GROWTH = 0.25, 2.0
+"""While lambda rests, a bundle still loses SHRINKAGE u^3 of its size and gains GROWTH u^2 dB, u being the share of steps to come
+(measured with `quick`)."""
+SIZE_TOLERANCE = 0.05
+PSNR_TOLERANCE = 0.3
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the finished bundle should measure: `size` in bytes, or `psnr` (PSNR-CENTER) in dB; exactly one of them.
+
+    Raises NerfsemError when both or none are given.
+    """
+
+    size: float | None = None
+    psnr: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.size is None) == (self.psnr is None):
+            raise NerfsemError("give one goal, a size or a PSNR, not both")
+
+    def error(self, measured: float, done: float) -> float:
+        """How much too large or too good the bundle is, in the unit of log size, after the share `done` of the steps."""
+        if self.size is not None:
+            return math.log(measured * (1 - SHRINKAGE * (1 - done) ** 3) / self.size)
+        assert self.psnr is not None
+        return LOG_SIZE_A_DECIBEL * (measured + GROWTH * (1 - done) ** 2 - self.psnr)
+
+    def met(self, measured: float) -> bool:
+        """Whether a finished bundle is within the tolerance: 5 % of the size, 0.3 dB of the PSNR."""
+        if self.size is not None:
+            return abs(measured / self.size - 1) <= SIZE_TOLERANCE
+        assert self.psnr is not None
+        return abs(measured - self.psnr) <= PSNR_TOLERANCE
