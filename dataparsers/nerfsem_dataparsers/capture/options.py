@@ -23,3 +23,7 @@ class CaptureOptions:
 
     scale: str | None = None
     """Frame size to work at, as W:H (for example 270:480); the video's own size if not given."""
+
+    sfm_region: Literal["auto", "object", "frame"] = "auto"
+    """Where COLMAP looks for features: the whole frame, or the object alone, as on a turntable before a fixed camera.
+    auto decides by whether the room stands still."""
