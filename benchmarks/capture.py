@@ -1,6 +1,7 @@
-"""Capture against truth: cameras and mattes of the vase clip.
+"""Capture against truth: cameras and mattes of the vase clip, or cameras alone against another program's.
 
     python -m benchmarks.capture --source ../shared/data/vase --output-dir captured --given-mattes
+    python -m benchmarks.capture --source ../shared/data/perikles --output-dir captured-perikles
 
 Cameras are compared after the similarity that fits the camera centres and orientations best. Prints a Markdown row.
 """
@@ -38,7 +39,7 @@ class CaptureBenchmark:
     """Capture a clip with known cameras and mattes, and measure the errors."""
 
     source: Path = Path("../shared/data/vase")
-    """A folder with relic.mp4, masks/ and poses_truth.json."""
+    """A folder with relic.mp4, masks/ where there are any, and poses_truth.json or poses_photoscan.json."""
     output_dir: Path = Path("captured")
     """The scene folder."""
     given_mattes: bool = False
@@ -53,8 +54,9 @@ class CaptureBenchmark:
         started = time.monotonic()
         scene = ingest(self.source / "relic.mp4", options, self.output_dir)
         seconds = time.monotonic() - started
-        errors = camera_errors(scene, json.loads((self.source / "poses_truth.json").read_text()))
-        overlap = matte_overlap(scene, sorted(masks.glob("*.png")))
+        truth = next(self.source.glob("poses_*.json"))
+        errors = camera_errors(scene, json.loads(truth.read_text()))
+        overlap = matte_overlap(scene, sorted(masks.glob("*.png"))) if masks.is_dir() else np.array([np.nan])
         registered = sum(frame.source == "registered" for frame in scene.frames)
         print("| mattes | registered | rotation median, max | centre median | focal | IoU mean, least | seconds |")
         print("|---" * 7 + "|")
@@ -66,9 +68,10 @@ class CaptureBenchmark:
 
 
 def camera_errors(scene: Scene, truth: dict) -> CameraErrors:
-    """Errors of a scene's cameras against truth in OpenGL axes, camera to world."""
+    """Errors of a scene's cameras against truth, camera to world, in the axes that its `convention` names."""
     true = np.array([frame["transform_matrix"] for frame in truth["frames"]])
-    true_rotations, true_centres = true[:, :3, :3] * (1.0, -1.0, -1.0), true[:, :3, 3]
+    flip = (1.0, -1.0, -1.0) if "OpenGL" in truth["convention"] else (1.0, 1.0, 1.0)
+    true_rotations, true_centres = true[:, :3, :3] * flip, true[:, :3, 3]
     rotations = scene.poses[:, :, :3].transpose(0, 2, 1)
     centres = -np.einsum("nij,nj->ni", rotations, scene.poses[:, :, 3])
     u, _, vt = np.linalg.svd(np.einsum("nij,nkj->ik", true_rotations, rotations))
