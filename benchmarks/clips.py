@@ -150,7 +150,7 @@ class Box:
     plain: bool = False
 
 
-PAIR = [Box((-0.45, 0.0, 0.0), 0.5), Box((0.45, 0.1, 0.0), 0.5)]
+PAIR = [Box((-0.3, 0.0, 0.0), 0.34), Box((0.3, 0.1, 0.0), 0.34)]
 ROOM = Box((0.0, 0.0, 2.2), 5.2, inward=True)
 FOCAL = 420.0
 

@@ -69,6 +69,14 @@ def test_the_cameras_are_judged(scene) -> None:
     assert "announces" not in warned(scene, facts(), announced=0)  # a container that does not say
 
 
+def test_cameras_that_circle_something_else_are_noticed(scene) -> None:
+    def beside(pose: np.ndarray) -> np.ndarray:
+        return np.column_stack([pose[:, :3], pose[:, 3] - pose[:, 0]])  # the same camera, one edge of the box along x
+
+    frames = tuple(replace(frame, cam_from_world=beside(frame.cam_from_world)) for frame in scene.frames)
+    assert "circle a point beside the object" in warned(replace(scene, frames=frames), facts())
+
+
 def test_half_a_turn_is_told_in_degrees(scene) -> None:
     half = replace(scene, frames=scene.frames[: COUNT // 2])
     text = " | ".join(report.summarise(half, replace(model(), registered=np.ones(6, bool)), 500, facts(), 6).warnings)

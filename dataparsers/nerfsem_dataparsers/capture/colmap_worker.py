@@ -102,24 +102,26 @@ class Matcher:
         listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in chosen))
         options = pycolmap.TwoViewGeometryOptions()
         options.ransac.max_num_trials = MAX_TRIALS
-        options.compute_relative_pose = True
         options.ransac.max_error = MAX_ERROR
         options.ransac.random_seed = RANDOM_SEED
         pycolmap.verify_matches(str(self.path), str(listing), options)
 
-    def drop_disagreeing(self, chosen: list[tuple[int, int]], poses: dict[int, np.ndarray]) -> int:
-        """Delete the pairs whose relative rotation contradicts the model's; returns how many remain."""
+    def drop_disagreeing(self, chosen: list[tuple[int, int]], model: pycolmap.Reconstruction) -> int:
+        """Delete the pairs that contradict the model; returns how many remain.
+
+        The second frame is posed by the points that the first one sees. The pair's own two-view geometry would not do:
+        of a shallow object its rotation is wrong by ten degrees and more.
+        """
         kept = 0
+        rows, poses = Points.of(self, model), poses_of(self.job, model)
         with pycolmap.Database.open(str(self.path)) as database:
             for a, b in chosen:
-                geometry = None
-                if database.exists_inlier_matches(self.ids[a], self.ids[b]):
-                    geometry = database.read_two_view_geometry(self.ids[a], self.ids[b])
-                if geometry is None or len(geometry.inlier_matches) < MIN_MATCHES:
+                if not database.exists_inlier_matches(self.ids[a], self.ids[b]):
                     continue
-                predicted = poses[b][:, :3] @ poses[a][:, :3].T
-                measured = geometry.cam2_from_cam1.rotation.matrix()
-                if pairs.rotation_angle(measured @ predicted.T) < CLOSURE_TOLERANCE:
+                first, second = database.read_two_view_geometry(self.ids[a], self.ids[b]).inlier_matches.T
+                seen = rows.seen[a][first] >= 0
+                found = rows.pose(self.keypoints[b][second[seen]], rows.seen[a][first[seen]])
+                if found and pairs.rotation_angle(found[0][:, :3] @ poses[b][:, :3].T) < CLOSURE_TOLERANCE:
                     kept += 1
                 else:
                     database.delete_inlier_matches(self.ids[a], self.ids[b])
@@ -223,35 +225,58 @@ def solution_of(job: Job, model: pycolmap.Reconstruction) -> Solution:
     return Solution(poses_of(job, model), positions, colours, views)
 
 
+@dataclass(frozen=True)
+class Points:
+    """A model's points as rows of `positions` [P, 3]; `seen`: for each frame of a Matcher its features' rows [K], -1 none."""
+
+    camera: pycolmap.Camera
+    positions: np.ndarray
+    seen: list[np.ndarray]
+
+    @classmethod
+    def of(cls, matcher: Matcher, model: pycolmap.Reconstruction) -> Points:
+        rows = {identity: row for row, identity in enumerate(model.points3D)}
+        seen = [
+            np.array([rows.get(p.point3D_id, -1) for p in model.images[i].points2D], int)
+            if i in model.images
+            else np.full(len(keypoints), -1)
+            for i, keypoints in zip(matcher.ids, matcher.keypoints, strict=True)
+        ]
+        positions = np.array([p.xyz for p in model.points3D.values()]).reshape(-1, 3)
+        return cls(next(iter(model.cameras.values())), positions, seen)
+
+    def pose(self, pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """cam_from_world [3, 4] of a frame that sees points `rows` at `pixels` [N, 2], and which fit [N] bool."""
+        if len(rows) < MIN_MATCHES:
+            return None
+        options = pycolmap.AbsolutePoseEstimationOptions()
+        options.ransac.max_error = 2 * MAX_ERROR
+        options.ransac.random_seed = RANDOM_SEED
+        answer = pycolmap.estimate_and_refine_absolute_pose(pixels, self.positions[rows], self.camera, options)
+        if answer is None or answer["num_inliers"] < MIN_MATCHES:
+            return None
+        return answer["cam_from_world"].matrix(), np.asarray(answer["inlier_mask"])
+
+
 def pose_others(job: Job, keys: Matcher, model: pycolmap.Reconstruction, found: Solution) -> None:
     """Add the poses and views of the frames between the keyframes, each from the points that nearby keyframes see."""
-    camera = next(iter(model.cameras.values()))
-    rows = {identity: row for row, identity in enumerate(model.points3D)}
-    seen = [np.array([rows.get(p.point3D_id, -1) for p in model.images[i].points2D], int) for i in keys.ids]
+    points = Points.of(keys, model)
     known = [position for position, key in enumerate(job.keys) if key in found.poses]
-    options = pycolmap.AbsolutePoseEstimationOptions()
-    options.ransac.max_error = 2 * MAX_ERROR
-    options.ransac.random_seed = RANDOM_SEED
     others = sorted(set(range(len(job.names))) - set(job.keys))
     with pycolmap.Database.open(str(keys.path)) as database:
         for done, frame in enumerate(others, 1):
             tell("others", done, len(others))
             pixels, descriptors = read_features(database, database.read_image_with_name(job.names[frame]).image_id)
             after = bisect([job.keys[position] for position in known], frame)
-            pairing: dict[int, int] = {}  # point row to feature
+            feature_of: dict[int, int] = {}  # by point
             for position in known[max(0, after - NEIGHBOURS) : after + NEIGHBOURS]:
                 for feature, other in pairs.mutual_matches(descriptors, keys.descriptors[position]):
-                    if (row := int(seen[position][other])) >= 0:
-                        pairing[row] = int(feature)
-            if len(pairing) < MIN_MATCHES:
-                continue
-            points, features = np.array(list(pairing.items())).T
-            answer = pycolmap.estimate_and_refine_absolute_pose(pixels[features], found.positions[points], camera, options)
-            if answer is None or answer["num_inliers"] < MIN_MATCHES:
-                continue
-            found.poses[frame] = answer["cam_from_world"].matrix()
-            good = np.asarray(answer["inlier_mask"])
-            found.views += [(p, frame, *pixels[f]) for p, f in zip(points[good], features[good], strict=True)]
+                    if (row := int(points.seen[position][other])) >= 0:
+                        feature_of[row] = int(feature)
+            rows, features = (np.array(list(part), int) for part in (feature_of.keys(), feature_of.values()))
+            if posed := points.pose(pixels[features], rows):
+                found.poses[frame], good = posed
+                found.views += [(p, frame, *pixels[f]) for p, f in zip(rows[good], features[good], strict=True)]
 
 
 def save(job: Job, model: pycolmap.Reconstruction | None, found: Solution | None, motion: float | None, closures: int) -> None:
@@ -277,10 +302,9 @@ def main(job: Job) -> None:
     model, found = map_frames(keys, database), None
     closures = 0
     if model is not None:
-        poses = poses_of(keys, model)
-        closing = pairs.closing_pairs(poses, len(keys.names))
+        closing = pairs.closing_pairs(poses_of(keys, model), len(keys.names))
         matcher.match(closing, "closure")
-        closures = matcher.drop_disagreeing(closing, poses)
+        closures = matcher.drop_disagreeing(closing, model)
         refine(database, model)
         model.extract_colors_for_all_images(job.images)
         found = solution_of(job, model)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_dataparsers.capture import mattes as matte_files
-from nerfsem_dataparsers.capture.poses import SparseModel, camera_centres
+from nerfsem_dataparsers.capture.poses import SparseModel, camera_centres, look_at_point
 from nerfsem_method.scene import Scene
 
 LARGE_ERROR = 1.0
@@ -21,6 +21,8 @@ BORDER_SHARE = 0.005
 """Share of a frame's border that the matte may touch before the object is said to leave the frame."""
 BLURRED, BLURRED_BESIDE = 1.7, 1.8
 """Pixels of edge blur that are too much throughout; how many times the clip's median is too much in one frame."""
+ASIDE = 0.6
+"""Edges of the object's box between its middle and the point that the cameras look at, from which they circle another."""
 EXPOSURE_RANGE = 1.6
 """Ratio of the object's brightness between the lightest and the darkest frames."""
 PIECE_SHARE = 0.15
@@ -96,10 +98,12 @@ def summarise(scene: Scene, model: SparseModel, points: int, facts: FrameFacts, 
     """The report of an assembled scene with `points` triangulated on its object, whose video `announced` so many frames."""
     interpolated = np.flatnonzero(~model.registered).tolist()
     covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
-    warnings = [
-        *_of_cameras(model, interpolated, covered, points),
-        *_of_frames(facts),
-    ]
+    warnings = [*_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
+    if np.linalg.norm(look_at_point(scene.poses) - 0.5) > ASIDE:
+        warnings.append(
+            "the cameras circle a point beside the object that the mattes show: if there are two objects, or the mattes show "
+            "the wrong one, give --mattes DIR"
+        )
     if announced > len(scene.frames):
         warnings.insert(0, f"the video announces {announced} frames, {len(scene.frames)} could be decoded: its end is missing")
     return Report(
