@@ -1,4 +1,4 @@
-"""Capture against truth: cameras and mattes of the vase clip, and a contact sheet to look at.
+"""Capture against truth: cameras and mattes of the vase clip, cameras of perikles, and a contact sheet to look at.
 
     python -m benchmarks.capture --source ../shared/data/vase --output-dir captured --given-mattes
     python -m benchmarks.capture --source ../shared/data/perikles --output-dir captured-bust
@@ -44,7 +44,7 @@ class CaptureBenchmark:
     """Capture a clip, measure the errors against known cameras and mattes, and draw the mattes over the frames."""
 
     source: Path = Path("../shared/data/vase")
-    """A folder with relic.mp4 and, where they are known, masks/ and poses_truth.json."""
+    """A folder with relic.mp4 and, where they are known, masks/ and poses_truth.json or another program's poses_photoscan.json."""
     output_dir: Path = Path("captured")
     """The scene folder."""
     given_mattes: bool = False
@@ -56,14 +56,14 @@ class CaptureBenchmark:
 
     def run(self) -> None:
         """Print one row of a table."""
-        masks, truth = self.source / "masks", self.source / "poses_truth.json"
+        masks, truth = self.source / "masks", next(self.source.glob("poses_*.json"), None)
         options = CaptureOptions(masks if self.given_mattes else None, scale=self.scale, keep_support=self.keep_support)
         started = time.monotonic()
         scene = ingest(self.source / "relic.mp4", options, self.output_dir)
         seconds = time.monotonic() - started
         registered = sum(frame.source == "registered" for frame in scene.frames)
         cameras, overlaps = "not known | not known | not known", "not known"
-        if truth.exists():
+        if truth is not None:
             errors = camera_errors(scene, json.loads(truth.read_text()))
             cameras = (
                 f"{errors.rotation_median:.3f}, {errors.rotation_max:.3f} deg "
@@ -82,9 +82,10 @@ class CaptureBenchmark:
 
 
 def camera_errors(scene: Scene, truth: dict) -> CameraErrors:
-    """Errors of a scene's cameras against truth in OpenGL axes, camera to world."""
+    """Errors of a scene's cameras against truth, camera to world, in the axes that its `convention` names."""
     true = np.array([frame["transform_matrix"] for frame in truth["frames"]])
-    true_rotations, true_centres = true[:, :3, :3] * (1.0, -1.0, -1.0), true[:, :3, 3]
+    flip = (1.0, -1.0, -1.0) if "OpenGL" in truth["convention"] else (1.0, 1.0, 1.0)
+    true_rotations, true_centres = true[:, :3, :3] * flip, true[:, :3, 3]
     rotations = scene.poses[:, :, :3].transpose(0, 2, 1)
     centres = -np.einsum("nij,nj->ni", rotations, scene.poses[:, :, 3])
     u, _, vt = np.linalg.svd(np.einsum("nij,nkj->ik", true_rotations, rotations))

@@ -5,21 +5,27 @@ COLMAP is replaced by the clip's true cameras here; test_capture_sample.py runs 
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
+import subprocess
 import time
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
 
-from nerfsem_dataparsers.capture import classical, poses
-from nerfsem_dataparsers.capture.ingest import ingest, read_report
+from nerfsem_dataparsers.capture import classical, normalise, poses, report_page, stages
+from nerfsem_dataparsers.capture import ingest as ingest_module
+from nerfsem_dataparsers.capture.ingest import ingest
 from nerfsem_dataparsers.capture.mattes import copy_mattes
 from nerfsem_dataparsers.capture.options import CaptureOptions
 from nerfsem_dataparsers.capture.poses import SparseModel
+from nerfsem_dataparsers.capture.report import read_report
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene import Intrinsics, Scene
 
@@ -35,13 +41,13 @@ class TrueCameras:
         self.calls: list[list[Path]] = []
         self.failure: BaseException | None = None
 
-    def __call__(self, frames: list[Path], mattes: list[Path] | None, advance: object) -> SparseModel:
+    def __call__(self, frames: list[Path], mattes: list[Path] | None, region: str, advance: object) -> SparseModel:
         self.calls.append(frames)
         if self.failure:
             raise self.failure
         truth = self.truth
         camera = Intrinsics(*(truth[name] for name in ("width", "height", "fx", "fy", "cx", "cy")))
-        cam_from_world = np.array(truth["cam_from_world"])
+        cam_from_world = np.array(truth["cam_from_world"])[: len(frames)]
         centre = np.array([truth["relic_center"]])
         registered = np.arange(len(frames)) != 7
         views = [[0, i, *camera.project(centre[0], pose)[0]] for i, pose in enumerate(cam_from_world)]
@@ -74,7 +80,7 @@ def test_the_folder_holds_what_it_promises(video, options, colmap) -> None:
     scene = ingest(video, options)
     assert scene.root == video.with_name("relic.nerfsem")
     names = {path.name for path in scene.root.iterdir()}
-    assert names == {"scene.json", "frames", "mattes", "cameras", "points.ply", "report.json", "capture.json"}
+    assert names == {"scene.json", "frames", "mattes", "cameras", "points.ply", "report.json", "report.html", "capture.json"}
     for folder in ("frames", "mattes"):
         pictures = sorted((scene.root / folder).iterdir())
         assert [path.name for path in pictures] == [f"{i:06d}.png" for i in range(FRAMES)]
@@ -92,8 +98,10 @@ def test_the_vase_fills_the_unit_cube(video, options, colmap) -> None:
     assert 0.55 < metres < 0.85  # the vase is 0.62 m tall
     report = read_report(scene.root)
     assert (report.frames, report.registered, report.loop_closures) == (FRAMES, FRAMES - 1, 3)
-    assert 0.17 < report.coverage_min < report.coverage_median < report.coverage_max < 0.31
-    assert any("interpolated" in warning for warning in report.warnings)
+    assert len(report.coverage) == FRAMES and 0.17 < min(report.coverage) < max(report.coverage) < 0.31
+    assert report.turn_degrees > 350
+    assert any("frame 7; it is interpolated" in warning for warning in report.warnings)
+    assert report.warnings[0] in html.unescape((scene.root / "report.html").read_text()).replace("No camera", "no camera")
     assert b"element vertex 1\n" in (scene.root / "points.ply").read_bytes()
 
 
@@ -122,7 +130,7 @@ def test_a_deleted_scene_file_costs_no_stage(video, options, colmap) -> None:
     (scene.root / "scene.json").unlink()
     again = ingest(video, options)
     changed = {name for name, stamp in stamps(scene.root).items() if before.get(name) != stamp}
-    assert changed == {"scene.json", "capture.json", "points.ply", "report.json"}
+    assert changed == {"scene.json", "capture.json", "points.ply", "report.json", "report.html"}
     assert np.array_equal(again.poses, scene.poses)
 
 
@@ -140,6 +148,64 @@ def test_an_interrupted_capture_goes_on_where_it_stopped(video, options, colmap)
     ingest(video, options)
     assert stamps(root / "frames") == before
     assert not half_written.parent.exists()
+
+
+class Killed(BaseException):
+    """Nothing is cleaned up after a SIGKILL."""
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_a_capture_killed_at_any_moment_and_run_again_gives_the_same(video, vase_mattes, colmap, monkeypatch, tmp_path) -> None:
+    """Killed before the first, second, ... change to the scene folder, until there is none left to be killed before."""
+    monkeypatch.setattr(normalise, "ROUNDS", (12,))
+    monkeypatch.setattr(stages, "progress_bar", lambda label: nullcontext(lambda done, total: None))
+    monkeypatch.setattr(ingest_module, "progress_bar", lambda label: nullcontext(lambda done, total: None))
+    monkeypatch.setattr(report_page, "SHEET_FRAMES", 1)
+    short, mattes = tmp_path / "short.mp4", tmp_path / "mattes"
+    cut = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(video), "-c", "copy", "-frames:v", "10", str(short)]
+    subprocess.run(cut, check=True, stdin=subprocess.DEVNULL)
+    mattes.mkdir()
+    for path in sorted(vase_mattes.iterdir())[:10]:
+        shutil.copy(path, mattes)
+    video, options = short, CaptureOptions(mattes=mattes, scale="27:48")
+    whole = contents(ingest(video, options, tmp_path / "whole").root)
+    changes = {
+        "rename": Path,
+        "replace": Path,
+        "unlink": Path,
+        "mkdir": Path,
+        "write_text": Path,
+        "write_bytes": Path,
+        "rmtree": shutil,
+    }
+    left = [0]
+
+    def deadly(change):
+        def instead(*args, **kwargs):
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            return change(*args, **kwargs)
+
+        return instead
+
+    for moment in range(1, 200):
+        root = tmp_path / f"killed{moment}"
+        left[0] = moment
+        with monkeypatch.context() as patched:
+            for name, owner in changes.items():
+                patched.setattr(owner, name, deadly(getattr(owner, name)))
+            try:
+                ingest(video, options, root)
+                break
+            except Killed:
+                pass
+        assert contents(ingest(video, options, root).root) == whole, f"killed before change {moment}"
+        shutil.rmtree(root)
+    assert 10 < moment < 199
 
 
 def test_other_mattes_keep_the_cameras(video, options, colmap, vase_mattes, tmp_path) -> None:

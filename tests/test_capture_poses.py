@@ -104,35 +104,65 @@ def test_a_dying_colmap_leaves_its_last_words(tmp_path: Path, monkeypatch: pytes
     (package / "colmap_worker.py").write_text(words)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with pytest.raises(CaptureError, match="COLMAP stopped with exit code .*out of memory"):
-        poses.solve(frames(tmp_path), None, lambda done, total: None)
+        poses.solve(frames(tmp_path), None, "frame", lambda done, total: None)
 
 
-def test_a_result_on_the_object_replaces_a_failure_on_the_whole_frame(tmp_path, monkeypatch) -> None:
-    """An object that turns before a fixed camera: whole frames stand still."""
-    seen = []
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Stands in for COLMAP: fails on whole frames, and keeps what it was asked for: region, and whether the room is still."""
+    seen: list[tuple[str, bool]] = []
 
-    def solved(pictures, mattes, advance):
-        seen.append(mattes)
+    def solved(pictures, mattes, region, still_room, advance):
+        seen.append((region, still_room))
         if mattes is None:
-            raise CaptureError("the camera hardly moves")
+            raise CaptureError("cameras were found for only 3 of 8 frames")
         return "model"
 
     monkeypatch.setattr(poses, "_solve", solved)
+    return seen
+
+
+def solve(pictures: list[Path], mattes: list[Path] | None, region: poses.Region = "auto") -> SparseModel:
+    return poses.solve(pictures, mattes, region, lambda done, total: None)
+
+
+def test_a_result_on_the_object_replaces_a_failure_on_the_whole_frame(tmp_path, tried) -> None:
     pictures = frames(tmp_path)
-    assert poses.solve(pictures, pictures, lambda done, total: None) == "model"
-    assert seen == [None, pictures]
+    assert solve(pictures, pictures) == "model"
+    assert tried == [("frame", False), ("object", False)]
+    with pytest.raises(CaptureError, match="only 3 of 8"):
+        solve(pictures, None)
+    with pytest.raises(CaptureError, match="only 3 of 8"):
+        solve(pictures, pictures, "frame")
+
+
+def test_an_object_that_turns_before_a_still_room_is_taken_alone(tmp_path, tried) -> None:
+    pictures = turning(tmp_path, room=np.random.default_rng(0).integers(0, 255, (96, 64)))
+    assert solve(pictures, None) == "model"
+    assert tried == [("object", True)]
+
+
+def test_the_object_alone_needs_to_be_known(tmp_path, tried) -> None:
+    with pytest.raises(CaptureError, match="--sfm-region object.*--mattes"):
+        solve(frames(tmp_path), None, "object")
+    assert tried == []
+
+
+def test_a_clip_in_which_nothing_moves_is_refused_before_any_work(tmp_path, tried) -> None:
+    pattern = np.random.default_rng(0).integers(0, 255, (96, 64)).astype(np.uint8)
+    pictures = [tmp_path / f"{i:06d}.png" for i in range(8)]
+    for path in pictures:
+        Image.fromarray(pattern).save(path)
     with pytest.raises(CaptureError, match="hardly moves"):
-        poses.solve(pictures, None, lambda done, total: None)
+        solve(pictures, None)
+    assert tried == []
 
 
 def test_masks_are_named_as_colmap_reads_them(tmp_path: Path) -> None:
     pictures = frames(tmp_path)
     matte = np.zeros((24, 16), np.uint8)
     matte[8:16, 4:12] = 255
-    mattes = [tmp_path / f"matte{i}.png" for i in range(len(pictures))]
-    for path in mattes:
-        Image.fromarray(matte).save(path)
-    folder = poses._write_masks(pictures, mattes, tmp_path / "masks")
+    folder = poses._write_masks(pictures, [matte] * len(pictures), tmp_path / "masks")
     assert sorted(path.name for path in folder.iterdir()) == [f"{i:06d}.png.png" for i in range(len(pictures))]
     mask = np.asarray(Image.open(folder / "000000.png.png"))
     assert mask.shape == (48, 32) and mask[16, 8] == 255 and mask[0, 0] == 0
@@ -142,4 +172,16 @@ def frames(folder: Path) -> list[Path]:
     paths = [folder / f"{i:06d}.png" for i in range(8)]
     for path in paths:
         Image.new("RGB", (32, 48), (90, 90, 90)).save(path)
+    return paths
+
+
+def turning(folder: Path, room: np.ndarray) -> list[Path]:
+    """A pattern that moves sideways within the middle of a still room [96, 64]."""
+    rng = np.random.default_rng(1)
+    pattern = rng.integers(0, 255, (48, 200)).astype(np.uint8)
+    paths = [folder / f"{i:06d}.png" for i in range(16)]
+    for i, path in enumerate(paths):
+        picture = room.astype(np.uint8)
+        picture[24:72, 16:48] = pattern[:, 5 * i : 5 * i + 32]
+        Image.fromarray(picture).save(path)
     return paths

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from nerfsem_dataparsers.capture.ingest import ingest, read_report
+from nerfsem_dataparsers.capture import motion
+from nerfsem_dataparsers.capture.ingest import ingest
 from nerfsem_dataparsers.capture.mattes import load_mattes
 from nerfsem_dataparsers.capture.options import CaptureOptions
-from nerfsem_dataparsers.capture.poses import camera_centres
+from nerfsem_dataparsers.capture.poses import camera_centres, solve
+from nerfsem_dataparsers.capture.report import read_report
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.hull import carve
 from nerfsem_method.scene import Scene
@@ -49,6 +51,18 @@ def test_the_cameras_are_the_true_ones_up_to_a_similarity(captured: Scene, truth
     assert np.median(degrees) < 0.4 and degrees.max() < 0.9
     assert np.median(offsets) < 0.006 and offsets.max() < 0.012
     assert captured.camera.fx == pytest.approx(truth["fx"], rel=0.025)
+
+
+def test_frames_between_keyframes_are_posed_against_the_model(captured: Scene, truth: dict, monkeypatch) -> None:
+    count = 20
+    monkeypatch.setattr(motion, "KEYFRAMES", 10)
+    model = solve([captured.root / frame.image for frame in captured.frames[:count]], None, "frame", lambda done, total: None)
+    assert model.registered.all()
+    assert set(model.views[:, 1].astype(int)) == set(range(count))
+    true, found = np.array(truth["cam_from_world"])[:count, :, :3], model.poses[:, :, :3]
+    steps = [rotations[1:] @ rotations[:-1].transpose(0, 2, 1) for rotations in (true, found)]
+    error = np.degrees(Rotation.from_matrix(steps[0] @ steps[1].transpose(0, 2, 1)).magnitude())
+    assert np.median(error) < 0.2 and error.max() < 0.6
 
 
 def test_the_hull_fills_the_unit_cube_with_a_small_border(captured: Scene) -> None:

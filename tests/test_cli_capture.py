@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import av
@@ -14,6 +12,7 @@ import pytest
 
 from nerfsem_dataparsers.capture import ingest, poses
 from nerfsem_dataparsers.capture.options import CaptureOptions
+from nerfsem_dataparsers.capture.report import Report
 from nerfsem_method.cli import main
 from nerfsem_method.cli.capture import Capture
 
@@ -112,12 +111,22 @@ def test_somebody_elses_folder_is_left_alone(vase_video, tmp_path, capsys):
 
 
 def test_a_capture_is_summed_up(vase_copy, monkeypatch, capsys):
-    report = ingest.Report(12, 11, 3, 0.42, 280.5, 900, 0.1, 0.12, 0.15, ["1 of 12 cameras is interpolated"])
-    (vase_copy.root / "report.json").write_text(json.dumps(asdict(report)))
+    coverage = [0.1] + [0.12] * 10 + [0.15]
+    report = Report(12, [4], "frame", 3, 0.42, 280.5, 900, 355.0, coverage, [0.5] * 12, ["frame 4 is interpolated"])
+    report.save(vase_copy.root)
     monkeypatch.setattr(ingest, "ingest", lambda *_: vase_copy)
     Capture(Path("vase.mp4"), vase_copy.root).run()
     text = capsys.readouterr().out
-    for fact in (str(vase_copy.root), "11 registered, 1 interpolated", "0.42 pixels", "280.5", "12.0 %", "warning"):
+    for fact in (
+        str(vase_copy.root),
+        "11 registered, 1 interpolated",
+        "0.42 pixels",
+        "280.5",
+        "12.0 %",
+        "355 of 360",
+        "warning",
+        "report.html",
+    ):
         assert fact in text
 
 
@@ -125,10 +134,10 @@ def test_flags_have_no_prefix(vase_video, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(Capture, "run", lambda self: seen.append(self))
     flags = ["--mattes", "m", "--segmenter", "birefnet", "--segmenter-weights", "w", "--scale", "1:2"]
-    flags += ["--keep-support", "--object-box", "1,2,3,4@5"]
+    flags += ["--keep-support", "--object-box", "1,2,3,4@5", "--sfm-region", "object"]
     monkeypatch.setattr(sys, "argv", ["nerfsem", "capture", str(vase_video), str(tmp_path), *flags])
     with pytest.raises(SystemExit) as stopped:
         main.main()
     assert stopped.value.code == 0
-    options = CaptureOptions(Path("m"), "birefnet", Path("w"), "1:2", keep_support=True, object_box="1,2,3,4@5")
+    options = CaptureOptions(Path("m"), "birefnet", Path("w"), "1:2", True, "1,2,3,4@5", "object")
     assert seen == [Capture(vase_video, tmp_path, options)]

@@ -12,7 +12,7 @@ import tyro
 from nerfsem_dataparsers.capture.options import CaptureOptions
 
 if TYPE_CHECKING:
-    from nerfsem_dataparsers.capture.ingest import Report
+    from nerfsem_dataparsers.capture.report import Report
     from nerfsem_method.scene import Scene
 
 
@@ -36,7 +36,8 @@ class Capture:
 
     def run(self) -> None:
         """Raises CaptureError when the video, the mattes or the folder cannot be used, or no cameras are found."""
-        from nerfsem_dataparsers.capture.ingest import ingest, read_report
+        from nerfsem_dataparsers.capture.ingest import ingest
+        from nerfsem_dataparsers.capture.report import read_report
 
         start = time.monotonic()
         scene = ingest(self.video, self.capture, self.scene_dir)
@@ -44,14 +45,16 @@ class Capture:
 
 
 def _as_text(scene: Scene, report: Report, seconds: float) -> str:
-    interpolated = report.frames - report.registered
-    low, middle, high = (f"{100 * c:.1f}" for c in (report.coverage_min, report.coverage_median, report.coverage_max))
+    low, *_, high = covered = sorted(100 * share for share in report.coverage)
     lines = [
         f"{scene.root}: {report.frames} frames of {scene.camera.width} x {scene.camera.height}, {seconds:.0f} seconds",
-        f"  cameras   {report.registered} registered, {interpolated} interpolated, "
+        f"  cameras   {report.registered} registered, {len(report.interpolated)} interpolated, "
         f"reprojection error {report.reprojection_error_pixels:.2f} pixels",
+        f"  turn      {report.turn_degrees:.0f} of 360 degrees",
         f"  focal     {report.focal_pixels:.1f} pixels",
         f"  points    {report.points} on the object",
-        f"  coverage  {middle} % of the median frame, {low} to {high} %",
+        f"  coverage  {covered[len(covered) // 2]:.1f} % of the median frame, {low:.1f} to {high:.1f} %",
+        *(f"  warning   {text}" for text in report.warnings),
+        f"  report    {scene.root / 'report.html'}",
     ]
-    return "\n".join([*lines, *(f"  warning   {text}" for text in report.warnings)])
+    return "\n".join(lines)

@@ -128,8 +128,11 @@ class Compress:
     def _export(self, work: Path) -> Path:
         """Capture, train and export inside the work folder; the path of the bundle there."""
         from nerfsem_dataparsers.capture.ingest import ingest
+        from nerfsem_dataparsers.capture.report import read_report
 
         scene = ingest(self.video, self.capture, work / "scene")
+        for warning in read_report(scene.root).warnings:
+            print(f"warning: {warning}", flush=True)
 
         from nerfsem_method.plugin import checkpoint
         from nerfsem_method.plugin.config import trainer_config

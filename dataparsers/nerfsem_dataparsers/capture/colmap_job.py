@@ -9,12 +9,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Job:
-    """PNG `names` in the folder `images`, `long_side` pixels long, optional `masks`; results go into `work`."""
+    """PNG `names` in the folder `images`, `long_side` pixels long, optional `masks`; results go into `work`.
+
+    `keys` are the positions in `names` of which the model is made. `still_room`: what does not move is not the object.
+    """
 
     images: str
     names: list[str]
+    keys: list[int]
     long_side: int
     masks: str | None
+    still_room: bool
     work: str
 
     def write(self, path: Path) -> None:

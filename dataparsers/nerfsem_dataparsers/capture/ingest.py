@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ import numpy as np
 
 from nerfsem_dataparsers.capture import frames as frame_files
 from nerfsem_dataparsers.capture import mattes as matte_files
-from nerfsem_dataparsers.capture import normalise, poses
+from nerfsem_dataparsers.capture import normalise, poses, report
 from nerfsem_dataparsers.capture.frames import Advance, VideoFacts
 from nerfsem_dataparsers.capture.hints import ObjectBox
 from nerfsem_dataparsers.capture.options import CaptureOptions
 from nerfsem_dataparsers.capture.poses import SparseModel
+from nerfsem_dataparsers.capture.report_page import Cloud, write_page
 from nerfsem_dataparsers.capture.stages import StageFolder, progress_bar
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene import Frame, Scene, Video
@@ -28,22 +29,6 @@ CAPTURE_VERSION = 3
 """Part of every cache key: raise it when a stage's result changes."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a person wants to know about a capture; `report.json`. Coverage is the mattes' share of the frame."""
-
-    frames: int
-    registered: int
-    loop_closures: int
-    reprojection_error_pixels: float
-    focal_pixels: float
-    points: int
-    coverage_min: float
-    coverage_median: float
-    coverage_max: float
-    warnings: list[str]
 
 
 def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) -> Scene:
@@ -55,11 +40,6 @@ def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) 
     facts = frame_files.probe(video)
     capture = _Capture(video, facts, options, StageFolder(scene_dir or video.with_name(f"{video.stem}.nerfsem")))
     return capture.run()
-
-
-def read_report(root: Path) -> Report:
-    """The report of a scene folder."""
-    return Report(**json.loads((root / "report.json").read_text()))
 
 
 def _hash_file(path: Path) -> str:
@@ -100,7 +80,14 @@ class _Capture:
 
     @cached_property
     def cameras_key(self) -> str:
-        return _key(self.sha256, importlib.metadata.version("pycolmap"))
+        given = self.options.sfm_region == "object" and self._mattes_come_first
+        mattes = self.mattes_key if given else ""
+        return _key(self.sha256, importlib.metadata.version("pycolmap"), self.options.sfm_region, mattes)
+
+    @property
+    def _mattes_come_first(self) -> bool:
+        """Classical mattes are seeded by the cameras; all others come first, so that bad ones fail early."""
+        return bool(self.options.mattes) or self.options.segmenter != "classical"
 
     @cached_property
     def mattes_key(self) -> str:
@@ -111,7 +98,8 @@ class _Capture:
         files = sorted(weights.glob("*")) if weights else []
         stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         hints = [self.options.keep_support, self.options.object_box]
-        return _key(self.frames_key, self.cameras_key, self.options.segmenter, stamps, hints)
+        cameras = "" if self._mattes_come_first else self.cameras_key
+        return _key(self.frames_key, cameras, self.options.segmenter, stamps, hints)
 
     @cached_property
     def scene_key(self) -> str:
@@ -128,8 +116,7 @@ class _Capture:
         frames = sorted((root / "frames").glob("*.png"))
         if self.box and self.box.frame >= len(frames):
             raise CaptureError(f"--object-box names frame {self.box.frame}; the video's last one is {len(frames) - 1}")
-        # Classical mattes are seeded by the cameras; all others come first, so that bad ones fail early
-        if self.options.mattes or self.options.segmenter != "classical":
+        if self._mattes_come_first:
             self._make_mattes(frames)
         self.folder.fill("cameras", self.cameras_key, "cameras (COLMAP)", self._solve_cameras)
         self._make_mattes(frames)
@@ -169,50 +156,37 @@ class _Capture:
         matte_files.check_coverage(matte_files.load_mattes(target))
 
     def _solve_cameras(self, target: Path, advance: Advance) -> None:
-        """On whole frames: a static room gives more and better features than a smooth object (measured, see poses)."""
-        facts = self.facts
+        facts, region = self.facts, self.options.sfm_region
         shrink = min(1.0, SFM_LONG_SIDE / max(facts.width, facts.height))
         size = (round(facts.width * shrink), round(facts.height * shrink))
         root = self.folder.root
-        ready = sorted((root / "mattes").glob("*.png")) if self.folder.holds("mattes", self.mattes_key) else None
+        ready = sorted((root / "mattes").glob("*.png")) if self._mattes_come_first else None
         if size == self.size:
-            poses.solve(sorted((root / "frames").glob("*.png")), ready, advance).save(target)
+            poses.solve(sorted((root / "frames").glob("*.png")), ready, region, advance).save(target)
             return
         with tempfile.TemporaryDirectory(prefix="nerfsem-frames-") as name:
             frames = frame_files.extract(self.video, facts, Path(name), size, lambda done, total: None)
-            poses.solve(frames, ready, advance).save(target)
+            poses.solve(frames, ready, region, advance).save(target)
 
     def _assemble(self, frames: list[Path]) -> Scene:
-        """Normalise the cameras by the object's hull; write points.ply and report.json."""
+        """Normalise the cameras by the object's hull; write points.ply, report.json and report.html."""
         root, model = self.folder.root, SparseModel.load(self.folder.root / "cameras")
         mattes = matte_files.load_mattes(root / "mattes")
+        seen = report.look_at_frames(frames, mattes)
         camera = model.camera.scaled(*self.size)
         on_object = model.points_on(mattes)
         units = normalise.unit_box(camera, model.poses, mattes, model.points[on_object])
-        _write_ply(root / "points.ply", units.points(model.points[on_object]), model.colours[on_object])
-        report = self._report(model, mattes, int(on_object.sum()), camera.fx)
-        (root / "report.json").write_text(json.dumps(asdict(report), indent=1))
+        cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
+        _write_ply(root / "points.ply", cloud.points, cloud.colours)
         video = Video(self.video.name, *self.size, len(frames), self.facts.rate, self.sha256)
         source = np.where(model.registered, "registered", "interpolated").tolist()
         cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
         entries = (Frame(i, f"frames/{path.name}", f"mattes/{path.name}", *pose) for i, (path, *pose) in cameras)
-        return Scene(root, video, camera, tuple(entries))
-
-    def _report(self, model: SparseModel, mattes: np.ndarray, points: int, focal: float) -> Report:
-        coverage = matte_files.check_coverage(mattes)
-        count, known = len(model.poses), int(model.registered.sum())
-        warnings = []
-        if known < count:
-            warnings.append(f"{count - known} of {count} cameras are interpolated between their neighbours")
-        if self.facts.announced and self.facts.announced != count:
-            warnings.append(f"the video announces {self.facts.announced} frames, {count} could be decoded")
-        empty = int((coverage < matte_files.MIN_COVERAGE).sum())
-        if empty:
-            warnings.append(f"{empty} frames show no object")
-        if points < 50:
-            warnings.append(f"only {points} points were triangulated on the object; its cameras rest on the background")
-        low, middle, high = (float(np.quantile(coverage, q)) for q in (0, 0.5, 1))
-        return Report(count, known, model.closures, model.reprojection_error, focal, points, low, middle, high, warnings)
+        scene = Scene(root, video, camera, tuple(entries))
+        summary = report.summarise(scene, model, len(cloud.points), seen, self.facts.announced)
+        summary.save(root)
+        write_page(scene, summary, cloud)
+        return scene
 
 
 def _write_ply(path: Path, points: np.ndarray, colours: np.ndarray) -> None:

@@ -30,3 +30,7 @@ class CaptureOptions:
     object_box: str | None = None
     """A box around the object as x,y,w,h or x,y,w,h@frame, in pixels of the video (frame 0 if not given): a hint for the
     classical segmenter where the camera circles more than one thing."""
+
+    sfm_region: Literal["auto", "object", "frame"] = "auto"
+    """Where COLMAP looks for features: the whole frame, or the object alone, as on a turntable before a fixed camera.
+    auto decides by whether the room stands still."""

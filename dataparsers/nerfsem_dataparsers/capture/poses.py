@@ -9,20 +9,28 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from nerfsem_dataparsers.capture import motion
 from nerfsem_dataparsers.capture.colmap_job import Job
 from nerfsem_dataparsers.capture.frames import Advance
+from nerfsem_dataparsers.capture.motion import Motion
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene import Intrinsics
 
+Region = Literal["auto", "object", "frame"]
+"""Where features are sought."""
+HARDLY_MOVES = "the camera hardly moves: film the object while walking around it, not from a tripod"
 MIN_REGISTERED = 0.6
 MIN_MOTION = 0.004
 """Share of the frame's diagonal that features must travel between frames about ten apart."""
 MIN_PARALLAX = 5.0
 """Degrees between the two most different viewing directions."""
 LOG_TAIL = 3
+SCALARS = ("reprojection_error", "closures", "region")
+"""Fields of a SparseModel that are no arrays."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,8 @@ class SparseModel:
     """Cameras of all frames and the triangulated points, in COLMAP's arbitrary world.
 
     `poses` [N, 3, 4] cam_from_world; `registered` [N] bool, False where the pose is interpolated. `points` [P, 3],
-    `colours` [P, 3] uint8. `views` [M, 4] float: point row, frame, u, v in pixels of `camera`.
+    `colours` [P, 3] uint8. `views` [M, 4] float: point row, frame, u, v in pixels of `camera`. `region`:
+    "frame" or "object", where the features come from.
     """
 
     camera: Intrinsics
@@ -41,9 +50,10 @@ class SparseModel:
     views: np.ndarray
     reprojection_error: float
     closures: int
+    region: str = "frame"
 
     def save(self, folder: Path) -> None:
-        scalars = {"reprojection_error": self.reprojection_error, "closures": self.closures}
+        scalars = {name: getattr(self, name) for name in SCALARS}
         (folder / "camera.json").write_text(json.dumps({**vars(self.camera), **scalars}))
         arrays = {name: getattr(self, name) for name in ("poses", "registered", "points", "colours", "views")}
         np.savez_compressed(folder / "model.npz", **arrays)
@@ -51,7 +61,7 @@ class SparseModel:
     @classmethod
     def load(cls, folder: Path) -> SparseModel:
         camera = json.loads((folder / "camera.json").read_text())
-        scalars = {name: camera.pop(name) for name in ("reprojection_error", "closures")}
+        scalars = {name: camera.pop(name) for name in SCALARS}
         with np.load(folder / "model.npz") as arrays:
             return cls(Intrinsics(**camera), **{name: arrays[name] for name in arrays.files}, **scalars)
 
@@ -65,23 +75,42 @@ class SparseModel:
         return on >= least_share * np.bincount(point, minlength=len(self.points)).clip(1)
 
 
-def solve(frames: list[Path], mattes: list[Path] | None, advance: Advance) -> SparseModel:
-    """Cameras of `frames` from features of the whole frame; if those fail and `mattes` are given, of the object alone.
+def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance: Advance) -> SparseModel:
+    """Cameras of `frames`, from features of the whole frame or of the object alone.
 
     The room behind a static object carries more features than a smooth artefact, and other ones on each side (sample
-    clip, 60 frames: 60 registered on whole frames, 17 on the object). The object alone is right where it turns before
-    a fixed camera: there, whole frames show no motion. Raises CaptureError when the camera hardly moves, too few
-    frames can be registered, or COLMAP dies.
+    clip, 60 frames: 60 registered on whole frames, 17 on the object). Where the object turns before a fixed camera the
+    room says that nothing moves. "auto" takes the object where the room stands still, and where whole frames fail and
+    `mattes` are given. Raises CaptureError when nothing moves, too few frames can be registered, or COLMAP dies.
     """
+    seen = motion.look(frames)
+    if seen.nothing:
+        raise CaptureError(HARDLY_MOVES)
+    if region == "object" or (region == "auto" and seen.turntable):
+        return _solve(frames, _object(frames, mattes, seen), "object", seen.turntable, advance)
     try:
-        return _solve(frames, None, advance)
+        return _solve(frames, None, "frame", False, advance)
     except CaptureError:
-        if not mattes:
+        if region == "frame" or not mattes:
             raise
-        return _solve(frames, mattes, advance)
+        return _solve(frames, _object(frames, mattes, seen), "object", seen.turntable, advance)
 
 
-def _solve(frames: list[Path], mattes: list[Path] | None, advance: Advance) -> SparseModel:
+def _object(frames: list[Path], mattes: list[Path] | None, seen: Motion) -> list[np.ndarray]:
+    """Where to look for the object in each frame: its mattes [H, W] uint8, or all that moves before a still room."""
+    import cv2
+
+    if mattes:
+        return [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in mattes]
+    if not seen.turntable:
+        raise CaptureError(
+            "--sfm-region object needs to know the object: give --mattes DIR, choose --segmenter birefnet, or let the "
+            "camera stand still while the object turns"
+        )
+    return [seen.region() * np.uint8(255)] * len(frames)
+
+
+def _solve(frames: list[Path], mattes: list[np.ndarray] | None, region: str, still_room: bool, advance: Advance) -> SparseModel:
     from PIL import Image
 
     with Image.open(frames[0]) as picture:
@@ -89,22 +118,23 @@ def _solve(frames: list[Path], mattes: list[Path] | None, advance: Advance) -> S
     with tempfile.TemporaryDirectory(prefix="nerfsem-colmap-") as name:
         work = Path(name)
         masks = str(_write_masks(frames, mattes, work / "masks")) if mattes else None
-        job = Job(str(frames[0].parent), [f.name for f in frames], max(size), masks, name)
+        keys = motion.keyframes(frames)
+        job = Job(str(frames[0].parent), [f.name for f in frames], keys, max(size), masks, still_room, name)
         job.write(work / "job.json")
         _run_worker(work, advance)
         result = json.loads((work / "result.json").read_text())
         arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
-    return _checked_model(len(frames), result, arrays, float(np.hypot(*size)))
+    return _checked_model(len(frames), result, arrays, float(np.hypot(*size)), region)
 
 
-def _write_masks(frames: list[Path], mattes: list[Path], folder: Path) -> Path:
+def _write_masks(frames: list[Path], mattes: list[np.ndarray], folder: Path) -> Path:
     """The object, grown by a hundredth of the frame so that its outline's features survive, under COLMAP's names."""
     import cv2
 
     folder.mkdir()
     for frame, matte in zip(frames, mattes, strict=True):
         height, width = cv2.imread(str(frame)).shape[:2]
-        soft = cv2.resize(cv2.imread(str(matte), cv2.IMREAD_GRAYSCALE), (width, height))
+        soft = cv2.resize(matte, (width, height))
         reach = 2 * round(0.01 * max(width, height)) + 1
         grown = cv2.dilate((soft > 127).astype(np.uint8) * 255, np.ones((reach, reach), np.uint8))
         cv2.imwrite(str(folder / f"{frame.name}.png"), grown)
@@ -112,8 +142,8 @@ def _write_masks(frames: list[Path], mattes: list[Path], folder: Path) -> Path:
 
 
 def _run_worker(work: Path, advance: Advance) -> None:
-    """Run COLMAP on `work`/job.json; its stages share one progress bar, a third each."""
-    stages = ["matches", "cameras", "closure"]
+    """Run COLMAP on `work`/job.json; its stages share one progress bar, a quarter each."""
+    stages = ["matches", "cameras", "closure", "others"]
     # The search path goes along: the caller may run from a source tree
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "nerfsem_dataparsers.capture.colmap_worker", str(work / "job.json")]
@@ -134,11 +164,13 @@ def _run_worker(work: Path, advance: Advance) -> None:
         raise CaptureError(f"COLMAP stopped with exit code {process.returncode}: {tail or 'no message'}")
 
 
-def _checked_model(count: int, result: dict, arrays: dict[str, np.ndarray], diagonal: float) -> SparseModel:
+def _checked_model(
+    count: int, result: dict, arrays: dict[str, np.ndarray], diagonal: float, region: str = "frame"
+) -> SparseModel:
     known = {int(i): np.array(pose) for i, pose in result["poses"].items()}
     still = result["motion"] is not None and result["motion"] < MIN_MOTION * diagonal
     if still or (known and _parallax(np.stack(list(known.values()))) < MIN_PARALLAX):
-        raise CaptureError("the camera hardly moves: film the object while walking around it, not from a tripod")
+        raise CaptureError(HARDLY_MOVES)
     if len(known) < MIN_REGISTERED * count:
         raise CaptureError(
             f"cameras were found for only {len(known)} of {count} frames: film a slow, sharp, steady turn around a "
@@ -156,6 +188,7 @@ def _checked_model(count: int, result: dict, arrays: dict[str, np.ndarray], diag
         views=arrays["views"],
         reprojection_error=result["reprojection_error"],
         closures=result["closures"],
+        region=region,
     )
 
 

@@ -37,7 +37,8 @@ class StageFolder:
         """Create the folder. Raises CaptureError if it cannot be written or holds somebody else's files."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            foreign = any(self.root.iterdir()) and not (self.root / RECORD).exists()
+            held = {path.name for path in self.root.iterdir()}
+            foreign = RECORD not in held and bool(held - {f"{RECORD}.partial"})  # that one, if killed just here
             if not foreign:
                 self._record(self.keys())
         except OSError as error:

@@ -1,0 +1,63 @@
+"""Whether a clip's room stands still, and which of its frames carry the motion."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nerfsem_dataparsers.capture import motion
+from nerfsem_dataparsers.capture.motion import Motion
+
+RNG = np.random.default_rng(0)
+ROOM = RNG.integers(0, 255, (120, 400)).astype(np.uint8)
+OBJECT = RNG.integers(0, 255, (60, 400)).astype(np.uint8)
+
+
+def clip(camera_step: int, object_step: int) -> Motion:
+    """A patterned object [60 x 40 pixels] in the middle of a patterned room, each with its own motion; noise as of a sensor."""
+    frames = []
+    for i in range(motion.SAMPLES):
+        picture = ROOM[:, camera_step * i : camera_step * i + 80].astype(float)
+        picture[30:90, 20:60] = OBJECT[:, object_step * i : object_step * i + 40]
+        frames.append(np.clip(picture + RNG.normal(0, 2, picture.shape), 0, 255).astype(np.uint8))
+    return Motion(np.stack(frames))
+
+
+def test_a_turning_object_before_a_still_room_is_a_turntable() -> None:
+    seen = clip(0, 7)
+    assert seen.turntable and not seen.nothing
+    region = seen.region()
+    assert region[32:88, 22:58].all()
+    assert region[:20].sum() + region[:, :10].sum() == 0
+
+
+def test_a_moving_camera_is_no_turntable() -> None:
+    seen = clip(5, 5)
+    assert not seen.turntable and not seen.nothing
+
+
+def test_a_still_clip_is_told_from_both() -> None:
+    seen = clip(0, 0)
+    assert seen.nothing and not seen.turntable
+
+
+def test_a_blank_wall_is_no_still_room() -> None:
+    frames = clip(0, 7).samples.copy()
+    frames[:, :30], frames[:, 90:], frames[:, :, :20], frames[:, :, 60:] = 128, 128, 128, 128
+    assert Motion(frames).still_edges < 0.3  # the rim of the object alone
+
+
+def test_keyframes_are_evenly_spread_over_the_motion_and_sharp() -> None:
+    way = np.concatenate([np.zeros(50), np.linspace(0, 100, 200)])  # the camera waits, then walks
+    detail = np.ones(250)
+    detail[60:250:10] = 2.0
+    chosen = motion.spread(way, detail, 20)
+    assert chosen[0] == 0 and chosen[-1] == 249
+    assert 19 <= len(chosen) <= 22
+    assert sum(i < 50 for i in chosen) <= 2
+    walking = np.array([i for i in chosen[2:-1]])
+    assert (walking % 10 == 0).all()
+    assert np.diff(walking).max() <= 20
+
+
+def test_a_clip_without_any_motion_still_gives_keyframes() -> None:
+    assert motion.spread(np.zeros(30), np.ones(30), 10)[0] == 0

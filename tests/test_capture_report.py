@@ -1,0 +1,144 @@
+"""What a capture's report says, and the page that shows it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_hull import ring
+
+from nerfsem_dataparsers.capture import report, report_page
+from nerfsem_dataparsers.capture.blur import edge_blur
+from nerfsem_dataparsers.capture.poses import SparseModel
+from nerfsem_dataparsers.capture.report import FrameFacts, Report
+from nerfsem_dataparsers.capture.report_page import Cloud
+from nerfsem_method.scene import Intrinsics, Scene
+
+COUNT = 12
+
+
+def facts(**changes: np.ndarray) -> FrameFacts:
+    """Of twelve good frames, but for the changes."""
+    good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "cut": False, "pieces": 1}
+    return FrameFacts(**{name: changes.get(name, np.full(COUNT, value)) for name, value in good.items()})
+
+
+def model(lost: tuple[int, ...] = (), **changes: float) -> SparseModel:
+    registered = ~np.isin(np.arange(COUNT), lost)
+    nothing = (np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 4)))
+    camera = Intrinsics(54, 96, 112.0, 112.0, 27.0, 48.0)
+    return replace(SparseModel(camera, ring(COUNT), registered, *nothing, 0.4, 5), **changes)
+
+
+def warned(scene: Scene, seen: FrameFacts, solved: SparseModel | None = None, points: int = 500, announced: int = COUNT) -> str:
+    """All warnings in one text."""
+    return " | ".join(report.summarise(scene, solved or model(), points, seen, announced).warnings)
+
+
+@pytest.fixture
+def scene(vase_scene: Scene) -> Scene:
+    assert len(vase_scene.frames) == COUNT
+    return vase_scene
+
+
+def test_a_good_capture_has_no_warnings(scene) -> None:
+    assert warned(scene, facts()) == ""
+
+
+def test_frames_are_named_by_number(scene) -> None:
+    chosen = np.isin(np.arange(COUNT), (2, 3, 4, 9))
+    assert "the object leaves the frame in frames 2-4, 9" in warned(scene, facts(cut=chosen))
+    assert "no object in frames 2-4, 9" in warned(scene, facts(coverage=np.where(chosen, 0, 0.2)))
+    assert "frames 2-4, 9 are blurred" in warned(scene, facts(blur=np.where(chosen, 3.0, 0.5)))
+    assert "no camera was found for frames 2, 9; they are interpolated" in warned(scene, facts(), model((2, 9)))
+
+
+def test_what_is_wrong_throughout_is_said_once(scene) -> None:
+    assert "the whole clip is blurred" in warned(scene, facts(blur=np.full(COUNT, 2.5)))
+    assert "2 separate pieces" in warned(scene, facts(pieces=np.full(COUNT, 2)))
+    assert "factor of 3.0" in warned(scene, facts(light=np.repeat([50.0, 150.0], COUNT // 2)))
+
+
+def test_the_cameras_are_judged(scene) -> None:
+    assert "its end was not recognised" in warned(scene, facts(), model(closures=0))
+    assert "fit the frames badly" in warned(scene, facts(), model(reprojection_error=2.0))
+    assert "only 3 points" in warned(scene, facts(), points=3)
+    assert "announces 40 frames" in warned(scene, facts(), announced=40)
+    assert "announces" not in warned(scene, facts(), announced=0)  # a container that does not say
+
+
+def test_cameras_that_circle_something_else_are_noticed(scene) -> None:
+    def beside(pose: np.ndarray) -> np.ndarray:
+        return np.column_stack([pose[:, :3], pose[:, 3] - pose[:, 0]])  # the same camera, one edge of the box along x
+
+    frames = tuple(replace(frame, cam_from_world=beside(frame.cam_from_world)) for frame in scene.frames)
+    assert "circle a point beside the object" in warned(replace(scene, frames=frames), facts())
+
+
+def test_half_a_turn_is_told_in_degrees(scene) -> None:
+    half = replace(scene, frames=scene.frames[: COUNT // 2])
+    text = " | ".join(report.summarise(half, replace(model(), registered=np.ones(6, bool)), 500, facts(), 6).warnings)
+    assert re.search(r"cover 1[78]\d of 360 degrees", text)
+
+
+@pytest.mark.parametrize(("degrees", "count"), [(360, 60), (200, 40), (15, 9)])
+def test_a_turn_is_measured(degrees, count) -> None:
+    angles = np.radians(np.linspace(0, degrees, count, endpoint=degrees < 360)) + 3.0
+    covered = report.turn(np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1))
+    assert abs(covered - degrees) < 7
+
+
+def test_runs_of_numbers_are_written_short() -> None:
+    assert report.spans([0, 1, 2, 7, 9, 10]) == "0-2, 7, 9-10"
+
+
+def test_the_blur_of_an_edge_is_measured_in_pixels() -> None:
+    import cv2
+
+    rng = np.random.default_rng(0)
+    sharp = np.kron(rng.integers(40, 220, (30, 20)), np.ones((16, 16))).astype(np.uint8)
+    noise = rng.normal(0, 3, sharp.shape)
+    for sigma in (1.5, 3.0):
+        soft = np.clip(cv2.GaussianBlur(sharp, (0, 0), sigma) + noise, 0, 255).astype(np.uint8)
+        assert abs(edge_blur(soft) - sigma) < 0.25 * sigma
+    shaken = cv2.blur(sharp, (13, 1))
+    assert edge_blur(sharp) < 1.0 < 2.0 < edge_blur(shaken)
+
+
+def test_a_picture_of_nothing_is_not_blurred() -> None:
+    assert edge_blur(np.full((64, 48), 90, np.uint8)) == 0.0
+
+
+@pytest.fixture
+def page(scene) -> str:
+    summary = report.summarise(scene, model((4,)), 500, facts(), COUNT)
+    cloud = Cloud(np.full((5, 3), 0.5), np.full((5, 3), 200, np.uint8))
+    return report_page.page(scene, summary, cloud)
+
+
+def test_the_page_holds_all_it_shows(page) -> None:
+    assert page.count("<img") == COUNT
+    assert all(address.startswith("data:image/jpeg;base64,") for address in re.findall(r'(?:src|href)="([^"]*)"', page))
+    assert "<script" not in page and "http" not in page and "url(" not in page
+
+
+def test_the_page_draws_every_camera_twice_and_marks_the_lost_one(page) -> None:
+    assert len(re.findall("<title>frame ", page)) == 2 * COUNT
+    assert page.count("<title>frame 4, interpolated</title>") == 2
+    assert "No camera was found for frame 4; it is interpolated." in page
+    assert "nan" not in "".join(re.findall("<svg.*?</svg>", page))
+
+
+def test_the_page_is_the_same_wherever_the_folder_lies(scene, vase_copy, page) -> None:
+    summary = report.summarise(vase_copy, model((4,)), 500, facts(), COUNT)
+    cloud = Cloud(np.full((5, 3), 0.5), np.full((5, 3), 200, np.uint8))
+    assert report_page.page(vase_copy, summary, cloud) == page
+
+
+def test_a_hostile_name_stays_text(scene) -> None:
+    named = replace(scene, video=replace(scene.video, name="<b>&.mp4"))
+    summary = Report(COUNT, [], "frame", 1, 0.4, 100.0, 0, 360.0, [0.1] * COUNT, [0.1] * COUNT, [])
+    text = report_page.page(named, summary, Cloud(np.zeros((0, 3)), np.zeros((0, 3), np.uint8)))
+    assert "&lt;b&gt;&amp;.mp4" in text and "<b>&.mp4" not in text
