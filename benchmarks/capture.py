@@ -44,7 +44,7 @@ class CaptureBenchmark:
     """Capture a clip, measure the errors against known cameras and mattes, and draw the mattes over the frames."""
 
     source: Path = Path("../shared/data/vase")
-    """A folder with relic.mp4 and, where they are known, masks/ and poses_truth.json or another program's poses_photoscan.json."""
+    """A folder with relic.mp4 and, where they are known, masks/ and poses_truth.json or poses_photoscan.json."""
     output_dir: Path = Path("captured")
     """The scene folder."""
     given_mattes: bool = False
