@@ -1,8 +1,10 @@
-"""Capture against truth: cameras and mattes of the vase clip.
+"""Capture against truth: cameras and mattes of the vase clip, and a contact sheet to look at.
 
     python -m benchmarks.capture --source ../shared/data/vase --output-dir captured --given-mattes
+    python -m benchmarks.capture --source ../shared/data/perikles --output-dir captured-bust
 
-Cameras are compared after the similarity that fits the camera centres and orientations best. Prints a Markdown row.
+Cameras are compared after the similarity that fits the camera centres and orientations best. Prints a Markdown row of what
+there is truth for, and writes `<output-dir>.png`: the mattes over every few frames.
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ from nerfsem_dataparsers.capture.options import CaptureOptions
 from nerfsem_method.cli.main import run
 from nerfsem_method.scene import Scene
 
+SHEET, SHEET_COLUMNS, SHEET_HEIGHT = 21, 7, 480
+"""Frames of the contact sheet, frames a row, pixels."""
+VEIL = (90, 0, 90)
+
 
 @dataclass(frozen=True)
 class CameraErrors:
@@ -35,34 +41,44 @@ class CameraErrors:
 
 @dataclass(frozen=True)
 class CaptureBenchmark:
-    """Capture a clip with known cameras and mattes, and measure the errors."""
+    """Capture a clip, measure the errors against known cameras and mattes, and draw the mattes over the frames."""
 
     source: Path = Path("../shared/data/vase")
-    """A folder with relic.mp4, masks/ and poses_truth.json."""
+    """A folder with relic.mp4 and, where they are known, masks/ and poses_truth.json."""
     output_dir: Path = Path("captured")
     """The scene folder."""
     given_mattes: bool = False
     """Use the true mattes instead of the classical segmenter."""
     scale: str | None = None
     """Size of the frames."""
+    keep_support: bool = False
+    """Keep what the object stands on."""
 
     def run(self) -> None:
         """Print one row of a table."""
-        masks = self.source / "masks"
-        options = CaptureOptions(mattes=masks if self.given_mattes else None, scale=self.scale)
+        masks, truth = self.source / "masks", self.source / "poses_truth.json"
+        options = CaptureOptions(masks if self.given_mattes else None, scale=self.scale, keep_support=self.keep_support)
         started = time.monotonic()
         scene = ingest(self.source / "relic.mp4", options, self.output_dir)
         seconds = time.monotonic() - started
-        errors = camera_errors(scene, json.loads((self.source / "poses_truth.json").read_text()))
-        overlap = matte_overlap(scene, sorted(masks.glob("*.png")))
         registered = sum(frame.source == "registered" for frame in scene.frames)
+        cameras, overlaps = "not known | not known | not known", "not known"
+        if truth.exists():
+            errors = camera_errors(scene, json.loads(truth.read_text()))
+            cameras = (
+                f"{errors.rotation_median:.3f}, {errors.rotation_max:.3f} deg "
+                f"| {errors.centre_median:.3f} % of the ring | {errors.focal:+.2f} %"
+            )
+        if masks.exists() and not self.keep_support:
+            overlap = matte_overlap(scene, sorted(masks.glob("*.png")))
+            overlaps = f"{overlap.mean():.4f}, {overlap.min():.4f} in frame {overlap.argmin()}"
         print("| mattes | registered | rotation median, max | centre median | focal | IoU mean, least | seconds |")
         print("|---" * 7 + "|")
         print(
             f"| {'given' if self.given_mattes else 'classical'} | {registered} of {len(scene.frames)} "
-            f"| {errors.rotation_median:.3f}, {errors.rotation_max:.3f} deg | {errors.centre_median:.3f} % of the ring "
-            f"| {errors.focal:+.2f} % | {overlap.mean():.3f}, {overlap.min():.3f} | {seconds:.0f} |"
+            f"| {cameras} | {overlaps} | {seconds:.0f} |"
         )
+        contact_sheet(scene).save(self.output_dir.with_suffix(".png"))
 
 
 def camera_errors(scene: Scene, truth: dict) -> CameraErrors:
@@ -92,6 +108,23 @@ def matte_overlap(scene: Scene, masks: list[Path]) -> np.ndarray:
         true = np.asarray(Image.open(mask).convert("L").resize(size, Image.Resampling.BOX)) > 127
         overlaps.append((ours & true).sum() / (ours | true).sum())
     return np.array(overlaps)
+
+
+def contact_sheet(scene: Scene) -> Image.Image:
+    """SHEET frames from all around, what the mattes leave out in dark violet; rows of SHEET_COLUMNS."""
+    height = SHEET_HEIGHT
+    width = round(height * scene.camera.width / scene.camera.height)
+    rows = -(-SHEET // SHEET_COLUMNS)
+    sheet = Image.new("RGB", (SHEET_COLUMNS * width, rows * height))
+    chosen = np.unique(np.linspace(0, len(scene.frames), SHEET, endpoint=False).astype(int))
+    for place, index in enumerate(chosen):
+        frame = scene.frames[index]
+        picture = Image.open(scene.root / frame.image).convert("RGB")
+        veiled = Image.blend(picture, Image.new("RGB", picture.size, VEIL), 0.8)
+        veiled.paste(picture, mask=Image.open(scene.root / frame.matte).convert("L"))
+        small = veiled.resize((width, height), Image.Resampling.BOX)
+        sheet.paste(small, (place % SHEET_COLUMNS * width, place // SHEET_COLUMNS * height))
+    return sheet
 
 
 if __name__ == "__main__":

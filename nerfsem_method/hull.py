@@ -33,6 +33,29 @@ def dilate(mattes: np.ndarray, radius: float) -> np.ndarray:  # pragma: no cover
     return grown
 
 
+@numba.njit
+def pixel_of(
+    wx: float, wy: float, wz: float, pose: np.ndarray, camera: np.ndarray, width: int, height: int
+) -> tuple[float, float, float]:  # pragma: no cover (compiled)
+    """Image position (u, v) and depth of a world point in a compiled loop; depth 0 where the frame does not see it."""
+    fx, fy, cx, cy, k1, k2, p1, p2 = camera
+    z = pose[2, 0] * wx + pose[2, 1] * wy + pose[2, 2] * wz + pose[2, 3]
+    if z <= 1e-9:
+        return 0.0, 0.0, 0.0
+    x = (pose[0, 0] * wx + pose[0, 1] * wy + pose[0, 2] * wz + pose[0, 3]) / z
+    y = (pose[1, 0] * wx + pose[1, 1] * wy + pose[1, 2] * wz + pose[1, 3]) / z
+    # far outside the frame the distortion polynomial may fold back into it
+    if abs(fx * x) > width or abs(fy * y) > height:
+        return 0.0, 0.0, 0.0
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * k2)
+    u = fx * (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)) + cx
+    v = fy * (y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y) + cy
+    if u < 0 or v < 0 or u >= width or v >= height:
+        return 0.0, 0.0, 0.0
+    return u, v, z
+
+
 @numba.njit(parallel=True, cache=True)
 def _vote(
     inside: np.ndarray,
@@ -45,7 +68,6 @@ def _vote(
     min_views: int,
 ) -> np.ndarray:  # pragma: no cover (compiled)
     count, height, width = inside.shape
-    fx, fy, cx, cy, k1, k2, p1, p2 = camera
     kept = np.zeros((grid, grid, grid), np.bool_)
     may_miss = int(tolerance * count)
     for i in numba.prange(grid):
@@ -57,20 +79,8 @@ def _vote(
                 seen = 0
                 missed = 0
                 for n in range(count):
-                    p = poses[n]
-                    z = p[2, 0] * wx + p[2, 1] * wy + p[2, 2] * wz + p[2, 3]
-                    if z <= 1e-9:
-                        continue
-                    x = (p[0, 0] * wx + p[0, 1] * wy + p[0, 2] * wz + p[0, 3]) / z
-                    y = (p[1, 0] * wx + p[1, 1] * wy + p[1, 2] * wz + p[1, 3]) / z
-                    # far outside the frame the distortion polynomial may fold back into it
-                    if abs(fx * x) > width or abs(fy * y) > height:
-                        continue
-                    r2 = x * x + y * y
-                    radial = 1 + r2 * (k1 + r2 * k2)
-                    u = fx * (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)) + cx
-                    v = fy * (y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y) + cy
-                    if u < 0 or v < 0 or u >= width or v >= height:
+                    u, v, z = pixel_of(wx, wy, wz, poses[n], camera, width, height)
+                    if z == 0:
                         continue
                     seen += 1
                     if not inside[n, int(v), int(u)]:

@@ -1,12 +1,14 @@
-"""Mattes without any weights: triangulated points seed a colour segmentation, and the views correct each other.
+"""Mattes without any weights: colours say what a pixel may be, and all views together say what it is.
 
-What the cameras circle is the object (`cluster`). Its points, projected, are object in every frame; points clear of it
-are background in the frames that see them. GrabCut (Rother et al. 2004) decides the pixels between, frame by frame;
-the visual hull of the results, cut off at the support, then bounds a second GrabCut in each frame.
+What the cameras circle is the object (`cluster`), and its triangulated points show the first colours. Each pass turns
+every frame's colours into evidence a pixel (`colour`), finds the one body in space that explains it (`fusion`) and takes
+the body's shadow in each frame as the next pass's idea of inside and outside. At the end the outline is drawn frame by
+frame along the edges near the body's shadow (`outline`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,216 +17,260 @@ from pathlib import Path
 
 import numpy as np
 
+from nerfsem_dataparsers.capture import colour, fusion
 from nerfsem_dataparsers.capture.cluster import Cluster, find
 from nerfsem_dataparsers.capture.frames import Advance
+from nerfsem_dataparsers.capture.fusion import Grid
+from nerfsem_dataparsers.capture.hints import ObjectBox
 from nerfsem_dataparsers.capture.mattes import write_matte
+from nerfsem_dataparsers.capture.normalise import Similarity, upright
+from nerfsem_dataparsers.capture.outline import Zones, refine
 from nerfsem_dataparsers.capture.poses import SparseModel
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.hull import carve
-from nerfsem_method.scene import Intrinsics
 
-LONG_SIDES = (240, 240, 400)
-"""Pixels at which the passes work: from the points alone, then twice inside the hull of the pass before."""
-COLOUR_FRAMES = 8
-"""Frames that tell the object's colours."""
-RESOLUTION = 96
-"""Voxels along the hull's box."""
-TOLERANCE = 0.15
-"""Share of views that may miss a voxel; generous, single frames go wrong."""
+
+@dataclasses.dataclass(frozen=True)
+class Pass:
+    """One round of colours and fusion: pixels along the frame, voxels along the box, and in shares of the long side the
+    strip at the expected outline that teaches no colours, how far background is looked at, and how far is near."""
+
+    long_side: int
+    voxels: int
+    doubt: float
+    surroundings: float
+    radius: float
+
+
+PASSES = (
+    Pass(240, 64, 0.02, 0.2, 0.0),
+    Pass(240, 64, 0.03, 0.1, 0.06),
+    Pass(240, 96, 0.012, 0.08, 0.05),
+    Pass(480, 144, 0.008, 0.06, 0.025),
+)
+"""The first starts from the points: their colours, and those around what they cover."""
+LIMIT = 3.0
+"""Largest log odds of one pixel: no view is ever sure."""
+PALETTE_LIMIT = 2.0
+"""Largest log odds that the palettes of object and frame may give it."""
+PALETTE_WEIGHT = 0.5
+"""Weight of the palettes where the neighbourhood's colours speak too."""
+COVERED = 1.0
+"""Log odds that lying among projected points, or within the body so far, is worth, and as much again under a point."""
 SEED_PIXELS = 0.006
 """Radius of a point's mark, in long sides."""
 CLOSING = 0.03
 """Gaps between projected points that are probably object, in long sides."""
 DEPTH = 0.02
 """Long sides from the rim within which a mark's colour is not trusted."""
-HULL_SLACK = 0.006
-"""Long sides by which the object may reach beyond the projected hull."""
-SURROUNDINGS = 0.06
-"""Long sides around what may be object that tell the background's colours."""
-SOFT_EDGE = 0.7
-"""Standard deviation in pixels of the working size of the matte's edge."""
+GROWTH = 0.05
+"""A pass searches within this share of the box around the body that the one before found."""
 
 
-def segment(frames: list[Path], model: SparseModel, target: Path, advance: Advance) -> None:
+def segment(
+    frames: list[Path],
+    model: SparseModel,
+    target: Path,
+    advance: Advance,
+    *,
+    keep_support: bool = False,
+    box: ObjectBox | None = None,
+) -> None:
     """Write a soft matte for each frame to `target`, with the help of the solved cameras.
 
-    Deterministic. Raises CaptureError when too few points lie where the cameras look.
+    `keep_support` keeps what the object stands on, `box` points the object out. Deterministic. Raises CaptureError when
+    too few points lie where the cameras look, or the frames agree about nothing.
     """
-    import cv2
-
-    cluster = find(model)
+    turn = Similarity(1.0, upright(model.poses), np.zeros(3))
+    model = dataclasses.replace(model, poses=turn.poses(model.poses), points=turn.points(model.points))
+    cluster = find(model, keep_support, box)
     if cluster is None:
         raise CaptureError(
-            "the classical segmenter finds no object where the cameras look: film it larger and from all sides, or "
-            "give --mattes DIR, or choose --segmenter birefnet"
+            "the classical segmenter finds no object where the cameras look: film it larger and from all sides, point it "
+            "out with --object-box x,y,w,h, give --mattes DIR, or choose --segmenter birefnet"
         )
-    done = _Passes(len(frames), advance)
-    views = _Views(frames, model, cluster, LONG_SIDES[0])
-    mattes = done.each(views.from_points)
-    for long_side in LONG_SIDES[1:]:
-        hull = _hull(views.camera, model.poses, mattes, cluster)
-        if not len(hull):
-            raise CaptureError("the classical segmenter's frames disagree about the object; give --mattes DIR instead")
-        views = _Views(frames, model, cluster, long_side)
-        mattes = done.each(partial(views.from_hull, mattes, hull))
-    for index, matte in enumerate(mattes):
-        height, width = cv2.imread(str(frames[index])).shape[:2]
-        soft = cv2.resize(cv2.GaussianBlur(matte * 255.0, (0, 0), SOFT_EDGE), (width, height))
-        write_matte(target, index, np.round(soft).astype(np.uint8))
+    with _Crew(len(frames), 1 + len(PASSES), advance) as crew:
+        shadows = _find_body(frames, model, cluster, box, crew)
+        crew.each(partial(_draw_outline, frames, shadows, target))
 
 
-class _Passes:
-    """Runs each pass over all frames by one thread a core, and tells how far all passes together are."""
+def _find_body(
+    frames: list[Path], model: SparseModel, cluster: Cluster, box: ObjectBox | None, crew: _Crew
+) -> np.ndarray:
+    """The chance [N, h, w] that each pixel shows the object, from coarse to fine."""
+    grid = Grid.over(cluster.low, cluster.high, PASSES[0].voxels)
+    shadows, near = None, np.ones(grid.shape, bool)
+    for stage in PASSES:
+        view = _View(frames, model, cluster, stage)
+        if shadows is None:
+            inside = sum(crew.each(view.first_palette, silent=True))
+            odds = crew.each(partial(view.first_odds, inside / inside.sum()))
+        else:
+            inside = sum(crew.each(partial(view.palette, shadows), silent=True))
+            odds = crew.each(partial(view.odds, shadows, inside / inside.sum()))
+        finer = Grid.over(cluster.low, cluster.high, stage.voxels)
+        candidates = finer.resample(near, grid) & _possible(finer, model, cluster, box)
+        grid, camera = finer, finer.camera_for(model.camera, model.poses)
+        density = fusion.fuse(grid, candidates, camera, model.poses, _shrunk(odds, camera.width, camera.height))
+        if not density.any():
+            raise CaptureError(
+                "the frames disagree about the object: point it out with --object-box x,y,w,h or give --mattes DIR"
+            )
+        shadows = fusion.shadows(grid, density, camera, model.poses)
+        near = fusion.around(grid, density, camera, model.poses, round(GROWTH * stage.voxels))
+    return shadows
 
-    def __init__(self, count: int, advance: Advance) -> None:
-        self.count, self.advance, self.done = count, advance, 0
 
-    def each(self, matte_of: Callable[[int], np.ndarray]) -> np.ndarray:
-        """`matte_of(0)`, `matte_of(1)`, ... stacked."""
+def _possible(grid: Grid, model: SparseModel, cluster: Cluster, box: ObjectBox | None) -> np.ndarray:
+    """Which voxels [X, Y, Z] the artefact may fill: above its support, and within the box pointed out."""
+    centres = grid.centres(np.indices(grid.shape).reshape(3, -1).T)
+    possible = cluster.above(centres)
+    if box:
+        possible &= box.shows(centres, model.camera, model.poses)
+    return possible.reshape(grid.shape)
+
+
+def _shrunk(odds: list[np.ndarray], width: int, height: int) -> np.ndarray:
+    import cv2
+
+    return np.stack([cv2.resize(o, (width, height), interpolation=cv2.INTER_AREA) for o in odds])
+
+
+def _draw_outline(frames: list[Path], shadows: np.ndarray, target: Path, index: int) -> None:
+    import cv2
+
+    write_matte(target, index, refine(cv2.imread(str(frames[index])), shadows[index]))
+
+
+class _Crew:
+    """One thread a core, each with a frame at a time; tells how far all rounds together are."""
+
+    def __init__(self, count: int, rounds: int, advance: Advance) -> None:
+        self.count, self.total, self.advance, self.done = count, rounds * count, advance, 0
+
+    def __enter__(self) -> _Crew:
         import cv2
 
-        threads = cv2.getNumThreads()
+        self.threads = cv2.getNumThreads()
         cv2.setNumThreads(1)  # OpenCV's own would change nothing but the load
-        try:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                return np.stack([self._tell(matte) for matte in pool.map(matte_of, range(self.count))])
-        finally:
-            cv2.setNumThreads(threads)
+        self.pool = ThreadPoolExecutor(os.cpu_count())
+        return self
 
-    def _tell(self, matte: np.ndarray) -> np.ndarray:
-        self.done += 1
-        self.advance(self.done, len(LONG_SIDES) * self.count)
-        return matte
-
-
-class _Views:
-    """The frames at a working size, and what is known about each before its colours are looked at."""
-
-    def __init__(self, frames: list[Path], model: SparseModel, cluster: Cluster, long_side: int) -> None:
-        camera = model.camera
-        shrink = long_side / max(camera.width, camera.height)
-        self.size = (round(camera.width * shrink), round(camera.height * shrink))
-        self.camera = camera.scaled(*self.size)
-        self.frames, self.model, self.cluster, self.long_side = frames, model, cluster, long_side
-        self.colours = self._shared_colours()
-
-    def from_points(self, index: int) -> np.ndarray:
-        """The object in a frame [H, W] uint8 0 or 1, from the projected points."""
+    def __exit__(self, *failure: object) -> None:
         import cv2
 
-        marks, others = self._marks(index)
-        near = cv2.morphologyEx(marks, cv2.MORPH_CLOSE, _disc(CLOSING * self.long_side))
-        hints = np.full(marks.shape, cv2.GC_PR_BGD, np.uint8)
-        hints[near > 0] = cv2.GC_PR_FGD
-        hints[self._box(index) == 0] = cv2.GC_BGD
-        hints[(others > 0) & (near == 0)] = cv2.GC_BGD
-        hints[marks > 0] = cv2.GC_FGD
-        return self._cut(index, hints)
+        self.pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(self.threads)
 
-    def from_hull(self, rough: np.ndarray, hull: np.ndarray, index: int) -> np.ndarray:
-        """The same from an earlier pass's mattes [N, *, *] and their hull [V, 3] (voxel centres)."""
+    def each(self, work: Callable[[int], np.ndarray | None], silent: bool = False) -> list:
+        """[work(0), work(1), ...] of all frames; a `silent` round is not told about."""
+        results = []
+        for result in self.pool.map(work, range(self.count)):
+            results.append(result)
+            if not silent:
+                self.done += 1
+                self.advance(self.done, self.total)
+        return results
+
+
+@dataclasses.dataclass(frozen=True)
+class _View:
+    """The frames at a pass's size, and what their colours say. All methods take a frame's index and return [H, W]."""
+
+    frames: list[Path]
+    model: SparseModel
+    cluster: Cluster
+    stage: Pass
+
+    @property
+    def size(self) -> tuple[int, int]:
+        camera = self.model.camera
+        shrink = self.stage.long_side / max(camera.width, camera.height)
+        return round(camera.width * shrink), round(camera.height * shrink)
+
+    def first_palette(self, index: int) -> np.ndarray:
+        """Histogram of the colours under the points' marks that lie well inside: those at the rim, and strays, show
+        colours of the background."""
         import cv2
 
-        marks, others = self._marks(index)
-        shadow = self._splat(hull, index, self._voxel_pixels(index, hull))
-        slack = HULL_SLACK * self.long_side
-        outer, inner = cv2.dilate(shadow, _disc(slack)), cv2.erode(shadow, _disc(2 * slack))
-        hints = np.where(shadow > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-        before = cv2.resize(rough[index], self.size, interpolation=cv2.INTER_NEAREST)
-        hints[(before == 0) & (inner == 0)] = cv2.GC_PR_BGD
-        hints[outer == 0] = cv2.GC_BGD
-        hints[(others > 0) & (shadow == 0)] = cv2.GC_BGD
-        hints[(marks > 0) & (inner > 0)] = cv2.GC_FGD
-        return self._cut(index, hints)
+        marks, covered, _ = self._marks(index)
+        deep = marks & cv2.erode(covered, _disc(DEPTH * self.stage.long_side))
+        return colour.histogram(colour.cells(self._colours(index)), (deep if deep.any() else marks) > 0)
 
-    def _marks(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of the object's points (all: it is in front of its own back), and of the others seen here."""
-        model, cluster = self.model, self.cluster
+    def first_odds(self, inside: np.ndarray, index: int) -> np.ndarray:
+        """Log odds of the object from its palette [BINS^3] and the projected points."""
+        marks, covered, others = self._marks(index)
+        cells = colour.cells(self._colours(index))
+        zones = self._zones(covered)
+        odds = colour.palette_odds(cells, inside, colour.histogram(cells, zones.outside))
+        odds = odds.clip(-PALETTE_LIMIT, PALETTE_LIMIT) + COVERED * covered
+        odds[(others > 0) & (covered == 0)] = -LIMIT
+        odds[~self._bounds(index)] = -LIMIT
+        odds[marks > 0] = odds[marks > 0].clip(0) + COVERED
+        return odds.clip(-LIMIT, LIMIT)
+
+    def palette(self, shadows: np.ndarray, index: int) -> np.ndarray:
+        """Histogram of the colours well inside the fused body's shadow."""
+        return colour.histogram(colour.cells(self._colours(index)), self._zones(self._expected(shadows, index)).inside)
+
+    def odds(self, shadows: np.ndarray, inside: np.ndarray, index: int) -> np.ndarray:
+        """Log odds of the object from the colours on both sides of the shadow's outline and the object's palette."""
+        expected = self._expected(shadows, index)
+        colours, zones = self._colours(index), self._zones(expected)
+        cells = colour.cells(colours)
+        everywhere = colour.palette_odds(cells, inside, colour.histogram(cells, zones.outside))
+        # Palettes may add to the body but not hollow it out: a pale bust has the colours of a pale wall everywhere
+        everywhere = everywhere.clip(np.where(expected > 0.5, 0, -PALETTE_LIMIT), PALETTE_LIMIT)
+        nearby = colour.local_odds(colours, zones.inside, zones.outside, self.stage.radius * self.stage.long_side)
+        odds = nearby.clip(-LIMIT, LIMIT) + PALETTE_WEIGHT * everywhere + COVERED * expected
+        return np.where(zones.near, odds.clip(-LIMIT, LIMIT), np.float32(-LIMIT))
+
+    def _expected(self, shadows: np.ndarray, index: int) -> np.ndarray:
+        import cv2
+
+        return cv2.resize(shadows[index], self.size, interpolation=cv2.INTER_CUBIC)
+
+    def _zones(self, expected: np.ndarray) -> Zones:
+        stage = self.stage
+        return Zones.around(expected, stage.doubt * stage.long_side, stage.surroundings * stage.long_side)
+
+    def _colours(self, index: int) -> np.ndarray:
+        import cv2
+
+        return colour.lab(cv2.resize(cv2.imread(str(self.frames[index])), self.size, interpolation=cv2.INTER_AREA))
+
+    def _marks(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pixels, uint8 0 or 1, of the object's points (all: it is in front of its own back), of what these cover, and
+        of the others seen here."""
+        import cv2
+
+        model, cluster, stage = self.model, self.cluster, self.stage
+        pixels, depth = model.camera.project(model.points[cluster.mine], model.poses[index])
         seen = model.views[model.views[:, 1] == index]
         seen = seen[cluster.others[seen[:, 0].astype(int)]]
-        pixels = seen[:, 2:] * (self.size[0] / model.camera.width, self.size[1] / model.camera.height)
-        radius = SEED_PIXELS * self.long_side
-        return self._splat(model.points[cluster.mine], index, radius), self._draw(pixels, radius)
-
-    def _splat(self, points: np.ndarray, index: int, radius: float) -> np.ndarray:
-        pixels, depth = self.camera.project(points, self.model.poses[index])
-        return self._draw(pixels[depth > 0], radius)
+        radius = SEED_PIXELS * stage.long_side
+        marks = self._draw(pixels[depth > 0], radius)
+        return marks, cv2.morphologyEx(marks, cv2.MORPH_CLOSE, _disc(CLOSING * stage.long_side)), self._draw(seen[:, 2:], radius)
 
     def _draw(self, pixels: np.ndarray, radius: float) -> np.ndarray:
+        """Discs around pixels [P, 2] of the camera's own size."""
         import cv2
 
         canvas = np.zeros(self.size[::-1], np.uint8)
-        column, row = np.floor(pixels).astype(int).T
+        column, row = np.floor(pixels * (self.size[0] / self.model.camera.width)).astype(int).T
         inside = (column >= 0) & (row >= 0) & (column < self.size[0]) & (row < self.size[1])
         canvas[row[inside], column[inside]] = 1
         return cv2.dilate(canvas, _disc(radius))
 
-    def _box(self, index: int) -> np.ndarray:
-        """Where the artefact's generous box lies in a frame, without the frame's outermost pixels."""
+    def _bounds(self, index: int) -> np.ndarray:
+        """Where the artefact's generous box lies in a frame, bool; everywhere if it reaches behind the camera."""
         import cv2
 
         corners = np.stack(np.meshgrid(*zip(self.cluster.low, self.cluster.high, strict=True)), -1).reshape(-1, 3)
-        pixels, depth = self.camera.project(corners, self.model.poses[index])
-        canvas = np.ones(self.size[::-1], np.uint8)
-        if (depth > 0).all():
-            outline = cv2.convexHull(pixels.round().astype(np.int32))
-            canvas = cv2.fillConvexPoly(np.zeros(self.size[::-1], np.uint8), outline, 1)
-        canvas[[0, -1]] = canvas[:, [0, -1]] = 0
-        return canvas
-
-    def _voxel_pixels(self, index: int, hull: np.ndarray) -> float:
-        """Radius in pixels that closes the gaps between projected voxels."""
-        edge = (self.cluster.high - self.cluster.low).max() / RESOLUTION
-        depth = self.camera.project(hull.mean(0), self.model.poses[index])[1]
-        return 0.6 * edge * max(self.camera.fx, self.camera.fy) / max(float(depth), edge)
-
-    def _shared_colours(self) -> np.ndarray:
-        """GrabCut's mixture of the object's colours, from the marks of frames all around."""
-        import cv2
-
-        chosen = np.unique(np.linspace(0, len(self.frames) - 1, COLOUR_FRAMES).round().astype(int))
-        marks = np.concatenate([self._deep(self._marks(i)[0]) for i in chosen])
-        pictures = np.concatenate([self._picture(i) for i in chosen])
-        colours = np.zeros((1, 65))
-        cv2.setRNGSeed(0)
-        hints = np.where(marks > 0, cv2.GC_FGD, cv2.GC_BGD).astype(np.uint8)
-        cv2.grabCut(pictures, hints, None, np.zeros((1, 65)), colours, 1, cv2.GC_INIT_WITH_MASK)
-        return colours
-
-    def _deep(self, marks: np.ndarray) -> np.ndarray:
-        """The marks that lie well inside: those at the rim, and strays, show colours of the background."""
-        import cv2
-
-        near = cv2.morphologyEx(marks, cv2.MORPH_CLOSE, _disc(CLOSING * self.long_side))
-        deep = marks & cv2.erode(near, _disc(DEPTH * self.long_side))
-        return deep if deep.any() else marks
-
-    def _picture(self, index: int) -> np.ndarray:
-        import cv2
-
-        return cv2.resize(cv2.imread(str(self.frames[index])), self.size, interpolation=cv2.INTER_AREA)
-
-    def _cut(self, index: int, hints: np.ndarray) -> np.ndarray:
-        """GrabCut with this frame's background colours and the clip's object colours; its largest connected piece."""
-        import cv2
-
-        rows, columns = (np.flatnonzero((hints != cv2.GC_BGD).any(axis)) for axis in (1, 0))
-        if not (hints & 1).any():
-            return np.zeros_like(hints)
-        # The background's few mixture components are for what surrounds the object, not for the whole room
-        margin = round(SURROUNDINGS * self.long_side)
-        window = tuple(slice(max(0, x[0] - margin), x[-1] + margin + 1) for x in (rows, columns))
-        picture, part = np.ascontiguousarray(self._picture(index)[window]), np.ascontiguousarray(hints[window])
-        if not (part & 1).all():
-            background = np.zeros((1, 65))
-            cv2.setRNGSeed(0)  # of this thread
-            cv2.grabCut(picture, part.copy(), None, background, np.zeros((1, 65)), 1, cv2.GC_INIT_WITH_MASK)
-            cv2.grabCut(picture, part, None, background, self.colours.copy(), 1, cv2.GC_EVAL_FREEZE_MODEL)
-        hints[window] = part
-        count, pieces, sizes, _ = cv2.connectedComponentsWithStats(hints & 1)
-        if count < 2:
-            return np.zeros_like(hints)
-        return (pieces == 1 + sizes[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+        pixels, depth = self.model.camera.project(corners, self.model.poses[index])
+        if (depth <= 0).any():
+            return np.ones(self.size[::-1], bool)
+        outline = cv2.convexHull((pixels * (self.size[0] / self.model.camera.width)).round().astype(np.int32))
+        return cv2.fillConvexPoly(np.zeros(self.size[::-1], np.uint8), outline, 1) > 0
 
 
 def _disc(radius: float) -> np.ndarray:
@@ -232,17 +278,3 @@ def _disc(radius: float) -> np.ndarray:
 
     side = 2 * round(radius) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-
-
-def _hull(camera: Intrinsics, poses: np.ndarray, rough: np.ndarray, cluster: Cluster) -> np.ndarray:
-    """Centres [V, 3] of the voxels that nearly all rough mattes contain, above the support."""
-    from scipy.ndimage import label
-
-    size = float((cluster.high - cluster.low).max())
-    lower = (cluster.high + cluster.low) / 2 - size / 2
-    kept = carve(camera, poses, rough * np.uint8(255), RESOLUTION, lower, size, margin_pixels=0.7, tolerance=TOLERANCE)
-    pieces, count = label(kept)
-    if count:  # voxels that hardly any frame sees survive carving too
-        kept = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
-    centres = lower + (np.argwhere(kept) + 0.5) * (size / RESOLUTION)
-    return centres[cluster.above(centres)]

@@ -17,12 +17,14 @@ from nerfsem_dataparsers.capture import frames as frame_files
 from nerfsem_dataparsers.capture import mattes as matte_files
 from nerfsem_dataparsers.capture import normalise, poses
 from nerfsem_dataparsers.capture.frames import Advance, VideoFacts
+from nerfsem_dataparsers.capture.hints import ObjectBox
 from nerfsem_dataparsers.capture.options import CaptureOptions
 from nerfsem_dataparsers.capture.poses import SparseModel
 from nerfsem_dataparsers.capture.stages import StageFolder, progress_bar
+from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene import Frame, Scene, Video
 
-CAPTURE_VERSION = 2
+CAPTURE_VERSION = 3
 """Part of every cache key: raise it when a stage's result changes."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
@@ -88,6 +90,11 @@ class _Capture:
         return frame_files.parse_scale(scale) if scale else (self.facts.width, self.facts.height)
 
     @cached_property
+    def box(self) -> ObjectBox | None:
+        text = self.options.object_box
+        return ObjectBox.parse(text, self.facts.width, self.facts.height) if text else None
+
+    @cached_property
     def frames_key(self) -> str:
         return _key(self.sha256, self.size)
 
@@ -103,7 +110,8 @@ class _Capture:
         weights = self.options.segmenter_weights
         files = sorted(weights.glob("*")) if weights else []
         stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        return _key(self.frames_key, self.cameras_key, self.options.segmenter, stamps)
+        hints = [self.options.keep_support, self.options.object_box]
+        return _key(self.frames_key, self.cameras_key, self.options.segmenter, stamps, hints)
 
     @cached_property
     def scene_key(self) -> str:
@@ -111,12 +119,15 @@ class _Capture:
 
     def run(self) -> Scene:
         root = self.folder.root
+        self._check_hints()
         if self.folder.holds("scene", self.scene_key) and (root / "scene.json").exists():
             return Scene.load(root)
         self.folder.claim()
         (root / "scene.json").unlink(missing_ok=True)
         self.folder.fill("frames", self.frames_key, "frames", self._extract_frames)
         frames = sorted((root / "frames").glob("*.png"))
+        if self.box and self.box.frame >= len(frames):
+            raise CaptureError(f"--object-box names frame {self.box.frame}; the video's last one is {len(frames) - 1}")
         # Classical mattes are seeded by the cameras; all others come first, so that bad ones fail early
         if self.options.mattes or self.options.segmenter != "classical":
             self._make_mattes(frames)
@@ -127,6 +138,15 @@ class _Capture:
             scene.save()
         self.folder.remember("scene", self.scene_key)
         return scene
+
+    def _check_hints(self) -> None:
+        """Hints that would change nothing are refused, not overlooked."""
+        classical = not self.options.mattes and self.options.segmenter == "classical"
+        if (self.options.keep_support or self.box) and not classical:
+            raise CaptureError(
+                "--keep-support and --object-box are hints for the classical segmenter; leave them out or take "
+                "--segmenter classical without --mattes"
+            )
 
     def _extract_frames(self, target: Path, advance: Advance) -> None:
         frame_files.extract(self.video, self.facts, target, self.size, advance)
@@ -140,7 +160,8 @@ class _Capture:
         elif self.options.segmenter == "classical":
             from nerfsem_dataparsers.capture.classical import segment
 
-            segment(frames, SparseModel.load(self.folder.root / "cameras"), target, advance)
+            model = SparseModel.load(self.folder.root / "cameras")
+            segment(frames, model, target, advance, keep_support=self.options.keep_support, box=self.box)
         else:
             from nerfsem_dataparsers.capture.learned import segment
 

@@ -23,3 +23,10 @@ class CaptureOptions:
 
     scale: str | None = None
     """Frame size to work at, as W:H (for example 270:480); the video's own size if not given."""
+
+    keep_support: bool = False
+    """Keep what the object stands on (pillar, pedestal, table) in the classical segmenter's mattes."""
+
+    object_box: str | None = None
+    """A box around the object as x,y,w,h or x,y,w,h@frame, in pixels of the video (frame 0 if not given): a hint for the
+    classical segmenter where the camera circles more than one thing."""

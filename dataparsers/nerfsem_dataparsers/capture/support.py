@@ -1,0 +1,92 @@
+"""What the artefact stands on: the ledge around its foot, be it a table, a pedestal's top or a pillar's rim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TRIALS = 6000
+TILT = 0.94
+"""Least cosine between the support's normal and the cameras' mean up direction."""
+THICKNESS = 0.008
+"""Of the points on one plane, as a share of the cameras' distance."""
+FOOT = 6
+"""Thicknesses above the ledge that show how wide the foot is and which colours it has."""
+DEPTH = 10
+"""Thicknesses below the ledge that show what is there."""
+WIDER = 1.05
+"""Times the foot's radius beyond which a point on the plane lies on the ledge."""
+MIN_FOOT, MIN_LEDGE = 15, 12
+SECTORS, MIN_SECTORS = 8, 4
+"""Directions around the foot, and how many of them must show the ledge."""
+FEW_BELOW, WIDE = 0.1, 1.3
+"""A ledge whose median radius is WIDE times the foot's, with less than this share of its points below it, is a table: its
+colours need not be distinct."""
+DISTINCT = 0.85
+"""Share of points whose colour must tell whether they lie above the ledge, or on and below it."""
+RANDOM_SEED = 0
+
+
+@dataclass(frozen=True)
+class Ledge:
+    """A level plane, normal @ p = height, `points` on it outside of the foot that stands on it, and how distinct the
+    colours above are from those on and below it: 1/2 like guessing, 1 always."""
+
+    normal: np.ndarray
+    height: float
+    points: int
+    distinct: float
+
+
+def find_support(points: np.ndarray, colours: np.ndarray, distance: float) -> Ledge | None:
+    """The ledge on which the artefact stands; None where there is none to be seen.
+
+    `points` [P, 3], z up, are those near the artefact, `colours` [P, 3] uint8, red first; `distance` is the cameras'.
+    An artefact has ledges of its own, shoulders and bands: a support's has another material on and below it than
+    above, or nothing below that could be seen.
+    """
+    low = np.flatnonzero(points[:, 2] < np.median(points[:, 2]))
+    if len(low) < 3:
+        return None
+    triples = points[np.random.default_rng(RANDOM_SEED).choice(low, (TRIALS, 3))]
+    normals = np.cross(triples[:, 1] - triples[:, 0], triples[:, 2] - triples[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    normals *= np.where(normals[:, 2:] < 0, -1, 1)
+    level = normals[:, 2] > TILT
+    planes = zip(normals[level], triples[level, 0], strict=True)
+    ledges = (_ledge(points, colours.astype(float), normal, corner, THICKNESS * distance) for normal, corner in planes)
+    return max(filter(None, ledges), key=lambda ledge: (round(ledge.distinct, 2), ledge.points), default=None)
+
+
+def _ledge(
+    points: np.ndarray, colours: np.ndarray, normal: np.ndarray, corner: np.ndarray, thickness: float
+) -> Ledge | None:
+    """The ledge that a plane through `corner` is, if it can be a support's."""
+    rise = points @ normal
+    above = rise - corner @ normal
+    foot = (above > thickness / 2) & (above < FOOT * thickness)
+    if foot.sum() < MIN_FOOT:
+        return None
+    flat = points - rise[:, None] * normal
+    offsets = flat - np.median(flat[foot], axis=0)
+    radius = np.linalg.norm(offsets, axis=1)
+    reach = np.quantile(radius[foot], 0.9)
+    on = (np.abs(above) < thickness / 2) & (radius > WIDER * reach)
+    directions = np.floor(np.arctan2(offsets[on, 1], offsets[on, 0]) * SECTORS / (2 * np.pi))
+    if on.sum() < MIN_LEDGE or len(np.unique(directions)) < MIN_SECTORS:
+        return None
+    below = (above < -thickness) & (above > -DEPTH * thickness) & (radius < 2 * reach)
+    distinct = _told_apart(colours[foot], colours[on | below])
+    table = below.sum() < FEW_BELOW * on.sum() and np.median(radius[on]) > WIDE * reach
+    if not table and distinct < DISTINCT:
+        return None
+    return Ledge(normal, float(corner @ normal), int(on.sum()), distinct)
+
+
+def _told_apart(first: np.ndarray, second: np.ndarray) -> float:
+    """Share of two sets of colours [*, 3] that lie on their side of the plane between (Fisher's discriminant)."""
+    spread = np.cov(first.T) + np.cov(second.T) + np.eye(3)
+    axis = np.linalg.solve(spread, first.mean(0) - second.mean(0))
+    border = (first.mean(0) + second.mean(0)) @ axis / 2
+    return float(((first @ axis > border).mean() + (second @ axis < border).mean()) / 2)

@@ -1,0 +1,84 @@
+"""One body from evidence in all views: dissenting views are outvoted, gaps in the evidence wear nothing off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sphere_views import CAMERA, RADIUS, ring, sphere_mattes
+
+from nerfsem_dataparsers.capture.fusion import Grid, fuse, shadows
+from nerfsem_method.scene import Intrinsics
+
+POSES = ring()
+GRID = Grid.over(np.full(3, -0.5), np.full(3, 0.5), 32)
+SMALL = GRID.camera_for(CAMERA, POSES)
+COLUMNS, ROWS = np.meshgrid(np.arange(SMALL.width) + 0.5, np.arange(SMALL.height) + 0.5)
+
+
+def sphere_odds() -> np.ndarray:
+    return np.where(sphere_mattes(SMALL, POSES) > 0, 3.0, -3.0).astype(np.float32)
+
+
+def found(odds: np.ndarray) -> np.ndarray:
+    density = fuse(GRID, np.ones(GRID.shape, bool), SMALL, POSES, odds)
+    return shadows(GRID, density, SMALL, POSES)
+
+
+def test_a_voxel_covers_no_more_than_a_pixel() -> None:
+    nearest = 2.0 - RADIUS
+    assert SMALL.fx * GRID.edge / nearest <= 1.0
+    assert SMALL.width < CAMERA.width
+
+
+def test_the_sphere_is_found() -> None:
+    odds = sphere_odds()
+    ours = found(odds) > 0.5
+    overlap = (ours & (odds > 0)).sum((1, 2)) / (ours | (odds > 0)).sum((1, 2))
+    assert overlap.min() > 0.9
+
+
+def test_what_two_views_take_for_the_object_is_voted_out() -> None:
+    odds, true = sphere_odds(), sphere_odds()
+    for view in (4, 5):
+        beside = (np.abs(ROWS - SMALL.cy) < 3) & (SMALL.cx < COLUMNS)
+        odds[view][beside] = 3.0
+    ours = found(odds)
+    for view in (4, 5):
+        assert ours[view][(odds[view] > 0) & (true[view] < 0)].mean() < 0.25
+        assert ours[view][true[view] > 0].mean() > 0.85
+
+
+def test_colours_that_go_wrong_within_the_outline_wear_nothing_off() -> None:
+    odds = sphere_odds()
+    inside = np.hypot(COLUMNS - SMALL.cx, ROWS - SMALL.cy) < 2.5
+    odds[3:7, inside] = -3.0
+    assert (found(odds)[3:7, inside] > 0.5).all()
+
+
+def test_where_nothing_is_seen_there_is_nothing() -> None:
+    odds = np.full((len(POSES), SMALL.height, SMALL.width), -3.0, np.float32)
+    assert not fuse(GRID, np.ones(GRID.shape, bool), SMALL, POSES, odds).any()
+
+
+def test_only_candidates_are_filled() -> None:
+    upper = GRID.centres(np.indices(GRID.shape).reshape(3, -1).T)[:, 2].reshape(GRID.shape) > 0
+    density = fuse(GRID, upper, SMALL, POSES, sphere_odds())
+    assert density[upper].any() and not density[~upper].any()
+
+
+@pytest.mark.parametrize("along", [10, 40])
+def test_values_are_carried_over_to_another_grid(along: int) -> None:
+    box = np.zeros(3), np.array([1.0, 0.5, 0.7])
+    coarse, fine = Grid.over(*box, 20), Grid.over(*box, along)
+    left = coarse.centres(np.indices(coarse.shape).reshape(3, -1).T)[:, 0].reshape(coarse.shape) < 0.5
+    ours = fine.resample(left, coarse)
+    assert ours.shape == fine.shape
+    expected = fine.centres(np.indices(fine.shape).reshape(3, -1).T)[:, 0].reshape(fine.shape) < 0.5
+    np.testing.assert_array_equal(ours, expected)
+
+
+def test_the_shadow_is_soft_and_between_0_and_1() -> None:
+    camera = Intrinsics(SMALL.width, SMALL.height, SMALL.fx, SMALL.fy, SMALL.cx, SMALL.cy, k1=-0.1)
+    shadow = shadows(GRID, np.full(GRID.shape, 0.05, np.float32), camera, POSES)
+    assert shadow.min() >= 0 and 0.5 < shadow.max() <= 1
+    assert len(np.unique(shadow)) > 10

@@ -1,0 +1,35 @@
+"""The box that a user draws: what is accepted, and what it contains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sphere_views import CAMERA, ring
+
+from nerfsem_dataparsers.capture.hints import ObjectBox
+from nerfsem_method.errors import CaptureError
+
+
+def test_pixels_become_shares_of_the_frame() -> None:
+    assert ObjectBox.parse("100,0,300,200", 400, 800) == ObjectBox(0, (0.25, 0.0), (1.0, 0.25))
+    assert ObjectBox.parse("0,0,400,800@17", 400, 800).frame == 17
+
+
+@pytest.mark.parametrize("text", ["", "1,2,3", "a,b,c,d", "-1,0,5,5", "0,0,10,10@", "1.5,0,10,10", "0,0,10,10@-1"])
+def test_what_is_no_box_is_said(text: str) -> None:
+    with pytest.raises(CaptureError, match="--object-box .* is no box; give x,y,w,h"):
+        ObjectBox.parse(text, 400, 800)
+
+
+@pytest.mark.parametrize("text", ["0,0,401,10", "390,0,20,10", "0,0,0,10", "0,795,10,10"])
+def test_a_box_must_lie_in_the_frame(text: str) -> None:
+    with pytest.raises(CaptureError, match="does not lie in the 400x800 frame"):
+        ObjectBox.parse(text, 400, 800)
+
+
+def test_points_are_looked_up_in_the_frame_of_the_box() -> None:
+    poses = ring()
+    box = ObjectBox(2, (0.4, 0.4), (0.6, 0.6))
+    away = poses[2, 0, :3] * 0.5  # to the right in that frame
+    behind = -4 * poses[2, 2, :3]
+    assert box.shows(np.stack([np.zeros(3), away, behind]), CAMERA, poses).tolist() == [True, False, False]

@@ -1,0 +1,60 @@
+"""What the artefact stands on is told from the artefact's own ledges."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nerfsem_dataparsers.capture.support import find_support
+
+DISTANCE = 4.0
+MARBLE, STONE = (215, 200, 175), (80, 62, 58)
+TOP = -0.5
+
+
+def ring(count: int, radius: tuple[float, float], height: tuple[float, float], seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    angle, r = rng.uniform(0, 2 * np.pi, count), rng.uniform(*radius, count)
+    return np.column_stack([r * np.cos(angle), r * np.sin(angle), rng.uniform(*height, count)])
+
+
+def painted(*parts: tuple[np.ndarray, tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Points and their colours, a little different each."""
+    points = np.concatenate([part for part, _ in parts])
+    colours = np.concatenate([np.tile(np.array(colour, float), (len(part), 1)) for part, colour in parts])
+    colours += np.random.default_rng(9).normal(0, 12, colours.shape)
+    return points, colours.clip(0, 255).astype(np.uint8)
+
+
+BUST = np.concatenate(
+    [
+        ring(400, (0.45, 0.5), (TOP, 0.2), 1),
+        ring(200, (0.2, 0.5), (0.18, 0.2), 2),  # shoulders: a ledge of its own
+        ring(300, (0.18, 0.22), (0.2, 0.9), 3),
+    ]
+)
+RIM = ring(60, (0.5, 0.6), (TOP - 0.01, TOP), 4)
+SHAFT = ring(150, (0.55, 0.6), (TOP - 0.6, TOP), 5)
+
+
+def test_a_pillar_of_another_stone() -> None:
+    ledge = find_support(*painted((BUST, MARBLE), (RIM, STONE), (SHAFT, STONE)), DISTANCE)
+    assert ledge is not None and ledge.normal[2] > 0.99
+    assert abs(ledge.height - TOP) < 0.03
+
+
+def test_shoulders_are_no_support() -> None:
+    assert find_support(*painted((BUST, MARBLE)), DISTANCE) is None
+
+
+def test_a_pillar_of_the_same_stone_is_left_on() -> None:
+    assert find_support(*painted((BUST, MARBLE), (RIM, MARBLE), (SHAFT, MARBLE)), DISTANCE) is None
+
+
+def test_a_table_of_the_same_colour() -> None:
+    table = ring(300, (0.5, 1.6), (TOP - 0.005, TOP + 0.005), 6)
+    ledge = find_support(*painted((BUST, MARBLE), (table, MARBLE)), DISTANCE)
+    assert ledge is not None and abs(ledge.height - TOP) < 0.03
+
+
+def test_too_few_points() -> None:
+    assert find_support(np.zeros((2, 3)), np.zeros((2, 3), np.uint8), DISTANCE) is None
