@@ -56,6 +56,8 @@ PALETTE_WEIGHT = 0.5
 """Weight of the palettes where the neighbourhood's colours speak too."""
 COVERED = 1.0
 """Log odds that lying among projected points, or within the body so far, is worth, and as much again under a point."""
+DOUBTFUL = 0.3
+"""Log odds that every pixel must bring to be object: where colours say nothing there is nothing."""
 SEED_PIXELS = 0.006
 """Radius of a point's mark, in long sides."""
 CLOSING = 0.03
@@ -202,7 +204,7 @@ class _View:
         cells = colour.cells(self._colours(index))
         zones = self._zones(covered)
         odds = colour.palette_odds(cells, inside, colour.histogram(cells, zones.outside))
-        odds = odds.clip(-PALETTE_LIMIT, PALETTE_LIMIT) + COVERED * covered
+        odds = odds.clip(-PALETTE_LIMIT, PALETTE_LIMIT) + COVERED * covered - DOUBTFUL
         odds[(others > 0) & (covered == 0)] = -LIMIT
         odds[~self._bounds(index)] = -LIMIT
         odds[marks > 0] = odds[marks > 0].clip(0) + COVERED
@@ -221,7 +223,7 @@ class _View:
         # Palettes may add to the body but not hollow it out: a pale bust has the colours of a pale wall everywhere
         everywhere = everywhere.clip(np.where(expected > 0.5, 0, -PALETTE_LIMIT), PALETTE_LIMIT)
         nearby = colour.local_odds(colours, zones.inside, zones.outside, self.stage.radius * self.stage.long_side)
-        odds = nearby.clip(-LIMIT, LIMIT) + PALETTE_WEIGHT * everywhere + COVERED * expected
+        odds = nearby.clip(-LIMIT, LIMIT) + PALETTE_WEIGHT * everywhere + COVERED * expected - DOUBTFUL
         return np.where(zones.near, odds.clip(-LIMIT, LIMIT), np.float32(-LIMIT))
 
     def _expected(self, shadows: np.ndarray, index: int) -> np.ndarray:

@@ -23,8 +23,6 @@ FAINT = 0.03
 THIN = 1e-3
 """Density below which a voxel is gone."""
 RATE = 1.0
-PARSIMONY = 0.01
-"""What a voxel's density loses a step: where the frames say nothing there is nothing."""
 SMOOTHING = 0.6
 """Standard deviation in voxels of the blur between steps."""
 SOLID = 0.15
@@ -84,9 +82,7 @@ def fuse(grid: Grid, candidates: np.ndarray, camera: Intrinsics, poses: np.ndarr
         open_share = np.exp(-_thickness(points, values, poses, np.array(camera.params), *odds.shape[1:], grid.edge))
         # derivative of log(stopped * exp(odds) + open) by the density along the ray; bounded, for one view is one vote
         pull = (open_share * gain / (1 + (1 - open_share) * gain)).clip(-1, 1)
-        density[tuple(cells.T)] = (
-            values + RATE * _gather(points, poses, np.array(camera.params), pull) - PARSIMONY
-        ).clip(0, 1)
+        density[tuple(cells.T)] = (values + RATE * _gather(points, poses, np.array(camera.params), pull)).clip(0, 1)
         density = gaussian_filter(density, SMOOTHING) * candidates
     return _largest(density)
 
