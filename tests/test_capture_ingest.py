@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfsem_dataparsers.capture import poses
+from nerfsem_dataparsers.capture import classical, poses
 from nerfsem_dataparsers.capture.ingest import ingest, read_report
+from nerfsem_dataparsers.capture.mattes import copy_mattes
 from nerfsem_dataparsers.capture.options import CaptureOptions
 from nerfsem_dataparsers.capture.poses import SparseModel
 from nerfsem_method.errors import CaptureError
@@ -150,6 +151,22 @@ def test_other_mattes_keep_the_cameras(video, options, colmap, vase_mattes, tmp_
     first = np.asarray(Image.open(scene.root / "mattes" / "000000.png"))
     assert first.max() < 130
     assert len(again.frames) == FRAMES
+
+
+def test_hints_reach_the_segmenter_and_other_hints_keep_the_cameras(video, colmap, vase_mattes, monkeypatch) -> None:
+    told = []
+
+    def segment(frames, model, target, advance, **hints) -> None:
+        told.append(hints)
+        copy_mattes(vase_mattes, target, len(frames), (54, 96), advance)
+
+    monkeypatch.setattr(classical, "segment", segment)
+    ingest(video, CaptureOptions(scale=SCALE))
+    ingest(video, CaptureOptions(scale=SCALE, keep_support=True))
+    ingest(video, CaptureOptions(scale=SCALE, object_box="0,0,10,10@3"))
+    assert [hints["keep_support"] for hints in told] == [False, True, False]
+    assert told[0]["box"] is None and told[2]["box"].frame == 3
+    assert len(colmap.calls) == 1
 
 
 def test_another_size_keeps_the_cameras_which_see_the_full_size(video, options, colmap) -> None:

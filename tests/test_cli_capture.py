@@ -62,6 +62,25 @@ def test_three_frames_are_too_few(short_clip, tmp_path, capsys):
     assert "3-frame clip" in refused(Capture(short_clip, tmp_path / "scene"), capsys)
 
 
+@pytest.mark.parametrize(
+    ("box", "complaint"),
+    [
+        ("10,10,5", "give x,y,w,h"),
+        ("0,0,5000,10", "does not lie in"),
+        ("0,0,20,20@60", "the video's last one is 59"),
+    ],
+)
+def test_a_box_that_is_none(vase_video, tmp_path, capsys, box, complaint):
+    options = CaptureOptions(scale="36:64", object_box=box)
+    assert complaint in refused(Capture(vase_video, tmp_path / "scene", options), capsys)
+
+
+def test_hints_for_another_segmenter(vase_video, vase_mattes, tmp_path, capsys):
+    for hint in ({"keep_support": True}, {"object_box": "0,0,20,20"}):
+        options = CaptureOptions(mattes=vase_mattes, **hint)
+        assert "--segmenter classical" in refused(Capture(vase_video, tmp_path / "scene", options), capsys)
+
+
 def test_a_bad_scale(vase_video, tmp_path, capsys):
     options = CaptureOptions(scale="270x480")
     assert "--scale 270x480" in refused(Capture(vase_video, tmp_path / "scene", options), capsys)
@@ -106,9 +125,10 @@ def test_flags_have_no_prefix(vase_video, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(Capture, "run", lambda self: seen.append(self))
     flags = ["--mattes", "m", "--segmenter", "birefnet", "--segmenter-weights", "w", "--scale", "1:2"]
+    flags += ["--keep-support", "--object-box", "1,2,3,4@5"]
     monkeypatch.setattr(sys, "argv", ["nerfsem", "capture", str(vase_video), str(tmp_path), *flags])
     with pytest.raises(SystemExit) as stopped:
         main.main()
     assert stopped.value.code == 0
-    options = CaptureOptions(Path("m"), "birefnet", Path("w"), "1:2")
+    options = CaptureOptions(Path("m"), "birefnet", Path("w"), "1:2", keep_support=True, object_box="1,2,3,4@5")
     assert seen == [Capture(vase_video, tmp_path, options)]

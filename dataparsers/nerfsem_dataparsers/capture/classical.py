@@ -56,7 +56,7 @@ PALETTE_WEIGHT = 0.5
 """Weight of the palettes where the neighbourhood's colours speak too."""
 COVERED = 1.0
 """Log odds that lying among projected points, or within the body so far, is worth, and as much again under a point."""
-DOUBTFUL = 0.3
+DOUBTFUL = 0.15
 """Log odds that every pixel must bring to be object: where colours say nothing there is nothing."""
 SEED_PIXELS = 0.006
 """Radius of a point's mark, in long sides."""

@@ -61,13 +61,15 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
         near &= box.shows(points, model.camera, model.poses)
     if near.sum() < MIN_NEAR:
         return None
-    ledge = None if keep_support else find_support(points[near], model.colours[near], distance)
-    normal, height = (ledge.normal, ledge.height) if ledge else (np.array([0.0, 0.0, 1.0]), -np.inf)
+    ledge = find_support(points[near], model.colours[near], distance)
+    cut = ledge and not keep_support
+    normal, height = (ledge.normal, ledge.height) if cut else (np.array([0.0, 0.0, 1.0]), -np.inf)
     mine = near & (points @ normal > height + THICKNESS * distance)
     if mine.sum() < MIN_NEAR:
         return None
     cell = REACH * distance / CELLS
-    mine[mine] = _whole_body(points[mine], normal, cell, ledge is not None)
+    body = _whole_body(points[mine], normal, cell, bool(cut))
+    mine[mine] = body | ledge.column(points[mine]) if keep_support and ledge else body
     if mine.sum() < MIN_NEAR:
         return None
     others = cKDTree(points[mine]).query(points)[0] > 2 * cell

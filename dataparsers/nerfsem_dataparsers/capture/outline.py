@@ -9,11 +9,11 @@ import numpy as np
 
 from nerfsem_dataparsers.capture import colour
 
-DOUBT = 0.004
+DOUBT = 0.003
 """Long sides from the expected outline within which a pixel may be on either side."""
 REACH = 0.03
 """Long sides from it that tell the local colours of the background."""
-RADIUS = 0.008
+RADIUS = 0.006
 """Long sides of the neighbourhood that tells local colours."""
 LIMIT = 3.0
 """Largest log odds of one pixel's colour."""

@@ -30,13 +30,21 @@ RANDOM_SEED = 0
 
 @dataclass(frozen=True)
 class Ledge:
-    """A level plane, normal @ p = height, `points` on it outside of the foot that stands on it, and how distinct the
-    colours above are from those on and below it: 1/2 like guessing, 1 always."""
+    """A level plane, normal @ p = height, `points` on it outside of the foot that stands on it, up to `reach` from the
+    `axis` [3] through the foot, and how distinct the colours above are from those on and below: 1/2 like guessing, 1 always.
+    """
 
     normal: np.ndarray
     height: float
+    axis: np.ndarray
+    reach: float
     points: int
     distinct: float
+
+    def column(self, points: np.ndarray) -> np.ndarray:
+        """Which points [P, 3] lie over, on or under the ledge."""
+        flat = points - (points @ self.normal)[:, None] * self.normal
+        return np.linalg.norm(flat - self.axis, axis=1) < WIDER * self.reach
 
 
 def find_support(points: np.ndarray, colours: np.ndarray, distance: float) -> Ledge | None:
@@ -69,19 +77,20 @@ def _ledge(
     if foot.sum() < MIN_FOOT:
         return None
     flat = points - rise[:, None] * normal
-    offsets = flat - np.median(flat[foot], axis=0)
+    axis = np.median(flat[foot], axis=0)
+    offsets = flat - axis
     radius = np.linalg.norm(offsets, axis=1)
-    reach = np.quantile(radius[foot], 0.9)
-    on = (np.abs(above) < thickness / 2) & (radius > WIDER * reach)
+    wide = np.quantile(radius[foot], 0.9)
+    on = (np.abs(above) < thickness / 2) & (radius > WIDER * wide)
     directions = np.floor(np.arctan2(offsets[on, 1], offsets[on, 0]) * SECTORS / (2 * np.pi))
     if on.sum() < MIN_LEDGE or len(np.unique(directions)) < MIN_SECTORS:
         return None
-    below = (above < -thickness) & (above > -DEPTH * thickness) & (radius < 2 * reach)
+    below = (above < -thickness) & (above > -DEPTH * thickness) & (radius < 2 * wide)
     distinct = _told_apart(colours[foot], colours[on | below])
-    table = below.sum() < FEW_BELOW * on.sum() and np.median(radius[on]) > WIDE * reach
+    table = below.sum() < FEW_BELOW * on.sum() and np.median(radius[on]) > WIDE * wide
     if not table and distinct < DISTINCT:
         return None
-    return Ledge(normal, float(corner @ normal), int(on.sum()), distinct)
+    return Ledge(normal, float(corner @ normal), axis, float(np.quantile(radius[on], 0.95)), int(on.sum()), distinct)
 
 
 def _told_apart(first: np.ndarray, second: np.ndarray) -> float:
