@@ -136,7 +136,7 @@ class NerfsemModel(Model):
         return {
             "color": rendering.color * self.cameras.gains[frames],
             "accumulation": rendering.accumulation[:, None],
-            "distortion": step.distortion,
+            "distortion": rendering.distortion,
             "bits": step.bits,
         }
 
