@@ -9,6 +9,7 @@ from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
 
 from nerfsem_method.codec.layout import table_layout
 from nerfsem_method.field import march as marching
+from nerfsem_method.field.backend import plain_torch
 from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.field.course import Course
 from nerfsem_method.field.density import density
@@ -119,13 +120,16 @@ def test_a_step_is_the_same_every_time():
 
 
 @pytest.mark.parametrize("spec", SHADED.values(), ids=SHADED)
-def test_the_raycaster_renders_what_torch_renders(spec):
+def test_raycaster_compiled_loops_and_plain_torch_render_the_same(spec):
     state, camera = tiny_state(spec), Intrinsics(40, 30, 50.0, 50.0, 20.0, 15.0, k1=0.03, p1=-0.01)
     caster, renderer = Raycaster(state, camera), Renderer(state, camera, "cpu")
     for pose in orbit(3):
-        fast, plain = caster.picture(pose), renderer.picture(pose)
+        fast, trained = caster.picture(pose), renderer.picture(pose)
+        with plain_torch():
+            plain = renderer.picture(pose)
         assert fast[..., 3].max() > 0.1
         np.testing.assert_allclose(fast, plain, atol=0.2 / 255)
+        np.testing.assert_allclose(trained, plain, atol=0.2 / 255)
 
 
 def test_distances_tell_how_far_the_next_occupied_voxel_is():

@@ -10,6 +10,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from nerfsem_method.field.backend import compiled
 from nerfsem_method.field.encoding import BinaryGrids
 from nerfsem_method.field.heads import Heads
 from nerfsem_method.field.lookup import FAST, LANES, load_points, look_up, look_up_room, scatter, waves
@@ -19,7 +20,7 @@ from nerfsem_method.parallel import THREADS, share
 
 def density(grids: BinaryGrids, heads: Heads, positions: Tensor) -> tuple[Tensor, Tensor]:
     """Density [S] per unit length and geometry feature [S, geometry] at positions [S, 3] float32 in [0, 1]."""
-    if positions.device.type != "cpu":
+    if not compiled(positions):
         return heads.density(grids.encode(positions, range(len(grids.spec.tables))), positions)
     return _DensityCPU.apply(grids.theta, *heads.density_layers(), positions, grids)
 
@@ -64,6 +65,7 @@ class _DensityCPU(torch.autograd.Function):
     def backward(ctx, d_values, d_geometry):
         theta, positions, values = ctx.saved_tensors
         grids, layers, room, encoded, hidden, shape0, shape1 = ctx.kept
+        del ctx.kept  # used up: backward runs once
         (weight0, bias0), (weight1, bias1) = layers
         turned = np.ascontiguousarray(weight0.T), np.ascontiguousarray(weight1.T)
         gradients = [
@@ -113,28 +115,29 @@ def _forward(
 def _backward(
     positions, start, stop, encoded, hidden, weight0, weight1, d_logs, d_geometry, parts, places, partial, gradients
 ):
-    """Add the gradients of the signs to `partial`, of the layers to `gradients`; weights are [inputs, outputs] here."""
+    """Add the gradients of the signs to `partial`, of the layers to `gradients`; weights are [inputs, outputs] here.
+
+    `encoded` becomes its own gradient.
+    """
     d_weight0, d_bias0, d_weight1, d_bias1 = gradients
-    room = look_up_room()
-    points = np.zeros(3 * LANES, np.float32)
+    points = np.empty((stop - start, 3 * LANES), np.float32)
     d_out = np.zeros(d_bias1.size * LANES, np.float32)
     d_hidden = np.zeros(d_bias0.size * LANES, np.float32)
-    d_encoded = np.zeros(weight0.shape[0] * LANES, np.float32)
     for block in range(start, stop):
         first = block * LANES
         count = min(LANES, positions.shape[0] - first)
+        load_points(positions, first, count, points[block - start])
         if count < LANES:
             d_out[:] = 0
         for s in range(count):
             d_out[s] = d_logs[first + s]
             for g in range(d_geometry.shape[1]):
                 d_out[(1 + g) * LANES + s] = d_geometry[first + s, g]
-        d_hidden[:] = 0
-        d_encoded[:] = 0
         layer_backward(hidden[block], d_out, d_weight1, d_bias1)
+        d_hidden[:] = 0
         multiply(weight1, d_out, d_hidden)
         rectify_backward(hidden[block], d_hidden)
         layer_backward(encoded[block], d_hidden, d_weight0, d_bias0)
-        multiply(weight0, d_hidden, d_encoded)
-        load_points(positions, first, count, points)
-        scatter(points, parts, places, d_encoded, room, partial)
+        encoded[block] = 0
+        multiply(weight0, d_hidden, encoded[block])
+    scatter(points, parts, places, encoded[start:stop], look_up_room(), partial)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nerfsem_method.field import lookup
+from nerfsem_method.field.backend import compiled
 from nerfsem_method.field.hashing import PRIMES
 from nerfsem_method.field.lookup import CODED, ENTRIES, FEATURES, FIRST_CODE, FIRST_ENTRY, FIRST_FEATURE, table_parts
 from nerfsem_method.field.slots import PADDING, Slots
@@ -159,7 +160,7 @@ class BinaryGrids(nn.Module):
 
         Differentiable with respect to `theta`.
         """
-        if self.theta.device.type == "cpu":
+        if compiled(self.theta):
             return _EncodeCPU.apply(self.theta, positions, self, self.parts_of(tables))
         return self.encode_plain(positions, tables)
 
@@ -191,4 +192,5 @@ class BinaryGrids(nn.Module):
         first_entry = int(self.parts[self._owners == index][0, FIRST_ENTRY])
         firsts = self._places[first_entry + entries].long()
         values = firsts[..., None] + torch.arange(table.features, device=positions.device)  # [S, 2^d, F]
-        return (signs[values] * weights[..., None]).sum(1)
+        found = signs.index_select(0, values.flatten()).view(values.shape)
+        return (found * weights[..., None]).sum(1)

@@ -26,10 +26,11 @@ def entries_nats(picked, start, stop, table, context, theta, net, scale, partial
     weight0, bias0, weight1, bias1, turned0, turned1 = net
     d_weight0, d_bias0, d_weight1, d_bias1 = gradients
     room = look_up_room()
-    points = np.zeros(3 * LANES, np.float32)
+    one = np.zeros((1, 3 * LANES), np.float32)
+    points = one[0]
     x, h = np.zeros(weight0.shape[1] * LANES, np.float32), np.zeros(bias0.size * LANES, np.float32)
     out, d_out = np.zeros(bias1.size * LANES, np.float32), np.zeros(bias1.size * LANES, np.float32)
-    d_x, d_h = np.zeros_like(x), np.zeros_like(h)
+    d_x, d_h = np.zeros((1, x.size), np.float32), np.zeros_like(h)
     features = own.shape[1]
     total = 0.0
     for first in range(start, stop, LANES):
@@ -63,6 +64,6 @@ def entries_nats(picked, start, stop, table, context, theta, net, scale, partial
         multiply(turned1, d_out, d_h)
         rectify_backward(h, d_h)
         layer_backward(x, d_h, d_weight0, d_bias0)
-        multiply(turned0, d_h, d_x)
-        scatter(points, parts, places, d_x, room, partial)
+        multiply(turned0, d_h, d_x[0])
+        scatter(one, parts, places, d_x, room, partial)
     return total

@@ -9,7 +9,9 @@ Values of LANES points are kept as [values, LANES] in one flat float32 array ("a
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 from nerfsem_method.field.hashing import entry_of
 from nerfsem_method.field.spec import FieldSpec
@@ -194,65 +196,79 @@ def _apart(i):
     return (i & 3) * (LANES // 4) + (i >> 2)
 
 
-@njit(cache=True, fastmath=FAST)
-def scatter(points, parts, places, gradient, room, partial):
-    """Add the gradient [features, LANES] at `points` to that of the signs, `partial` [values].
+@intrinsic
+def _add_four(_, target, place, source, first, factor):
+    """target[place : place + 4] += factor * source[first : first + 4] of float32 arrays, as vectors: LLVM is not asked to find
+    them by itself (numba switches that off)."""
 
-    `places` [entries] int32 says where an entry's first value lies.
+    def generate(context, builder, signature, arguments):
+        pointers = []
+        for at in (0, 2):
+            array = context.make_array(signature.args[at])(context, builder, arguments[at])
+            pointer = builder.gep(array.data, [arguments[at + 1]])
+            pointers.append(builder.bitcast(pointer, ir.PointerType(ir.VectorType(ir.FloatType(), 4))))
+        vector = ir.VectorType(ir.FloatType(), 4)
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), 4), [0] * 4)
+        one = builder.insert_element(ir.Constant(vector, ir.Undefined), arguments[4], ir.Constant(ir.IntType(32), 0))
+        factors = builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), lanes)
+        product = builder.fmul(factors, builder.load(pointers[1], align=4), flags=("contract",))
+        total = builder.fadd(builder.load(pointers[0], align=4), product, flags=("contract",))
+        builder.store(total, pointers[0], align=4)
+        return context.get_dummy_value()
+
+    index = types.int64
+    return types.void(target, index, source, index, types.float32), generate
+
+
+@njit(cache=True, fastmath=FAST)
+def scatter(points, parts, places, gradients, room, partial):
+    """Add gradients [blocks, features, LANES] at points [blocks, 3, LANES] to those of the signs, `partial` [values].
+
+    One table after the other, so that what is added to stays in the cache. `places` [entries] int32 says where an entry's
+    first value lies.
     """
     base, fraction, weights, entries, _, turned = room
     column = 0
     for p in range(parts.shape[0]):
         row = parts[p]
-        _corners(points, row, base, fraction, weights, entries)
         features = row[FEATURES]
-        for f in range(features):
-            given = line(gradient, column + f)
-            for s in range(LANES):
-                turned[s * features + f] = given[s]
+        for block in range(points.shape[0]):
+            _corners(points[block], row, base, fraction, weights, entries)
+            for f in range(features):
+                given = line(gradients[block], column + f)
+                for s in range(LANES):
+                    turned[s * features + f] = given[s]
+            _scatter_part(row, places, turned, weights, entries, partial)
         column += features
-        first = row[FIRST_ENTRY]
-        shift = row[FIRST_FEATURE]
-        corners = 1 << row[DIMENSIONS]
+
+
+@njit(cache=True, fastmath=FAST)
+def _scatter_part(row, places, turned, weights, entries, partial):
+    """Add turned [LANES, features], times the corners' weights; four corners at a time."""
+    own = places[row[FIRST_ENTRY] :]
+    shift, features = row[FIRST_FEATURE], row[FEATURES]
+    for first in range(0, LANES << row[DIMENSIONS], 4 * LANES):
         if features == 1:
             for i in range(LANES):
                 s = _apart(i)
-                g = turned[s]
-                for corner in range(corners):
-                    k = corner * LANES + s
-                    place = np.uint64(places[np.uint64(first + entries[k])] + shift)
-                    partial[place] += weights[k] * g
-        elif features == 2:
-            for i in range(LANES):
-                s = _apart(i)
-                g, h = turned[2 * s], turned[2 * s + 1]
-                for corner in range(corners):
-                    k = corner * LANES + s
-                    place = places[np.uint64(first + entries[k])] + shift
-                    weight = weights[k]
-                    a, b = np.uint64(place), np.uint64(place + 1)
-                    u, v = partial[a] + weight * g, partial[b] + weight * h
-                    partial[a], partial[b] = u, v
+                value = turned[s]
+                for corner in range(4):
+                    k = np.uint64(first + corner * LANES + s)
+                    partial[np.uint64(own[np.uint64(entries[k])] + shift)] += weights[k] * value
         elif features == 4:
             for i in range(LANES):
                 s = _apart(i)
-                g, h, i, j = turned[4 * s], turned[4 * s + 1], turned[4 * s + 2], turned[4 * s + 3]
-                for corner in range(corners):
-                    k = corner * LANES + s
-                    place = places[np.uint64(first + entries[k])] + shift
-                    weight = weights[k]
-                    a, b, c, d = np.uint64(place), np.uint64(place + 1), np.uint64(place + 2), np.uint64(place + 3)
-                    u, v = partial[a] + weight * g, partial[b] + weight * h
-                    x, y = partial[c] + weight * i, partial[d] + weight * j
-                    partial[a], partial[b], partial[c], partial[d] = u, v, x, y
+                for corner in range(4):
+                    k = np.uint64(first + corner * LANES + s)
+                    _add_four(partial, own[np.uint64(entries[k])] + shift, turned, 4 * s, weights[k])
         else:
             for i in range(LANES):
                 s = _apart(i)
-                for corner in range(corners):
-                    k = corner * LANES + s
-                    place = places[np.uint64(first + entries[k])] + shift
+                for corner in range(4):
+                    k = np.uint64(first + corner * LANES + s)
+                    place, weight = own[np.uint64(entries[k])] + shift, weights[k]
                     for f in range(features):
-                        partial[np.uint64(place + f)] += weights[k] * turned[s * features + f]
+                        partial[np.uint64(place + f)] += weight * turned[s * features + f]
 
 
 @njit(cache=True)
@@ -295,16 +311,15 @@ def encode(positions, start, stop, parts, codes, out):
 @njit(cache=True, nogil=True)
 def encode_backward(positions, start, stop, parts, places, gradient, partial):
     """Add the gradient [S, features] of `encode` to that of the signs, partial [values]."""
-    room = look_up_room()
-    points = np.zeros(3 * LANES, np.float32)
     features = gradient.shape[1]
-    block = np.zeros(features * LANES, np.float32)
-    for first in range(start, stop, LANES):
+    blocks = (stop - start + LANES - 1) // LANES
+    points = np.empty((blocks, 3 * LANES), np.float32)
+    gradients = np.zeros((blocks, features * LANES), np.float32)
+    for block in range(blocks):
+        first = start + block * LANES
         count = min(LANES, stop - first)
-        load_points(positions, first, count, points)
-        if count < LANES:
-            block[:] = 0
+        load_points(positions, first, count, points[block])
         for s in range(count):
             for f in range(features):
-                block[f * LANES + s] = gradient[first + s, f]
-        scatter(points, parts, places, block, room, partial)
+                gradients[block, f * LANES + s] = gradient[first + s, f]
+    scatter(points, parts, places, gradients, look_up_room(), partial)

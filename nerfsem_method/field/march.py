@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nerfsem_method.field import kernels
+from nerfsem_method.field.backend import compiled
 from nerfsem_method.parallel import THREADS, share
 
 OPAQUE_DEPTH = 12.0
@@ -52,7 +53,7 @@ def march(
         step: distance between samples.
         offsets: [R] float32 in [0, 1), the jitter.
     """
-    march_rays = _march_cpu if origins.device.type == "cpu" else _march_torch
+    march_rays = _march_cpu if compiled(origins) else _march_torch
     return march_rays(origins, directions, empty, density, step, offsets)
 
 

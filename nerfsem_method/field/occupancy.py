@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nerfsem_method.field.backend import compiled
 from nerfsem_method.field.kernels import remember_largest, voxel_distances
 from nerfsem_method.field.march import Samples
 
@@ -47,7 +48,7 @@ class OccupancyGrid(nn.Module):
 
     def observe(self, samples: Samples, weights: Tensor) -> None:
         """Remember how much each voxel contributes to training rays (weights [S])."""
-        if weights.device.type == "cpu":
+        if compiled(weights):
             remember_largest(samples.positions.numpy(), weights.numpy(), self.seen.numpy())
             return
         voxels = (samples.positions * self.side).long().clamp(0, self.side - 1)

@@ -18,6 +18,7 @@ from torch.nn import functional
 from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, BIAS_LIMIT, UNIT, WEIGHT_EXPONENT, WEIGHT_LIMIT
 from nerfsem_method.codec.layout import TableLayout, table_layout
+from nerfsem_method.field.backend import compiled
 from nerfsem_method.field.encoding import BinaryGrids, SignSTE
 from nerfsem_method.field.entropy import entries_nats
 from nerfsem_method.field.perceptron import padded
@@ -96,8 +97,8 @@ class RateModel(nn.Module):
             # one from each of `take` even shares: less chance, and memory is read in order
             places = (np.arange(take) + generator.random(take)) * (count / max(take, 1))
             picks.append(np.arange(count) if take == count else np.minimum(places.astype(np.int64), count - 1))
-        compiled = grids.theta.device.type == "cpu"
-        dense = [compiled and not table.hashed and bool(len(pick)) for table, pick in zip(self.spec.tables, picks, strict=True)]
+        fast = compiled(grids.theta)
+        dense = [fast and not table.hashed and bool(len(pick)) for table, pick in zip(self.spec.tables, picks, strict=True)]
         bits = grids.theta.new_zeros(())
         if any(dense):
             bits = bits + _DenseBitsCPU.apply(grids.theta, self, grids, picks, dense, *self.tensors.values())

@@ -9,6 +9,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from nerfsem_method.field.backend import compiled
 from nerfsem_method.field.heads import Heads
 from nerfsem_method.field.lookup import FAST
 from nerfsem_method.field.march import Samples
@@ -60,7 +61,7 @@ def accumulate(density: Tensor, values: Tensor, samples: Samples) -> tuple[Tenso
         [R, C + 2]: the values, 1 (the accumulation) and the distance, weighted by `sample_weights` and summed; the weights
         [S], without gradient; and `distortion_loss`.
     """
-    if density.device.type == "cpu":
+    if compiled(density):
         return _AccumulateCPU.apply(density, values, samples)
     weights = sample_weights(density, samples)
     extra = torch.stack([torch.ones_like(weights), samples.distances], 1)
