@@ -91,6 +91,8 @@ class NerfsemModel(Model):
         """Before each step: carve or freeze the occupancy, quantise the heads, align the cameras when the course says so."""
         trainer = attributes.trainer
         assert trainer is not None and attributes.pipeline is not None
+        if self.device.type == "cpu":
+            torch.set_num_threads(1)  # the compiled loops bring their own threads; torch's would spin beside them
         datamanager, course = attributes.pipeline.datamanager, self.config.course
         self._candidate_share = datamanager.candidate_share
         steps = trainer.config.max_num_iterations
