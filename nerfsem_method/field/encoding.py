@@ -102,6 +102,7 @@ class BinaryGrids(nn.Module):
         self.spec = spec
         self.slots = Slots(spec, hull)
         self.parts, self._owners = table_parts(spec)
+        self._chosen: dict[tuple[int, ...], np.ndarray] = {}
         self.theta = nn.Parameter((torch.rand(self.slots.size) * 2 - 1) * INITIAL_RANGE)
         self.register_buffer("coded", torch.ones(self.slots.size, dtype=torch.int8), persistent=False)
         self.register_buffer("_places", torch.from_numpy(self.slots.places), persistent=False)
@@ -133,7 +134,10 @@ class BinaryGrids(nn.Module):
 
     def parts_of(self, tables: Sequence[int]) -> np.ndarray:
         """The rows of `parts` that belong to some tables."""
-        return self.parts[np.isin(self._owners, list(tables))]
+        chosen = tuple(tables)
+        if chosen not in self._chosen:
+            self._chosen[chosen] = self.parts[np.isin(self._owners, chosen)]
+        return self._chosen[chosen]
 
     def set_coded(self, layouts: Sequence) -> None:
         """Keep only the entries of these `TableLayout`s; all others read 0."""
