@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help install demo test check bench fuzz
+.PHONY: help install demo test check bench study fuzz
 .DEFAULT_GOAL := help
 
 VENV ?= .venv
@@ -49,7 +49,10 @@ check: install ## Lint and type-check
 	@"$(BIN)/ruff" check .
 	"$(BIN)/pyright" --pythonpath "$(BIN)/python"
 
-bench: install ## Measure rate-distortion on the full clip (hours; needs ../shared/data/vase)
+bench: install ## Measure speed: a table, appended to benchmarks/RESULTS.md (minutes)
+	@"$(BIN)/python" -m benchmarks.speed
+
+study: install ## Measure rate-distortion on the full clip (hours; needs ../shared/data/vase)
 	@"$(BIN)/python" -m benchmarks
 
 fuzz: install ## Decode 20,000 damaged bundles: no crash, no hang, only named errors (a minute or two)

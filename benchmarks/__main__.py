@@ -1,4 +1,4 @@
-"""`make bench`: the rate-distortion figures of RESULTS.md, with this machine's own time."""
+"""`make study`: the rate-distortion figures of RESULTS.md, with this machine's own time."""
 
 import sys
 

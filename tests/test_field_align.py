@@ -24,7 +24,7 @@ class PaintedBall:
         points = local + depth[:, None] * directions
         color = 0.5 + 0.4 * torch.sin(20 * points + torch.tensor([0.0, 1.0, 2.0]))
         hit = (under > 0).float()
-        return Rendering(color * hit[:, None], hit, depth * hit, hit)
+        return Rendering(color * hit[:, None], hit, depth * hit, hit, torch.zeros(()))
 
 
 @pytest.fixture

@@ -7,18 +7,27 @@ import pytest
 import torch
 from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
 
+from nerfsem_method.codec.layout import table_layout
 from nerfsem_method.field import march as marching
+from nerfsem_method.field.backend import plain_torch
 from nerfsem_method.field.cameras import CameraPath
+from nerfsem_method.field.course import Course
+from nerfsem_method.field.density import density
 from nerfsem_method.field.encoding import BinaryGrids, SignSTE
-from nerfsem_method.field.heads import spherical_harmonics
+from nerfsem_method.field.heads import Heads, spherical_harmonics
 from nerfsem_method.field.kernels import voxel_distances
 from nerfsem_method.field.radiance import RadianceField, Renderer
 from nerfsem_method.field.raycast import Raycaster
-from nerfsem_method.field.render import composite, distortion_loss, sample_weights
-from nerfsem_method.field.slots import PADDING
+from nerfsem_method.field.render import accumulate, composite, distortion_loss, sample_weights
+from nerfsem_method.field.spec import Level
 from nerfsem_method.scene import Intrinsics
 
 SPECS = {"dense": DENSE, "hashed": HASHED}
+LOOKED_UP = {
+    **SPECS,
+    "long vectors": replace(DENSE, volume=(Level(8, 8), Level(9, 3)), planes=(Level(16, 4), Level(20, 5))),
+    "with positions": replace(DENSE, frequencies=4, color_layers=0),
+}
 SHADED = {
     **SPECS,
     "shaded by sample": replace(DENSE, shading="sample", directions=4, color_layers=2),
@@ -26,31 +35,101 @@ SHADED = {
 }
 
 
-@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def _gradients(parameters):
+    given = [parameter.grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    return given
+
+
+@pytest.mark.parametrize("spec", LOOKED_UP.values(), ids=LOOKED_UP)
 def test_encoding_and_its_gradient_equal_the_torch_twin(spec):
     torch.manual_seed(0)
     grids = BinaryGrids(spec, ball(spec.occupancy))
+    grids.set_coded([table_layout(table, ball(spec.occupancy, 0.35)) for table in spec.tables])
     tables = list(range(len(spec.tables)))
     positions = torch.rand(500, 3)
-    (fast,) = grids.encode([(positions, tables)])
+    fast, plain = grids.encode(positions, tables), grids.encode_plain(positions, tables)
+    torch.testing.assert_close(fast, plain, atol=1e-6, rtol=0)
     gradient = torch.randn_like(fast)
     fast.backward(gradient)
-    fast_gradient, grids.theta.grad = grids.theta.grad, None
-    signs = torch.nn.functional.pad(SignSTE.apply(grids.theta) * grids.coded, (0, PADDING))
-    plain = torch.cat([grids._lookup(signs, positions, t) for t in tables], 1)
+    (fast_gradient,) = _gradients([grids.theta])
     plain.backward(gradient)
-    torch.testing.assert_close(fast, plain, atol=1e-6, rtol=0)
     torch.testing.assert_close(fast_gradient, grids.theta.grad, atol=1e-5, rtol=1e-5)
+    some = grids.encode(positions, tables[1:2])
+    torch.testing.assert_close(some, grids.encode_plain(positions, tables[1:2]), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("spec", LOOKED_UP.values(), ids=LOOKED_UP)
+def test_density_and_its_gradients_equal_the_torch_twin(spec):
+    torch.manual_seed(0)
+    grids, heads = BinaryGrids(spec, ball(spec.occupancy)), Heads(spec)
+    parameters = [grids.theta, *(tensor for name, tensor in heads.tensors.items() if name.startswith("density"))]
+    positions = torch.rand(300, 3)
+    fast = density(grids, heads, positions)
+    plain = heads.density(grids.encode_plain(positions, range(len(spec.tables))), positions)
+    torch.testing.assert_close(fast, plain, atol=1e-4, rtol=1e-4)
+    gradients = [torch.randn_like(values) for values in fast]
+    torch.autograd.backward(fast, gradients)
+    given = _gradients(parameters)
+    torch.autograd.backward(plain, gradients)
+    for mine, theirs in zip(given, _gradients(parameters), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-3)
+    with torch.no_grad():
+        torch.testing.assert_close(density(grids, heads, positions), plain, atol=1e-4, rtol=1e-4)
+
+
+def test_sums_along_rays_and_their_gradients_equal_the_torch_twin():
+    torch.manual_seed(0)
+    counts = torch.tensor([0, 5, 1, 0, 40, 3, 0])
+    starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
+    rays = torch.repeat_interleave(torch.arange(len(counts)), counts)
+    distances = torch.cat([torch.rand(int(count)).sort().values for count in counts])
+    samples = marching.Samples(starts, rays, distances, torch.rand(len(rays), 3), 0.02)
+    given = [(torch.rand(len(rays)) * 60).requires_grad_(), torch.randn(len(rays), 4, requires_grad=True)]
+    summed, weights, distortion = accumulate(*given, samples)
+    plain_weights = sample_weights(given[0], samples)
+    extra = torch.stack([torch.ones_like(distances), distances], 1)
+    plain = composite(plain_weights, torch.cat([given[1], extra], 1), samples)
+    plain_distortion = distortion_loss(plain_weights, samples)
+    torch.testing.assert_close((summed, weights, distortion), (plain, plain_weights.detach(), plain_distortion))
+    upstream = torch.randn_like(summed)
+    ((summed * upstream).sum() + 3 * distortion).backward()
+    mine = _gradients(given)
+    ((plain * upstream).sum() + 3 * plain_distortion).backward()
+    torch.testing.assert_close(mine, _gradients(given), atol=1e-5, rtol=1e-4)
+
+
+def test_a_step_is_the_same_every_time():
+    """No data races: gradients are equal to the last bit."""
+    state = tiny_state(DENSE)
+    cameras, frames, pixels = _rays(512)
+    origins, directions = cameras.rays(frames, pixels)
+
+    def gradients():
+        torch.manual_seed(3)
+        field = RadianceField.from_state(state)
+        step = field.step(origins, directions, Course(rate_samples=300))
+        (step.rendering.color.sum() + step.rendering.distortion + 1e-4 * step.bits).backward()
+        return _gradients(list(field.parameters()))
+
+    first = gradients()
+    assert all(gradient is not None and gradient.abs().max() > 0 for gradient in first)
+    for mine, theirs in zip(first, gradients(), strict=True):
+        assert torch.equal(mine, theirs)
 
 
 @pytest.mark.parametrize("spec", SHADED.values(), ids=SHADED)
-def test_the_raycaster_renders_what_torch_renders(spec):
+def test_raycaster_compiled_loops_and_plain_torch_render_the_same(spec):
     state, camera = tiny_state(spec), Intrinsics(40, 30, 50.0, 50.0, 20.0, 15.0, k1=0.03, p1=-0.01)
     caster, renderer = Raycaster(state, camera), Renderer(state, camera, "cpu")
     for pose in orbit(3):
-        fast, plain = caster.picture(pose), renderer.picture(pose)
+        fast, trained = caster.picture(pose), renderer.picture(pose)
+        with plain_torch():
+            plain = renderer.picture(pose)
         assert fast[..., 3].max() > 0.1
         np.testing.assert_allclose(fast, plain, atol=0.2 / 255)
+        np.testing.assert_allclose(trained, plain, atol=0.2 / 255)
 
 
 def test_distances_tell_how_far_the_next_occupied_voxel_is():
@@ -66,7 +145,7 @@ def test_encoding_is_exact_at_vertices():
     grids = BinaryGrids(DENSE, np.ones((12, 12, 12), bool))
     symbols = grids.tables()[1]
     vertices = torch.tensor([[0, 0, 0], [16, 16, 16], [3, 9, 14]])
-    (features,) = grids.encode([(vertices / 16, [1])])
+    features = grids.encode(vertices / 16, [1])
     entries = (vertices[:, 0] * 17 + vertices[:, 1]) * 17 + vertices[:, 2]
     np.testing.assert_array_equal(features.detach().numpy(), symbols[entries.numpy()].astype(np.float32))
 
@@ -89,15 +168,16 @@ def test_marching_equals_the_torch_twin_and_stays_in_occupied_voxels():
     cameras, frames, pixels = _rays(256)
     origins, directions = cameras.rays(frames, pixels)
     occupied = torch.from_numpy(ball(16))
-    density = torch.where(occupied, 30.0, -1.0)
+    empty, density = torch.from_numpy(voxel_distances(ball(16))), torch.where(occupied, 30.0, 0.0)
     offsets = torch.rand(256)
-    fast = marching.march(origins, directions, density, 1 / 64, offsets)
-    rays, distances = marching._march_torch(origins, directions, density, 1 / 64, offsets)
-    torch.testing.assert_close(fast.rays, rays)
-    torch.testing.assert_close(fast.distances, distances, atol=1e-6, rtol=0)
+    fast = marching.march(origins, directions, empty, density, 1 / 64, offsets)
+    plain = marching._march_torch(origins, directions, empty, density, 1 / 64, offsets)
+    assert torch.equal(fast.rays, plain.rays) and torch.equal(fast.starts, plain.starts)
+    torch.testing.assert_close(fast.distances, plain.distances, atol=1e-6, rtol=0)
+    torch.testing.assert_close(fast.positions, plain.positions, atol=1e-6, rtol=0)
     voxels = (fast.positions * 16).long().clamp(0, 15)
     assert len(fast.rays) > 500 and occupied[tuple(voxels.T)].all()
-    full = marching.march(origins, directions, torch.where(occupied, 0.0, -1.0), 1 / 64, offsets)
+    full = marching.march(origins, directions, empty, None, 1 / 64, offsets)
     assert len(full.rays) > len(fast.rays)  # opaque matter ends a ray
 
 
@@ -113,7 +193,8 @@ def test_rays_project_back_to_their_pixels():
 def test_weights_of_a_homogeneous_medium():
     """Accumulation is 1 - exp(-sigma length), whatever the number of rays packed before."""
     rays = torch.tensor([0, 0, 0, 2, 2])
-    samples = marching.Samples(rays, torch.tensor([0.1, 0.2, 0.3, 0.5, 0.6]), torch.rand(5, 3), 0.1, 4)
+    starts, distances = torch.tensor([0, 3, 3, 5, 5]), torch.tensor([0.1, 0.2, 0.3, 0.5, 0.6])
+    samples = marching.Samples(starts, rays, distances, torch.rand(5, 3), 0.1)
     weights = sample_weights(torch.full((5,), 7.0), samples)
     summed = composite(weights, torch.ones(5, 1), samples)[:, 0]
     expected = 1 - torch.exp(-7 * torch.tensor([0.3, 0.0, 0.2, 0.0]))
@@ -122,7 +203,8 @@ def test_weights_of_a_homogeneous_medium():
 
 def test_distortion_equals_its_double_sum():
     rays = torch.tensor([0, 0, 0, 1, 1])
-    samples = marching.Samples(rays, torch.tensor([0.1, 0.2, 0.5, 0.3, 0.4]), torch.rand(5, 3), 0.1, 2)
+    distances = torch.tensor([0.1, 0.2, 0.5, 0.3, 0.4])
+    samples = marching.Samples(torch.tensor([0, 3, 5]), rays, distances, torch.rand(5, 3), 0.1)
     weights = torch.tensor([0.2, 0.5, 0.1, 0.6, 0.3])
     t, same = samples.distances, rays[:, None] == rays
     pairs = (weights[:, None] * weights * (t[:, None] - t).abs() * same).sum()

@@ -41,6 +41,14 @@ def test_rays_go_through_the_object_and_a_border_only(manager):
     assert (batch["image"][:, 3] == 0).any() and (batch["image"][:, 3] == 1).any()
 
 
+def test_fewer_rays_are_the_first_of_them(vase_scene, manager):
+    fewer = manage(vase_scene.root)
+    fewer.rays = 100
+    (bundle, batch), (_, whole) = fewer.next_train(7), manager.next_train(7)
+    assert len(bundle) == 100 and len(whole["image"]) == 512
+    assert torch.equal(batch["indices"], whole["indices"][:100])
+
+
 def test_the_share_is_that_of_the_pixels_near_the_object(manager):
     alpha = manager.frames_rgba[..., 3].numpy() > 0
     inside = alpha.mean()

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def test_make_help_explains_every_target():
     shown = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True).stdout
-    for target in ("install", "demo", "test", "check", "bench", "fuzz"):
+    for target in ("install", "demo", "test", "check", "bench", "study", "fuzz"):
         assert f"make {target}" in shown
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 import torch
+from numba import njit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nerfsem_method.field import kernels
+from nerfsem_method.field import lookup
+from nerfsem_method.field.backend import compiled
 from nerfsem_method.field.hashing import PRIMES
+from nerfsem_method.field.lookup import CODED, ENTRIES, FEATURES, FIRST_CODE, FIRST_ENTRY, FIRST_FEATURE, table_parts
 from nerfsem_method.field.slots import PADDING, Slots
 from nerfsem_method.field.spec import FieldSpec
+from nerfsem_method.parallel import THREADS, share
 
 INITIAL_RANGE = 1e-2
 
@@ -33,56 +36,108 @@ class SignSTE(torch.autograd.Function):
 
 
 class _EncodeCPU(torch.autograd.Function):
-    """All look-ups of a step in one graph node, so that the gradient of the tables is one buffer."""
+    @staticmethod
+    def forward(ctx, theta: Tensor, positions: Tensor, grids: BinaryGrids, parts: np.ndarray) -> Tensor:
+        ctx.save_for_backward(theta, positions)
+        ctx.grids, ctx.parts = grids, parts
+        out = torch.empty(len(positions), int(parts[:, FEATURES].sum()))
+        codes = grids.codes()
+
+        def work(_: int, start: int, stop: int) -> None:
+            lookup.encode(positions.numpy(), start, stop, parts, codes, out.numpy())
+
+        share(len(positions), work)
+        return out
 
     @staticmethod
-    def forward(ctx, theta: Tensor, grids: BinaryGrids, groups) -> tuple[Tensor, ...]:
-        ctx.save_for_backward(theta)
-        ctx.grids, ctx.groups = grids, groups
-        outputs = []
-        for positions, tables in groups:
-            out = torch.empty(len(positions), sum(grids.spec.tables[t].features for t in tables))
-            arrays = positions.numpy(), grids.slots.rows[list(tables)], grids.slots.map, grids.signs()
-            kernels.encode(*arrays, numba.get_num_threads(), out.numpy())
-            outputs.append(out)
-        return tuple(outputs)
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        theta, positions = ctx.saved_tensors
+        partial, places, given = ctx.grids.partial, ctx.grids.slots.places, gradient.contiguous().numpy()
 
-    @staticmethod
-    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (theta,) = ctx.saved_tensors
-        partial = torch.zeros(numba.get_num_threads(), len(theta) + PADDING)
-        for (positions, tables), gradient in zip(ctx.groups, gradients, strict=True):
-            arrays = positions.numpy(), ctx.grids.slots.rows[list(tables)], ctx.grids.slots.map
-            kernels.encode_backward(*arrays, gradient.contiguous().numpy(), partial.numpy())
-        return partial.sum(0)[: len(theta)] * (theta.abs() <= 1), None, None
+        def work(thread: int, start: int, stop: int) -> None:
+            lookup.encode_backward(positions.numpy(), start, stop, ctx.parts, places, given, partial[thread])
+
+        share(len(positions), work)
+        return ctx.grids.gradient(theta), None, None, None
+
+
+@njit(cache=True)
+def _pack(theta, coded, entries, first, features, first_feature, taken, codes):
+    """Codes of a part's entries that have a slot, from the real parameters; see `lookup`."""
+    for slot in range(entries.size):
+        value = first + slot * features + first_feature
+        code = CODED if coded[value] else 0
+        for f in range(taken):
+            if coded[value] and theta[value + f] >= 0:
+                code |= 1 << f
+        codes[entries[slot]] = code
+
+
+@njit(cache=True)
+def _collect(theta, coded, partial, out):
+    """Sum partial [threads, values + PADDING] over threads into out [values], and leave zeros behind."""
+    for i in range(out.size):
+        out[i] = partial[0, i]
+    for thread in range(1, partial.shape[0]):
+        for i in range(out.size):
+            out[i] += partial[thread, i]
+    for i in range(out.size):  # the gradient of the straight-through sign
+        out[i] = out[i] if coded[i] != 0 and abs(theta[i]) <= 1 else np.float32(0)
+    partial[:] = 0
 
 
 class BinaryGrids(nn.Module):
     """The tables of a field.
 
     `theta` [values] float32 holds the real parameters of the slots that the hull, the largest occupancy there will be, can
-    reach (`Slots`).
+    reach (`Slots`). `parts` describes the tables to the compiled loops (`lookup.table_parts`); in `partial` [threads, values +
+    PADDING], zeros otherwise, these add up gradients of the signs.
     """
 
     coded: Tensor
-    _slot_map: Tensor
+    _places: Tensor
 
     def __init__(self, spec: FieldSpec, hull: np.ndarray) -> None:
         super().__init__()
         self.spec = spec
         self.slots = Slots(spec, hull)
+        self.parts, self._owners = table_parts(spec)
+        self._chosen: dict[tuple[int, ...], np.ndarray] = {}
         self.theta = nn.Parameter((torch.rand(self.slots.size) * 2 - 1) * INITIAL_RANGE)
         self.register_buffer("coded", torch.ones(self.slots.size, dtype=torch.int8), persistent=False)
-        self.register_buffer("_slot_map", torch.from_numpy(self.slots.map), persistent=False)
-        self._signs: tuple[int, np.ndarray] | None = None
+        self.register_buffer("_places", torch.from_numpy(self.slots.places), persistent=False)
+        self._codes = np.zeros(int(self.parts[:, ENTRIES].sum()), np.uint8)
+        self.partial = np.zeros((THREADS, self.slots.size + PADDING), np.float32)
+        self._packed = -1  # the version of theta that the codes are of
 
     def signs(self) -> np.ndarray:
-        """Current symbols [values + PADDING] int8: -1, +1, and 0 where no occupied voxel touches."""
-        version = self.theta._version
-        if self._signs is None or self._signs[0] != version:
-            signs = torch.where(self.theta.detach() >= 0, self.coded, -self.coded)
-            self._signs = (version, np.pad(signs.cpu().numpy(), (0, PADDING)))
-        return self._signs[1]
+        """Current symbols [values] int8: -1, +1, and 0 where no occupied voxel touches."""
+        return torch.where(self.theta.detach() >= 0, self.coded, -self.coded).cpu().numpy()
+
+    def codes(self) -> np.ndarray:
+        """Current symbols as the compiled loops read them: uint8, in one array that the next step overwrites."""
+        if self._packed != self.theta._version:
+            theta, coded = self.theta.detach().numpy(), self.coded.numpy()
+            for row, owner in zip(self.parts, self._owners, strict=True):
+                entries, first = self.slots.entries[owner], self.slots.slices[owner].start
+                part = row[FIRST_FEATURE], row[FEATURES], self._codes[row[FIRST_CODE] :]
+                _pack(theta, coded, entries, first, self.spec.tables[owner].features, *part)
+            self._packed = self.theta._version
+        return self._codes
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """The gradient of `theta` [values] from what the threads have added to `partial`: straight through where |theta| <= 1 and
+        the value is coded."""
+        out = torch.empty_like(theta)
+        _collect(theta.detach().numpy(), self.coded.numpy(), self.partial, out.numpy())
+        return out
+
+    def parts_of(self, tables: Sequence[int]) -> np.ndarray:
+        """The rows of `parts` that belong to some tables."""
+        chosen = tuple(tables)
+        if chosen not in self._chosen:
+            self._chosen[chosen] = self.parts[np.isin(self._owners, chosen)]
+        return self._chosen[chosen]
 
     def set_coded(self, layouts: Sequence) -> None:
         """Keep only the entries of these `TableLayout`s; all others read 0."""
@@ -90,7 +145,7 @@ class BinaryGrids(nn.Module):
         for index, layout in enumerate(layouts):
             coded[self.slots.indices(index, layout.entries)] = 1
         self.coded.copy_(torch.from_numpy(coded))
-        self._signs = None
+        self._packed = -1
 
     def tables(self) -> tuple[np.ndarray, ...]:
         """The symbols as the codec wants them: per table [entries, features] int8."""
@@ -102,24 +157,25 @@ class BinaryGrids(nn.Module):
         with torch.no_grad():
             self.theta.copy_(symbols)
         self.coded.copy_((symbols != 0).to(torch.int8))
-        self._signs = None
+        self._packed = -1
 
-    def encode(self, groups: Sequence[tuple[Tensor, Sequence[int]]]) -> tuple[Tensor, ...]:
-        """Interpolated features of several groups of points.
+    def encode(self, positions: Tensor, tables: Sequence[int]) -> Tensor:
+        """Interpolated features [S, sum of the tables' features] float32 at positions [S, 3] float32 in [0, 1].
 
-        Args:
-            groups: pairs of positions [S, 3] float32 in [0, 1] and indices of the tables to read there.
-
-        Returns:
-            Per group [S, sum of the tables' features] float32, differentiable with respect to `theta`.
+        Differentiable with respect to `theta`.
         """
-        if self.theta.device.type == "cpu":
-            return _EncodeCPU.apply(self.theta, self, groups)
+        if compiled(self.theta):
+            return _EncodeCPU.apply(self.theta, positions, self, self.parts_of(tables))
+        return self.encode_plain(positions, tables)
+
+    def encode_plain(self, positions: Tensor, tables: Sequence[int]) -> Tensor:
+        """`encode` in plain torch, on any device."""
         signs = functional.pad(SignSTE.apply(self.theta) * self.coded, (0, PADDING))
-        return tuple(torch.cat([self._lookup(signs, x, t) for t in tables], 1) for x, tables in groups)
+        none = positions.new_zeros(len(positions), 0)
+        return torch.cat([none, *(self._lookup(signs, positions, table) for table in tables)], 1)
 
     def _lookup(self, signs: Tensor, positions: Tensor, index: int) -> Tensor:
-        """Plain torch: `signs` [values + PADDING] at positions [S, 3] to [S, features] of one table."""
+        """`signs` [values + PADDING] at positions [S, 3] to [S, features] of one table."""
         table = self.spec.tables[index]
         dimensions, side = len(table.axes), table.resolution + 1
         scaled = positions[:, list(table.axes)] * table.resolution
@@ -129,15 +185,16 @@ class BinaryGrids(nn.Module):
         corners = corners.to(positions.device)
         vertices = base[:, None] + corners  # [S, 2^d, d]
         weights = torch.where(corners.bool(), fraction[:, None], 1 - fraction[:, None]).prod(-1)
-        first_value, first_slot = self.slots.rows[index, -2:]
         if table.hashed:
-            slots = vertices[..., 0] * PRIMES[0]
+            entries = vertices[..., 0] * PRIMES[0]
             for axis in range(1, dimensions):
-                slots = slots ^ (vertices[..., axis] * PRIMES[axis])
-            slots = slots % table.entries
-            firsts = int(first_value) + slots * table.features
+                entries = entries ^ (vertices[..., axis] * PRIMES[axis])
+            entries = entries % table.entries
         else:
             strides = torch.tensor([side ** (dimensions - 1 - a) for a in range(dimensions)], device=positions.device)
-            firsts = self._slot_map[int(first_slot) + (vertices * strides).sum(-1)].long()
+            entries = (vertices * strides).sum(-1)
+        first_entry = int(self.parts[self._owners == index][0, FIRST_ENTRY])
+        firsts = self._places[first_entry + entries].long()
         values = firsts[..., None] + torch.arange(table.features, device=positions.device)  # [S, 2^d, F]
-        return (signs[values] * weights[..., None]).sum(1)
+        found = signs.index_select(0, values.flatten()).view(values.shape)
+        return (found * weights[..., None]).sum(1)

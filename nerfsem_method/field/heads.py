@@ -86,6 +86,12 @@ class Heads(nn.Module):
     def _layer(self, x: Tensor, name: str) -> Tensor:
         return functional.linear(x, self._weight(f"{name}.weight"), self._weight(f"{name}.bias"))
 
+    def density_layers(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Weight and bias of the density head's two layers, as used in the forward pass."""
+        names = ("density.0.weight", "density.0.bias", "density.1.weight", "density.1.bias")
+        first, first_bias, second, second_bias = (self._weight(name) for name in names)
+        return first, first_bias, second, second_bias
+
     def density(self, features: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Density [S] per unit length and geometry feature [S, geometry] of encoded points [S, F] at positions [S, 3]."""
         if self.spec.frequencies:

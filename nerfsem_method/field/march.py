@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from nerfsem_method.field import kernels
+from nerfsem_method.field.backend import compiled
+from nerfsem_method.parallel import THREADS, share
 
 OPAQUE_DEPTH = 12.0
 """A ray ends where the estimated optical depth passes this: at most e^-12 of its light is left."""
@@ -18,62 +22,93 @@ class Samples:
     """Packed samples, ray by ray, near to far.
 
     Attributes:
+        starts: [R + 1] int64, the samples starts[r] ... starts[r + 1] - 1 are those of ray r.
         rays: [S] int64, the ray of each sample.
         distances: [S] float32 along the unit direction.
         positions: [S, 3] float32 in [0, 1].
         step: length of every interval.
-        count: number of rays.
     """
 
+    starts: Tensor
     rays: Tensor
     distances: Tensor
     positions: Tensor
     step: float
-    count: int
+
+    @property
+    def count(self) -> int:
+        """Number of rays."""
+        return len(self.starts) - 1
 
 
-def march(origins: Tensor, directions: Tensor, density: Tensor, step: float, offsets: Tensor) -> Samples:
+def march(
+    origins: Tensor, directions: Tensor, empty: Tensor, density: Tensor | None, step: float, offsets: Tensor
+) -> Samples:
     """Sample rays at near + (k + offset) * step.
 
     Args:
         origins, directions: [R, 3] float32 in unit-cube coordinates, directions of length 1.
-        density: [G, G, G] float32; others than empty voxels hold a lower estimate of the density inside, empty ones minus a
-            distance in voxels (of the longest axis) within which there are only empty ones.
+        empty: [G, G, G] uint8, how many voxels away (along the longest axis) the next occupied one is at least, 0 where occupied.
+        density: [G, G, G] float32, in occupied voxels a lower estimate of the density inside; None to end no ray.
         step: distance between samples.
         offsets: [R] float32 in [0, 1), the jitter.
     """
-    march_rays = _march_cpu if origins.device.type == "cpu" else _march_torch
-    rays, distances = march_rays(origins, directions, density, step, offsets)
-    positions = (origins[rays] + distances[:, None] * directions[rays]).clamp(0, 1)
-    return Samples(rays, distances, positions, step, len(origins))
+    march_rays = _march_cpu if compiled(origins) else _march_torch
+    return march_rays(origins, directions, empty, density, step, offsets)
 
 
-def _march_cpu(origins, directions, density, step, offsets) -> tuple[Tensor, Tensor]:
-    arguments = (origins.numpy(), directions.numpy(), offsets.numpy(), step, OPAQUE_DEPTH, density.shape[0])
-    arguments += (density.reshape(-1).numpy(),)
-    counts = torch.empty(len(origins), dtype=torch.int64)
-    kernels.march_count(*arguments, counts.numpy())
-    starts = counts.cumsum(0) - counts
-    total = int(counts.sum())
-    rays, distances = torch.empty(total, dtype=torch.int64), torch.empty(total)
-    kernels.march_fill(*arguments, starts.numpy(), rays.numpy(), distances.numpy())
-    return rays, distances
+def _march_cpu(
+    origins: Tensor, directions: Tensor, empty: Tensor, density: Tensor | None, step: float, offsets: Tensor
+) -> Samples:
+    given = origins.contiguous().numpy(), directions.contiguous().numpy()
+    estimate = np.zeros((0, 0, 0), np.float32) if density is None else density.numpy()
+    options = offsets.numpy(), step, OPAQUE_DEPTH, empty.numpy(), estimate
+    starts = np.zeros(len(origins) + 1, np.int64)
+    parts: list[np.ndarray] = [np.zeros(0, np.float32)] * THREADS
+
+    def find(thread: int, start: int, stop: int) -> None:
+        # room for as many as there can be; memory that is never written to costs nothing
+        parts[thread] = np.empty((stop - start) * _most_samples(step), np.float32)
+        kernels.march_rays(*given, start, stop, *options, starts[1:], parts[thread])
+
+    def place(_: int, start: int, stop: int) -> None:
+        kernels.place_samples(*given, start, stop, starts, distances, rays.numpy(), positions.numpy())
+
+    share(len(origins), find)
+    bounds = [len(origins) * thread // THREADS for thread in range(THREADS + 1)]
+    found = [starts[1 + first : 1 + last].sum() for first, last in zip(bounds, bounds[1:], strict=False)]
+    distances = np.concatenate([part[:count] for part, count in zip(parts, found, strict=True)])
+    starts = starts.cumsum()
+    rays, positions = torch.empty(len(distances), dtype=torch.int64), torch.empty(len(distances), 3)
+    share(len(origins), place)
+    return Samples(torch.from_numpy(starts), rays, torch.from_numpy(distances), positions, step)
 
 
-def _march_torch(origins, directions, density, step, offsets) -> tuple[Tensor, Tensor]:
+def _most_samples(step: float) -> int:
+    """Samples that a ray through the unit cube has at most."""
+    return int(3**0.5 / step) + 2
+
+
+def _march_torch(
+    origins: Tensor, directions: Tensor, empty: Tensor, density: Tensor | None, step: float, offsets: Tensor
+) -> Samples:
     """The same in plain torch, for CUDA: all steps of all rays at once."""
     safe = torch.where(directions.abs() < 1e-9, torch.full_like(directions, 1e-9), directions)
     a, b = -origins / safe, (1 - origins) / safe
     near = torch.minimum(a, b).amax(1).clamp(min=0)
     far = torch.maximum(a, b).amin(1)
-    steps = int(3**0.5 / step) + 2
+    steps = _most_samples(step)
     distances = near[:, None] + (torch.arange(steps, device=origins.device) + offsets[:, None]) * step  # [R, K]
-    side = density.shape[0]
+    side = empty.shape[0]
     positions = origins[:, None] + distances[..., None] * directions[:, None]
     voxels = (positions * side).long().clamp(0, side - 1)
-    estimate = density[voxels[..., 0], voxels[..., 1], voxels[..., 2]]
-    inside = (distances < far[:, None]) & (estimate >= 0)
-    optical = torch.where(inside, estimate * step, 0.0).clamp(max=OPAQUE_DEPTH / kernels.FEWEST_OPAQUE)
-    before = optical.cumsum(1) - optical
-    rays, columns = (inside & (before <= OPAQUE_DEPTH)).nonzero(as_tuple=True)
-    return rays, distances[rays, columns]
+    x, y, z = voxels.unbind(-1)
+    taken = (distances < far[:, None]) & (empty[x, y, z] == 0)
+    if density is not None:
+        optical = torch.where(taken, density[x, y, z] * step, 0.0).clamp(max=OPAQUE_DEPTH / kernels.FEWEST_OPAQUE)
+        taken &= optical.cumsum(1) - optical <= OPAQUE_DEPTH
+    rays, columns = taken.nonzero(as_tuple=True)
+    starts = functional.pad(taken.sum(1).cumsum(0), (1, 0))
+    chosen = distances[rays, columns]
+    places = (origins[rays] + chosen[:, None] * directions[rays]).clamp(0, 1)
+    return Samples(starts, rays, chosen, places, step)

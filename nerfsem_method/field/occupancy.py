@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nerfsem_method.field.kernels import voxel_distances
+from nerfsem_method.field.backend import compiled
+from nerfsem_method.field.kernels import remember_largest, voxel_distances
 from nerfsem_method.field.march import Samples
 
 CONSERVATIVE = 0.5
@@ -21,13 +22,14 @@ class OccupancyGrid(nn.Module):
         hull: [G, G, G] bool, the most there can be.
         occupied: [G, G, G] bool, where samples are taken.
         seen: [G, G, G] float32, the largest share that a sample in the voxel had in the colour of a training ray, decaying.
-        density: [G, G, G] float32 for `march`: a lower estimate of the density; where empty, minus the distance in voxels
-            (of the longest axis) to the next occupied voxel.
+        empty, density: [G, G, G] uint8 and float32 for `march`: the distance in voxels (of the longest axis) to the next
+            occupied voxel, and a lower estimate of the density, 0 where nothing is occupied.
     """
 
     hull: Tensor
     occupied: Tensor
     seen: Tensor
+    empty: Tensor
     density: Tensor
 
     def __init__(self, hull: np.ndarray) -> None:
@@ -36,7 +38,8 @@ class OccupancyGrid(nn.Module):
         self.register_buffer("hull", voxels)
         self.register_buffer("occupied", voxels.clone())
         self.register_buffer("seen", torch.zeros(hull.shape))
-        self.register_buffer("density", torch.where(voxels, 0.0, _emptiness(voxels)), persistent=False)
+        self.register_buffer("empty", _emptiness(voxels), persistent=False)
+        self.register_buffer("density", torch.zeros(hull.shape), persistent=False)
 
     @property
     def side(self) -> int:
@@ -45,6 +48,9 @@ class OccupancyGrid(nn.Module):
 
     def observe(self, samples: Samples, weights: Tensor) -> None:
         """Remember how much each voxel contributes to training rays (weights [S])."""
+        if compiled(weights):
+            remember_largest(samples.positions.numpy(), weights.numpy(), self.seen.numpy())
+            return
         voxels = (samples.positions * self.side).long().clamp(0, self.side - 1)
         flat = (voxels[:, 0] * self.side + voxels[:, 1]) * self.side + voxels[:, 2]
         self.seen.view(-1).scatter_reduce_(0, flat, weights, "amax")
@@ -64,7 +70,8 @@ class OccupancyGrid(nn.Module):
     def set(self, occupied: Tensor) -> None:
         """Take a grid over; its density estimate starts at 0."""
         self.occupied.copy_(occupied)
-        self.density.copy_(torch.where(self.occupied, self.density.clamp(min=0), _emptiness(self.occupied)))
+        self.empty.copy_(_emptiness(self.occupied))
+        self.density *= self.occupied
 
     def centers(self) -> Tensor:
         """Centres [V, 3] of the occupied voxels, in index order."""
@@ -81,5 +88,5 @@ def _grown(voxels: Tensor) -> Tensor:
 
 
 def _emptiness(voxels: Tensor) -> Tensor:
-    """Minus the distance to the next occupied voxel."""
-    return -torch.from_numpy(voxel_distances(voxels.cpu().numpy())).float().to(voxels.device)
+    """The distance of each voxel to the next occupied one."""
+    return torch.from_numpy(voxel_distances(voxels.cpu().numpy())).to(voxels.device)

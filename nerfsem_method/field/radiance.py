@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.field.course import Course
+from nerfsem_method.field.density import density
 from nerfsem_method.field.encoding import BinaryGrids
 from nerfsem_method.field.heads import Heads
 from nerfsem_method.field.march import Samples, march
 from nerfsem_method.field.occupancy import OccupancyGrid
 from nerfsem_method.field.rate import RateModel
-from nerfsem_method.field.render import Rendering, distortion_loss, render
+from nerfsem_method.field.render import Rendering, render
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import FieldState
 from nerfsem_method.scene import Intrinsics
@@ -31,11 +32,10 @@ RAYS = 1 << 14
 
 @dataclass(frozen=True)
 class Step:
-    """One training step's outcome: the rendering, the sharpness regulariser and the estimated bits of the tables."""
+    """One training step's outcome: the rendering and the estimated bits of the tables."""
 
     rendering: Rendering
     samples: Samples
-    distortion: Tensor
     bits: Tensor
 
 
@@ -50,7 +50,6 @@ class RadianceField(nn.Module):
         self.occupancy = OccupancyGrid(hull)
         self.rate = RateModel(spec)
         self.rate.set_occupancy(self.grids, hull)
-        self._all = tuple(range(len(spec.tables)))
         self._generator = np.random.default_rng(0)
         self.register_load_state_dict_post_hook(lambda module, _: module.resume())
 
@@ -63,22 +62,19 @@ class RadianceField(nn.Module):
 
     def render(self, origins: Tensor, directions: Tensor) -> Rendering:
         """Render rays [R, 3] (unit-cube coordinates, unit directions) without jitter, through all occupied voxels."""
-        everywhere = self.occupancy.density.clamp(max=0)
-        samples = march(origins, directions, everywhere, 1 / self.spec.steps, torch.full_like(origins[:, 0], 0.5))
-        (features,) = self.grids.encode([(samples.positions, self._all)])
-        return render(self.heads, features, samples, directions)
+        middle = torch.full_like(origins[:, 0], 0.5)
+        samples = march(origins, directions, self.occupancy.empty, None, 1 / self.spec.steps, middle)
+        return render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
 
     def step(self, origins: Tensor, directions: Tensor, course: Course) -> Step:
         """Render jittered training rays and estimate the rate."""
         jitter = torch.rand_like(origins[:, 0])
-        samples = march(origins, directions, self.occupancy.density, 1 / self.spec.steps, jitter)
-        groups = self.rate.groups(course.rate_samples, self._generator)
-        lookups = [(group.lookup[0].to(origins.device), group.lookup[1]) for group in groups]
-        features, *looked_up = self.grids.encode([(samples.positions, self._all), *lookups])
-        rendering = render(self.heads, features, samples, directions)
-        self.occupancy.observe(samples, rendering.weights.detach())
-        bits = self.rate.bits(self.grids, groups, tuple(looked_up))
-        return Step(rendering, samples, distortion_loss(rendering.weights, samples), bits)
+        space = self.occupancy.empty, self.occupancy.density
+        samples = march(origins, directions, *space, 1 / self.spec.steps, jitter)
+        rendering = render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
+        self.occupancy.observe(samples, rendering.weights)
+        bits = self.rate.bits(self.grids, course.rate_samples, self._generator)
+        return Step(rendering, samples, bits)
 
     @torch.no_grad()
     def maintain(self, step: int, steps: int, course: Course) -> None:
@@ -104,8 +100,7 @@ class RadianceField(nn.Module):
 
     def densities(self, positions: Tensor) -> Tensor:
         """Density [S] per unit length at positions [S, 3]."""
-        (features,) = self.grids.encode([(positions, self._all)])
-        return self.heads.density(features, positions)[0]
+        return density(self.grids, self.heads, positions)[0]
 
     def state(self) -> FieldState:
         """What a bundle stores of the field as it is now."""

@@ -1,12 +1,14 @@
 """The trainable twin of the codec's context models: a differentiable estimate of the tables' bits (method, section 4).
 
 `nerfsem_method.codec.context` is the specification; here the same contexts are evaluated in float on a random part of the
-entries, with weights rounded to the codec's grid (straight-through). `tests/test_field_rate.py` ties the two.
+entries, with weights rounded to the codec's grid (straight-through): compiled for dense tables on the CPU (`entropy`), in plain
+torch otherwise. `tests/test_field_rate.py` ties them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,15 +18,19 @@ from torch.nn import functional
 from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, BIAS_LIMIT, UNIT, WEIGHT_EXPONENT, WEIGHT_LIMIT
 from nerfsem_method.codec.layout import TableLayout, table_layout
+from nerfsem_method.field.backend import compiled
 from nerfsem_method.field.encoding import BinaryGrids, SignSTE
+from nerfsem_method.field.entropy import entries_nats
+from nerfsem_method.field.perceptron import padded
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import QuantisedTensor
+from nerfsem_method.parallel import THREADS, share
 
 
-def _on_grid(tensor: Tensor, exponent: int, limit: int) -> Tensor:
-    """The nearest coded value; the gradient passes straight through."""
-    coded = (tensor * 2.0**-exponent).round().clamp(-limit, limit) * 2.0**exponent
-    return tensor + (coded - tensor).detach()
+def _coded(name: str, tensor: Tensor) -> Tensor:
+    """The nearest values that the bundle can hold."""
+    exponent, limit = (WEIGHT_EXPONENT, WEIGHT_LIMIT) if name.endswith("weight") else (-ACTIVATION_BITS, BIAS_LIMIT)
+    return (tensor * 2.0**-exponent).round().clamp(-limit, limit) * 2.0**exponent
 
 
 class RateModel(nn.Module):
@@ -38,15 +44,15 @@ class RateModel(nn.Module):
             first = name.endswith("0.weight")
             values = torch.randn(shape) / shape[-1] ** 0.5 if first else torch.zeros(shape)
             self.tensors[name.replace(".", "_")] = nn.Parameter(values)
+        self.nets = _Nets(spec)
         self.layouts: list[TableLayout] = []
         self._values: list[np.ndarray] = []
         self._projected: list[np.ndarray] = []
 
     def _weight(self, name: str) -> Tensor:
+        """A tensor on the codec's grid; the gradient passes straight through."""
         tensor = self.tensors[name.replace(".", "_")]
-        if name.endswith("weight"):
-            return _on_grid(tensor, WEIGHT_EXPONENT, WEIGHT_LIMIT)
-        return _on_grid(tensor, -ACTIVATION_BITS, BIAS_LIMIT)
+        return tensor + (_coded(name, tensor) - tensor).detach()
 
     def _net(self, name: str, inputs: Tensor) -> Tensor:
         """Logits [V, features] of contexts [V, inputs]."""
@@ -77,48 +83,52 @@ class RateModel(nn.Module):
         """Coded binary symbols under the current occupancy."""
         return sum(values.size for values in self._values)
 
-    def groups(self, samples: int, generator: np.random.Generator) -> list[_Group]:
-        """Draw about `samples` entries, from each table in proportion to its size (at least 256)."""
+    def bits(self, grids: BinaryGrids, samples: int, generator: np.random.Generator) -> Tensor:
+        """Estimated bits of all tables: -log2 p summed over about `samples` drawn entries, scaled up to the tables.
+
+        Drawn is from each table in proportion to its size (at least 256). A scalar, differentiable with respect to the symbols
+        (straight-through), the context symbols and the models.
+        """
         total = sum(len(layout.entries) for layout in self.layouts)
-        drawn = []
-        for index, layout in enumerate(self.layouts):
+        picks = []
+        for layout in self.layouts:
             count = len(layout.entries)
             take = min(count, max(256, math.ceil(samples * count / max(total, 1))))
-            picked = np.arange(count) if take == count else generator.integers(0, count, take)
-            drawn.append(_Group(self.spec, index, layout, picked, self._values[index], self._extra(index)))
-        return drawn
+            # one from each of `take` even shares: less chance, and memory is read in order
+            places = (np.arange(take) + generator.random(take)) * (count / max(take, 1))
+            picks.append(np.arange(count) if take == count else np.minimum(places.astype(np.int64), count - 1))
+        fast = compiled(grids.theta)
+        dense = [fast and not table.hashed and bool(len(pick)) for table, pick in zip(self.spec.tables, picks, strict=True)]
+        bits = grids.theta.new_zeros(())
+        if any(dense):
+            bits = bits + _DenseBitsCPU.apply(grids.theta, self, grids, picks, dense, *self.tensors.values())
+        for index, picked in enumerate(picks):
+            if len(picked) and not dense[index]:
+                bits = bits + self._bits(grids, index, picked)
+        return bits
+
+    def _bits(self, grids: BinaryGrids, index: int, picked: np.ndarray) -> Tensor:
+        """The part of one table, in plain torch."""
+        device, layout = grids.theta.device, self.layouts[index]
+        drawn = _Drawn(self.spec, index, layout, picked)
+        previous = grids.encode(drawn.positions.to(device), self.spec.previous(index))
+        extra = torch.from_numpy(self._extra(index)[drawn.vertices]).to(device, torch.float32) / UNIT
+        logits = drawn.fuse(self._net(self.spec.context_name(index), torch.cat([previous, extra], 1)))
+        phi = SignSTE.apply(grids.theta[torch.from_numpy(self._values[index][picked]).to(device)])
+        nats = functional.softplus(logits) - logits * (1 + phi) / 2
+        return nats.sum() * (len(layout.entries) / len(picked) / math.log(2))
 
     def _extra(self, index: int) -> np.ndarray:
         """The integer part of the context that needs no look-up: moments (3D) or projected features (2D)."""
         count = len(self.spec.volume)
         return self.layouts[index].moments if index < count else self._projected[index - count]
 
-    def bits(self, grids: BinaryGrids, groups: list[_Group], looked_up: tuple[Tensor, ...]) -> Tensor:
-        """Estimated bits of all tables.
-
-        Args:
-            groups: from `groups`.
-            looked_up: the encodings of `group.lookup`, in the same order (empty tensors where a group has none).
-
-        Returns:
-            Scalar; -log2 p summed over the drawn entries, scaled up to the tables. Differentiable with respect to the
-            symbols (straight-through), the context symbols and the models.
-        """
-        device = grids.theta.device
-        flat = torch.from_numpy(np.concatenate([group.values.ravel() for group in groups])).to(device)
-        symbols = SignSTE.apply(grids.theta[flat])
-        total, start = symbols.new_zeros(()), 0
-        for group, previous in zip(groups, looked_up, strict=True):
-            if not group.values.size:
-                continue
-            phi = symbols[start : start + group.values.size].view(group.values.shape)
-            start += group.values.size
-            extra = torch.from_numpy(group.extra).to(device, torch.float32) / UNIT
-            logits = self._net(self.spec.context_name(group.index), torch.cat([previous, extra], 1))
-            logits = group.fuse(logits)
-            nats = functional.softplus(logits) - logits * (1 + phi) / 2
-            total = total + nats.sum() * (group.scale / math.log(2))
-        return total
+    def dense_table(self, grids: BinaryGrids, index: int) -> tuple[tuple, tuple]:
+        """What `entropy.entries_nats` reads of a table: its own entries, and their context."""
+        table, layout = self.spec.tables[index], self.layouts[index]
+        own = layout.vertices, (*table.axes, 0)[:3], table.resolution, self._values[index]
+        previous = grids.parts_of(self.spec.previous(index))
+        return own, (previous, grids.codes(), grids.slots.places, self._extra(index))
 
     def state(self) -> dict[str, QuantisedTensor]:
         """The context models as the bundle stores them."""
@@ -137,32 +147,100 @@ class RateModel(nn.Module):
                 self.tensors[name.replace(".", "_")].copy_(torch.from_numpy(tensor.values))
 
 
-class _Group:
-    """The drawn entries of one table: their vertices, contexts and symbols."""
+class _Drawn:
+    """The drawn entries of one table: indices and positions [V, 3] of their vertices."""
 
-    def __init__(self, spec: FieldSpec, index: int, layout: TableLayout, picked, values, extra) -> None:
-        self.index = index
-        self.values = values[picked]  # [n, features] indices into theta
-        self.scale = len(layout.entries) / max(len(picked), 1)
+    def __init__(self, spec: FieldSpec, index: int, layout: TableLayout, picked: np.ndarray) -> None:
         table = spec.tables[index]
+        self._count = len(picked)
         if table.hashed:
             lengths = layout.starts[picked + 1] - layout.starts[picked]
             self._entry = np.repeat(np.arange(len(picked)), lengths)
             offsets = np.arange(len(self._entry)) - np.repeat(lengths.cumsum() - lengths, lengths)
-            vertices = layout.starts[picked][self._entry] + offsets
-            weights = layout.weights[vertices].astype(np.float32)
+            self.vertices = layout.starts[picked][self._entry] + offsets
+            weights = layout.weights[self.vertices].astype(np.float32)
             self._weights = weights / np.bincount(self._entry, weights)[self._entry].astype(np.float32)
         else:
-            vertices, self._entry, self._weights = picked, None, None
-        self.extra = extra[vertices]
-        positions = np.zeros((len(vertices), 3), np.float32)
-        positions[:, list(table.axes)] = layout.vertices[vertices] / np.float32(table.resolution)
-        self.lookup = (torch.from_numpy(positions), spec.previous(index))
+            self.vertices, self._entry, self._weights = picked, None, None
+        positions = np.zeros((len(self.vertices), 3), np.float32)
+        positions[:, list(table.axes)] = layout.vertices[self.vertices] / np.float32(table.resolution)
+        self.positions = torch.from_numpy(positions)
 
     def fuse(self, logits: Tensor) -> Tensor:
         """[V, F] of the vertices to [n, F] of the entries they share, weighted by occupied volume."""
         if self._entry is None:
             return logits
         weights = torch.from_numpy(self._weights).to(logits.device)[:, None]
-        out = logits.new_zeros(len(self.values), logits.shape[1])
+        out = logits.new_zeros(self._count, logits.shape[1])
         return out.index_add(0, torch.from_numpy(self._entry).to(logits.device), logits * weights)
+
+
+class _Nets:
+    """The context models as the compiled loops read them: all padded arrays in one, which is as easily added up."""
+
+    def __init__(self, spec: FieldSpec) -> None:
+        shapes = spec.context_shapes()
+        places, self._size = [], 0
+        for shape in shapes.values():
+            whole = tuple(map(padded, shape))
+            places.append((slice(self._size, self._size + math.prod(whole)), whole, tuple(map(slice, shape))))
+            self._size += math.prod(whole)
+        self._places = dict(zip(shapes, places, strict=True))
+        weights = np.array([name.endswith("weight") for name in shapes])
+        sizes = [math.prod(whole) for _, whole, _ in places]
+        exponent, limit = np.where(weights, WEIGHT_EXPONENT, -ACTIVATION_BITS), np.where(weights, WEIGHT_LIMIT, BIAS_LIMIT)
+        self._step = np.repeat(2.0**exponent, sizes).astype(np.float32)
+        self._limit = np.repeat(limit, sizes).astype(np.float32)
+
+    def coded(self, tensors: Sequence[Tensor]) -> np.ndarray:
+        """All parameters on the codec's grid, flat."""
+        flat = np.zeros(self._size, np.float32)
+        for (place, whole, part), tensor in zip(self._places.values(), tensors, strict=True):
+            flat[place].reshape(whole)[part] = tensor.detach().numpy()
+        return np.clip(np.rint(flat / self._step), -self._limit, self._limit) * self._step
+
+    def zeros(self, count: int) -> np.ndarray:
+        """Room for `count` gradients of all parameters."""
+        return np.zeros((count, self._size), np.float32)
+
+    def net(self, name: str, flat: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Views of one net's padded weight, bias, weight, bias."""
+        found = (self._places[f"{name}.{layer}.{kind}"] for layer in range(2) for kind in ("weight", "bias"))
+        return tuple(flat[place].reshape(whole) for place, whole, _ in found)
+
+    def tensors(self, flat: np.ndarray) -> list[Tensor]:
+        """Inverse of `coded`, without its rounding."""
+        return [torch.from_numpy(flat[place].reshape(whole)[part]) for place, whole, part in self._places.values()]
+
+
+class _DenseBitsCPU(torch.autograd.Function):
+    """The part of all tables that are not hashed, compiled; value and gradient come in one pass."""
+
+    @staticmethod
+    def forward(ctx, theta, model, grids, picks, dense, *tensors):
+        nets = model.nets
+        flat, gradients = nets.coded(tensors), nets.zeros(THREADS)
+        jobs = []
+        for index in np.flatnonzero(dense):
+            weight0, bias0, weight1, bias1 = nets.net(model.spec.context_name(index), flat)
+            turned = np.ascontiguousarray(weight0.T), np.ascontiguousarray(weight1.T)
+            jobs.append((index, picks[index], *model.dense_table(grids, index), (weight0, bias0, weight1, bias1, *turned)))
+        bits = np.zeros(THREADS)
+        values = theta.detach().numpy()
+
+        def work(thread: int, *_: int) -> None:
+            for index, picked, own, context, net in jobs:
+                start, stop = (len(picked) * part // THREADS for part in (thread, thread + 1))
+                scale = np.float32(len(own[0]) / len(picked) / math.log(2))
+                sums = grids.partial[thread], nets.net(model.spec.context_name(index), gradients[thread])
+                bits[thread] += scale * entries_nats(picked, start, stop, own, context, values, net, scale, *sums)
+
+        share(THREADS, work)
+        ctx.save_for_backward(grids.gradient(theta))
+        ctx.nets, ctx.gradients = nets, gradients.sum(0)
+        return torch.tensor(bits.sum(), dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (d_theta,) = ctx.saved_tensors
+        return gradient * d_theta, None, None, None, None, *ctx.nets.tensors(ctx.gradients * float(gradient))

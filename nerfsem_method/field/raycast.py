@@ -1,4 +1,4 @@
-"""Pictures of a decoded field without torch: one compiled loop a ray, from the pixel to its colour (FORMAT.md, section 8).
+"""Pictures of a decoded field without torch (FORMAT.md, section 8): LANES rays at a time, each at its own next sample.
 
 `RadianceField.render` computes the same for training and on CUDA; a test compares the two.
 """
@@ -6,166 +6,178 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from nerfsem_method.field.kernels import DIMENSIONS, FEATURES, UNIT_BOX, corners_of, span, table_row, voxel_distances
-from nerfsem_method.field.slots import PADDING, Slots
+from nerfsem_method.field.kernels import UNIT_BOX, span, voxel_distances
+from nerfsem_method.field.lookup import FAST, LANES, look_up, look_up_room, table_codes, table_parts, waves
+from nerfsem_method.field.perceptron import packed, run_head
 from nerfsem_method.field.state import FieldState
+from nerfsem_method.parallel import each
 from nerfsem_method.scene import Intrinsics
 
-BLOCK = 256
+TILE = 1 << 14
 """Pixels that a thread takes at a time."""
 TRANSPARENT = 1e-4
 """A ray ends where less of its light is left."""
-_FAST = {"contract", "reassoc", "nsz", "arcp"}
-"""For the heads only: where samples lie must not depend on the order of operations."""
 
-
-@njit(cache=True, fastmath=_FAST)
-def _layer(x, size, weights, bias, rectified, out):
-    """out[:n] = bias + weights [n, m] x[:m], negative values set to 0 if `rectified`; size = (m, n)."""
-    inputs, outputs = size
-    for j in range(outputs):
-        out[j] = bias[j]
-    for i in range(inputs):
-        value = x[i]
-        for j in range(outputs):
-            out[j] += value * weights[i, j]
-    if rectified:
-        for j in range(outputs):
-            out[j] = max(out[j], np.float32(0))
+# what is known of the ray in a lane: integers, and numbers of which the last ones are sums of C values
+PIXEL, STEP = range(2)
+NEAR, FAR, LIGHT, ALPHA, DIRECTION, POSITION = 0, 1, 2, 3, 4, 7
+SUMS = 10
 
 
 @njit(cache=True)
-def _features(point, tables, slots, signs, frequencies, firsts, corner_weights, out):
-    """Features of all tables at point [1, 3], then the positional encoding."""
-    column = 0
-    for t in range(tables.shape[0]):
-        table = table_row(tables, t)
-        corners_of(point, 0, table, slots, firsts, corner_weights)
-        corners = 1 << table[DIMENSIONS]
-        for f in range(table[FEATURES]):
-            total = np.float32(0)
-            for corner in range(corners):
-                total += corner_weights[corner] * np.float32(signs[firsts[corner] + f])
-            out[column + f] = total
-        column += table[FEATURES]
-    if frequencies > 0:  # as `heads.positional_encoding`
-        for axis in range(3):
-            for k in range(frequencies):
-                angle = point[0, axis] * np.float32(np.pi * 2.0**k)
-                out[column + 2 * axis * frequencies + k] = np.sin(angle)
-                out[column + (2 * axis + 1) * frequencies + k] = np.cos(angle)
-
-
-@njit(cache=True)
-def _harmonics(direction, degrees, out):
-    """As `heads.spherical_harmonics`, of one direction."""
-    x, y, z = direction
-    out[0] = 1
+def _harmonics(x, y, z, degrees, lane, out):
+    """As `heads.spherical_harmonics`, of one direction, into a lane of out [degrees ** 2, LANES]."""
+    out[lane] = 1
     if degrees > 1:
-        out[1], out[2], out[3] = y, z, x
+        out[LANES + lane], out[2 * LANES + lane], out[3 * LANES + lane] = y, z, x
     if degrees > 2:
-        out[4], out[5], out[6], out[7], out[8] = x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y
+        out[4 * LANES + lane], out[5 * LANES + lane], out[6 * LANES + lane] = x * y, y * z, 3 * z * z - 1
+        out[7 * LANES + lane], out[8 * LANES + lane] = x * z, x * x - y * y
     if degrees > 3:
-        out[9], out[10], out[11] = y * (3 * x * x - y * y), x * y * z, y * (5 * z * z - 1)
-        out[12], out[13] = z * (5 * z * z - 3), x * (5 * z * z - 1)
-        out[14], out[15] = z * (x * x - y * y), x * (x * x - 3 * y * y)
+        out[9 * LANES + lane], out[10 * LANES + lane] = y * (3 * x * x - y * y), x * y * z
+        out[11 * LANES + lane], out[12 * LANES + lane] = y * (5 * z * z - 1), z * (5 * z * z - 3)
+        out[13 * LANES + lane], out[14 * LANES + lane] = x * (5 * z * z - 1), z * (x * x - y * y)
+        out[15 * LANES + lane] = x * (x * x - 3 * y * y)
 
 
 @njit(cache=True)
-def _head(inputs, head, hidden, other):
-    """All layers of a head; the result lies in the array returned, one of `hidden` and `other`."""
-    weights, biases, sizes = head
-    source = inputs
-    for layer in range(sizes.shape[0]):
-        target = hidden if layer % 2 == 0 else other
-        size = (sizes[layer, 0], sizes[layer, 1])
-        _layer(source, size, weights[layer], biases[layer], layer < sizes.shape[0] - 1, target)
-        source = target
-    return source
+def _begin(viewing, pixel, rotation, origin, box, step, where, ray):
+    """Aim the ray of a pixel at the box of occupied voxels; False if it misses."""
+    for axis in range(3):
+        ray[DIRECTION + axis] = np.float32(
+            rotation[axis, 0] * viewing[pixel, 0]
+            + rotation[axis, 1] * viewing[pixel, 1]
+            + rotation[axis, 2] * viewing[pixel, 2]
+        )
+    direction = ray[DIRECTION : DIRECTION + 3]
+    near, far = span(origin, direction, UNIT_BOX)
+    first, last = span(origin, direction, box)
+    if first > last or near > far:
+        return False
+    ray[NEAR], ray[FAR], ray[LIGHT] = near, min(far, last + step), np.float32(1)
+    ray[ALPHA] = 0
+    ray[SUMS:] = 0
+    where[PIXEL], where[STEP] = pixel, max(np.int64((first - near) / step) - 1, 0)
+    return True
 
 
 @njit(cache=True)
-def _color(inputs, head, hidden, other, rgb):
-    """RGB [3] of geometry features and harmonics."""
-    out = _head(inputs, head, hidden, other)
-    for c in range(3):
-        rgb[c] = np.float32(1) / (np.float32(1) + np.exp(-out[c]))
+def _advance(origin, step, empty, where, ray):
+    """Go on to the next sample in an occupied voxel; False where there is none."""
+    side = np.int32(empty.shape[0])
+    last, scale = np.int32(side - 1), np.float32(side)
+    skip = np.float32(0.999) / (scale * step)
+    zero, one = np.float32(0), np.float32(1)
+    near, far = ray[NEAR], ray[FAR]
+    u, v, w = ray[DIRECTION], ray[DIRECTION + 1], ray[DIRECTION + 2]
+    k = where[STEP]
+    while True:
+        distance = near + (np.float32(k) + np.float32(0.5)) * step
+        if distance >= far:
+            return False
+        k += 1
+        px = min(max(origin[0] + distance * u, zero), one)
+        py = min(max(origin[1] + distance * v, zero), one)
+        pz = min(max(origin[2] + distance * w, zero), one)
+        x, y, z = min(np.int32(px * scale), last), min(np.int32(py * scale), last), min(np.int32(pz * scale), last)
+        away = empty[np.uint32(x), np.uint32(y), np.uint32(z)]
+        if away == 0:
+            break
+        k += np.int64(np.float32(away - 1) * skip)
+    where[STEP] = k
+    ray[POSITION], ray[POSITION + 1], ray[POSITION + 2] = px, py, pz
+    return True
 
 
-@njit(parallel=True, cache=True)
-def _cast(viewing, rotation, origin, box, empty, steps, tables, slots, signs, density, color, shapes, pictures):
-    """Fill pictures [P, 4], premultiplied RGBA without gain, along viewing [P, 3] turned by rotation [3, 3]."""
-    features, geometry, degrees, frequencies, per_ray = shapes
-    widest = max(density[1].shape[1], color[1].shape[1])
-    side = empty.shape[0]
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _cast(viewing, start, stop, rotation, origin, box, empty, steps, parts, codes, density, color, shapes, pictures):
+    """Fill pictures [P, 4], premultiplied RGBA without gain, for the pixels start ... stop - 1 of viewing [P, 3]."""
+    geometry, degrees, frequencies, per_ray = shapes
     step = np.float32(1.0 / steps)
-    skip = np.float32(0.999) / (np.float32(side) * step)
-    pixels = viewing.shape[0]
-    for block in prange((pixels + BLOCK - 1) // BLOCK):
-        encoded = np.empty(features, np.float32)
-        hidden, other = np.empty(widest, np.float32), np.empty(widest, np.float32)
-        inputs = np.empty(geometry + degrees * degrees, np.float32)
-        rgb, summed = np.empty(3, np.float32), np.empty(max(geometry, 3), np.float32)
-        firsts, corner_weights = np.empty(8, np.int64), np.empty(8, np.float32)
-        point, direction = np.empty((1, 3), np.float32), np.empty(3, np.float32)
-        for pixel in range(block * BLOCK, min((block + 1) * BLOCK, pixels)):
+    sums = geometry if per_ray else 3
+    where, rays = np.zeros((LANES, 2), np.int64), np.zeros((LANES, SUMS + sums), np.float32)
+    done, ended = np.zeros(LANES, np.int64), np.zeros((LANES, SUMS + sums), np.float32)
+    room = look_up_room()
+    points = np.zeros(3 * LANES, np.float32)
+    encoded = np.zeros(density[2][0, 1] * LANES, np.float32)
+    inputs = np.zeros(color[2][0, 1] * LANES, np.float32)
+    widest = max(density[2][:, 0].max(), color[2][:, 0].max()) * LANES
+    one, other, more = np.zeros(widest, np.float32), np.zeros(widest, np.float32), np.zeros(widest, np.float32)
+    harmonics = inputs[geometry * LANES :]
+    pictures[start:stop] = 0
+    pixel, active, finished = start, 0, 0
+    while True:
+        while active < LANES and pixel < stop:
+            if _begin(viewing, pixel, rotation, origin, box, step, where[active], rays[active]):
+                active += _advance(origin, step, empty, where[active], rays[active])
+            pixel += 1
+        if active == 0:
+            break
+        for lane in range(active):
             for axis in range(3):
-                direction[axis] = np.float32(
-                    rotation[axis, 0] * viewing[pixel, 0]
-                    + rotation[axis, 1] * viewing[pixel, 1]
-                    + rotation[axis, 2] * viewing[pixel, 2]
-                )
-            near, far = span(origin, direction, UNIT_BOX)
-            first, last = span(origin, direction, box)
-            for c in range(4):
-                pictures[pixel, c] = 0
-            if first > last or near > far:
-                continue
-            summed[:] = 0
-            _harmonics(direction, degrees, inputs[geometry:])
-            light = np.float32(1)
-            k = max(np.int64((first - near) / step) - 1, 0)
-            while light > TRANSPARENT:
-                distance = near + (np.float32(k) + np.float32(0.5)) * step
-                if distance >= far or distance > last + step:
-                    break
-                k += 1
-                for axis in range(3):
-                    point[0, axis] = min(max(origin[axis] + distance * direction[axis], np.float32(0)), np.float32(1))
-                x = min(np.int64(point[0, 0] * np.float32(side)), side - 1)
-                y = min(np.int64(point[0, 1] * np.float32(side)), side - 1)
-                z = min(np.int64(point[0, 2] * np.float32(side)), side - 1)
-                away = empty[x, y, z]
-                if away > 0:
-                    k += np.int64(np.float32(away - 1) * skip)
-                    continue
-                _features(point, tables, slots, signs, frequencies, firsts, corner_weights, encoded)
-                out = _head(encoded, density, hidden, other)
-                left = np.exp(-np.exp(min(out[0] + np.float32(3), np.float32(15))) * step)
-                weight = light * (np.float32(1) - left)
-                light *= left
-                if per_ray:
-                    for g in range(geometry):
-                        summed[g] += weight * out[1 + g]
-                else:
-                    for g in range(geometry):
-                        inputs[g] = out[1 + g]
-                    _color(inputs, color, hidden, other, rgb)
-                    for c in range(3):
-                        summed[c] += weight * rgb[c]
-                pictures[pixel, 3] += weight
-            alpha = pictures[pixel, 3]
-            if per_ray and alpha > 0:
+                points[axis * LANES + lane] = rays[lane, POSITION + axis]
+        waves(points, frequencies, look_up(points, parts, codes, room, encoded), encoded)
+        out = run_head(density, encoded, one, other)
+        if not per_ray:
+            inputs[: geometry * LANES] = out[LANES : (1 + geometry) * LANES]
+            for lane in range(active):
+                ray = rays[lane]
+                _harmonics(ray[DIRECTION], ray[DIRECTION + 1], ray[DIRECTION + 2], degrees, lane, harmonics)
+            # the density's outputs are in one of two blocks, the colour's go to the other and the third
+            free = other if density[2].shape[0] % 2 else one
+            rgb = run_head(color, inputs, free, more)
+        for lane in range(active):
+            ray = rays[lane]
+            left = np.exp(-np.exp(min(out[lane] + np.float32(3), np.float32(15))) * step)
+            weight = ray[LIGHT] * (np.float32(1) - left)
+            ray[LIGHT] *= left
+            ray[ALPHA] += weight
+            if per_ray:
                 for g in range(geometry):
-                    inputs[g] = summed[g] / max(alpha, np.float32(1e-3))
-                _color(inputs, color, hidden, other, rgb)
+                    ray[SUMS + g] += weight * out[(1 + g) * LANES + lane]
+            else:
                 for c in range(3):
-                    pictures[pixel, c] = rgb[c] * alpha
-            elif not per_ray:
-                for c in range(3):
-                    pictures[pixel, c] = summed[c]
+                    ray[SUMS + c] += weight / (np.float32(1) + np.exp(-rgb[c * LANES + lane]))
+        lane = 0
+        while lane < active:
+            ray = rays[lane]
+            if ray[LIGHT] > np.float32(TRANSPARENT) and _advance(origin, step, empty, where[lane], ray):
+                lane += 1
+                continue
+            done[finished] = where[lane, PIXEL]
+            ended[finished] = ray
+            finished += 1
+            active -= 1
+            where[lane], rays[lane] = where[active], rays[active]
+            if finished == LANES:
+                _finish(done, ended, finished, color, geometry, degrees, per_ray, inputs, one, other, pictures)
+                finished = 0
+    _finish(done, ended, finished, color, geometry, degrees, per_ray, inputs, one, other, pictures)
+
+
+@njit(cache=True, fastmath=FAST)
+def _finish(done, ended, count, color, geometry, degrees, per_ray, inputs, one, other, pictures):
+    """Write the pixels of rays that have ended; here their colour is computed where it is computed once a ray."""
+    for lane in range(count):
+        ray, pixel = ended[lane], done[lane]
+        pictures[pixel, 3] = ray[ALPHA]
+        if not per_ray:
+            for c in range(3):
+                pictures[pixel, c] = ray[SUMS + c]
+    if not per_ray or count == 0:
+        return
+    for lane in range(count):
+        ray = ended[lane]
+        for g in range(geometry):
+            inputs[g * LANES + lane] = ray[SUMS + g] / max(ray[ALPHA], np.float32(1e-3))
+        harmonics = inputs[geometry * LANES :]
+        _harmonics(ray[DIRECTION], ray[DIRECTION + 1], ray[DIRECTION + 2], degrees, lane, harmonics)
+    rgb = run_head(color, inputs, one, other)
+    for lane in range(count):
+        for c in range(3):
+            pictures[done[lane], c] = ended[lane, ALPHA] / (np.float32(1) + np.exp(-rgb[c * LANES + lane]))
 
 
 class Raycaster:
@@ -173,28 +185,29 @@ class Raycaster:
 
     def __init__(self, state: FieldState, camera: Intrinsics) -> None:
         spec = state.spec
-        slots = Slots(spec, state.occupancy)
         self._size = (camera.height, camera.width)
         rows, columns = np.indices(self._size)
         viewing = camera.pixel_directions(np.stack([columns, rows], -1).reshape(-1, 2) + 0.5)
         self._viewing = viewing / np.linalg.norm(viewing, axis=1, keepdims=True)
-        self._empty = voxel_distances(state.occupancy)
-        self._box = _bounds(state.occupancy)
-        self._grids = (slots.rows, slots.map, np.pad(slots.flat(state.tables), (0, PADDING)))
-        layers = {"density": 2, "color": spec.color_layers + 1}
-        self._heads = [_packed(state, head, count) for head, count in layers.items()]
-        features = spec.features + 6 * spec.frequencies
-        per_ray = spec.shading == "ray"
-        self._shapes = (features, spec.geometry, spec.directions, spec.frequencies, per_ray)
-        self._steps = spec.steps
+        space = _bounds(state.occupancy), voxel_distances(state.occupancy), spec.steps
+        tables = table_parts(spec)[0], table_codes(spec, state.tables)
+        heads = [packed(_layers(state, head, count)) for head, count in (("density", 2), ("color", spec.color_layers + 1))]
+        shapes = spec.geometry, spec.directions, spec.frequencies, spec.shading == "ray"
+        self._field = (*space, *tables, *heads, shapes)
 
     def picture(self, pose: np.ndarray) -> np.ndarray:
         """The field seen from cam_from_world [3, 4]: float32 [H, W, 4], premultiplied RGBA without gain."""
         rotation = np.ascontiguousarray(pose[:, :3].T)
         origin = (-rotation @ pose[:, 3]).astype(np.float32)
-        pictures = np.empty((len(self._viewing), 4), np.float32)
-        view = (self._viewing, rotation, origin, self._box, self._empty)
-        _cast(*view, self._steps, *self._grids, *self._heads, self._shapes, pictures)
+        view = rotation, origin
+        pixels = len(self._viewing)
+        pictures = np.empty((pixels, 4), np.float32)
+
+        def tile(index: int) -> None:
+            stop = min((index + 1) * TILE, pixels)
+            _cast(self._viewing, index * TILE, stop, *view, *self._field, pictures)
+
+        each(-(-pixels // TILE), tile)
         return pictures.reshape(*self._size, 4)
 
 
@@ -208,18 +221,6 @@ def _bounds(occupancy: np.ndarray) -> np.ndarray:
     return bounds
 
 
-def _packed(state: FieldState, head: str, layers: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A head in arrays of the same kind whatever its number of layers.
-
-    Returns weights [layers, most inputs, most outputs] and biases [layers, most outputs], float32, and sizes [layers, 2].
-    """
-    weights = [state.heads[f"{head}.{layer}.weight"].values for layer in range(layers)]
-    biases = [state.heads[f"{head}.{layer}.bias"].values for layer in range(layers)]
-    sizes = np.array([weight.shape[::-1] for weight in weights], np.int64)
-    widest = sizes.max(0)
-    stacked = np.zeros((len(weights), *widest), np.float32)
-    padded = np.zeros((len(weights), widest[1]), np.float32)
-    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        stacked[layer, : weight.shape[1], : weight.shape[0]] = weight.T
-        padded[layer, : len(bias)] = bias
-    return stacked, padded, sizes
+def _layers(state: FieldState, head: str, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    names = [f"{head}.{layer}" for layer in range(count)]
+    return [(state.heads[f"{name}.weight"].values, state.heads[f"{name}.bias"].values) for name in names]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numba import njit
 from torch import Tensor
 
+from nerfsem_method.field.backend import compiled
 from nerfsem_method.field.heads import Heads
+from nerfsem_method.field.lookup import FAST
 from nerfsem_method.field.march import Samples
+from nerfsem_method.parallel import THREADS, share
 
 
 @dataclass(frozen=True)
@@ -19,13 +24,15 @@ class Rendering:
         color: [R, 3] premultiplied by the accumulation.
         accumulation: [R] alpha of the artefact.
         depth: [R] mean distance of the light's origin (premultiplied).
-        weights: [S] share of each sample in its ray's colour.
+        weights: [S] share of each sample in its ray's colour, without gradient.
+        distortion: scalar, see `distortion_loss`.
     """
 
     color: Tensor
     accumulation: Tensor
     depth: Tensor
     weights: Tensor
+    distortion: Tensor
 
 
 def sample_weights(density: Tensor, samples: Samples) -> Tensor:
@@ -47,26 +54,33 @@ def composite(weights: Tensor, values: Tensor, samples: Samples) -> Tensor:
     return out.index_add(0, samples.rays, weights[:, None] * values)
 
 
-def render(heads: Heads, features: Tensor, samples: Samples, directions: Tensor) -> Rendering:
-    """Render encoded samples.
+def accumulate(density: Tensor, values: Tensor, samples: Samples) -> tuple[Tensor, Tensor, Tensor]:
+    """Everything that sums over the samples of a ray, given density [S] and values [S, C].
 
-    Args:
-        features: [S, F] of `samples.positions`.
-        directions: [R, 3] unit directions of the rays.
+    Returns:
+        [R, C + 2]: the values, 1 (the accumulation) and the distance, weighted by `sample_weights` and summed; the weights
+        [S], without gradient; and `distortion_loss`.
     """
-    density, geometry = heads.density(features, samples.positions)
+    if compiled(density):
+        return _AccumulateCPU.apply(density, values, samples)
     weights = sample_weights(density, samples)
     extra = torch.stack([torch.ones_like(weights), samples.distances], 1)
+    summed = composite(weights, torch.cat([values, extra], 1), samples)
+    return summed, weights.detach(), distortion_loss(weights, samples)
+
+
+def render(heads: Heads, density: Tensor, geometry: Tensor, samples: Samples, directions: Tensor) -> Rendering:
+    """Render samples of density [S] and geometry feature [S, geometry] on rays with unit directions [R, 3]."""
     if heads.spec.shading == "ray":
-        summed = composite(weights, torch.cat([geometry, extra], 1), samples)
-        accumulation, depth = summed[:, -2], summed[:, -1]
+        summed, weights, distortion = accumulate(density, geometry, samples)
+        accumulation = summed[:, -2]
         mean = summed[:, :-2] / accumulation[:, None].clamp(min=1e-3)
         color = heads.color(mean, directions) * accumulation[:, None]
     else:
         colors = heads.color(geometry, directions[samples.rays])
-        summed = composite(weights, torch.cat([colors, extra], 1), samples)
-        color, accumulation, depth = summed[:, :-2], summed[:, -2], summed[:, -1]
-    return Rendering(color, accumulation, depth, weights)
+        summed, weights, distortion = accumulate(density, colors, samples)
+        color, accumulation = summed[:, :-2], summed[:, -2]
+    return Rendering(color, accumulation, summed[:, -1], weights, distortion)
 
 
 def distortion_loss(weights: Tensor, samples: Samples) -> Tensor:
@@ -84,3 +98,88 @@ def distortion_loss(weights: Tensor, samples: Samples) -> Tensor:
     before_wt = before_wt - before_wt[first][ray]
     pairs = 2 * (w * (t * before_w - before_wt)).sum() + samples.step / 3 * w.square().sum()
     return (pairs / samples.count).to(weights.dtype)
+
+
+class _AccumulateCPU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, density, values, samples):
+        weights, summed = torch.empty_like(density), torch.empty(samples.count, values.shape[1] + 2)
+        distortion = np.zeros(THREADS)
+        given = density.numpy(), values.contiguous().numpy(), samples.distances.numpy(), samples.starts.numpy(), samples.step
+        out = weights.numpy(), summed.numpy()
+
+        def work(thread: int, start: int, stop: int) -> None:
+            distortion[thread] = _accumulate(*given, start, stop, *out)
+
+        share(samples.count, work)
+        ctx.save_for_backward(values, weights)
+        ctx.samples = samples
+        ctx.mark_non_differentiable(weights)
+        return summed, weights, torch.tensor(distortion.sum() / samples.count, dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx, d_summed, _, d_distortion):
+        values, weights = ctx.saved_tensors
+        samples = ctx.samples
+        d_density, d_values = torch.empty_like(weights), torch.empty(values.shape)
+        given = values.contiguous().numpy(), weights.numpy(), samples.distances.numpy(), samples.starts.numpy(), samples.step
+        gradients = d_summed.contiguous().numpy(), float(d_distortion) / samples.count
+
+        def work(_: int, start: int, stop: int) -> None:
+            _accumulate_backward(*given, *gradients, start, stop, d_density.numpy(), d_values.numpy())
+
+        share(samples.count, work)
+        return d_density, d_values, None
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _accumulate(density, values, distances, starts, step, start, stop, weights, summed):
+    """The rays start ... stop - 1; returns their distortion."""
+    channels = values.shape[1]
+    distortion = 0.0
+    for ray in range(start, stop):
+        out = summed[ray]
+        out[:] = 0
+        light = np.float32(1)
+        before, before_depth = 0.0, 0.0
+        for k in range(starts[ray], starts[ray + 1]):
+            left = np.exp(-density[k] * np.float32(step))
+            weight, distance = light * (np.float32(1) - left), distances[k]
+            light *= left
+            weights[k] = weight
+            for c in range(channels):
+                out[c] += weight * values[k, c]
+            distortion += 2 * weight * (distance * before - before_depth) + step / 3 * weight * weight
+            before += weight
+            before_depth += np.float64(weight) * distance
+        out[channels], out[channels + 1] = before, before_depth
+    return distortion
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _accumulate_backward(
+    values, weights, distances, starts, step, d_summed, d_distortion, start, stop, d_density, d_values
+):
+    """From the far end of each ray: dw_j / dsigma_k is step * (light behind k) for j = k and -step * w_j for j > k."""
+    channels = values.shape[1]
+    for ray in range(start, stop):
+        given = d_summed[ray]
+        before, before_depth = 0.0, 0.0
+        for k in range(starts[ray], starts[ray + 1]):
+            before += weights[k]
+            before_depth += np.float64(weights[k]) * distances[k]
+        after, after_depth, behind = 0.0, 0.0, 0.0
+        for k in range(starts[ray + 1] - 1, starts[ray] - 1, -1):
+            weight, distance = np.float64(weights[k]), np.float64(distances[k])
+            light = 1 - before
+            before -= weight
+            before_depth -= weight * distance
+            spread = distance * (before - after) - before_depth + after_depth + step / 3 * weight
+            d_weight = np.float32(given[channels] + distance * given[channels + 1] + 2 * d_distortion * spread)
+            for c in range(channels):
+                d_weight += values[k, c] * given[c]
+                d_values[k, c] = weights[k] * given[c]
+            d_density[k] = step * (light * d_weight - behind)
+            behind += weight * d_weight
+            after += weight
+            after_depth += weight * distance

@@ -1,4 +1,4 @@
-"""Where the values of all tables lie in one flat array: the addresses that look-ups share, on every backend.
+"""Where the trainable values of all tables lie in one flat array, and where an entry finds its own.
 
 Dense tables are stored compactly: only entries that a given occupancy can reach have a slot.
 """
@@ -23,35 +23,28 @@ class Slots:
         size: number of values.
         entries: per table [slots] int64, the entry of each slot; a hashed table has a slot for every entry.
         slices: per table its part of the flat array.
-        rows: [tables, 10] int64, what the kernels read of each table.
-        map: int32, for the vertices of each dense table where the vertex's first value lies; vertices without a slot point
-            to the padding behind all values.
+        places: int32, for all entries of all tables where the entry's first value lies; entries without a slot point to the
+            padding behind all values.
     """
 
     def __init__(self, spec: FieldSpec, occupancy: np.ndarray) -> None:
         self.spec = spec
         self.entries: list[np.ndarray] = []
         self.slices: list[slice] = []
-        rows, maps = [], []
-        value = vertex = 0
+        places = []
+        value = 0
         for table in spec.tables:
             entries = np.arange(table.entries) if table.hashed else table_layout(table, occupancy).entries
-            axes = (*table.axes, 0)[:3]
-            shape = (len(table.axes), table.resolution, table.features, table.entries, int(table.hashed))
-            rows.append((*axes, *shape, value, -1 if table.hashed else vertex))
-            if not table.hashed:
-                lookup = np.full(table.entries, -1, np.int32)
-                lookup[entries] = value + np.arange(len(entries)) * table.features
-                maps.append(lookup)
-                vertex += table.entries
+            lookup = np.full(table.entries, -1, np.int32)
+            lookup[entries] = value + np.arange(len(entries)) * table.features
+            places.append(lookup)
             size = len(entries) * table.features
             self.entries.append(entries)
             self.slices.append(slice(value, value + size))
             value += size
         self.size = value
-        self.rows = np.array(rows, np.int64)
-        self.map = np.concatenate([*maps, np.zeros(1, np.int32)])
-        self.map[self.map < 0] = value
+        self.places = np.concatenate(places)
+        self.places[self.places < 0] = value
 
     def indices(self, table: int, entries: np.ndarray) -> np.ndarray:
         """Places [len(entries), features] in the flat array of some entries of a table."""

@@ -63,6 +63,16 @@ class DecayScheduler(Scheduler):
 
 
 @dataclass
+class FusedAdamConfig(AdamOptimizerConfig):
+    """Adam in one pass over each parameter: of a step's many small tensors, torch's plain one takes several times as long."""
+
+    eps: float = 1e-15
+    """Added to the root of the second moment."""
+    fused: bool = True
+    """Whether torch's fused implementation is used."""
+
+
+@dataclass
 class NerfsemPipelineConfig(VanillaPipelineConfig):
     """VanillaPipeline's configuration with our types."""
 
@@ -107,7 +117,7 @@ def trainer_config(preset: str) -> NerfsemTrainerConfig:
     rates = recipe.learning_rates
     optimizers = {
         group: {
-            "optimizer": AdamOptimizerConfig(lr=float(rate), eps=1e-15),
+            "optimizer": FusedAdamConfig(lr=float(rate)),
             "scheduler": DecaySchedulerConfig(shape=rates.decay, final=rates.final, max_steps=recipe.steps),
         }
         for group, rate in (("grids", rates.grids), ("heads", rates.heads), ("contexts", rates.contexts))

@@ -172,10 +172,12 @@ class NoFramesToMeasure:
 class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
     """VanillaDataManager with frames in 8 bit, read at the first use, and ObjectRays in place of its pixel sampler.
 
-    The rays of step s depend on the trainer's seed and on s alone, so that a resumed run goes on where it stopped.
+    The rays of step s depend on the trainer's seed and on s alone, so that a resumed run goes on where it stopped. Of these the
+    first `rays` are drawn, as many as the model has use for.
     """
 
     config: NerfsemDataManagerConfig
+    rays: int | None = None
 
     @cached_property
     def train_rays(self) -> ObjectRays:
@@ -212,7 +214,8 @@ class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
     def next_train(self, step: int) -> tuple[RayBundle, dict]:
         """The rays of a step, and {"image": float32 [R, 4] straight RGBA, "indices": int64 [R, 3]}."""
         self.train_count += 1
-        return self._next(self.train_rays, self.config.train_num_rays_per_batch, 2 * step)
+        most = self.config.train_num_rays_per_batch
+        return self._next(self.train_rays, min(self.rays or most, most), 2 * step)
 
     def next_eval(self, step: int) -> tuple[RayBundle, dict]:
         """The same from the evaluation split."""

@@ -78,6 +78,7 @@ class NerfsemModel(Model):
         self._other_bytes: float | None = None
         self._candidate_share = 1.0
         self._rays = 1024
+        self._most_rays = 1 << 14
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """The real parameters of the tables, the heads, the context models."""
@@ -91,14 +92,18 @@ class NerfsemModel(Model):
         """Before each step: carve or freeze the occupancy, quantise the heads, align the cameras when the course says so."""
         trainer = attributes.trainer
         assert trainer is not None and attributes.pipeline is not None
+        if self.device.type == "cpu":
+            torch.set_num_threads(1)  # the compiled loops bring their own threads; torch's would spin beside them
         datamanager, course = attributes.pipeline.datamanager, self.config.course
         self._candidate_share = datamanager.candidate_share
+        self._most_rays = datamanager.config.train_num_rays_per_batch
         steps = trainer.config.max_num_iterations
         aligned = {int(share * steps) for share in course.align_at}
         steer_from, steer_every = (course.rate_from + STEER_AFTER) * steps, max(1, int(STEER_EVERY * steps))
 
         def maintain(step: int) -> None:
             self.field.maintain(step, steps, course)
+            datamanager.rays = self._rays
             self._rate_active = step >= course.rate_from * steps
             if step % max(1, int(MEASURE_EVERY * steps)) == 0:
                 self._other_bytes = None
@@ -131,12 +136,12 @@ class NerfsemModel(Model):
         pixels = ray_bundle.metadata["pixels"][: self._rays]
         step = self.field.step(*self.cameras.rays(frames, pixels), self.config.course)
         growth = min(self.config.sample_budget / max(len(step.samples.rays), 1), 1.5)
-        self._rays = int(min(max(self._rays * growth, FEWEST_RAYS), len(ray_bundle)))
+        self._rays = int(min(max(self._rays * growth, FEWEST_RAYS), self._most_rays))
         rendering = step.rendering
         return {
             "color": rendering.color * self.cameras.gains[frames],
             "accumulation": rendering.accumulation[:, None],
-            "distortion": step.distortion,
+            "distortion": rendering.distortion,
             "bits": step.bits,
         }
 

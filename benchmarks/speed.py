@@ -1,0 +1,373 @@
+"""How fast the hot loops are, beside the same work in plain torch and beside what this machine could do at best.
+
+    python -m benchmarks.speed
+
+One table, appended to RESULTS.md with commit and hardware. Every figure is the median of several repetitions; the reference is
+plain torch (gather forward, index_add_ backward) on all cores. The limit is what cannot be avoided: bytes over the bandwidth
+of a copy, or operations over the rate of a large matrix product, both measured in the same run; it counts no latency and no
+addressing. `benchmarks.subjects` says what is measured.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+import tyro
+
+from benchmarks.subjects import GOLDEN, quick_bundle, resized, scene_of, standard_bundle
+from nerfsem_method.cli.main import run
+from nerfsem_method.codec import bundle as codec
+from nerfsem_method.codec.bundle import Bundle
+from nerfsem_method.field.backend import plain_torch
+from nerfsem_method.field.cameras import CameraPath
+from nerfsem_method.field.density import density
+from nerfsem_method.field.march import march
+from nerfsem_method.field.radiance import RadianceField, Renderer
+from nerfsem_method.field.render import sample_weights
+from nerfsem_method.field.spec import FieldSpec
+from nerfsem_method.parallel import THREADS
+from nerfsem_method.playback import WHITE, Player
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+SAMPLES = 32768
+STEP = 4001
+"""A step of `quick` after its occupancy is frozen, where none but the usual happens."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; times in seconds."""
+
+    what: str
+    ours: float
+    reference: float | None = None
+    limit: float | None = None
+    faster: float | None = None
+    """The bar: times faster than the reference."""
+    within: float | None = None
+    """The bar: seconds."""
+
+    def cells(self) -> str:
+        """A Markdown row."""
+        ratio = self.reference / self.ours if self.reference else None
+        bar, held = "", True
+        if self.faster and ratio:
+            bar, held = f"{self.faster:g} x", ratio >= self.faster
+        elif self.within:
+            bar, held = f"< {self.within:g} s", self.ours < self.within
+        return (
+            f"| {self.what} | {_time(self.reference)} | {_time(self.ours)} | {f'{ratio:.1f} x' if ratio else ''} "
+            f"| {_time(self.limit)} | {f'{self.ours / self.limit:.1f} x' if self.limit else ''} "
+            f"| {bar}{'' if held else ' **not held**'} |"
+        )
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.{1 if seconds < 0.1 else 0}f} ms"
+
+
+def timed(work: Callable[[], object], repetitions: int = 9) -> float:
+    """Median seconds of a call, after one that is not counted."""
+    work()
+    seconds = []
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return median(seconds)
+
+
+def compared(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds in compiled loops, and in plain torch."""
+    ours = timed(work)
+    with reference():
+        return ours, timed(work, 3)
+
+
+@contextmanager
+def reference() -> Iterator[None]:
+    """Plain torch on all cores. Compiled loops bring their own threads, so that torch has one beside them, as in training."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    try:
+        with plain_torch():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine can do at best: bytes and operations a second, measured on all cores."""
+
+    bandwidth: float
+    rate: float
+
+    @classmethod
+    def measured(cls) -> Machine:
+        """Copy 256 MB, multiply matrices of side 1536."""
+        source, target = torch.ones(1 << 26), torch.empty(1 << 26)
+        matrix = torch.rand(1536, 1536)
+        copied, multiplied = timed(lambda: target.copy_(source), 5), timed(lambda: matrix @ matrix, 5)
+        return cls(2 * source.nbytes / copied, 2 * 1536**3 / multiplied)
+
+    def limit(self, moved: float, operations: float) -> float:
+        """Seconds for as many bytes and operations."""
+        return max(moved / self.bandwidth, operations / self.rate)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Operations and bytes of a field's samples, each float32 read or written once."""
+
+    spec: FieldSpec
+
+    @property
+    def look_up(self) -> float:
+        """Operations a sample: a product and a sum for each corner and feature, and the weights."""
+        return sum((1 << len(table.axes)) * (2 * table.features + 2) for table in self.spec.tables)
+
+    @property
+    def density_head(self) -> float:
+        """Operations a sample."""
+        spec = self.spec
+        return 2 * spec.width * (spec.features + 6 * spec.frequencies + 1 + spec.geometry)
+
+    @property
+    def encoded(self) -> float:
+        """Bytes a sample: its position and its features."""
+        return 12 + 4 * self.spec.features
+
+
+def field_rows(made: Bundle, machine: Machine) -> list[Row]:
+    """Encoding, marching and heads of a training step's samples."""
+    field = RadianceField.from_state(made.state)
+    work, tables = Work(made.state.spec), range(len(made.state.spec.tables))
+    cameras = _rays(made)
+    samples = _march(field, cameras)
+    positions = samples.positions[:SAMPLES].contiguous()
+    gradient = torch.randn(SAMPLES, made.state.spec.features)
+    heads = field.heads
+
+    def forward() -> object:
+        with torch.no_grad():
+            return field.grids.encode(positions, tables)
+
+    def both() -> None:
+        field.grids.encode(positions, tables).backward(gradient)
+
+    def evaluate() -> None:
+        values, geometry = density(field.grids, heads, positions)
+        torch.autograd.backward([values, geometry], [values.detach(), geometry.detach()])
+
+    operations, theta = work.look_up * SAMPLES, 8 * field.grids.slots.size
+    rows = []
+    for what, call, moved, count, faster in (
+        (f"grid encoding forward, {SAMPLES} samples", forward, work.encoded, operations, None),
+        ("grid encoding forward and backward", both, 2 * work.encoded, 2 * operations, 15.0),
+        ("the same with density head", evaluate, 2 * 12 + 8 * 16, 2 * operations + 3 * SAMPLES * work.density_head, None),
+    ):
+        ours, plain = compared(call)
+        limit = machine.limit(moved * SAMPLES + (theta if call is not forward else 0), count)
+        rows.append(Row(what, ours, plain, limit, faster))
+    ours, plain = compared(lambda: _march(field, cameras))
+    written = 24 * len(samples.rays)
+    what = f"ray marching, {samples.count} rays, {len(samples.rays)} samples"
+    return [*rows, Row(what, ours, plain, machine.limit(written, 15 * len(samples.rays)))]
+
+
+def _rays(made: Bundle, count: int = 2400) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rays of a few frames through pixels where the object is."""
+
+    generator = torch.Generator().manual_seed(0)
+    cameras, player = CameraPath(made.camera, made.poses), Player(made, "cpu")
+    parts = []
+    for index in range(0, made.video.frames, made.video.frames // 4):
+        rows, columns = torch.from_numpy(player.frame(index)[..., 3] > 0).nonzero(as_tuple=True)
+        pick = torch.randint(len(rows), (count // 4,), generator=generator)
+        pixels = torch.stack([columns[pick], rows[pick]], -1) + 0.5
+        parts.append(cameras.rays(torch.full((len(pick),), index), pixels))
+    origins, directions = (torch.cat(values) for values in zip(*parts, strict=True))
+    return origins, directions
+
+
+def _march(field: RadianceField, rays: tuple[torch.Tensor, torch.Tensor]):
+    space = field.occupancy.empty, field.occupancy.density
+    return march(*rays, *space, 1 / field.spec.steps, torch.full_like(rays[0][:, 0], 0.5))
+
+
+def step_rows(made: Bundle, machine: Machine, folder: Path) -> list[Row]:
+    """A whole training step through nerfstudio's trainer, and the rate term's part of it."""
+    trainer = _trainer(scene_of(made, folder / "scene"), made, folder)
+    field = trainer.pipeline.model.field
+    step = iter(range(STEP, STEP + 10**6))
+
+    def iterate() -> None:
+        trainer.pipeline.train()
+        number = next(step)
+        for callback in trainer.callbacks:
+            callback.run_callback(number)
+        trainer.train_iteration(number)
+
+    for _ in range(8):  # the number of rays settles
+        iterate()
+    ours = timed(iterate, 21)
+    with reference():
+        plain = timed(iterate, 5)
+    generator = np.random.default_rng(0)
+    samples = trainer.pipeline.model.config.course.rate_samples
+    rate, plain_rate = compared(lambda: field.rate.bits(field.grids, samples, generator).backward())
+    work = Work(field.spec)
+    operations = SAMPLES * (2 * work.look_up + 3 * work.density_head)
+    moved = SAMPLES * (2 * 12 + 8 * 16) + 28 * field.grids.slots.size  # Adam reads four and writes three values
+    share = f"rate term forward and backward: {100 * rate / ours:.0f} % of that (bar: 20 %)"
+    return [
+        Row("a whole `quick` training step", ours, plain, machine.limit(moved, operations), faster=6),
+        Row(share, rate, plain_rate),
+    ]
+
+
+def _trainer(scene, made: Bundle, folder: Path):
+    """A trainer of `quick` that stands where it made the bundle."""
+    from nerfsem_method.plugin.config import trainer_config
+
+    config = trainer_config("quick")
+    config.data = config.pipeline.datamanager.data = scene.root
+    config.output_dir, config.vis, config.logging.local_writer.enable = folder, "none", False
+    config.machine.device_type = "cpu"
+    config.set_timestamp()
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    field, state = trainer.pipeline.model.field, made.state
+    field.grids.load_tables(state.tables)
+    field.heads.load(state.heads)
+    field.rate.load(state.contexts)
+    field.occupancy.set(torch.from_numpy(state.occupancy))
+    field.resume()
+    return trainer
+
+
+def coding_rows(standard: Bundle) -> list[Row]:
+    """The whole bundle to bytes and back."""
+    data = codec.encode(standard)
+    signs = sum(int(np.count_nonzero(table)) for table in standard.state.tables)
+    return [
+        Row(f"encode a `standard` bundle, {signs} signs", timed(lambda: codec.encode(standard), 3), within=3),
+        Row(f"decode it, {len(data)} bytes", timed(lambda: codec.decode(data), 3), within=3),
+    ]
+
+
+def frame_row(made: Bundle, name: str, machine: Machine, within: float) -> Row:
+    """One frame over white; the reference renders a sixteenth of the pixels and counts sixteen times."""
+    large = resized(made)
+    player = Player(large, "cpu")
+    ours = timed(lambda: player.composited(0, WHITE), 5)
+    small = replace(large.camera.scaled(large.camera.width // 4, large.camera.height // 4))
+    renderer = Renderer(made.state, small, "cpu")
+    with reference():
+        plain = 16 * timed(lambda: renderer.picture(made.poses[0]), 1)
+    work, visible = Work(made.state.spec), _visible_samples(made, large)
+    return Row(
+        f"a frame of {large.camera.width}x{large.camera.height}, `{name}`, {visible / 1e6:.1f} M samples", ours, plain,
+        machine.limit(large.camera.width * large.camera.height * 16, visible * (work.look_up + work.density_head)), within=within,
+    )  # fmt: skip
+
+
+def _visible_samples(made: Bundle, large: Bundle) -> float:
+    """Samples of frame 0 that a ray reaches before it is opaque, estimated from every sixteenth pixel."""
+
+    field, cameras = RadianceField.from_state(made.state), CameraPath(large.camera, large.poses)
+    pixels = cameras.frame_pixels()[::16]
+    rays = cameras.rays(torch.zeros(len(pixels), dtype=torch.int64), pixels)
+    with torch.no_grad():
+        samples = march(*rays, field.occupancy.empty, None, 1 / field.spec.steps, torch.full((len(pixels),), 0.5))
+        weights = sample_weights(field.densities(samples.positions), samples)
+    running = weights.double().cumsum(0) - weights
+    before = running - running[samples.starts[:-1].clamp(max=len(weights) - 1)][samples.rays]
+    return 16.0 * int((1 - before > 1e-4).sum())
+
+
+def first_run(folder: Path) -> Row:
+    """`nerfsem decode` of one frame where nothing is compiled yet."""
+    start = "import sys; from nerfsem_method.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", start, "decode", str(GOLDEN), str(folder / "frames"), "--frames", "0:1"]
+    started = time.perf_counter()
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "kernels")}
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    return Row("first `nerfsem decode` after an installation, one frame", time.perf_counter() - started, within=30)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Measure, print the table, and append it to RESULTS.md."""
+
+    def run(self) -> None:
+        """Takes some minutes."""
+        torch.manual_seed(0)
+        machine = Machine.measured()
+        torch.set_num_threads(1)
+        quick = quick_bundle()
+        standard = standard_bundle(quick)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            rows = [
+                *field_rows(quick, machine),
+                *step_rows(quick, machine, folder),
+                *coding_rows(standard),
+                frame_row(quick, "quick", machine, 0.7),
+                frame_row(standard, "standard", machine, 2),
+                first_run(folder),
+            ]
+        text = report(machine, rows)
+        print(text)
+        with RESULTS.open("a") as file:
+            file.write("\n" + text)
+
+
+def report(machine: Machine, rows: list[Row]) -> str:
+    """A section of RESULTS.md."""
+    git = ["git", "-C", str(RESULTS.parent), "describe", "--always", "--dirty"]
+    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    load = os.getloadavg()[0]
+    lines = [
+        f"## Speed at {commit}",
+        f"`python -m benchmarks.speed`: {_processor()}, {THREADS} threads, load {load:.1f} at the end; a copy moves "
+        f"{machine.bandwidth / 1e9:.1f} GB/s, a matrix product does {machine.rate / 1e9:.0f} GFLOP/s. {_accelerators()}",
+        "",
+        "| what | plain torch | compiled | faster | limit | times the limit | bar |",
+        "|---" * 7 + "|",
+        *(row.cells() for row in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown processor"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown processor")
+
+
+def _accelerators() -> str:
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "absent"
+    found = {name: importlib.util.find_spec(name) is not None for name in ("tinycudann", "triton")}
+    return f"CUDA: {cuda}; " + ", ".join(f"{name}: {'present' if there else 'absent'}" for name, there in found.items()) + "."
+
+
+if __name__ == "__main__":
+    sys.exit(run(tyro.cli(Speed)))

@@ -1,0 +1,81 @@
+"""Threads and compiled kernels: parts are shared out once, errors come back, kernels find a place to be kept."""
+
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_field import DENSE, orbit, tiny_state
+
+from nerfsem_method import parallel
+from nerfsem_method.field.cameras import CameraPath
+from nerfsem_method.field.course import Course
+from nerfsem_method.field.radiance import RadianceField, Renderer
+from nerfsem_method.scene import Intrinsics
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 100])
+def test_every_part_is_worked_on_once(count):
+    seen, parts = np.zeros(count, int), []
+
+    def work(thread, start, stop):
+        parts.append((thread, start, stop))
+        seen[start:stop] += 1
+
+    parallel.share(count, work)
+    assert (seen == 1).all() and len({thread for thread, _, _ in parts}) == len(parts)
+    again: list[int] = []
+    parallel.each(count, again.append)
+    assert sorted(again) == list(range(count))
+
+
+def test_an_error_in_a_thread_reaches_the_caller():
+    def work(thread, start, stop):
+        raise ValueError(f"thread {thread}")
+
+    with pytest.raises(ValueError, match="thread"):
+        parallel.share(10, work)
+    with pytest.raises(ZeroDivisionError):
+        parallel.each(3, lambda index: 1 / index)
+
+
+def test_a_viewer_may_render_while_training_computes():
+    """Two threads of Python at the same time, as nerfstudio's viewer and trainer are: nothing stops, pictures stay the same."""
+    camera, state = Intrinsics(48, 40, 60.0, 60.0, 24.0, 20.0), tiny_state(DENSE)
+    renderer, field = Renderer(state, camera, "cpu"), RadianceField.from_state(state)
+    cameras = CameraPath(camera, orbit(3))
+    alone = [renderer.picture(pose) for pose in orbit(3)]
+
+    def train():
+        for _ in range(10):
+            frames = torch.zeros(500, dtype=torch.int64)
+            step = field.step(*cameras.rays(frames, torch.rand(500, 2) * 40), Course(rate_samples=200))
+            (step.rendering.color.sum() + step.bits).backward()
+
+    with ThreadPoolExecutor(1) as pool:
+        training = pool.submit(train)
+        together = [renderer.picture(pose) for _ in range(4) for pose in orbit(3)]
+        training.result()
+    for index, picture in enumerate(together):
+        np.testing.assert_array_equal(picture, alone[index % 3])
+
+
+def test_kernels_are_kept_for_the_user_where_the_installation_cannot_be_written(tmp_path):
+    """As in a read-only site-packages; a file in the cache folder's place holds the superuser off, too."""
+    site, cache = tmp_path / "site", tmp_path / "cache"
+    shutil.copytree(ROOT / "nerfsem_method", site / "nerfsem_method", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in {path.parent for path in site.rglob("*.py")}:
+        (folder / "__pycache__").write_text("")
+    code = "import numpy; from nerfsem_method.field.hashing import entries_of; entries_of(numpy.ones((2, 3)), 8, 729, False)"
+    environment = {**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert list(cache.rglob("hashing.*.nbi"))
