@@ -259,7 +259,7 @@ class Points:
 
 
 def pose_others(job: Job, keys: Matcher, model: pycolmap.Reconstruction, found: Solution) -> None:
-    """Add the poses and views of the frames that have none, those between the keyframes, each from the points that nearby keyframes see."""
+    """Add the poses and views of the frames that have none, those between the keyframes, from what nearby keyframes see."""
     points = Points.of(keys, model)
     known = [position for position, key in enumerate(job.keys) if key in found.poses]
     others = sorted(set(range(len(job.names))) - set(found.poses))
