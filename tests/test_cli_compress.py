@@ -8,6 +8,7 @@ import pytest
 
 from nerfsem_dataparsers.capture import ingest
 from nerfsem_dataparsers.capture.options import CaptureOptions
+from nerfsem_dataparsers.capture.report import Report
 from nerfsem_method.cli.compress import Compress
 from nerfsem_method.codec import bundle as codec
 from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
@@ -15,18 +16,21 @@ from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
 
 @pytest.fixture
 def captured(vase_scene, monkeypatch):
-    """The capture replaced by a ready scene; the calls that it got."""
+    """The capture replaced by a ready scene with a report; the calls that it got."""
     calls = []
+    count = len(vase_scene.frames)
+    Report(count, [], "frame", 0, 0.5, 300.0, 100, 350.0, [0.2] * count, [1.0] * count, ["the light changes"]).save(vase_scene.root)
     monkeypatch.setattr(ingest, "ingest", lambda *args: calls.append(args) or vase_scene)
     return calls
 
 
-def test_a_video_becomes_a_bundle(captured, vase_video, tmp_path, monkeypatch):
+def test_a_video_becomes_a_bundle(captured, vase_video, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     options = CaptureOptions(scale="135:240")
     target = Path("out put") / "relic.nsem"
     Compress(vase_video, target, "pc", "smoke", options, max_steps=3, work_dir=Path("work")).run()
     assert codec.read(target).mode == "pc"
+    assert "warning: the light changes" in capsys.readouterr().out
     assert captured == [(vase_video, options, Path("work/scene"))]
     assert list(target.parent.iterdir()) == [target]
     (config,) = (tmp_path / "work/runs").rglob("config.yml")
