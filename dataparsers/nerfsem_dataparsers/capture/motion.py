@@ -20,7 +20,7 @@ EDGE = 8.0
 """Grey levels a pixel across an edge; a blank wall shows the same wherever the camera stands and tells nothing."""
 STILL_ROOM = 0.2
 """Share of a frame's edges that stand still from which the camera does."""
-STILL_CLIP = 0.97
+STILL_CLIP = 0.99
 """The same for a clip in which nothing moves at all."""
 KEYFRAMES = 150
 """Frames of which structure from motion is made; a longer clip's others are posed against its result."""
