@@ -19,7 +19,8 @@ def captured(vase_scene, monkeypatch):
     """The capture replaced by a ready scene with a report; the calls that it got."""
     calls = []
     count = len(vase_scene.frames)
-    Report(count, [], "frame", 0, 0.5, 300.0, 100, 350.0, [0.2] * count, [1.0] * count, ["the light changes"]).save(vase_scene.root)
+    per_frame = [0.2] * count, [1.0] * count
+    Report(count, [], "frame", 0, 0.5, 300.0, 100, 350.0, *per_frame, ["the light changes"]).save(vase_scene.root)
     monkeypatch.setattr(ingest, "ingest", lambda *args: calls.append(args) or vase_scene)
     return calls
 

@@ -246,7 +246,7 @@ class _View:
         import cv2
 
         model, cluster, stage = self.model, self.cluster, self.stage
-        pixels, depth = model.camera.project(model.points[cluster.mine], model.poses[index])
+        pixels, depth = model.camera.project(cluster.seeds, model.poses[index])
         seen = model.views[model.views[:, 1] == index]
         seen = seen[cluster.others[seen[:, 0].astype(int)]]
         radius = SEED_PIXELS * stage.long_side

@@ -21,6 +21,8 @@ NEIGHBOURS, SPREAD = 8, 2.5
 """A point whose NEIGHBOURS-th neighbour is SPREAD times farther away than it is for its neighbours is noise."""
 WIDER = 1.3
 """Times the main body's radius: what stands above or below it within this belongs to it."""
+DEPTH = 0.6
+"""Share of the cameras' distance down to which a support is kept: about as deep as frames around the artefact show."""
 MARGIN = 0.25
 """Share of the points' extent by which the artefact may reach beyond them."""
 
@@ -30,9 +32,11 @@ class Cluster:
     """The artefact's points, `mine` [P] bool, points clear of it, `others` [P] bool, and the plane on which it stands:
     a point p is above it where normal @ p > height.
 
-    `low`, `high` [3] bound the artefact generously; `height` is -inf without a support.
+    `seeds` [S, 3] are positions on or in the artefact, its points among them. `low`, `high` [3] bound it generously;
+    `height` is -inf without a support.
     """
 
+    seeds: np.ndarray
     mine: np.ndarray
     others: np.ndarray
     normal: np.ndarray
@@ -47,8 +51,8 @@ class Cluster:
 def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None = None) -> Cluster | None:
     """The artefact among the points of a model whose z axis points up; None where too few lie where the cameras look.
 
-    A support is found and cut off, unless `keep_support`; then all that the artefact stands on down to the reach belongs
-    to it. `box` points out the artefact where the cameras circle more than one thing.
+    A support is found and cut off, unless `keep_support`; then the column under it belongs to the artefact, down to
+    DEPTH. `box` points out the artefact where the cameras circle more than one thing.
     """
     from scipy.spatial import cKDTree
 
@@ -68,19 +72,19 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     if mine.sum() < MIN_NEAR:
         return None
     cell = REACH * distance / CELLS
-    body = _whole_body(points[mine], normal, cell, bool(cut))
-    mine[mine] = body | ledge.column(points[mine]) if keep_support and ledge else body
+    mine[mine] = _whole_body(points[mine], normal, cell, bool(cut))
     if mine.sum() < MIN_NEAR:
         return None
-    others = cKDTree(points[mine]).query(points)[0] > 2 * cell
+    solid = points[mine]
     mine[mine] = ~_noise(points[mine])
-    low, high = np.quantile(points[mine], (0.01, 0.99), axis=0)
-    margin = MARGIN * (high - low).max()
-    low, high = low - margin, high + margin
-    if keep_support:
-        low[2] = min(low[2], target[2] - REACH * distance)
-        others &= ~((points > low) & (points < high)).all(1)
-    return Cluster(mine, others, normal, height, low, high)
+    seeds = points[mine]
+    if keep_support and ledge:
+        seeds = np.concatenate([seeds, ledge.body_below(DEPTH * distance)])
+        solid = np.concatenate([solid, seeds])
+    others = cKDTree(solid).query(points)[0] > 2 * cell
+    low, high = np.quantile(seeds, (0.01, 0.99), axis=0)
+    margin = MARGIN * (high - low)[: 2 if keep_support else 3].max()
+    return Cluster(seeds, mine, others, normal, height, low - margin, high + margin)
 
 
 def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool) -> np.ndarray:

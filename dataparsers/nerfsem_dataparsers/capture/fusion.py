@@ -108,10 +108,10 @@ def around(grid: Grid, density: np.ndarray, camera: Intrinsics, poses: np.ndarra
 
 
 def _largest(density: np.ndarray) -> np.ndarray:
-    """The density of the largest connected body and its soft rim."""
+    """The density of the largest connected body and its soft rim; inside of a thick one it stays as faint as it began."""
     from scipy.ndimage import binary_dilation, label
 
-    pieces, count = label(density > SOLID)
+    pieces, count = label(density > FAINT / 2)
     if not count:
         return np.zeros_like(density)
     return density * binary_dilation(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax(), iterations=2)

@@ -25,26 +25,36 @@ FEW_BELOW, WIDE = 0.1, 1.3
 colours need not be distinct."""
 DISTINCT = 0.85
 """Share of points whose colour must tell whether they lie above the ledge, or on and below it."""
+FILL = 20
+"""Points along the width of a support's body."""
 RANDOM_SEED = 0
 
 
 @dataclass(frozen=True)
 class Ledge:
-    """A level plane, normal @ p = height, `points` on it outside of the foot that stands on it, up to `reach` from the
-    `axis` [3] through the foot, and how distinct the colours above are from those on and below: 1/2 like guessing, 1 always.
-    """
+    """A level plane, normal @ p = height, the `rim` [R, 3] of points on it outside of the foot that stands on it, the points
+    of that `foot` [F, 3], and how distinct the colours above are from those on and below: 1/2 like guessing, 1 always."""
 
     normal: np.ndarray
     height: float
-    axis: np.ndarray
-    reach: float
-    points: int
+    rim: np.ndarray
+    foot: np.ndarray
     distinct: float
 
-    def column(self, points: np.ndarray) -> np.ndarray:
-        """Which points [P, 3] lie over, on or under the ledge."""
-        flat = points - (points @ self.normal)[:, None] * self.normal
-        return np.linalg.norm(flat - self.axis, axis=1) < WIDER * self.reach
+    def body_below(self, depth: float) -> np.ndarray:
+        """Points [S, 3] that fill the column under rim and foot down to `depth`: a guess at the support's body."""
+        from scipy.spatial import Delaunay
+
+        outline = np.concatenate([self.rim, self.foot])
+        lean = self.normal[:2] / self.normal[2]
+        flat = outline[:, :2]
+        low, high = flat.min(0), flat.max(0)
+        x, y = np.meshgrid(*np.linspace(low, high, FILL).T)
+        spots = np.column_stack([x.ravel(), y.ravel()])
+        spots = spots[Delaunay(flat).find_simplex(spots) >= 0]
+        top = self.height / self.normal[2] - spots @ lean
+        levels = np.arange(0.0, depth, float((high - low).max()) / FILL)
+        return np.concatenate([np.column_stack([spots, top - level]) for level in levels])
 
 
 def find_support(points: np.ndarray, colours: np.ndarray, distance: float) -> Ledge | None:
@@ -64,7 +74,7 @@ def find_support(points: np.ndarray, colours: np.ndarray, distance: float) -> Le
     level = normals[:, 2] > TILT
     planes = zip(normals[level], triples[level, 0], strict=True)
     ledges = (_ledge(points, colours.astype(float), normal, corner, THICKNESS * distance) for normal, corner in planes)
-    return max(filter(None, ledges), key=lambda ledge: (round(ledge.distinct, 2), ledge.points), default=None)
+    return max(filter(None, ledges), key=lambda ledge: (round(ledge.distinct, 2), len(ledge.rim)), default=None)
 
 
 def _ledge(
@@ -77,8 +87,7 @@ def _ledge(
     if foot.sum() < MIN_FOOT:
         return None
     flat = points - rise[:, None] * normal
-    axis = np.median(flat[foot], axis=0)
-    offsets = flat - axis
+    offsets = flat - np.median(flat[foot], axis=0)
     radius = np.linalg.norm(offsets, axis=1)
     wide = np.quantile(radius[foot], 0.9)
     on = (np.abs(above) < thickness / 2) & (radius > WIDER * wide)
@@ -90,7 +99,7 @@ def _ledge(
     table = below.sum() < FEW_BELOW * on.sum() and np.median(radius[on]) > WIDE * wide
     if not table and distinct < DISTINCT:
         return None
-    return Ledge(normal, float(corner @ normal), axis, float(np.quantile(radius[on], 0.95)), int(on.sum()), distinct)
+    return Ledge(normal, float(corner @ normal), points[on], points[foot], distinct)
 
 
 def _told_apart(first: np.ndarray, second: np.ndarray) -> float:
