@@ -61,8 +61,8 @@ def test_too_few_registered_frames_are_an_error_with_numbers() -> None:
         checked({i: true[i] for i in range(11)}, 20)
 
 
-def test_no_model_at_all_is_the_same_error() -> None:
-    with pytest.raises(CaptureError, match="only 0 of 20 frames"):
+def test_no_model_at_all_is_an_error_with_a_remedy() -> None:
+    with pytest.raises(CaptureError, match="no camera was found.*printed paper"):
         checked({}, 20, motion=None)
 
 

@@ -310,6 +310,8 @@ def main(job: Job) -> None:
     model, found = map_frames(keys, database), None
     closures = 0
     if model is not None:
+        if job.masks:  # of the object alone the first model bends: ends that meet would be taken for others
+            refine(keys, database, model)
         closing = pairs.closing_pairs(poses_of(keys, model), len(keys.names))
         matcher.match(closing, "closure")
         closures = matcher.drop_disagreeing(closing, model)

@@ -171,6 +171,11 @@ def _checked_model(
     still = result["motion"] is not None and result["motion"] < MIN_MOTION * diagonal
     if still or (known and _parallax(np.stack(list(known.values()))) < MIN_PARALLAX):
         raise CaptureError(HARDLY_MOVES)
+    if not known:
+        raise CaptureError(
+            "no camera was found: hardly anything can be recognised from one frame to the next; film a slow, sharp turn "
+            "around a textured object, and lay printed paper under a smooth one"
+        )
     if len(known) < MIN_REGISTERED * count:
         raise CaptureError(
             f"cameras were found for only {len(known)} of {count} frames: film a slow, sharp, steady turn around a "
