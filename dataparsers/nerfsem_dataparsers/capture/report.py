@@ -102,7 +102,7 @@ def summarise(scene: Scene, model: SparseModel, points: int, facts: FrameFacts, 
     if np.linalg.norm(look_at_point(scene.poses) - 0.5) > ASIDE:
         warnings.append(
             "the cameras circle a point beside the object that the mattes show: if there are two objects, or the mattes show "
-            "the wrong one, give --mattes DIR"
+            "the wrong one, point at it (--object-box) or give --mattes DIR"
         )
     if announced > len(scene.frames):
         warnings.insert(0, f"the video announces {announced} frames, {len(scene.frames)} could be decoded: its end is missing")
