@@ -157,6 +157,17 @@ def test_straight_through_sign():
     assert y.tolist() == [-1, -1, 1, 1, 1] and x.grad.tolist() == [0, 1, 1, 1, 0]
 
 
+def test_rays_that_see_nothing_are_no_trouble():
+    field = RadianceField.from_state(tiny_state(DENSE))
+    origins, directions = torch.full((5, 3), 3.0), torch.nn.functional.normalize(torch.ones(5, 3), dim=1)
+    step = field.step(origins, directions, Course(rate_samples=300))
+    (step.rendering.color.sum() + step.rendering.distortion + step.bits).backward()
+    assert len(step.samples.rays) == 0 and (step.rendering.accumulation == 0).all()
+    assert torch.isfinite(step.rendering.color).all()
+    with torch.no_grad():
+        assert (field.render(origins, directions).accumulation == 0).all()
+
+
 def _rays(count=64):
     torch.manual_seed(1)
     cameras = CameraPath(Intrinsics(24, 32, 40.0, 40.0, 12.0, 16.0, k1=0.05, p1=0.002), orbit(4))
