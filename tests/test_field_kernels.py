@@ -157,6 +157,29 @@ def test_straight_through_sign():
     assert y.tolist() == [-1, -1, 1, 1, 1] and x.grad.tolist() == [0, 1, 1, 1, 0]
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_look_ups_follow_the_optimizer(fused):
+    """Fused optimisers change parameters without telling torch's version counter."""
+    grids = BinaryGrids(DENSE, ball(DENSE.occupancy))
+    optimizer = torch.optim.Adam([grids.theta], lr=1.0, fused=fused)
+    positions, tables = torch.rand(100, 3), range(len(DENSE.tables))
+    grids.encode(positions, tables).sum().backward()
+    optimizer.step()
+    with torch.no_grad():
+        torch.testing.assert_close(grids.encode(positions, tables), grids.encode_plain(positions, tables), atol=1e-6, rtol=0)
+
+
+def test_rays_that_see_nothing_are_no_trouble():
+    field = RadianceField.from_state(tiny_state(DENSE))
+    origins, directions = torch.full((5, 3), 3.0), torch.nn.functional.normalize(torch.ones(5, 3), dim=1)
+    step = field.step(origins, directions, Course(rate_samples=300))
+    (step.rendering.color.sum() + step.rendering.distortion + step.bits).backward()
+    assert len(step.samples.rays) == 0 and (step.rendering.accumulation == 0).all()
+    assert torch.isfinite(step.rendering.color).all()
+    with torch.no_grad():
+        assert (field.render(origins, directions).accumulation == 0).all()
+
+
 def _rays(count=64):
     torch.manual_seed(1)
     cameras = CameraPath(Intrinsics(24, 32, 40.0, 40.0, 12.0, 16.0, k1=0.05, p1=0.002), orbit(4))

@@ -22,7 +22,7 @@ def density(grids: BinaryGrids, heads: Heads, positions: Tensor) -> tuple[Tensor
     """Density [S] per unit length and geometry feature [S, geometry] at positions [S, 3] float32 in [0, 1]."""
     if not compiled(positions):
         return heads.density(grids.encode(positions, range(len(grids.spec.tables))), positions)
-    return _DensityCPU.apply(grids.theta, *heads.density_layers(), positions, grids)
+    return _DensityCPU.apply(grids.theta, *heads.density_layers(), positions.contiguous(), grids)
 
 
 _rooms: list[np.ndarray] = []
@@ -44,8 +44,8 @@ class _DensityCPU(torch.autograd.Function):
         kept = blocks if any(ctx.needs_input_grad) else THREADS
         outputs, inputs = layers[0][0].shape
         room = _take_room(kept * (inputs + outputs) * LANES)
-        encoded = room[: kept * inputs * LANES].reshape(kept, -1)
-        hidden = room[encoded.size :][: kept * outputs * LANES].reshape(kept, -1)
+        encoded = room[: kept * inputs * LANES].reshape(kept, inputs * LANES)
+        hidden = room[encoded.size :][: kept * outputs * LANES].reshape(kept, outputs * LANES)
         values, geometry = torch.empty(count), torch.empty(count, spec.geometry)
         points, codes = positions.numpy(), grids.codes()
 

@@ -108,21 +108,21 @@ class BinaryGrids(nn.Module):
         self.register_buffer("_places", torch.from_numpy(self.slots.places), persistent=False)
         self._codes = np.zeros(int(self.parts[:, ENTRIES].sum()), np.uint8)
         self.partial = np.zeros((THREADS, self.slots.size + PADDING), np.float32)
-        self._packed = -1  # the version of theta that the codes are of
 
     def signs(self) -> np.ndarray:
         """Current symbols [values] int8: -1, +1, and 0 where no occupied voxel touches."""
         return torch.where(self.theta.detach() >= 0, self.coded, -self.coded).cpu().numpy()
 
     def codes(self) -> np.ndarray:
-        """Current symbols as the compiled loops read them: uint8, in one array that the next step overwrites."""
-        if self._packed != self.theta._version:
-            theta, coded = self.theta.detach().numpy(), self.coded.numpy()
-            for row, owner in zip(self.parts, self._owners, strict=True):
-                entries, first = self.slots.entries[owner], self.slots.slices[owner].start
-                part = row[FIRST_FEATURE], row[FEATURES], self._codes[row[FIRST_CODE] :]
-                _pack(theta, coded, entries, first, self.spec.tables[owner].features, *part)
-            self._packed = self.theta._version
+        """The symbols as they are now, as the compiled loops read them: uint8, in one array that the next call overwrites.
+
+        Nothing tells whether theta has changed: fused optimisers leave torch's version counter alone.
+        """
+        theta, coded = self.theta.detach().numpy(), self.coded.numpy()
+        for row, owner in zip(self.parts, self._owners, strict=True):
+            entries, first = self.slots.entries[owner], self.slots.slices[owner].start
+            part = row[FIRST_FEATURE], row[FEATURES], self._codes[row[FIRST_CODE] :]
+            _pack(theta, coded, entries, first, self.spec.tables[owner].features, *part)
         return self._codes
 
     def gradient(self, theta: Tensor) -> Tensor:
@@ -145,7 +145,6 @@ class BinaryGrids(nn.Module):
         for index, layout in enumerate(layouts):
             coded[self.slots.indices(index, layout.entries)] = 1
         self.coded.copy_(torch.from_numpy(coded))
-        self._packed = -1
 
     def tables(self) -> tuple[np.ndarray, ...]:
         """The symbols as the codec wants them: per table [entries, features] int8."""
@@ -157,7 +156,6 @@ class BinaryGrids(nn.Module):
         with torch.no_grad():
             self.theta.copy_(symbols)
         self.coded.copy_((symbols != 0).to(torch.int8))
-        self._packed = -1
 
     def encode(self, positions: Tensor, tables: Sequence[int]) -> Tensor:
         """Interpolated features [S, sum of the tables' features] float32 at positions [S, 3] float32 in [0, 1].

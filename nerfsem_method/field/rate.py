@@ -123,12 +123,12 @@ class RateModel(nn.Module):
         count = len(self.spec.volume)
         return self.layouts[index].moments if index < count else self._projected[index - count]
 
-    def dense_table(self, grids: BinaryGrids, index: int) -> tuple[tuple, tuple]:
+    def dense_table(self, grids: BinaryGrids, codes: np.ndarray, index: int) -> tuple[tuple, tuple]:
         """What `entropy.entries_nats` reads of a table: its own entries, and their context."""
         table, layout = self.spec.tables[index], self.layouts[index]
         own = layout.vertices, (*table.axes, 0)[:3], table.resolution, self._values[index]
         previous = grids.parts_of(self.spec.previous(index))
-        return own, (previous, grids.codes(), grids.slots.places, self._extra(index))
+        return own, (previous, codes, grids.slots.places, self._extra(index))
 
     def state(self) -> dict[str, QuantisedTensor]:
         """The context models as the bundle stores them."""
@@ -220,11 +220,11 @@ class _DenseBitsCPU(torch.autograd.Function):
     def forward(ctx, theta, model, grids, picks, dense, *tensors):
         nets = model.nets
         flat, gradients = nets.coded(tensors), nets.zeros(THREADS)
-        jobs = []
+        jobs, codes = [], grids.codes()
         for index in np.flatnonzero(dense):
             weight0, bias0, weight1, bias1 = nets.net(model.spec.context_name(index), flat)
             turned = np.ascontiguousarray(weight0.T), np.ascontiguousarray(weight1.T)
-            jobs.append((index, picks[index], *model.dense_table(grids, index), (weight0, bias0, weight1, bias1, *turned)))
+            jobs.append((index, picks[index], *model.dense_table(grids, codes, index), (weight0, bias0, weight1, bias1, *turned)))
         bits = np.zeros(THREADS)
         values = theta.detach().numpy()
 
