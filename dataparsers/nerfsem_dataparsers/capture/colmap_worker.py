@@ -142,14 +142,16 @@ class Matcher:
         return float(np.median(moved)) if moved else None
 
 
-def pipeline_options(job: Job, max_error: float = MAX_ERROR) -> pycolmap.IncrementalPipelineOptions:
+def pipeline_options(job: Job, max_error: float = MAX_ERROR, closed: bool = False) -> pycolmap.IncrementalPipelineOptions:
     """Strict pixel thresholds; few refinements on the way, because `refine` has the last word.
 
-    An object in the middle of the frame cannot tell the lens's distortion from its focal length: alone, it is taken for
-    undistorted (sample turntable: k ran to -0.28 and the focal length 6 % too far).
+    An object in the middle of the frame cannot tell the lens's distortion from its focal length, nor that from its distance
+    until its turn is `closed`: alone, it is taken for undistorted, and before that for seen by a usual lens (a part of the
+    sample's turn ran to eleven times its focal length, a turntable to k = -0.28).
     """
     options = pycolmap.IncrementalPipelineOptions()
     options.ba_refine_extra_params = not job.masks
+    options.ba_refine_focal_length = closed or not job.masks
     options.random_seed = RANDOM_SEED
     options.min_model_size = 3
     options.mapper.random_seed = RANDOM_SEED
@@ -180,7 +182,7 @@ def map_frames(job: Job, database: Path) -> pycolmap.Reconstruction | None:
     return max(found.values(), key=lambda model: model.num_reg_images(), default=None)
 
 
-def refine(job: Job, database: Path, model: pycolmap.Reconstruction) -> None:
+def refine(job: Job, database: Path, model: pycolmap.Reconstruction, closed: bool) -> None:
     """Retriangulate with all matches, closures included, and bundle-adjust until nothing moves.
 
     Drift keeps the two ends of a turn pixels apart, so tracks are first joined with a wide threshold and a robust
@@ -191,7 +193,7 @@ def refine(job: Job, database: Path, model: pycolmap.Reconstruction) -> None:
     mapper = pycolmap.IncrementalMapper(cache)
     mapper.begin_reconstruction(model)
     for max_error, loss_scale, rounds in REFINEMENTS:
-        options = pipeline_options(job, max_error)
+        options = pipeline_options(job, max_error, closed)
         adjustment = options.get_global_bundle_adjustment()
         adjustment.solver_options.max_num_iterations = 25
         adjustment.solver_options.function_tolerance = 1e-5
@@ -311,11 +313,11 @@ def main(job: Job) -> None:
     closures = 0
     if model is not None:
         if job.masks:  # of the object alone the first model bends: ends that meet would be taken for others
-            refine(keys, database, model)
+            refine(keys, database, model, closed=False)
         closing = pairs.closing_pairs(poses_of(keys, model), len(keys.names))
         matcher.match(closing, "closure")
         closures = matcher.drop_disagreeing(closing, model)
-        refine(keys, database, model)
+        refine(keys, database, model, closed=closures > 0)
         model.extract_colors_for_all_images(job.images)
         found = solution_of(job, model)
         pose_others(job, matcher, model, found)
