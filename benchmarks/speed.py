@@ -42,7 +42,7 @@ from nerfsem_method.playback import WHITE, Player
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 SAMPLES = 32768
-STEP = 4001
+STEP = 6001
 """A step of `quick` after its occupancy is frozen, where none but the usual happens."""
 
 
