@@ -94,5 +94,3 @@ def _cells(point: dict[str, Any]) -> str:
             *(f"{point[metric]:.4f}" if metric == "ssim" else f"{point[metric]:.2f}" for metric in METRICS),
         ]
     )
-
-

@@ -7,6 +7,7 @@ import math
 import numba
 import numpy as np
 
+from nerfsem_method.parallel import share
 from nerfsem_method.scene import Intrinsics
 
 MIN_SHARE_OF_VIEWS = 0.1
@@ -14,13 +15,18 @@ MIN_SHARE_OF_VIEWS = 0.1
 MIN_VIEWS = 3
 
 
-@numba.njit(parallel=True, cache=True)
-def dilate(mattes: np.ndarray, radius: float) -> np.ndarray:  # pragma: no cover (compiled)
+def dilate(mattes: np.ndarray, radius: float) -> np.ndarray:
     """Mattes [N, H, W] uint8 above one half, grown by a disc of `radius` pixels; bool [N, H, W]."""
+    grown = np.zeros(mattes.shape, np.bool_)
+    share(len(mattes), lambda _, start, stop: _dilate(mattes[start:stop], radius, grown[start:stop]))
+    return grown
+
+
+@numba.njit(cache=True, nogil=True)
+def _dilate(mattes: np.ndarray, radius: float, grown: np.ndarray) -> None:  # pragma: no cover (compiled)
     count, height, width = mattes.shape
-    grown = np.zeros((count, height, width), np.bool_)
     reach = int(radius)
-    for n in numba.prange(count):
+    for n in range(count):
         for dy in range(-reach, reach + 1):
             span = int(math.sqrt(radius * radius - dy * dy))
             for y in range(max(0, -dy), min(height, height - dy)):
@@ -30,7 +36,6 @@ def dilate(mattes: np.ndarray, radius: float) -> np.ndarray:  # pragma: no cover
                         for fill in range(max(x - span, until + 1, 0), min(x + span + 1, width)):
                             grown[n, y + dy, fill] = True
                         until = x + span
-    return grown
 
 
 @numba.njit
@@ -56,21 +61,24 @@ def pixel_of(
     return u, v, z
 
 
-@numba.njit(parallel=True, cache=True)
+@numba.njit(cache=True, nogil=True)
 def _vote(
     inside: np.ndarray,
     poses: np.ndarray,
     camera: np.ndarray,
-    grid: int,
     lower: np.ndarray,
     step: float,
     tolerance: float,
     min_views: int,
-) -> np.ndarray:  # pragma: no cover (compiled)
+    start: int,
+    stop: int,
+    kept: np.ndarray,
+) -> None:  # pragma: no cover (compiled)
+    """The slices start ... stop - 1 of `kept` [x, y, z]."""
     count, height, width = inside.shape
-    kept = np.zeros((grid, grid, grid), np.bool_)
+    grid = kept.shape[0]
     may_miss = int(tolerance * count)
-    for i in numba.prange(grid):
+    for i in range(start, stop):
         wx = lower[0] + (i + 0.5) * step
         for j in range(grid):
             wy = lower[1] + (j + 0.5) * step
@@ -88,7 +96,6 @@ def _vote(
                         if missed > may_miss:
                             break
                 kept[i, j, k] = seen >= min_views and missed <= tolerance * seen
-    return kept
 
 
 def carve(
@@ -112,13 +119,8 @@ def carve(
         raise ValueError(f"mattes {mattes.shape} do not fit {len(poses)} frames of {camera.width}x{camera.height}")
     inside = dilate(np.ascontiguousarray(mattes), float(margin_pixels))
     min_views = max(MIN_VIEWS, math.ceil(MIN_SHARE_OF_VIEWS * len(poses)))
-    return _vote(
-        inside,
-        np.ascontiguousarray(poses, np.float64),
-        np.asarray(camera.params, np.float64),
-        resolution,
-        np.asarray(lower, np.float64),
-        size / resolution,
-        tolerance,
-        min_views,
-    )
+    views = inside, np.ascontiguousarray(poses, np.float64), np.asarray(camera.params, np.float64)
+    rules = np.asarray(lower, np.float64), size / resolution, tolerance, min_views
+    kept = np.zeros((resolution,) * 3, np.bool_)
+    share(resolution, lambda _, start, stop: _vote(*views, *rules, start, stop, kept))
+    return kept

@@ -12,6 +12,7 @@ from nerfsem_dataparsers.capture.report import Report
 from nerfsem_method.cli.compress import Compress
 from nerfsem_method.codec import bundle as codec
 from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
+from nerfsem_method.plugin import training
 
 
 @pytest.fixture
@@ -68,13 +69,18 @@ def test_what_cannot_work_is_refused_before_the_capture(captured, vase_video, tm
     assert not captured
 
 
-def test_a_size_that_is_met_ends_well(captured, vase_video, tmp_path):
-    """The background's bytes count."""
+def test_a_size_that_is_met_ends_well_and_the_background_counts(captured, vase_video, tmp_path, monkeypatch):
+    """What steers the training (tests of rate control) is told what the background leaves of the size."""
+    told = []
+    monkeypatch.setattr(training, "train", lambda config, run=training.train: told.append(config.pipeline.model) or run(config))
     plain, steered = tmp_path / "plain.nsem", tmp_path / "steered.nsem"
     Compress(vase_video, plain, "pc", "smoke", max_steps=5).run()
-    wanted = f"{plain.stat().st_size * 0.98 / 1e3:.2f} kB"
-    Compress(vase_video, steered, "pc", "smoke", max_steps=5, target_size=wanted).run()
-    assert steered.stat().st_size == pytest.approx(plain.stat().st_size * 0.98, rel=0.05)
+    size = round(plain.stat().st_size * 0.98)
+    Compress(vase_video, steered, "pc", "smoke", max_steps=5, target_size=f"{size / 1e3} kB").run()
+    assert steered.stat().st_size == pytest.approx(size, rel=0.05)
+    background = codec.sizes(steered.read_bytes())["BACK"]
+    assert background > 1000
+    assert [model.target_bytes for model in told] == [None, pytest.approx(size - background)]
 
 
 @pytest.mark.parametrize("goal", [{"target_size": "1MB"}, {"target_psnr": 60.0}], ids=str)

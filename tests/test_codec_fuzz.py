@@ -35,7 +35,7 @@ def test_seeds_are_all_kinds_of_bundles():
     assert described.count(True) == 1
     for one, data in zip(held, SEEDS, strict=True):
         plain = [section for section in bundle.unpack(data, bundle.KNOWN_SECTIONS) if section.tag != "meta"]
-        assert bundle.encode(one) == bundle.pack(plain)
+        assert bundle.sections(one) == plain
 
 
 @pytest.mark.parametrize("start", range(0, 600, 100))

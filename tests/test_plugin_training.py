@@ -5,6 +5,7 @@ import torch
 from rich.progress import Progress
 
 from nerfsem_method.codec import bundle as codec
+from nerfsem_method.field.rate_control import RANGE
 from nerfsem_method.plugin import checkpoint, training
 from nerfsem_method.plugin.config import trainer_config
 from nerfsem_method.plugin.training import ProgressWriter, train
@@ -79,3 +80,17 @@ def test_the_size_it_tells_is_that_of_the_file(vase_scene, tmp_path, monkeypatch
     size = checkpoint.export(run, tmp_path, "fp").stat().st_size
     assert float(told[-1]) == pytest.approx(size / 1e3, rel=0.1)  # the tables still change quickly
     assert float(told[0]) != float(told[-1])
+
+
+def test_a_goal_moves_lambda_and_lambda_moves_the_size(vase_scene, tmp_path):
+    """Goals that nothing meets take lambda to the ends of its range, which a checkpoint keeps."""
+    sizes = []
+    for goal, end in ((1.0, RANGE[1]), (1e9, RANGE[0])):
+        config = smoke(vase_scene, tmp_path / str(goal), timestamp="run", max_num_iterations=80)
+        config.pipeline.model.target_bytes = goal
+        run = train(config)
+        (kept,) = (run.parent / "nerfstudio_models").iterdir()
+        weight = torch.load(kept, weights_only=True)["pipeline"]["_model.rate_weight"].item()
+        assert weight == pytest.approx(end * config.pipeline.model.rate_weight)
+        sizes.append(checkpoint.export(run, tmp_path, "fp").stat().st_size)
+    assert sizes[0] < 0.95 * sizes[1]

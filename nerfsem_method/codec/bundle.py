@@ -101,8 +101,8 @@ def sections(bundle: Bundle) -> list[Section]:
 
 
 def encode(bundle: Bundle) -> bytes:
-    """The bytes of the file."""
-    return pack(sections(bundle))
+    """The bytes of the file: the sections, and the name of the encoder."""
+    return pack([*sections(bundle), metadata_section({ENCODER: f"nerfsem {__version__}"})])
 
 
 def decode(data: bytes) -> Bundle:
@@ -149,11 +149,11 @@ def read_bytes(path: Path) -> bytes:
 
 
 def write(path: Path, bundle: Bundle) -> dict[str, int]:
-    """Encode, name the encoder, decode again, compare, and write the file in one move; returns its bytes by section.
+    """Encode, decode again, compare, and write the file in one move; returns its bytes by section.
 
     Raises OutputError when the place cannot be written, BundleError when the file would not decode to the same symbols.
     """
-    data = pack([*sections(bundle), metadata_section({ENCODER: f"nerfsem {__version__}"})])
+    data = encode(bundle)
     decode(data)
     check_writable(path)
     with replacing(path) as partial:

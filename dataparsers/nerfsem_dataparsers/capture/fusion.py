@@ -15,6 +15,7 @@ import numba
 import numpy as np
 
 from nerfsem_method.hull import pixel_of
+from nerfsem_method.parallel import share
 from nerfsem_method.scene import Intrinsics
 
 STEPS = 12
@@ -91,9 +92,7 @@ def shadows(grid: Grid, density: np.ndarray, camera: Intrinsics, poses: np.ndarr
     """The chance [N, H, W] that each pixel shows the body, at `camera`'s size."""
     cells = np.argwhere(density > THIN)
     size = (camera.height, camera.width)
-    return 1 - np.exp(
-        -_thickness(grid.centres(cells), density[tuple(cells.T)], poses, np.array(camera.params), *size, grid.edge)
-    )
+    return 1 - np.exp(-_thickness(grid.centres(cells), density[tuple(cells.T)], poses, np.array(camera.params), *size, grid.edge))
 
 
 def around(grid: Grid, density: np.ndarray, camera: Intrinsics, poses: np.ndarray, reach: int) -> np.ndarray:
@@ -117,13 +116,21 @@ def _largest(density: np.ndarray) -> np.ndarray:
     return density * binary_dilation(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax(), iterations=2)
 
 
-@numba.njit(parallel=True, cache=True)
 def _thickness(
     points: np.ndarray, density: np.ndarray, poses: np.ndarray, camera: np.ndarray, height: int, width: int, edge: float
-) -> np.ndarray:  # pragma: no cover (compiled)
+) -> np.ndarray:
     """Density along each pixel's ray [N, H, W], in voxels."""
     total = np.zeros((len(poses), height, width), np.float32)
-    for n in numba.prange(len(poses)):
+    share(len(poses), lambda _, start, stop: _splat(points, density, poses[start:stop], camera, edge, total[start:stop]))
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _splat(
+    points: np.ndarray, density: np.ndarray, poses: np.ndarray, camera: np.ndarray, edge: float, total: np.ndarray
+) -> None:  # pragma: no cover (compiled)
+    count, height, width = total.shape
+    for n in range(count):
         for i in range(len(points)):
             u, v, z = pixel_of(points[i, 0], points[i, 1], points[i, 2], poses[n], camera, width, height)
             if z == 0:
@@ -136,17 +143,21 @@ def _thickness(
                     x, y = column + dx, row + dy
                     if 0 <= x < width and 0 <= y < height:
                         total[n, y, x] += weight * (below if dy else 1 - below) * (right if dx else 1 - right)
-    return total
 
 
-@numba.njit(parallel=True, cache=True)
-def _gather(
-    points: np.ndarray, poses: np.ndarray, camera: np.ndarray, picture: np.ndarray
-) -> np.ndarray:  # pragma: no cover (compiled)
+def _gather(points: np.ndarray, poses: np.ndarray, camera: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """Mean of `picture` [N, H, W] where the points are seen [V]; 0 where no frame sees one."""
-    count, height, width = picture.shape
     mean = np.zeros(len(points), np.float32)
-    for i in numba.prange(len(points)):
+    share(len(points), lambda _, start, stop: _average(points[start:stop], poses, camera, picture, mean[start:stop]))
+    return mean
+
+
+@numba.njit(cache=True, nogil=True)
+def _average(
+    points: np.ndarray, poses: np.ndarray, camera: np.ndarray, picture: np.ndarray, mean: np.ndarray
+) -> None:  # pragma: no cover (compiled)
+    count, height, width = picture.shape
+    for i in range(len(points)):
         total, seen = 0.0, 0
         for n in range(count):
             u, v, z = pixel_of(points[i, 0], points[i, 1], points[i, 2], poses[n], camera, width, height)
@@ -158,8 +169,7 @@ def _gather(
             right, below = u - column, v - row
             for dy in range(2):
                 for dx in range(2):
-                    share = (below if dy else 1 - below) * (right if dx else 1 - right)
-                    total += share * picture[n, row + dy, column + dx]
+                    part = (below if dy else 1 - below) * (right if dx else 1 - right)
+                    total += part * picture[n, row + dy, column + dx]
         if seen:
             mean[i] = total / seen
-    return mean
