@@ -116,6 +116,42 @@ def test_the_pedestal_is_kept_where_that_is_asked_for(frames, model, found, tmp_
     assert (kept > 127)[found > 200].mean() > 0.95
 
 
+@pytest.fixture
+def few(model):
+    return dataclasses.replace(model, poses=model.poses[:8], registered=model.registered[:8])
+
+
+def test_nothing_is_found_below_the_plane_on_which_it_stands(frames, few, monkeypatch, tmp_path):
+    """The plane is raised to the vase's middle: its foot, as much vase as the rest by colour, is cut off."""
+    vase = few.points[:VASE_POINTS]
+    middle = np.median(vase[:, 2])
+
+    def raised(*given):
+        return dataclasses.replace(cluster.find(*given), normal=np.array([0.0, 0.0, 1.0]), height=middle)
+
+    monkeypatch.setattr(classical, "find", raised)
+    classical.segment(frames[:8], few, tmp_path, lambda done, total: None)
+    for matte, pose in zip(load_mattes(tmp_path), few.poses, strict=True):
+        column, row = np.floor(few.camera.project(vase, pose)[0]).astype(int).T
+        kept = matte[row, column] > 127
+        assert kept[vase[:, 2] > middle].mean() > 0.6
+        assert kept[vase[:, 2] < middle - 0.15].mean() < 0.1
+
+
+def test_nothing_is_found_outside_the_box_pointed_out(frames, few, tmp_path):
+    vase = few.points[:VASE_POINTS]
+    pixels, _ = few.camera.project(vase[vase[:, 2] > np.median(vase[:, 2])], few.poses[0])
+    low, high = pixels.min(0), pixels.max(0)
+    size = (few.camera.width, few.camera.height)
+    box = ObjectBox(0, tuple(low / size), tuple(high / size))
+    classical.segment(frames[:8], few, tmp_path, lambda done, total: None, box=box)
+    (left, top), (right, bottom) = np.floor(low).astype(int), np.ceil(high).astype(int)
+    found = load_mattes(tmp_path)[0] > 127
+    inside = found[top:bottom, left:right]
+    assert inside.mean() > 0.5
+    assert found.sum() - inside.sum() < 0.1 * inside.sum()
+
+
 def test_a_box_points_out_one_of_two_things(model):
     """A second vase stands beside the first, as near to what the cameras look at."""
     vase = np.arange(VASE_POINTS)

@@ -208,11 +208,22 @@ def test_a_capture_killed_at_any_moment_and_run_again_gives_the_same(video, vase
     assert 10 < moment < 199
 
 
-def test_other_mattes_keep_the_cameras(video, options, colmap, vase_mattes, tmp_path) -> None:
-    scene = ingest(video, options)
+@pytest.fixture
+def other_mattes(vase_mattes: Path, tmp_path: Path) -> Path:
     other = shutil.copytree(vase_mattes, tmp_path / "other")
     Image.open(other / "000000.png").point(lambda value: value // 2).save(other / "000000.png")
-    again = ingest(video, CaptureOptions(mattes=other, scale=SCALE))
+    return other
+
+
+def test_cameras_seen_in_the_object_alone_follow_its_mattes(video, colmap, vase_mattes, other_mattes) -> None:
+    for mattes in (vase_mattes, vase_mattes, other_mattes):
+        ingest(video, CaptureOptions(mattes=mattes, scale=SCALE, sfm_region="object"))
+    assert len(colmap.calls) == 2
+
+
+def test_other_mattes_keep_the_cameras(video, options, colmap, other_mattes) -> None:
+    scene = ingest(video, options)
+    again = ingest(video, CaptureOptions(mattes=other_mattes, scale=SCALE))
     assert len(colmap.calls) == 1
     first = np.asarray(Image.open(scene.root / "mattes" / "000000.png"))
     assert first.max() < 130

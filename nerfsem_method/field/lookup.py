@@ -174,6 +174,7 @@ def look_up(points, parts, codes, room, out):
 
 @njit(cache=True, fastmath=FAST)
 def _sum(dimensions, weights, found, bit, out):
+    # written out: with a number of corners that is not constant the inner loop is not unrolled and nothing becomes a vector
     if dimensions == 3:
         for s in range(LANES):
             total = np.float32(0)

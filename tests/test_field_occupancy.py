@@ -1,0 +1,80 @@
+"""Carving: what rays see stays, with a border; what they do not see goes, and never comes back from outside the hull."""
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+
+from nerfsem_method.field.backend import plain_torch
+from nerfsem_method.field.march import Samples
+from nerfsem_method.field.occupancy import CONSERVATIVE, OccupancyGrid
+
+SIDE = 12
+
+
+@pytest.fixture(params=[nullcontext, plain_torch], ids=["compiled", "plain"])
+def grid(request):
+    hull = np.zeros((SIDE, SIDE, SIDE), bool)
+    hull[2:10, 2:10, 2:10] = True
+    with request.param():
+        yield OccupancyGrid(hull)
+
+
+def observe(grid, seen):
+    """Samples with weights, by voxel: two a voxel, of which the larger counts."""
+    voxels = torch.tensor(list(seen)).repeat(2, 1)
+    weights = torch.tensor(list(seen.values()))
+    rays = torch.arange(len(voxels))
+    starts = torch.arange(len(voxels) + 1)
+    samples = Samples(starts, rays, torch.ones(len(voxels)), (voxels + 0.5) / SIDE, 0.1)
+    grid.observe(samples, torch.cat([weights, weights / 2]))
+
+
+def block(*voxel):
+    """A voxel and its neighbours."""
+    occupied = torch.zeros(SIDE, SIDE, SIDE, dtype=torch.bool)
+    occupied[tuple(slice(at - 1, at + 2) for at in voxel)] = True
+    return occupied
+
+
+def test_it_starts_as_the_hull(grid):
+    assert torch.equal(grid.occupied, grid.hull)
+    assert len(grid.centers()) == 8**3
+
+
+def test_what_is_seen_stays_with_a_border_within_the_hull(grid):
+    observe(grid, {(5, 5, 5): 0.5, (2, 7, 7): 0.3, (8, 8, 3): 0.1})
+    grid.prune(0.2)
+    assert torch.equal(grid.occupied, (block(5, 5, 5) | block(2, 7, 7)) & grid.hull)
+    assert grid.empty[5, 5, 5] == 0 < grid.empty[8, 8, 3]
+
+
+def test_what_was_seen_is_forgotten_by_and_by(grid):
+    observe(grid, {(5, 5, 5): 0.5})
+    for _ in range(2):
+        grid.prune(0.2)
+        assert grid.occupied.any()
+    grid.prune(0.2)
+    assert not grid.occupied.any()
+
+
+def test_a_voxel_seen_again_comes_back(grid):
+    observe(grid, {(5, 5, 5): 0.5})
+    grid.prune(0.2)
+    observe(grid, {(8, 8, 8): 0.5})
+    grid.prune(0.2)
+    assert grid.occupied[8, 8, 8]
+
+
+def test_the_final_grid_keeps_weak_voxels_beside_strong_ones_alone(grid):
+    observe(grid, {(5, 5, 5): 0.5, (5, 5, 6): 0.1, (8, 8, 8): 0.1, (5, 6, 5): 0.01})
+    grid.finish(0.2, 0.05)
+    assert [tuple(voxel) for voxel in grid.occupied.nonzero().tolist()] == [(5, 5, 5), (5, 5, 6)]
+
+
+def test_density_is_estimated_low_and_lost_with_the_voxel(grid):
+    grid.set_density(torch.full((8**3,), 10.0))
+    assert torch.equal(grid.density, torch.where(grid.hull, 10.0 * CONSERVATIVE, 0.0))
+    grid.set(block(5, 5, 5))
+    assert torch.equal(grid.density > 0, block(5, 5, 5))
