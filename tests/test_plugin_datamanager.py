@@ -9,6 +9,7 @@ from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
 from PIL import Image
 
 from nerfsem_dataparsers.object_video import ObjectVideoDataParserConfig
+from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.plugin.datamanager import BORDER, NerfsemDataManagerConfig
 
@@ -63,11 +64,13 @@ def test_every_near_pixel_can_be_drawn(manager):
     assert unique == pytest.approx(expected, rel=0.02)
 
 
-def test_a_batch_holds_the_colours_of_its_pixels(manager):
+def test_a_batch_holds_the_colours_and_directions_of_its_pixels(manager, vase_scene):
     bundle, batch = manager.next_train(3)
     frame, row, column = batch["indices"].T
     assert torch.equal(batch["image"], manager.frames_rgba[frame, row, column].float() / 255)
-    assert torch.equal(bundle.metadata["pixels"], torch.stack([column, row], -1) + 0.5)
+    pixels = torch.stack([column, row], -1) + 0.5
+    camera = CameraPath(vase_scene.camera, vase_scene.poses)
+    torch.testing.assert_close(bundle.metadata["viewing"], camera.viewing(pixels).float())
     assert torch.equal(bundle.camera_indices[:, 0], frame)
 
 

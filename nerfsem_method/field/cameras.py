@@ -37,6 +37,10 @@ class CameraPath(nn.Module):
 
     def rays(self, frames: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Origins and unit directions [R, 3] float32 through image positions [R, 2] (centres at +0.5) of frames [R]."""
+        return self.rays_along(frames, self.viewing(pixels))
+
+    def viewing(self, pixels: Tensor) -> Tensor:
+        """Unit directions [R, 3] float64 in the camera's own axes, through image positions [R, 2]."""
         fx, fy, cx, cy, k1, k2, p1, p2 = self.intrinsics.unbind()
         distorted = (pixels.double() - torch.stack([cx, cy])) / torch.stack([fx, fy])
         ideal = distorted
@@ -50,12 +54,14 @@ class CameraPath(nn.Module):
                 ideal = ideal + distorted - torch.stack([x * radial + dx, y * radial + dy], -1)
                 ideal = ideal.clamp(-STEEPEST, STEEPEST)
         local = torch.cat([ideal, torch.ones_like(ideal[:, :1])], 1)
-        local = local / local.norm(dim=1, keepdim=True)
-        rotation, translation = self.poses[frames, :, :3], self.poses[frames, :, 3]
-        world_from_cam = rotation.transpose(1, 2)
-        origins = -(world_from_cam @ translation[..., None])[..., 0]
-        directions = (world_from_cam @ local[..., None])[..., 0]
-        return origins.float(), directions.float()
+        return local / local.norm(dim=1, keepdim=True)
+
+    def rays_along(self, frames: Tensor, viewing: Tensor) -> tuple[Tensor, Tensor]:
+        """Origins and unit directions [R, 3] float32 of rays along `viewing` [R, 3], in the camera's own axes, of frames [R]."""
+        rotations, translations = self.poses[:, :, :3], self.poses[:, :, 3]
+        origins = -torch.einsum("nji,nj->ni", rotations, translations).float()
+        directions = torch.einsum("rji,rj->ri", rotations.float()[frames], viewing.float())
+        return origins[frames], directions
 
     def frame_pixels(self) -> Tensor:
         """Centres of all pixels of a frame, row by row: [H * W, 2] float32."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -61,10 +62,10 @@ class _EncodeCPU(torch.autograd.Function):
         return ctx.grids.gradient(theta), None, None, None
 
 
-@njit(cache=True)
-def _pack(theta, coded, entries, first, features, first_feature, taken, codes):
-    """Codes of a part's entries that have a slot, from the real parameters; see `lookup`."""
-    for slot in range(entries.size):
+@njit(cache=True, nogil=True)
+def _pack(theta, coded, entries, start, stop, first, features, first_feature, taken, codes):
+    """Codes of a part's entries in the slots start ... stop - 1, from the real parameters; see `lookup`."""
+    for slot in range(start, stop):
         value = first + slot * features + first_feature
         code = CODED if coded[value] else 0
         for f in range(taken):
@@ -107,6 +108,7 @@ class BinaryGrids(nn.Module):
         self.register_buffer("coded", torch.ones(self.slots.size, dtype=torch.int8), persistent=False)
         self.register_buffer("_places", torch.from_numpy(self.slots.places), persistent=False)
         self._codes = np.zeros(int(self.parts[:, ENTRIES].sum()), np.uint8)
+        self._lasting = self._packed = False
         self.partial = np.zeros((THREADS, self.slots.size + PADDING), np.float32)
 
     def signs(self) -> np.ndarray:
@@ -116,14 +118,29 @@ class BinaryGrids(nn.Module):
     def codes(self) -> np.ndarray:
         """The symbols as they are now, as the compiled loops read them: uint8, in one array that the next call overwrites.
 
-        Nothing tells whether theta has changed: fused optimisers leave torch's version counter alone.
+        Nothing tells whether theta has changed (fused optimisers leave torch's version counter alone): see `unchanged`.
         """
+        if not self._packed:
+            share(THREADS, self._pack)
+            self._packed = self._lasting
+        return self._codes
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Promises that theta stays as it is: within, the symbols are packed once."""
+        self._lasting = True
+        try:
+            yield
+        finally:
+            self._lasting = self._packed = False
+
+    def _pack(self, thread: int, *_: int) -> None:
         theta, coded = self.theta.detach().numpy(), self.coded.numpy()
         for row, owner in zip(self.parts, self._owners, strict=True):
             entries, first = self.slots.entries[owner], self.slots.slices[owner].start
+            start, stop = (len(entries) * part // THREADS for part in (thread, thread + 1))
             part = row[FIRST_FEATURE], row[FEATURES], self._codes[row[FIRST_CODE] :]
-            _pack(theta, coded, entries, first, self.spec.tables[owner].features, *part)
-        return self._codes
+            _pack(theta, coded, entries, start, stop, first, self.spec.tables[owner].features, *part)
 
     def gradient(self, theta: Tensor) -> Tensor:
         """The gradient of `theta` [values] from what the threads have added to `partial`: straight through where |theta| <= 1 and

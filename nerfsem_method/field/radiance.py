@@ -71,9 +71,10 @@ class RadianceField(nn.Module):
         jitter = torch.rand_like(origins[:, 0])
         space = self.occupancy.empty, self.occupancy.density
         samples = march(origins, directions, *space, 1 / self.spec.steps, jitter)
-        rendering = render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
+        with self.grids.unchanged():
+            rendering = render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
+            bits = self.rate.bits(self.grids, course.rate_samples, self._generator)
         self.occupancy.observe(samples, rendering.weights)
-        bits = self.rate.bits(self.grids, course.rate_samples, self._generator)
         return Step(rendering, samples, bits)
 
     @torch.no_grad()

@@ -108,10 +108,12 @@ class ObjectRays:
         scene = dataset.scene
         rows, columns = np.indices((scene.camera.height, scene.camera.width))
         viewing = scene.camera.pixel_directions(np.stack([columns, rows], -1) + 0.5)
+        viewing /= np.linalg.norm(viewing, axis=-1, keepdims=True)
         self._viewing = torch.from_numpy(viewing).float()
         self._pixel_area = 1 / (scene.camera.fx * scene.camera.fy)
-        self._poses = torch.from_numpy(scene.poses).float()
-        self._world_scale = world_scale(scene)
+        self._rotations = torch.from_numpy(scene.poses[:, :, :3]).float()
+        centres = -np.einsum("nji,nj->ni", scene.poses[:, :, :3], scene.poses[:, :, 3])
+        self._origins = torch.from_numpy((centres - 0.5) * world_scale(scene)).float()
         self._frame_indices = dataset.frame_indices
 
     @property
@@ -129,16 +131,19 @@ class ObjectRays:
         return torch.stack([flat // (height * width), pixels // width, pixels % width], -1).cpu(), colors
 
     def bundle(self, indices: torch.Tensor) -> RayBundle:
-        """Rays through the given pixels; camera_indices are frames of the scene, metadata "pixels" is (u, v) [R, 2]."""
+        """Rays through the given pixels [R, 3], as the scene has the cameras.
+
+        camera_indices are frames of the scene; metadata "viewing" [R, 3] are the directions in the camera's own axes, from which
+        the model makes the rays of its refined cameras.
+        """
         frame = self._frame_indices[indices[:, 0]]
-        rotation, translation = self._poses[frame, :, :3], self._poses[frame, :, 3]
-        viewing = torch.nn.functional.normalize(self._viewing[indices[:, 1], indices[:, 2]], dim=-1)
+        viewing = self._viewing[indices[:, 1], indices[:, 2]]
         return RayBundle(
-            origins=(-torch.einsum("rji,rj->ri", rotation, translation) - 0.5) * self._world_scale,
-            directions=torch.einsum("rji,rj->ri", rotation, viewing),
+            origins=self._origins[frame],
+            directions=torch.einsum("rji,rj->ri", self._rotations[frame], viewing),
             pixel_area=torch.full((len(indices), 1), self._pixel_area),
             camera_indices=frame[:, None],
-            metadata={"pixels": indices[:, [2, 1]] + 0.5},
+            metadata={"viewing": viewing},
         )
 
 

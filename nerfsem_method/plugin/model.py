@@ -133,8 +133,8 @@ class NerfsemModel(Model):
                 "depth": rendering.depth[:, None] * self._world_scale,
             }
         frames = ray_bundle.camera_indices[: self._rays, 0]
-        pixels = ray_bundle.metadata["pixels"][: self._rays]
-        step = self.field.step(*self.cameras.rays(frames, pixels), self.config.course)
+        viewing = ray_bundle.metadata["viewing"][: self._rays]
+        step = self.field.step(*self.cameras.rays_along(frames, viewing), self.config.course)
         growth = min(self.config.sample_budget / max(len(step.samples.rays), 1), 1.5)
         self._rays = int(min(max(self._rays * growth, FEWEST_RAYS), self._most_rays))
         rendering = step.rendering

@@ -1,0 +1,111 @@
+"""The field as nerfstudio's model: what the loss asks for, and how many rays a step takes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from test_plugin_training import smoke
+
+from nerfsem_dataparsers.object_video import world_scale
+from nerfsem_method.plugin.model import FEWEST_RAYS
+from nerfsem_method.plugin.training import train
+
+
+@pytest.fixture(scope="module")
+def trainer(vase_scene, tmp_path_factory):
+    config = smoke(vase_scene, tmp_path_factory.mktemp("outputs"), timestamp="run", max_num_iterations=1000)
+    config.vis, config.logging.local_writer.enable = "none", False
+    made = config.setup(local_rank=0, world_size=1)
+    made.setup()
+    made.pipeline.train()
+    return made
+
+
+@pytest.fixture
+def model(trainer):
+    return trainer.pipeline.model
+
+
+def outputs_of(batch):
+    """What a perfect field would give."""
+    colour, alpha = batch["image"][:, :3], batch["image"][:, 3:]
+    return {"color": colour * alpha, "accumulation": alpha, "distortion": torch.tensor(0.5), "bits": torch.tensor(8000.0)}
+
+
+def tell(trainer, step):
+    for callback in trainer.callbacks:
+        callback.run_callback(step)
+
+
+def test_the_loss_is_zero_for_the_true_colours_and_mattes_and_for_nothing_else(trainer, model):
+    tell(trainer, 0)
+    _, batch = trainer.pipeline.datamanager.next_train(0)
+    truth = outputs_of(batch)
+    assert model.get_loss_dict(truth, batch)["mse"] < 1e-12
+    for name in ("color", "accumulation"):
+        wrong = {**truth, name: truth[name] + 0.1}
+        assert model.get_loss_dict(wrong, batch)["mse"] > 1e-3
+    paler = {**truth, "color": truth["color"] + 0.1, "accumulation": truth["accumulation"] + 0.1}  # over white the same
+    assert model.get_loss_dict(paler, batch)["mse"] > 1e-3
+
+
+def test_lambda_counts_bytes_against_the_error_over_all_pixels_of_the_video(trainer, model):
+    _, batch = trainer.pipeline.datamanager.next_train(0)
+    tell(trainer, 99)
+    assert "rate" not in model.get_loss_dict(outputs_of(batch), batch)
+    tell(trainer, 101)
+    losses = model.get_loss_dict(outputs_of(batch), batch)
+    share = trainer.pipeline.datamanager.candidate_share
+    assert 0.05 < share < 0.9
+    assert float(losses["rate"]) * share == pytest.approx(model.config.rate_weight * 1000)
+    assert float(losses["sharpness"]) == pytest.approx(model.config.course.sharpness * 0.5)
+
+
+@pytest.mark.parametrize("budget", [8000, 20000])
+def test_a_step_takes_about_as_many_samples_as_it_may(trainer, model, monkeypatch, budget):
+    monkeypatch.setattr(model.config, "sample_budget", budget)
+    taken = []
+    step = model.field.step
+    monkeypatch.setattr(model.field, "step", lambda *given: taken.append(step(*given)) or taken[-1])
+    for number in range(10, 22):
+        tell(trainer, number)
+        bundle, _ = trainer.pipeline.datamanager.next_train(number)
+        model.get_outputs(bundle)
+    assert len(taken[-1].samples.rays) == pytest.approx(budget, rel=0.2)
+
+
+def test_an_exposure_scales_the_colours_of_its_frame(trainer, model):
+    bundle, _ = trainer.pipeline.datamanager.next_train(3)
+    bundle = bundle[:FEWEST_RAYS]
+    frames = bundle.camera_indices[:, 0]
+    seen = []
+    for gain in (2.0, 1.0):
+        model.cameras.gains[5] = gain
+        torch.manual_seed(0)
+        seen.append(model.get_outputs(bundle)["color"])
+    bright, plain = seen
+    torch.testing.assert_close(bright, plain * torch.where(frames == 5, 2.0, 1.0)[:, None])
+    assert plain[frames == 5].max() > 0
+
+
+def test_its_pictures_are_over_white_in_nerfstudios_world(trainer, model, vase_scene):
+    bundle, _ = trainer.pipeline.datamanager.next_train(4)
+    scale = world_scale(vase_scene)
+    model.eval()
+    with torch.no_grad():
+        seen = model.get_outputs(bundle)
+        away = model.get_outputs(replace(bundle, directions=-bundle.directions))
+        rendering = model.field.render(bundle.origins / scale + 0.5, bundle.directions)
+    model.train()
+    assert torch.equal(away["rgb"], torch.ones_like(away["rgb"])) and not away["accumulation"].any()
+    torch.testing.assert_close(seen["rgb"], rendering.color + 1 - rendering.accumulation[:, None])
+    torch.testing.assert_close(seen["depth"][:, 0], rendering.depth * scale)
+
+
+def test_cameras_and_exposures_are_refined_when_the_course_says_so(vase_scene, tmp_path):
+    config = smoke(vase_scene, tmp_path, timestamp="run", max_num_iterations=40)
+    run = train(config)
+    (kept,) = (run.parent / "nerfstudio_models").iterdir()
+    state = torch.load(kept, weights_only=True)["pipeline"]
+    assert not torch.equal(state["_model.cameras.gains"], torch.ones(len(vase_scene.frames), 3))
+    assert not torch.equal(state["_model.cameras.poses"], torch.from_numpy(vase_scene.poses))
