@@ -9,8 +9,8 @@ from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
 from PIL import Image
 
 from nerfsem_dataparsers.object_video import ObjectVideoDataParserConfig
-from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.plugin.datamanager import BORDER, NerfsemDataManagerConfig
 
 
