@@ -7,13 +7,15 @@ import torch
 from test_plugin_training import smoke
 
 from nerfsem_dataparsers.object_video import world_scale
+from nerfsem_method.codec import bundle as codec
+from nerfsem_method.plugin.checkpoint import bundle_of
 from nerfsem_method.plugin.model import FEWEST_RAYS
 from nerfsem_method.plugin.training import train
 
 
-@pytest.fixture(scope="module")
-def trainer(vase_scene, tmp_path_factory):
-    config = smoke(vase_scene, tmp_path_factory.mktemp("outputs"), timestamp="run", max_num_iterations=1000)
+@pytest.fixture
+def trainer(vase_scene, tmp_path):
+    config = smoke(vase_scene, tmp_path, timestamp="run", max_num_iterations=1000)
     config.vis, config.logging.local_writer.enable = "none", False
     made = config.setup(local_rank=0, world_size=1)
     made.setup()
@@ -59,6 +61,26 @@ def test_lambda_counts_bytes_against_the_error_over_all_pixels_of_the_video(trai
     assert 0.05 < share < 0.9
     assert float(losses["rate"]) * share == pytest.approx(model.config.rate_weight * 1000)
     assert float(losses["sharpness"]) == pytest.approx(model.config.course.sharpness * 0.5)
+
+
+def test_the_size_it_tells_is_measured_now_and_then(trainer, model):
+    bundle, batch = trainer.pipeline.datamanager.next_train(0)
+    tell(trainer, 200)
+    outputs = model.get_outputs(bundle)
+
+    def told(step):
+        tell(trainer, step)
+        return 1e3 * float(model.get_metrics_dict(outputs, batch)["kilobytes"])
+
+    def true():
+        return len(codec.encode(bundle_of(model.field, model.cameras, trainer.pipeline.datamanager.train_dataset.scene.video)))
+
+    assert told(200) == pytest.approx(true(), abs=0.1)
+    with torch.no_grad():  # heads of zeros cost next to nothing
+        for tensor in model.field.heads.parameters():
+            tensor.zero_()
+    assert told(201) > true() + 20
+    assert told(300) == pytest.approx(true(), abs=0.1)
 
 
 @pytest.mark.parametrize("budget", [8000, 20000])

@@ -27,21 +27,25 @@ def test_continuous_integration_runs_what_the_readme_names():
     assert "\nmake test\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_lock_is_names_and_versions_only():
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    pins = [line for line in lines if not line.startswith("#")]
+def _pins(name: str) -> list[str]:
+    return [line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-reader.lock"])
+def test_the_locks_are_names_and_versions_only(name):
+    pins = _pins(name)
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", pin) for pin in pins)
     assert len({pin.partition("==")[0].lower() for pin in pins}) == len(pins)
 
 
-def test_the_lock_meets_every_declared_dependency():
+@pytest.mark.parametrize(("name", "groups"), [("requirements.lock", ("train", "dev")), ("requirements-reader.lock", ())])
+def test_the_locks_meet_every_declared_dependency(name, groups):
     from packaging.requirements import Requirement
 
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    locked = dict(line.lower().replace("_", "-").split("==") for line in lines if not line.startswith("#"))
+    locked = dict(pin.lower().replace("_", "-").split("==") for pin in _pins(name))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    for text in [*project["dependencies"], *extras["train"], *extras["dev"]]:
+    for text in [*project["dependencies"], *(text for group in groups for text in extras[group])]:
         wanted = Requirement(text)
         if wanted.name != "nerfsem":
             assert wanted.specifier.contains(locked[wanted.name.lower().replace("_", "-")], prereleases=True), text

@@ -1,0 +1,57 @@
+"""A decoded bundle as pictures: exposure, straight alpha, what lies behind."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_field import tiny_bundle
+
+from nerfsem_method.errors import NerfsemError
+from nerfsem_method.playback import Player
+
+
+@pytest.fixture(scope="module")
+def made():
+    return tiny_bundle()
+
+
+@pytest.fixture(scope="module")
+def player(made):
+    return Player(made, "cpu")
+
+
+def test_a_frame_has_its_exposure(made, player):
+    gains = made.gains.copy()
+    gains[2] = 0.5, 0.25, 1.0
+    plain, dimmed = player.premultiplied(2), Player(replace(made, gains=gains), "cpu").premultiplied(2)
+    assert plain[..., :3].max() > 0.2
+    np.testing.assert_allclose(dimmed[..., :3], plain[..., :3] * gains[2], atol=1e-6)
+    np.testing.assert_array_equal(dimmed[..., 3], plain[..., 3])
+
+
+def test_no_colour_is_brighter_than_white(made):
+    seen = Player(replace(made, gains=np.full_like(made.gains, 50.0)), "cpu").premultiplied(0)
+    assert (seen[..., :3] <= seen[..., 3:]).all()
+
+
+def test_straight_alpha_and_composition_say_the_same(player):
+    straight = player.frame(1).astype(float)
+    alpha = straight[..., 3:] / 255
+    assert 0 < alpha.mean() < 1
+    for ground in ((255, 255, 255), (0, 64, 128)):
+        by_hand = straight[..., :3] * alpha + np.array(ground) * (1 - alpha)
+        np.testing.assert_allclose(player.composited(1, ground), by_hand, atol=2)
+    plate = np.random.default_rng(0).integers(0, 256, (32, 24, 3), np.uint8)
+    empty = alpha[..., 0] == 0
+    np.testing.assert_array_equal(player.composited(1, plate)[empty], plate[empty])
+
+
+def test_a_part_of_the_clip(player):
+    whole, part = list(player.frames("fp")), list(player.frames("fp", start=2, stop=4))
+    assert len(whole) == 6 and len(part) == 2
+    np.testing.assert_array_equal(part, whole[2:4])
+
+
+def test_without_background_there_is_no_pc(player):
+    with pytest.raises(NerfsemError, match="--mode fp"):
+        next(player.frames("pc"))
