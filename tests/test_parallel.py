@@ -1,9 +1,5 @@
-"""Threads and compiled kernels: parts are shared out once, errors come back, kernels find a place to be kept."""
+"""Threads: parts are shared out once, and errors come back."""
 
-import os
-import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,17 +61,3 @@ def test_a_viewer_may_render_while_training_computes():
         training.result()
     for index, picture in enumerate(together):
         np.testing.assert_array_equal(picture, alone[index % 3])
-
-
-def test_kernels_are_kept_for_the_user_where_the_installation_cannot_be_written(tmp_path):
-    """As in a read-only site-packages; a file in the cache folder's place holds the superuser off, too."""
-    site, cache = tmp_path / "site", tmp_path / "cache"
-    shutil.copytree(ROOT / "nerfsem_method", site / "nerfsem_method", ignore=shutil.ignore_patterns("__pycache__"))
-    for folder in {path.parent for path in site.rglob("*.py")}:
-        (folder / "__pycache__").write_text("")
-    code = "import numpy; from nerfsem_method.field.hashing import entries_of; entries_of(numpy.ones((2, 3)), 8, 729, False)"
-    environment = {**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
-    environment.pop("NUMBA_CACHE_DIR", None)
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert list(cache.rglob("hashing.*.nbi"))
