@@ -57,4 +57,4 @@ def _drop_background(pc: Path, fp: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(Demo(*sys.argv[1:2])))
+    sys.exit(run(Demo(sys.argv[1]) if len(sys.argv) > 1 else Demo()))

@@ -134,7 +134,7 @@ def _inside(hidden: np.ndarray) -> np.ndarray:
 
     sigma = max(hidden.shape) / 120
     radius = round(3 * sigma)
-    core = cv2.erode(hidden.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8), borderValue=1)
+    core = cv2.erode(hidden.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8), borderValue=(1,))
     return cv2.GaussianBlur(core.astype(np.float32), (2 * radius + 1, 2 * radius + 1), sigma)
 
 

@@ -78,7 +78,7 @@ class Contexts:
         """`weights` are the integer tensors of `spec.context_shapes()`."""
         self._spec = spec
         self._weights = weights
-        self._projections: dict[tuple[int, int], np.ndarray] = {}
+        self._projections: dict[tuple[int, ...], np.ndarray] = {}
 
     def inputs(self, index: int, layout: TableLayout, tables: list[np.ndarray]) -> np.ndarray:
         """Context [V, spec.context_inputs(index)] int64 in units of 1/256 of each vertex of table `index`."""

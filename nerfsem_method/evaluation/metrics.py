@@ -113,6 +113,6 @@ def _frame_row(
         psnr(squared[inside]) if inside.any() else None,
         psnr(luma),
         psnr(luma[inside]) if inside.any() else None,
-        float(ssim),
+        float(ssim),  # pyright: ignore[reportArgumentType] (its type covers options that are not asked for)
         perceptual(frame, reference) if perceptual else None,
     )

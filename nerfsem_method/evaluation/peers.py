@@ -7,7 +7,7 @@ each codec runs at a slow preset tuned for PSNR where it has such a tuning.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -32,7 +32,7 @@ class Peer:
     syntax: NalSyntax | None
     gop: int | None = None
 
-    def encode(self, frames: Sequence[np.ndarray], rate: Fraction, level: int) -> bytes:
+    def encode(self, frames: np.ndarray, rate: Fraction, level: int) -> bytes:
         """The elementary stream of uint8 frames [H, W, 3] at one quality level. Raises StreamError."""
         gop = len(frames) if self.gop is None else self.gop
         options = {**self.options, self.quality: level, "g": gop, "format": self.muxer, "threads": 1}
@@ -96,8 +96,8 @@ PEERS = {
 def run_peer(
     peer: Peer,
     level: int,
-    references: Sequence[np.ndarray],
-    mattes: Sequence[np.ndarray],
+    references: np.ndarray,
+    mattes: np.ndarray,
     rate: Fraction,
     keep: Collection[int] = (),
 ) -> tuple[RatePoint, dict[int, np.ndarray]]:

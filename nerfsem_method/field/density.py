@@ -38,7 +38,8 @@ class _DensityCPU(torch.autograd.Function):
     @staticmethod
     def forward(ctx, theta, weight0, bias0, weight1, bias1, positions, grids):
         spec, count = grids.spec, len(positions)
-        layers = [padded_layer(w.detach().numpy(), b.detach().numpy()) for w, b in ((weight0, bias0), (weight1, bias1))]
+        arrays = [tensor.detach().numpy() for tensor in (weight0, bias0, weight1, bias1)]
+        layers = padded_layer(*arrays[:2]), padded_layer(*arrays[2:])
         blocks = -(-count // LANES)
         # a training step keeps what it needs again, a rendering needs room for one block a thread
         kept = blocks if any(ctx.needs_input_grad) else THREADS

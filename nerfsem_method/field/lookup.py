@@ -261,7 +261,8 @@ def _scatter_part(row, places, turned, weights, entries, partial):
                 s = _apart(i)
                 for corner in range(4):
                     k = np.uint64(first + corner * LANES + s)
-                    _add_four(partial, own[np.uint64(entries[k])] + shift, turned, 4 * s, weights[k])
+                    place = own[np.uint64(entries[k])] + shift
+                    _add_four(partial, place, turned, 4 * s, weights[k])  # pyright: ignore[reportCallIssue] (no typing context)
         else:
             for i in range(LANES):
                 s = _apart(i)

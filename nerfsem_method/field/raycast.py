@@ -191,7 +191,7 @@ class Raycaster:
         self._viewing = viewing / np.linalg.norm(viewing, axis=1, keepdims=True)
         space = _bounds(state.occupancy), voxel_distances(state.occupancy), spec.steps
         tables = table_parts(spec)[0], table_codes(spec, state.tables)
-        heads = [packed(_layers(state, head, count)) for head, count in (("density", 2), ("color", spec.color_layers + 1))]
+        heads = packed(_layers(state, "density", 2)), packed(_layers(state, "color", spec.color_layers + 1))
         shapes = spec.geometry, spec.directions, spec.frequencies, spec.shading == "ray"
         self._field = (*space, *tables, *heads, shapes)
 

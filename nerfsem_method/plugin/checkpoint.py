@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def scene_background(scene: Scene, crf: int, gop: int) -> Background:
     return make_background(frames, mattes, scene.video.rate, crf, gop)
 
 
-class _Pictures:
+class _Pictures(Sequence[np.ndarray]):
     """Pictures of a scene, read when they are looked at."""
 
     def __init__(self, scene: Scene, names: list[str], kind: str) -> None:

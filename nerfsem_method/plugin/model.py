@@ -63,6 +63,11 @@ class NerfsemModel(Model):
 
     config: NerfsemModelConfig
     rate_weight: Tensor
+    _rays: int
+    _most_rays: int
+    _candidate_share: float
+    _rate_active: bool
+    _other_bytes: float | None
 
     def populate_modules(self) -> None:
         """Build the field inside the scene's visual hull."""
@@ -75,7 +80,7 @@ class NerfsemModel(Model):
         self._video = scene.video
         self.register_buffer("rate_weight", torch.tensor(self.config.rate_weight, dtype=torch.float64))
         self._control = _rate_control(self.config)
-        self._other_bytes: float | None = None
+        self._other_bytes = None
         self._candidate_share = 1.0
         self._rays = 1024
         self._most_rays = 1 << 14
@@ -95,6 +100,7 @@ class NerfsemModel(Model):
         if self.device.type == "cpu":
             torch.set_num_threads(1)  # the compiled loops bring their own threads; torch's would spin beside them
         datamanager, course = attributes.pipeline.datamanager, self.config.course
+        assert isinstance(datamanager, NerfsemDataManager)
         self._candidate_share = datamanager.candidate_share
         self._most_rays = datamanager.config.train_num_rays_per_batch
         steps = trainer.config.max_num_iterations
@@ -132,6 +138,7 @@ class NerfsemModel(Model):
                 "accumulation": accumulation,
                 "depth": rendering.depth[:, None] * self._world_scale,
             }
+        assert ray_bundle.camera_indices is not None
         frames = ray_bundle.camera_indices[: self._rays, 0]
         viewing = ray_bundle.metadata["viewing"][: self._rays]
         step = self.field.step(*self.cameras.rays_along(frames, viewing), self.config.course)

@@ -72,6 +72,13 @@ def extract(job: Job, database: Path) -> None:
     )
 
 
+def image_id(database: pycolmap.Database, name: str) -> int:
+    """The number of a picture whose features have been extracted."""
+    image = database.read_image_with_name(name)
+    assert image is not None, name
+    return image.image_id
+
+
 def read_features(database: pycolmap.Database, image: int) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints [K, 2] in pixels and descriptors [K, 128] of unit length."""
     raw = np.asarray(database.read_descriptors(image), np.float32).reshape(-1, 128)
@@ -85,7 +92,7 @@ class Matcher:
     def __init__(self, job: Job, path: Path) -> None:
         self.job, self.path = job, path
         with pycolmap.Database.open(str(path)) as database:
-            self.ids = [database.read_image_with_name(name).image_id for name in job.names]
+            self.ids = [image_id(database, name) for name in job.names]
             features = [read_features(database, i) for i in self.ids]
         self.keypoints, self.descriptors = (list(column) for column in zip(*features, strict=True))
 
@@ -225,9 +232,10 @@ def solution_of(job: Job, model: pycolmap.Reconstruction) -> Solution:
     place = {i.image_id: job.names.index(i.name) for i in model.images.values()}
     points = list(model.points3D.values())
     views = [
-        (row, place[e.image_id], *model.images[e.image_id].points2D[e.point2D_idx].xy)
+        (row, place[e.image_id], float(x), float(y))
         for row, point in enumerate(points)
         for e in point.track.elements
+        for x, y in [model.images[e.image_id].points2D[e.point2D_idx].xy]
     ]
     positions = np.array([p.xyz for p in points]).reshape(-1, 3)
     colours = np.array([p.color for p in points], np.uint8).reshape(-1, 3)
@@ -275,7 +283,7 @@ def pose_others(job: Job, keys: Matcher, model: pycolmap.Reconstruction, found: 
     with pycolmap.Database.open(str(keys.path)) as database:
         for done, frame in enumerate(others, 1):
             tell("others", done, len(others))
-            pixels, descriptors = read_features(database, database.read_image_with_name(job.names[frame]).image_id)
+            pixels, descriptors = read_features(database, image_id(database, job.names[frame]))
             after = bisect([job.keys[position] for position in known], frame)
             feature_of: dict[int, int] = {}  # by point
             for position in known[max(0, after - NEIGHBOURS) : after + NEIGHBOURS]:

@@ -130,7 +130,7 @@ def _step(first: np.ndarray, second: np.ndarray) -> float:
     corners = cv2.goodFeaturesToTrack(first, 200, 0.01, 6)
     if corners is None:
         return 0.0
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(first, second, corners, None)
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(first, second, corners, corners.copy())
     shifts = np.linalg.norm((moved - corners)[found.ravel() == 1], axis=-1)
     return float(np.quantile(shifts, 0.75)) if len(shifts) else 0.0
 
