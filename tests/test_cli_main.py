@@ -125,3 +125,33 @@ def test_the_console_script_is_this_module():
     if not script.exists():
         pytest.skip("nerfsem is not installed, only on the path")
     assert subprocess.run([script, "--version"], capture_output=True, text=True).stdout.startswith("nerfsem ")
+
+
+WITHOUT_TRAINING = """
+import sys
+class Lacking:
+    def find_spec(self, name, path=None, target=None):
+        if name in {"av", "torch", "nerfstudio", "pycolmap", "cv2", "skimage", "scipy", "matplotlib", "yaml"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Lacking())
+from nerfsem_method.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["compress CLIP out.nsem", "capture CLIP scene", "decode BUNDLE out.mp4 --device cuda", "import BUNDLE run"],
+)
+def test_an_installation_for_reading_says_what_it_lacks(words, root, tmp_path, vase_video):
+    given = {"CLIP": vase_video, "BUNDLE": root / "tests/golden/vase.nsem"}
+    command = [sys.executable, "-c", WITHOUT_TRAINING, *(str(given.get(word, word)) for word in words.split())]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1 and "nerfsem[train]" in done.stderr
+    assert not list(tmp_path.glob("out.*"))
+
+
+def test_a_missing_part_of_our_own_is_not_hidden():
+    with pytest.raises(ModuleNotFoundError):
+        main.run(Verb(ModuleNotFoundError("No module named 'nerfsem_method.x'", name="nerfsem_method.x")))

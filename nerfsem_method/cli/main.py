@@ -77,6 +77,14 @@ def run(verb: Runnable) -> int:
         sys.stdout.flush()
     except NerfsemError as error:
         return complain(error)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in sys.modules or package.startswith("nerfsem"):
+            raise
+        return complain(
+            f"this needs the package {package}, which an installation for reading lacks: "
+            f"python -m pip install 'nerfsem[train]', or make install in a checkout"
+        )
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         if error.filename is None:
             raise
