@@ -21,7 +21,7 @@ COUNT = 12
 
 def facts(**changes: np.ndarray) -> FrameFacts:
     """Of twelve good frames, but for the changes."""
-    good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "cut": False, "pieces": 1}
+    good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "cut": False, "pieces": 1, "redrawn": False}
     return FrameFacts(**{name: changes.get(name, np.full(COUNT, value)) for name, value in good.items()})
 
 
@@ -50,6 +50,7 @@ def test_a_good_capture_has_no_warnings(scene) -> None:
 def test_frames_are_named_by_number(scene) -> None:
     chosen = np.isin(np.arange(COUNT), (2, 3, 4, 9))
     assert "the object leaves the frame in frames 2-4, 9" in warned(scene, facts(cut=chosen))
+    assert "disagreed with all other views in frames 2-4, 9" in warned(scene, facts(redrawn=chosen))
     assert "no object in frames 2-4, 9" in warned(scene, facts(coverage=np.where(chosen, 0, 0.2)))
     assert "frames 2-4, 9 are blurred" in warned(scene, facts(blur=np.where(chosen, 3.0, 0.5)))
     assert "no camera was found for frames 2, 9; they are interpolated" in warned(scene, facts(), model((2, 9)))

@@ -15,7 +15,7 @@ import numpy as np
 
 from nerfsem_dataparsers.capture import frames as frame_files
 from nerfsem_dataparsers.capture import mattes as matte_files
-from nerfsem_dataparsers.capture import normalise, poses, report
+from nerfsem_dataparsers.capture import normalise, poses, report, vote
 from nerfsem_dataparsers.capture.frames import Advance, VideoFacts
 from nerfsem_dataparsers.capture.hints import ObjectBox
 from nerfsem_dataparsers.capture.options import CaptureOptions
@@ -80,25 +80,34 @@ class _Capture:
 
     @cached_property
     def cameras_key(self) -> str:
-        given = self.options.sfm_region == "object" and self._mattes_come_first
-        mattes = self.mattes_key if given else ""
+        mattes = self.first_mattes[1] if self.first_mattes and self.options.sfm_region == "object" else ""
         return _key(self.sha256, importlib.metadata.version("pycolmap"), self.options.sfm_region, mattes)
 
     @property
-    def _mattes_come_first(self) -> bool:
-        """Classical mattes are seeded by the cameras; all others come first, so that bad ones fail early."""
-        return bool(self.options.mattes) or self.options.segmenter != "classical"
+    def learned(self) -> bool:
+        """Whether a network draws the mattes, frame by frame; the cameras then let all frames judge each."""
+        return not self.options.mattes and self.options.segmenter != "classical"
+
+    @cached_property
+    def first_mattes(self) -> tuple[str, str] | None:
+        """Stage and key of the mattes that come before the cameras, so that bad ones fail early; the classical ones are
+        seeded by the cameras."""
+        if self.learned:
+            return "drawn", self._segmenter_key("")
+        return ("mattes", self.mattes_key) if self.options.mattes else None
 
     @cached_property
     def mattes_key(self) -> str:
         if self.options.mattes:
             files = matte_files.list_mattes(self.options.mattes)
             return _key(self.frames_key, [(path.name, _hash_file(path)) for path in files])
+        return _key(self.first_mattes, self.cameras_key) if self.learned else self._segmenter_key(self.cameras_key)
+
+    def _segmenter_key(self, cameras: str) -> str:
         weights = self.options.segmenter_weights
         files = sorted(weights.glob("*")) if weights else []
         stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         hints = [self.options.keep_support, self.options.object_box]
-        cameras = "" if self._mattes_come_first else self.cameras_key
         return _key(self.frames_key, cameras, self.options.segmenter, stamps, hints)
 
     @cached_property
@@ -116,10 +125,11 @@ class _Capture:
         frames = sorted((root / "frames").glob("*.png"))
         if self.box and self.box.frame >= len(frames):
             raise CaptureError(f"--object-box names frame {self.box.frame}; the video's last one is {len(frames) - 1}")
-        if self._mattes_come_first:
-            self._make_mattes(frames)
+        if self.first_mattes:
+            self.folder.fill(*self.first_mattes, "mattes", partial(self._segment, frames))
         self.folder.fill("cameras", self.cameras_key, "cameras (COLMAP)", self._solve_cameras)
-        self._make_mattes(frames)
+        label, make = ("mattes of all views", self._set_right) if self.learned else ("mattes", self._segment)
+        self.folder.fill("mattes", self.mattes_key, label, partial(make, frames))
         with progress_bar("scene"):
             scene = self._assemble(frames)
             scene.save()
@@ -138,9 +148,6 @@ class _Capture:
     def _extract_frames(self, target: Path, advance: Advance) -> None:
         frame_files.extract(self.video, self.facts, target, self.size, advance)
 
-    def _make_mattes(self, frames: list[Path]) -> None:
-        self.folder.fill("mattes", self.mattes_key, "mattes", partial(self._segment, frames))
-
     def _segment(self, frames: list[Path], target: Path, advance: Advance) -> None:
         if self.options.mattes:
             matte_files.copy_mattes(self.options.mattes, target, len(frames), self.size, advance)
@@ -155,12 +162,16 @@ class _Capture:
             segment(frames, self.options.segmenter, self.options.segmenter_weights, target, advance)
         matte_files.check_coverage(matte_files.load_mattes(target))
 
+    def _set_right(self, frames: list[Path], target: Path, advance: Advance) -> None:
+        root = self.folder.root
+        vote.set_right(frames, matte_files.load_mattes(root / "drawn"), SparseModel.load(root / "cameras"), target, advance)
+
     def _solve_cameras(self, target: Path, advance: Advance) -> None:
         facts, region = self.facts, self.options.sfm_region
         shrink = min(1.0, SFM_LONG_SIDE / max(facts.width, facts.height))
         size = (round(facts.width * shrink), round(facts.height * shrink))
         root = self.folder.root
-        ready = sorted((root / "mattes").glob("*.png")) if self._mattes_come_first else None
+        ready = sorted((root / self.first_mattes[0]).glob("*.png")) if self.first_mattes else None
         if size == self.size:
             poses.solve(sorted((root / "frames").glob("*.png")), ready, region, advance).save(target)
             return
@@ -172,7 +183,8 @@ class _Capture:
         """Normalise the cameras by the object's hull; write points.ply, report.json and report.html."""
         root, model = self.folder.root, SparseModel.load(self.folder.root / "cameras")
         mattes = matte_files.load_mattes(root / "mattes")
-        seen = report.look_at_frames(frames, mattes)
+        drawn = matte_files.load_mattes(root / "drawn") if self.learned else mattes
+        seen = report.look_at_frames(frames, mattes, drawn)
         camera = model.camera.scaled(*self.size)
         on_object = model.points_on(mattes)
         units = normalise.unit_box(camera, model.poses, mattes, model.points[on_object])

@@ -49,7 +49,9 @@ def upright(poses: np.ndarray) -> np.ndarray:
     return np.eye(3) + skew + skew @ skew / (1 + cosine)
 
 
-def unit_box(camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: np.ndarray) -> Similarity:
+def unit_box(
+    camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: np.ndarray, tolerance: float = HULL_TOLERANCE
+) -> Similarity:
     """The similarity under which the artefact's hull, with BORDER around it, fills the unit cube.
 
     `poses` [N, 3, 4], `mattes` [N, H, W] uint8 at the camera's size; `points` [P, 3] are triangulated points on the
@@ -62,7 +64,7 @@ def unit_box(camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: 
     half = _generous_half_size(camera, turned, mattes, middle)
     lower, size = middle - half, 2 * half
     for resolution in ROUNDS:
-        hull = _carve_coarsely(camera, turned, mattes, resolution, lower, size)
+        hull = carve_coarsely(camera, turned, mattes, resolution, lower, size, tolerance)
         if not hull.any():
             raise CaptureError(
                 "the cameras and the mattes disagree: no point of space lies inside the object in all frames; check "
@@ -90,11 +92,17 @@ def _generous_half_size(camera: Intrinsics, poses: np.ndarray, mattes: np.ndarra
     return float(min(1.2 * np.quantile(reach, 0.9), 0.9 * np.median(distance))) if reach else float(np.median(distance))
 
 
-def _carve_coarsely(
-    camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, resolution: int, lower: np.ndarray, size: float
+def carve_coarsely(
+    camera: Intrinsics,
+    poses: np.ndarray,
+    mattes: np.ndarray,
+    resolution: int,
+    lower: np.ndarray,
+    size: float,
+    tolerance: float,
 ) -> np.ndarray:
     """Carve with mattes grown by half a voxel's diagonal, so that nothing thinner than a voxel is lost."""
     distance = np.median(np.linalg.norm(camera_centres(poses) - (lower + size / 2), axis=1))
     voxel_pixels = max(camera.fx, camera.fy) * size / resolution / distance
     margin = 1.0 + 0.87 * voxel_pixels
-    return carve(camera, poses, mattes, resolution, lower, size, margin_pixels=margin, tolerance=HULL_TOLERANCE)
+    return carve(camera, poses, mattes, resolution, lower, size, margin_pixels=margin, tolerance=tolerance)

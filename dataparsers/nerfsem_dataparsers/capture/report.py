@@ -67,17 +67,20 @@ def read_report(root: Path) -> Report:
 @dataclass(frozen=True)
 class FrameFacts:
     """What pictures and mattes say, one entry a frame: coverage [N], blur [N] in pixels, `light` [N], the object's mean
-    brightness (NaN where there is none), `cut` [N] bool, the object touches the border, `pieces` [N], of the matte."""
+    brightness (NaN where there is none), `cut` [N] bool, the object touches the border, `pieces` [N], of the matte,
+    `redrawn` [N] bool, it is not what the segmenter drew."""
 
     coverage: np.ndarray
     blur: np.ndarray
     light: np.ndarray
     cut: np.ndarray
     pieces: np.ndarray
+    redrawn: np.ndarray
 
 
-def look_at_frames(frames: list[Path], mattes: np.ndarray) -> FrameFacts:
-    """Measure all frames and their mattes [N, H, W] uint8. Raises CaptureError if most frames show no object."""
+def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) -> FrameFacts:
+    """Measure all frames and their mattes [N, H, W] uint8, `drawn` [N, H, W] at first. Raises CaptureError if most frames
+    show no object."""
     import cv2
 
     from nerfsem_dataparsers.capture.blur import edge_blur
@@ -91,7 +94,8 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray) -> FrameFacts:
         light = float(grey[solid].mean()) if solid.any() else np.nan
         rows.append((edge_blur(grey), light, border.mean() > BORDER_SHARE, pieces))
     blur, light, cut, pieces = (np.array(column) for column in zip(*rows, strict=True))
-    return FrameFacts(matte_files.check_coverage(mattes), blur, light, cut, pieces)
+    redrawn = (mattes != drawn).any((1, 2))
+    return FrameFacts(matte_files.check_coverage(mattes), blur, light, cut, pieces, redrawn)
 
 
 def summarise(scene: Scene, model: SparseModel, points: int, facts: FrameFacts, announced: int) -> Report:
@@ -170,6 +174,8 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
 
 def _of_frames(facts: FrameFacts) -> list[str]:
     warnings = []
+    if facts.redrawn.any():
+        warnings.append(f"the matte disagreed with all other views in {_frames(facts.redrawn)} and was redrawn there")
     if (empty := facts.coverage < matte_files.MIN_COVERAGE).any():
         warnings.append(f"the mattes show no object in {_frames(empty)}")
     if facts.cut.any():
