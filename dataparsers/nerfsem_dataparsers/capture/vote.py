@@ -6,8 +6,9 @@ shadow tells each frame what the others see there. Where a matte says something 
 outline, that region is drawn anew, along the picture's edges near the shadow's outline (`outline`); every other pixel
 stays as the network drew it, finer than any voxel.
 
-Two things cannot be set right. What goes wrong alike in most frames cannot be noticed: it is the body. And a frame
-without a camera of its own (interpolated) has no say and keeps its matte, for where it looks is a guess.
+Some things cannot be set right. What goes wrong alike in most frames cannot be noticed: it is the body. What is thinner
+than two strips, neither. Who walks past before the object hides a part of it: that looks like a failure, and is filled.
+And a frame without a camera of its own (interpolated) has no say and keeps its matte, for where it looks is a guess.
 """
 
 from __future__ import annotations
