@@ -54,7 +54,7 @@ def set_right(clip: Scene, drawn: np.ndarray, model: SparseModel, target: Path) 
     target.mkdir(exist_ok=True)
     told = []
     vote.set_right(pictures(clip), drawn, model, target, lambda done, total: told.append((done, total)))
-    assert told[-1] == (len(drawn), len(drawn))
+    assert told[-1][0] == told[-1][1] and told == sorted(told) and told[0][0] < told[0][1]
     return load_mattes(target)
 
 

@@ -13,6 +13,7 @@ And a frame without a camera of its own (interpolated) has no say and keeps its 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,21 +51,26 @@ def set_right(frames: list[Path], drawn: np.ndarray, model: SparseModel, target:
     """
     camera, points = model.camera.scaled(*drawn.shape[:0:-1]), model.points[model.points_on(drawn)]
     voters = np.flatnonzero(model.registered)
-    shadows, disputed = _compare(camera, model.poses[voters], drawn[voters], points)
+    count, total = len(drawn), (ROUNDS + 1) * len(drawn)
+    shadows, disputed = _compare(
+        camera, model.poses[voters], drawn[voters], points, lambda rounds: advance(rounds * count, total)
+    )
     voter_of = {frame: voter for voter, frame in enumerate(voters) if disputed[voter].any()}
     for index, (path, matte) in enumerate(zip(frames, drawn, strict=True)):
         if index in voter_of:
             voter = voter_of[index]
             matte = _redrawn(path, matte, _chance(shadows[voter], matte), disputed[voter])
         write_matte(target, index, matte)
-        advance(index + 1, len(frames))
+        advance(ROUNDS * count + index + 1, total)
 
 
-def _compare(camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _compare(
+    camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: np.ndarray, tell: Callable[[int], None]
+) -> tuple[np.ndarray, np.ndarray]:
     """The chance [N, h, w] that each pixel shows the body on which the mattes [N, H, W] agree best, and where they clearly
     differ from it, bool [N, H, W].
 
-    `poses` [N, 3, 4] cam_from_world; `points` [P, 3] on the object, possibly none.
+    `poses` [N, 3, 4] cam_from_world; `points` [P, 3] on the object, possibly none. `tell` hears how many rounds are done.
     """
     shrink = min(1.0, HULL_SIDE / max(camera.width, camera.height))
     small = camera.scaled(round(camera.width * shrink), round(camera.height * shrink))
@@ -75,9 +81,10 @@ def _compare(camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: 
     candidates, small = fine.resample(hull, coarse), fine.camera_for(camera, poses)
     share = (_shrunk(mattes, small) / np.float32(255)).clip(1e-3, 1 - 1e-3)
     odds = np.log(share / (1 - share)).clip(-LIMIT, LIMIT)
-    for _ in range(ROUNDS):
+    for done in range(1, ROUNDS + 1):
         shadows = fusion.shadows(fine, fusion.fuse(fine, candidates, small, poses, odds), small, poses)
         disputed = _disputed(mattes, shadows)
+        tell(done)
         if not disputed.any():
             break
         odds[_shrunk(disputed * np.uint8(255), small) > 0] = 0
