@@ -60,6 +60,17 @@ def test_the_occupancy_is_cleaned_and_frozen(field):
     assert int(field.grids.coded.sum()) == field.rate.symbols < before
 
 
+def test_rays_are_observed_as_long_as_that_matters(field):
+    origins = torch.tensor([[0.5, 0.5, -1.0]]).repeat(64, 1) + torch.rand(64, 3) * 0.1
+    directions = torch.tensor([[0.0, 0.0, 1.0]]).repeat(64, 1)
+    for step, seen in ((599, True), (600, False)):
+        field.maintain(step, STEPS, COURSE)
+        field.occupancy.set(field.occupancy.hull)
+        field.occupancy.seen.zero_()
+        field.step(origins, directions, COURSE)
+        assert bool(field.occupancy.seen.any()) == seen
+
+
 def test_heads_are_rounded_for_the_last_part(field):
     points = torch.rand(50, 3)
     exact, stored = field.densities(points), RadianceField.from_state(field.state()).densities(points)

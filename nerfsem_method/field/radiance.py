@@ -51,6 +51,7 @@ class RadianceField(nn.Module):
         self.rate = RateModel(spec)
         self.rate.set_occupancy(self.grids, hull)
         self._generator = np.random.default_rng(0)
+        self._carving = True
         self.register_load_state_dict_post_hook(lambda module, _: module.resume())
 
     @torch.no_grad()
@@ -74,12 +75,14 @@ class RadianceField(nn.Module):
         with self.grids.unchanged():
             rendering = render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
             bits = self.rate.bits(self.grids, course.rate_samples, self._generator)
-        self.occupancy.observe(samples, rendering.weights)
+        if self._carving:
+            self.occupancy.observe(samples, rendering.weights)
         return Step(rendering, samples, bits)
 
     @torch.no_grad()
     def maintain(self, step: int, steps: int, course: Course) -> None:
         """Between steps: carve the occupancy, freeze it, switch to quantised heads, refresh the estimates."""
+        self._carving = step < course.freeze_at * steps
         if _reaches(step, steps, course.freeze_at):
             self.occupancy.finish(*course.freeze_thresholds)
             self.rate.set_occupancy(self.grids, self.occupancy.occupied.cpu().numpy())
