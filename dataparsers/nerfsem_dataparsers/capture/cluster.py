@@ -89,15 +89,22 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
 
 def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool) -> np.ndarray:
     """Which points belong to the largest group of touching cells or stand in its column: on the support under it if that
-    is known, above its own foot otherwise."""
-    main = _main_body(points, cell)
-    if not main.any():
-        return main
-    offsets = points - np.median(points[main], axis=0)
-    heights = offsets @ up
-    across = np.linalg.norm(offsets - heights[:, None] * up, axis=1)
-    column = across < WIDER * np.quantile(across[main], 0.95)
-    return main | (column if supported else column & (heights > np.quantile(heights[main], 0.05)))
+    is known, above its own foot otherwise.
+
+    The column is fitted anew to all that it took in until it takes no more: a side of smooth stone has few points, and a
+    group of the others alone stands off centre.
+    """
+    body = _main_body(points, cell)
+    while body.any():
+        offsets = points - np.median(points[body], axis=0)
+        heights = offsets @ up
+        across = np.linalg.norm(offsets - heights[:, None] * up, axis=1)
+        column = across < WIDER * np.quantile(across[body], 0.95)
+        grown = body | (column if supported else column & (heights > np.quantile(heights[body], 0.05)))
+        if (grown == body).all():
+            break
+        body = grown
+    return body
 
 
 def _noise(points: np.ndarray) -> np.ndarray:
