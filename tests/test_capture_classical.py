@@ -10,7 +10,7 @@ import pytest
 from nerfsem_dataparsers.capture import classical, cluster
 from nerfsem_dataparsers.capture.hints import ObjectBox
 from nerfsem_dataparsers.capture.mattes import load_mattes
-from nerfsem_dataparsers.capture.poses import SparseModel
+from nerfsem_dataparsers.capture.poses import SparseModel, camera_centres, look_at_point
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.hull import carve
 from nerfsem_method.scene import Scene
@@ -65,6 +65,12 @@ def frames(vase_scene):
     return sorted((vase_scene.root / "frames").glob("*.png"))
 
 
+@pytest.fixture
+def few(model):
+    views = model.views[model.views[:, 1] < 8]
+    return dataclasses.replace(model, poses=model.poses[:8], registered=model.registered[:8], views=views)
+
+
 @pytest.fixture(scope="module")
 def found(frames, model, tmp_path_factory):
     folder, told = tmp_path_factory.mktemp("mattes"), []
@@ -84,12 +90,10 @@ def test_edges_are_soft(found):
     assert ((found > 0) & (found < 255)).any((1, 2)).all()
 
 
-def test_the_same_mattes_come_out_every_time(frames, model, tmp_path):
-    few = 4
-    start = dataclasses.replace(model, poses=model.poses[:few], registered=model.registered[:few])
+def test_the_same_mattes_come_out_every_time(frames, few, tmp_path):
     for attempt in ("a", "b"):
         (tmp_path / attempt).mkdir()
-        classical.segment(frames[:few], start, tmp_path / attempt, lambda done, total: None)
+        classical.segment(frames[:8], few, tmp_path / attempt, lambda done, total: None)
     first = load_mattes(tmp_path / "a")
     assert first.any()
     np.testing.assert_array_equal(first, load_mattes(tmp_path / "b"))
@@ -105,6 +109,20 @@ def test_the_pedestal_is_told_from_the_vase(model):
     assert group.above(model.points[vase]).mean() > 0.95
 
 
+def test_smooth_sides_with_few_points_belong_to_the_body(model):
+    """A barrel, of which one third shows 600 points that touch, and two thirds show 200 that do not."""
+    rng, rough, smooth = np.random.default_rng(0), 600, 200
+    target = look_at_point(model.poses)
+    distance = np.median(np.linalg.norm(camera_centres(model.poses) - target, axis=1))
+    angle = np.pi / 3 * np.concatenate([rng.uniform(-1, 1, rough), rng.uniform(1, 5, smooth)])
+    barrel = np.column_stack([np.cos(angle), np.sin(angle), rng.uniform(-1, 1, rough + smooth)])
+    views = np.column_stack([np.repeat(np.arange(rough + smooth), 3), np.tile(np.arange(3), rough + smooth)])
+    points, colours = target + 0.2 * distance * barrel, np.zeros((rough + smooth, 3), np.uint8)
+    group = cluster.find(dataclasses.replace(model, points=points, colours=colours, views=views))
+    assert group.mine[:rough].mean() > 0.9
+    assert group.mine[rough:].mean() > 0.8
+
+
 def test_the_pedestal_is_kept_where_that_is_asked_for(frames, model, found, tmp_path):
     group = cluster.find(model, keep_support=True)
     assert not np.isfinite(group.height)
@@ -114,11 +132,6 @@ def test_the_pedestal_is_kept_where_that_is_asked_for(frames, model, found, tmp_
     below = np.s_[:, -20:]
     assert (kept[below] > 127).mean() > 0.3 > 0.05 > (found[below] > 127).mean()
     assert (kept > 127)[found > 200].mean() > 0.95
-
-
-@pytest.fixture
-def few(model):
-    return dataclasses.replace(model, poses=model.poses[:8], registered=model.registered[:8])
 
 
 def test_nothing_is_found_below_the_plane_on_which_it_stands(frames, few, monkeypatch, tmp_path):

@@ -1,8 +1,9 @@
 """Mattes without any weights: colours say what a pixel may be, and all views together say what it is.
 
 What the cameras circle is the object (`cluster`), and its triangulated points show the first colours. Each pass turns
-every frame's colours into evidence a pixel (`colour`), finds the one body in space that explains it (`fusion`) and takes
-the body's shadow in each frame as the next pass's idea of inside and outside. At the end the outline is drawn frame by
+every frame's colours into evidence a pixel (`colour`), finds the one body in space that explains it (`fusion`), but none
+where a camera sees the room (`sightlines`), and takes the body's shadow in each frame as the next pass's idea of inside
+and outside. At the end the outline is drawn frame by
 frame along the edges near the body's shadow (`outline`).
 """
 
@@ -26,6 +27,7 @@ from nerfsem_dataparsers.capture.mattes import write_matte
 from nerfsem_dataparsers.capture.normalise import Similarity, upright
 from nerfsem_dataparsers.capture.outline import Zones, refine
 from nerfsem_dataparsers.capture.poses import SparseModel
+from nerfsem_dataparsers.capture.sightlines import looked_through
 from nerfsem_method.errors import CaptureError
 
 
@@ -112,6 +114,7 @@ def _find_body(
         finer = Grid.over(cluster.low, cluster.high, stage.voxels)
         candidates = finer.resample(near, grid) & _possible(finer, model, cluster, box)
         grid, camera = finer, finer.camera_for(model.camera, model.poses)
+        candidates &= ~looked_through(grid, candidates, camera, model, cluster.others)
         density = fusion.fuse(grid, candidates, camera, model.poses, _shrunk(odds, camera.width, camera.height))
         if not density.any():
             raise CaptureError(

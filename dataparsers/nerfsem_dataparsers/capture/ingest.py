@@ -25,7 +25,7 @@ from nerfsem_dataparsers.capture.stages import StageFolder, progress_bar
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene import Frame, Scene, Video
 
-CAPTURE_VERSION = 4
+CAPTURE_VERSION = 5
 """Part of every cache key: raise it when a stage's result changes."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""

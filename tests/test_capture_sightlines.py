@@ -1,0 +1,41 @@
+"""A voxel through which a camera sees a point of the room is empty; all others may be full."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nerfsem_dataparsers.capture.fusion import Grid
+from nerfsem_dataparsers.capture.poses import SparseModel
+from nerfsem_dataparsers.capture.sightlines import looked_through
+from nerfsem_method.scene import Intrinsics
+
+CAMERA = Intrinsics(100, 100, 200.0, 200.0, 50.0, 50.0)
+GRID = Grid(np.full(3, -0.5), 0.1, (10, 10, 10))
+AHEAD = np.array([[1.0, 0, 0, 0.05], [0, 1.0, 0, 0.05], [0, 0, 1.0, 4.0]])
+"""Looks along z, through the middle of the column at x, y = -0.05."""
+
+
+def empty(depth: float, track: int = 3, other: bool = True) -> np.ndarray:
+    """What is empty if a point on the optical axis, at `depth`, is seen from one place in `track` frames."""
+    point = np.array([[-0.05, -0.05, depth - 4.0]])
+    views = np.column_stack([np.zeros(track), np.arange(track), np.full((track, 2), 50.0)])
+    poses = np.repeat(AHEAD[None], track, axis=0)
+    model = SparseModel(CAMERA, poses, np.ones(track, bool), point, np.zeros((1, 3), np.uint8), views, 0.5, 0)
+    small = GRID.camera_for(CAMERA, poses)
+    return looked_through(GRID, np.ones(GRID.shape, bool), small, model, np.array([other]))
+
+
+def test_the_line_to_a_point_behind_is_empty() -> None:
+    through = empty(depth=6.0)
+    assert through[4, 4].all()
+    assert through.sum() == through[4, 4].sum()
+
+
+def test_what_lies_behind_the_point_may_be_full() -> None:
+    np.testing.assert_array_equal(empty(depth=4.0)[4, 4], np.arange(10) < 5)
+
+
+@pytest.mark.parametrize("doubt", [{"track": 2}, {"other": False}])
+def test_a_doubtful_point_tells_nothing(doubt: dict) -> None:
+    assert not empty(depth=6.0, **doubt).any()
