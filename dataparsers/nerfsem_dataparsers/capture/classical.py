@@ -106,10 +106,10 @@ def _find_body(
     for stage in PASSES:
         view = _View(frames, model, cluster, stage)
         if shadows is None:
-            inside = sum(crew.each(view.first_palette, silent=True))
+            inside = np.sum(crew.each(view.first_palette, silent=True), 0)
             odds = crew.each(partial(view.first_odds, inside / inside.sum()))
         else:
-            inside = sum(crew.each(partial(view.palette, shadows), silent=True))
+            inside = np.sum(crew.each(partial(view.palette, shadows), silent=True), 0)
             odds = crew.each(partial(view.odds, shadows, inside / inside.sum()))
         finer = Grid.over(cluster.low, cluster.high, stage.voxels)
         candidates = finer.resample(near, grid) & _possible(finer, model, cluster, box)
@@ -122,6 +122,7 @@ def _find_body(
             )
         shadows = fusion.shadows(grid, density, camera, model.poses)
         near = fusion.around(grid, density, camera, model.poses, round(GROWTH * stage.voxels))
+    assert shadows is not None  # there are passes
     return shadows
 
 
@@ -275,7 +276,7 @@ class _View:
         if (depth <= 0).any():
             return np.ones(self.size[::-1], bool)
         outline = cv2.convexHull((pixels * (self.size[0] / self.model.camera.width)).round().astype(np.int32))
-        return cv2.fillConvexPoly(np.zeros(self.size[::-1], np.uint8), outline, 1) > 0
+        return cv2.fillConvexPoly(np.zeros(self.size[::-1], np.uint8), outline, (1,)) > 0
 
 
 def _disc(radius: float) -> np.ndarray:

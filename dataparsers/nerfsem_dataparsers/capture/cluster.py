@@ -54,7 +54,7 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     A support is found and cut off, unless `keep_support`; then the column under it belongs to the artefact, down to
     DEPTH. `box` points out the artefact where the cameras circle more than one thing.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     points = model.points
     target = look_at_point(model.poses)
@@ -66,13 +66,13 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     if near.sum() < MIN_NEAR:
         return None
     ledge = find_support(points[near], model.colours[near], distance)
-    cut = ledge and not keep_support
-    normal, height = (ledge.normal, ledge.height) if cut else (np.array([0.0, 0.0, 1.0]), -np.inf)
+    cut = None if keep_support else ledge
+    normal, height = (cut.normal, cut.height) if cut else (np.array([0.0, 0.0, 1.0]), -np.inf)
     mine = near & (points @ normal > height + THICKNESS * distance)
     if mine.sum() < MIN_NEAR:
         return None
     cell = REACH * distance / CELLS
-    mine[mine] = _whole_body(points[mine], normal, cell, bool(cut))
+    mine[mine] = _whole_body(points[mine], normal, cell, cut is not None)
     if mine.sum() < MIN_NEAR:
         return None
     solid = points[mine]
@@ -81,7 +81,7 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     if keep_support and ledge:
         seeds = np.concatenate([seeds, ledge.body_below(DEPTH * distance)])
         solid = np.concatenate([solid, seeds])
-    others = cKDTree(solid).query(points)[0] > 2 * cell
+    others = KDTree(solid).query(points)[0] > 2 * cell
     low, high = np.quantile(seeds, (0.01, 0.99), axis=0)
     margin = MARGIN * (high - low)[: 2 if keep_support else 3].max()
     return Cluster(seeds, mine, others, normal, height, low - margin, high + margin)
@@ -109,9 +109,9 @@ def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool
 
 def _noise(points: np.ndarray) -> np.ndarray:
     """Which points are lonelier than their neighbours: mistriangulated ones float beside the surface."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    gaps, neighbours = cKDTree(points).query(points, NEIGHBOURS + 1)
+    gaps, neighbours = map(np.asarray, KDTree(points).query(points, NEIGHBOURS + 1))
     return gaps[:, -1] > SPREAD * np.median(gaps[neighbours[:, 1:], -1], axis=1)
 
 
@@ -122,7 +122,8 @@ def _main_body(points: np.ndarray, cell: float) -> np.ndarray:
     cells = np.floor((points - points.min(0)) / cell).astype(int)
     counts = np.zeros(cells.max(0) + 1, int)
     np.add.at(counts, tuple(cells.T), 1)
-    groups, _ = label(counts >= 2, np.ones((3, 3, 3)))
+    groups = np.zeros(counts.shape, np.int32)
+    label(counts >= 2, np.ones((3, 3, 3)), groups)
     of_point = groups[tuple(cells.T)]
     weight = np.bincount(of_point)
     weight[0] = 0

@@ -46,7 +46,8 @@ class Grid:
     def over(cls, low: np.ndarray, high: np.ndarray, along: int) -> Grid:
         """`along` voxels on the longest side of the box from `low` to `high` [3]."""
         edge = float((high - low).max()) / along
-        return cls(low, edge, tuple(int(n) for n in np.ceil((high - low) / edge - 1e-9)))
+        x, y, z = np.ceil((high - low) / edge - 1e-9).astype(int).tolist()
+        return cls(low, edge, (x, y, z))
 
     def centres(self, cells: np.ndarray) -> np.ndarray:
         """World positions [V, 3] of voxels given by index [V, 3]."""
@@ -75,12 +76,12 @@ def fuse(grid: Grid, candidates: np.ndarray, camera: Intrinsics, poses: np.ndarr
     """
     from scipy.ndimage import gaussian_filter
 
-    gain = np.expm1(odds)
+    gain, (_, height, width) = np.expm1(odds), odds.shape
     density = np.where(candidates, np.float32(FAINT), np.float32(0))
     for _ in range(STEPS):
         cells = np.argwhere(density > THIN)
         points, values = grid.centres(cells), density[tuple(cells.T)]
-        open_share = np.exp(-_thickness(points, values, poses, np.array(camera.params), *odds.shape[1:], grid.edge))
+        open_share = np.exp(-_thickness(points, values, poses, np.array(camera.params), height, width, grid.edge))
         # derivative of log(stopped * exp(odds) + open) by the density along the ray; bounded, for one view is one vote
         pull = (open_share * gain / (1 + (1 - open_share) * gain)).clip(-1, 1)
         density[tuple(cells.T)] = (values + RATE * _gather(points, poses, np.array(camera.params), pull)).clip(0, 1)
@@ -100,7 +101,7 @@ def around(grid: Grid, density: np.ndarray, camera: Intrinsics, poses: np.ndarra
     from scipy.ndimage import binary_dilation
 
     near = binary_dilation(density > SOLID, iterations=reach)
-    cells = np.argwhere(~near)
+    cells = np.argwhere(np.logical_not(near))
     shadow = shadows(grid, density, camera, poses)
     near[tuple(cells.T)] = _gather(grid.centres(cells), poses, np.array(camera.params), shadow) > ENCLOSED
     return near
@@ -110,8 +111,8 @@ def _largest(density: np.ndarray) -> np.ndarray:
     """The density of the largest connected body and its soft rim; inside of a thick one it stays as faint as it began."""
     from scipy.ndimage import binary_dilation, label
 
-    pieces, count = label(density > FAINT / 2)
-    if not count:
+    pieces = np.zeros(density.shape, np.int32)
+    if not label(density > FAINT / 2, output=pieces):
         return np.zeros_like(density)
     return density * binary_dilation(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax(), iterations=2)
 

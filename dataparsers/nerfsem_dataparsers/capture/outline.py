@@ -89,7 +89,7 @@ def _tension(colours: np.ndarray, near: np.ndarray) -> np.ndarray:
 
     smooth = cv2.GaussianBlur(colours, (0, 0), 0.7)
     slopes = [cv2.Sobel(smooth, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1))]
-    steepness = sum((slope**2).sum(-1) for slope in slopes)
+    steepness = np.sum(np.square(slopes), (0, -1))
     usual = max(float(steepness[near].mean()), 1e-6)
     return (TENSION * (EDGE_TENSION + (1 - EDGE_TENSION) * np.exp(-steepness / usual))).astype(np.float32)
 
