@@ -21,8 +21,8 @@ BORDER_SHARE = 0.005
 """Share of a frame's border that the matte may touch before the object is said to leave the frame."""
 BLURRED, BLURRED_BESIDE = 1.7, 1.8
 """Pixels of edge blur that are too much throughout; how many times the clip's median is too much in one frame."""
-ASIDE = 0.6
-"""Edges of the object's box between its middle and the point that the cameras look at, from which they circle another."""
+ASIDE = 0.5
+"""Edges of the unit cube between its middle and the point that the cameras look at, from which they circle something else."""
 EXPOSURE_RANGE = 1.6
 """Ratio of the object's brightness between the lightest and the darkest frames."""
 PIECE_SHARE = 0.15
