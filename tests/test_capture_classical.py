@@ -6,8 +6,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nerfsem_dataparsers.capture import classical, cluster
+from nerfsem_dataparsers.capture.colour import BINS
 from nerfsem_dataparsers.capture.hints import ObjectBox
 from nerfsem_dataparsers.capture.mattes import load_mattes
 from nerfsem_dataparsers.capture.poses import SparseModel, camera_centres, look_at_point
@@ -63,6 +65,21 @@ def model(vase_scene, truth):
 @pytest.fixture(scope="module")
 def frames(vase_scene):
     return sorted((vase_scene.root / "frames").glob("*.png"))
+
+
+def test_a_large_support_leaves_the_artefact_its_colours(frames, model, truth, tmp_path):
+    """A white vase on a black pedestal: half of the palette is white, however little of the picture is."""
+    picture = np.where(truth[0] > 127, 255, 0).astype(np.uint8)
+    Image.fromarray(np.stack([picture] * 3, -1)).save(tmp_path / "000000.png")
+    group = cluster.find(model, keep_support=True)
+    middle = group.support.mean(0) * (1, 1, 0)
+    wide = dataclasses.replace(group, support=middle + (group.support - middle) * (3, 3, 1))
+    view = classical._View([tmp_path / "000000.png"], model, wide, classical.PASSES[0])
+    shadows = np.float32(view._marks(0)[1])[None]
+    assert picture.mean() / 255 < 0.35 * shadows.mean()
+    for palette in (view.first_palette(0), view.palette(shadows, 0)):
+        light = palette.reshape(BINS, BINS, BINS)[BINS // 2 :].sum()
+        assert light == pytest.approx(0.5, abs=0.03)
 
 
 @pytest.fixture

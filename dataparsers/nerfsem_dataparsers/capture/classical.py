@@ -200,7 +200,7 @@ class _View:
 
         marks, covered, _ = self._marks(index)
         deep = marks & cv2.erode(covered, _disc(DEPTH * self.stage.long_side))
-        return colour.histogram(colour.cells(self._colours(index)), (deep if deep.any() else marks) > 0)
+        return self._histogram((deep if deep.any() else marks) > 0, index)
 
     def first_odds(self, inside: np.ndarray, index: int) -> np.ndarray:
         """Log odds of the object from its palette [BINS^3] and the projected points."""
@@ -216,7 +216,17 @@ class _View:
 
     def palette(self, shadows: np.ndarray, index: int) -> np.ndarray:
         """Histogram of the colours well inside the fused body's shadow."""
-        return colour.histogram(colour.cells(self._colours(index)), self._zones(self._expected(shadows, index)).inside)
+        return self._histogram(self._zones(self._expected(shadows, index)).inside, index)
+
+    def _histogram(self, chosen: np.ndarray, index: int) -> np.ndarray:
+        """Histogram of the `chosen` pixels. Artefact and kept support count alike: much dark pillar must not make the white
+        of a bust rarer than that of the walls."""
+        cluster = self.cluster
+        artefact, support = (self._cover(seeds, index)[1] for seeds in (cluster.seeds, cluster.support))
+        below = (support > 0) & (artefact == 0)
+        cells = colour.cells(self._colours(index))
+        parts = [part for part in (chosen & ~below, chosen & below) if part.any()]
+        return np.mean([colour.histogram(cells, part) for part in parts or [chosen]], 0)
 
     def odds(self, shadows: np.ndarray, inside: np.ndarray, index: int) -> np.ndarray:
         """Log odds of the object from the colours on both sides of the shadow's outline and the object's palette."""
@@ -247,25 +257,28 @@ class _View:
     def _marks(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pixels, uint8 0 or 1, of the object's points (all: it is in front of its own back), of what these cover, and
         of the others seen here."""
-        import cv2
-
-        model, cluster, stage = self.model, self.cluster, self.stage
-        pixels, depth = model.camera.project(cluster.seeds, model.poses[index])
+        model, cluster = self.model, self.cluster
         seen = model.views[model.views[:, 1] == index]
         seen = seen[cluster.others[seen[:, 0].astype(int)]]
-        radius = SEED_PIXELS * stage.long_side
-        marks = self._draw(pixels[depth > 0], radius)
-        return marks, cv2.morphologyEx(marks, cv2.MORPH_CLOSE, _disc(CLOSING * stage.long_side)), self._draw(seen[:, 2:], radius)
+        return *self._cover(np.concatenate([cluster.seeds, cluster.support]), index), self._draw(seen[:, 2:])
 
-    def _draw(self, pixels: np.ndarray, radius: float) -> np.ndarray:
-        """Discs around pixels [P, 2] of the camera's own size."""
+    def _cover(self, seeds: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Marks of positions [S, 3], and what these cover together."""
+        import cv2
+
+        pixels, depth = self.model.camera.project(seeds, self.model.poses[index])
+        marks = self._draw(pixels[depth > 0])
+        return marks, cv2.morphologyEx(marks, cv2.MORPH_CLOSE, _disc(CLOSING * self.stage.long_side))
+
+    def _draw(self, pixels: np.ndarray) -> np.ndarray:
+        """Marks, discs around pixels [P, 2] of the camera's own size."""
         import cv2
 
         canvas = np.zeros(self.size[::-1], np.uint8)
         column, row = np.floor(pixels * (self.size[0] / self.model.camera.width)).astype(int).T
         inside = (column >= 0) & (row >= 0) & (column < self.size[0]) & (row < self.size[1])
         canvas[row[inside], column[inside]] = 1
-        return cv2.dilate(canvas, _disc(radius))
+        return cv2.dilate(canvas, _disc(SEED_PIXELS * self.stage.long_side))
 
     def _bounds(self, index: int) -> np.ndarray:
         """Where the artefact's generous box lies in a frame, bool; everywhere if it reaches behind the camera."""

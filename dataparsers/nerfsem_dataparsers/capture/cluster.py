@@ -32,11 +32,12 @@ class Cluster:
     """The artefact's points, `mine` [P] bool, points clear of it, `others` [P] bool, and the plane on which it stands:
     a point p is above it where normal @ p > height.
 
-    `seeds` [S, 3] are positions on or in the artefact, its points among them. `low`, `high` [3] bound it generously;
-    `height` is -inf without a support.
+    `seeds` [S, 3] are positions on the artefact, `support` [B, 3] positions in a support that is kept with it. `low`,
+    `high` [3] bound both generously; `height` is -inf where no support is cut off.
     """
 
     seeds: np.ndarray
+    support: np.ndarray
     mine: np.ndarray
     others: np.ndarray
     normal: np.ndarray
@@ -78,13 +79,11 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     solid = points[mine]
     mine[mine] = ~_noise(points[mine])
     seeds = points[mine]
-    if keep_support and ledge:
-        seeds = np.concatenate([seeds, ledge.body_below(DEPTH * distance)])
-        solid = np.concatenate([solid, seeds])
-    others = KDTree(solid).query(points)[0] > 2 * cell
-    low, high = np.quantile(seeds, (0.01, 0.99), axis=0)
+    support = ledge.body_below(DEPTH * distance) if keep_support and ledge else np.zeros((0, 3))
+    others = KDTree(np.concatenate([solid, support])).query(points)[0] > 2 * cell
+    low, high = np.quantile(np.concatenate([seeds, support]), (0.01, 0.99), axis=0)
     margin = MARGIN * (high - low)[: 2 if keep_support else 3].max()
-    return Cluster(seeds, mine, others, normal, height, low - margin, high + margin)
+    return Cluster(seeds, support, mine, others, normal, height, low - margin, high + margin)
 
 
 def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool) -> np.ndarray:
