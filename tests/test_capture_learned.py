@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -127,8 +128,33 @@ def test_weights_of_another_model_are_refused(frames, weights, tmp_path) -> None
 def test_a_missing_package_names_the_way_out(frames, weights, tmp_path) -> None:
     code = weights / "modeling_tiny.py"
     code.write_text("import a_package_that_is_not_there\n" + code.read_text())
-    with pytest.raises(CaptureError, match="a_package_that_is_not_there.*--segmenter classical"):
+    way = r"a_package_that_is_not_there.*python -m nerfsem_dataparsers\.capture\.learned.*--segmenter classical"
+    with pytest.raises(CaptureError, match=way):
         run(frames, weights, tmp_path)
+
+
+def test_its_own_packages_are_found_before_those_of_the_environment_and_by_it_alone(frames, weights, tmp_path, monkeypatch):
+    """As a current timm in place of the one that nerfstudio holds; here, a newer `this`."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    learned.packages_folder().mkdir(parents=True)
+    (learned.packages_folder() / "this.py").write_text("red_layer = 'new'")
+    code = weights / "modeling_tiny.py"
+    code.write_text("from this import red_layer\n" + code.read_text())
+    before = list(sys.path)
+    assert run(frames, weights, tmp_path).any()
+    assert sys.path == before
+    monkeypatch.delitem(sys.modules, "this")
+
+
+def test_its_packages_are_installed_beside_the_environment_not_into_it(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(learned.subprocess, "run", lambda words: asked.append(words) or CompletedProcess(words, 3))
+    assert learned.install() == 3
+    (words,) = asked
+    assert words[words.index("--target") + 1].startswith(str(tmp_path)) and "--no-deps" in words
+    assert {word.partition("==")[0] for word in words if "==" in word} == {"timm", "kornia", "kornia-rs", "einops"}
 
 
 @pytest.mark.parametrize(("failure", "remedy"), [("gated", "hf auth login"), ("offline", "--segmenter-weights")])

@@ -1,8 +1,18 @@
-"""Mattes by RMBG-2.0 or BiRefNet: one architecture, two sets of weights, from a pinned revision or a local folder."""
+"""Mattes by RMBG-2.0 or BiRefNet: one architecture, two sets of weights, from a pinned revision or a local folder.
+
+    python -m nerfsem_dataparsers.capture.learned
+
+installs what the published code imports beside torch and transformers. It wants a current timm and nerfstudio holds 0.6.7
+(which it never imports), so these packages lie in a folder of their own that is looked into while a network works.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +29,8 @@ if TYPE_CHECKING:
 INPUT_SIDE = 1024
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, RGB
 WEIGHTS_FILE = "model.safetensors"
+PACKAGES = ("einops==0.8.2", "kornia==0.9.0", "kornia-rs==0.2.0", "timm==1.0.31")
+"""49 MB. What these need in their turn, a training environment has."""
 REMEDY = "choose --segmenter classical or give --mattes DIR"
 
 
@@ -47,18 +59,44 @@ def segment(frames: list[Path], name: str, weights: Path | None, target: Path, a
     release = RELEASES[name]
     rich.print(f"Segmenting with {release.repository} ({release.licence})")
     folder = weights or _download(release)
-    try:
-        import torch
+    with _own_packages():
+        try:
+            import torch
 
-        model = _load(folder)
-    except ImportError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CaptureError(f"{release.repository} needs a package that is missing ({reason}); {REMEDY}") from None
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = model.to(device, torch.float16 if device.type == "cuda" else torch.float32).eval()
-    for index, matte in enumerate(_predict(model, frames, device)):
-        write_matte(target, index, matte)
-        advance(index + 1, len(frames))
+            model = _load(folder)
+        except ImportError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise CaptureError(
+                f"{release.repository} needs a package that is missing ({reason}): "
+                f"python -m {__spec__.name} installs what it needs (49 MB), or {REMEDY}"
+            ) from None
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        model = model.to(device, torch.float16 if device.type == "cuda" else torch.float32).eval()
+        for index, matte in enumerate(_predict(model, frames, device)):
+            write_matte(target, index, matte)
+            advance(index + 1, len(frames))
+
+
+def packages_folder() -> Path:
+    """Where PACKAGES lie."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "nerfsem" / f"segmenter-{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@contextmanager
+def _own_packages() -> Iterator[None]:
+    folder = str(packages_folder())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def install() -> int:
+    """Install PACKAGES; pip's exit code."""
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--upgrade", "--target", str(packages_folder())]
+    return subprocess.run([*pip, *PACKAGES]).returncode
 
 
 def _download(release: Release) -> Path:
@@ -124,3 +162,7 @@ def _predict(model: torch.nn.Module, frames: list[Path], device: torch.device) -
             height, width = picture.shape[:2]
             resized = cv2.resize(matte, (width, height), interpolation=cv2.INTER_LINEAR)
             yield np.round(255 * resized).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    sys.exit(install())
