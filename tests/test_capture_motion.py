@@ -59,5 +59,13 @@ def test_keyframes_are_evenly_spread_over_the_motion_and_sharp() -> None:
     assert np.diff(walking).max() <= 20
 
 
+def test_no_gap_is_wide_where_motion_is_not_seen() -> None:
+    """A blank stretch: the camera walks on, the measured way does not."""
+    way = np.concatenate([np.linspace(0, 100, 150), np.full(100, 100.0), np.linspace(100, 200, 150)])
+    chosen = motion.spread(way, np.ones(400), 100)
+    assert np.diff(chosen).max() <= 400 / 100 / motion.REGULAR + 1
+
+
 def test_a_clip_without_any_motion_still_gives_keyframes() -> None:
-    assert motion.spread(np.zeros(30), np.ones(30), 10)[0] == 0
+    chosen = motion.spread(np.zeros(30), np.ones(30), 10)
+    assert chosen[0] == 0 and chosen[-1] == 29 and len(chosen) >= 10

@@ -24,6 +24,8 @@ STILL_CLIP = 0.99
 """The same for a clip in which nothing moves at all."""
 KEYFRAMES = 150
 """Frames of which structure from motion is made; a longer clip's others are posed against its result."""
+REGULAR = 0.4
+"""Share of the keyframes that go by time: motion is hard to measure where there is little to see, and no gap may be wide."""
 LOOSE = 0.01
 """Long sides by which the moving region is grown, so that the outline's features survive."""
 
@@ -81,7 +83,7 @@ def look(frames: list[Path]) -> Motion:
 
 
 def keyframes(frames: list[Path]) -> list[int]:
-    """At most KEYFRAMES frames about equally far apart in motion, the sharpest of each stretch, the first and last kept.
+    """At most KEYFRAMES frames about equally far apart in motion and time, the sharpest of each stretch, beside the first and last.
 
     A short clip gives all of its frames.
     """
@@ -99,9 +101,10 @@ def keyframes(frames: list[Path]) -> list[int]:
 
 
 def spread(way: np.ndarray, detail: np.ndarray, count: int) -> list[int]:
-    """The frame of the most `detail` in each of `count` stretches of equal `way` (both [N], `way` ascending)."""
-    total = way[-1] if way[-1] > 0 else 1.0
-    stretch = np.minimum((way / total * count).astype(int), count - 1)
+    """The frame of the most `detail` in each of `count` stretches of equal way and time (both [N], `way` ascending)."""
+    time = np.linspace(0, 1, len(way))
+    share = REGULAR * time + (1 - REGULAR) * (way / way[-1] if way[-1] > 0 else time)
+    stretch = np.minimum((share * count).astype(int), count - 1)
     chosen = {0, len(way) - 1}
     for index in np.unique(stretch):
         members = np.flatnonzero(stretch == index)
