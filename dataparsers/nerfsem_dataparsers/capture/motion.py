@@ -83,7 +83,7 @@ def look(frames: list[Path]) -> Motion:
 
 
 def keyframes(frames: list[Path]) -> list[int]:
-    """At most KEYFRAMES frames about equally far apart in motion and time, the sharpest of each stretch, beside the first and last.
+    """At most KEYFRAMES frames, equally far apart in motion and time, the sharpest of each stretch; and the first and last.
 
     A short clip gives all of its frames.
     """
