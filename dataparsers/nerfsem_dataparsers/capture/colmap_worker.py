@@ -55,21 +55,20 @@ def tell(stage: str, done: int, total: int) -> None:
 def extract(job: Job, database: Path) -> None:
     """SIFT on every frame, all of one camera; COLMAP reads the mask of `a.png` from `a.png.png`."""
     reader = pycolmap.ImageReaderOptions()
+    reader.camera_model = "SIMPLE_RADIAL"
     if job.masks:
         reader.mask_path = job.masks
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     if job.masks or job.long_side < SMALL_FRAME:
         options.sift.peak_threshold, options.sift.edge_threshold = LOW_PEAK, LOW_EDGE
+    # numbered before features are sought in parallel: left to that, the numbers, and with them the model, change by chance
+    pycolmap.Database.open(str(database)).close()  # makes an empty one
+    pycolmap.import_images(str(database), job.images, pycolmap.CameraMode.SINGLE, job.names, reader)
     pycolmap.extract_features(
-        str(database),
-        job.images,
-        image_names=job.names,
-        camera_mode=pycolmap.CameraMode.SINGLE,
-        camera_model="SIMPLE_RADIAL",
-        reader_options=reader,
+        str(database), job.images, image_names=job.names, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=reader,
         extraction_options=options,
-    )
+    )  # fmt: skip
 
 
 def image_id(database: pycolmap.Database, name: str) -> int:
@@ -159,6 +158,7 @@ def pipeline_options(job: Job, max_error: float = MAX_ERROR, closed: bool = Fals
     options = pycolmap.IncrementalPipelineOptions()
     options.ba_refine_extra_params = not job.masks
     options.ba_refine_focal_length = closed or not job.masks
+    options.num_threads = 1  # sums of several threads come in any order, and a model grows differently from their last bit
     options.random_seed = RANDOM_SEED
     options.min_model_size = 3
     options.mapper.random_seed = RANDOM_SEED
