@@ -18,6 +18,11 @@ KEPT = 3
 """States of the sources that are kept, the newest."""
 
 
+def user_cache() -> Path:
+    """The user's cache folder of nerfsem, there or not. Raises RuntimeError where there is no home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nerfsem"
+
+
 def use() -> None:
     """Tell numba, imported already or not, unless NUMBA_CACHE_DIR says otherwise."""
     if "NUMBA_CACHE_DIR" in os.environ:
@@ -31,7 +36,7 @@ def use() -> None:
 def _prepared() -> Path:
     """A folder that can be written: where nothing else can, one that goes with the process."""
     try:
-        parent = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nerfsem"
+        parent = user_cache()
         folder = parent / f"kernels-{_digest()}"
         fresh = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)

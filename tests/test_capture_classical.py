@@ -168,6 +168,25 @@ def test_nothing_is_found_below_the_plane_on_which_it_stands(frames, few, monkey
         assert kept[vase[:, 2] < middle - 0.15].mean() < 0.1
 
 
+def test_nothing_is_found_where_cameras_look_through(frames, few, monkeypatch, tmp_path):
+    """As if points of the room were seen through the whole foot."""
+    vase = few.points[:VASE_POINTS]
+    middle, asked = np.median(vase[:, 2]), []
+
+    def looked_through(grid, candidates, camera, model, others):
+        asked.append(others.sum())
+        return candidates & (grid.centres(np.argwhere(np.ones(grid.shape)))[:, 2] < middle).reshape(grid.shape)
+
+    monkeypatch.setattr(classical, "looked_through", looked_through)
+    classical.segment(frames[:8], few, tmp_path, lambda done, total: None)
+    assert len(asked) == len(classical.PASSES) and min(asked) >= ROOM_POINTS
+    for matte, pose in zip(load_mattes(tmp_path), few.poses, strict=True):
+        column, row = np.floor(few.camera.project(vase, pose)[0]).astype(int).T
+        kept = matte[row, column] > 127
+        assert kept[vase[:, 2] > middle].mean() > 0.6
+        assert kept[vase[:, 2] < middle - 0.15].mean() < 0.1
+
+
 def test_nothing_is_found_outside_the_box_pointed_out(frames, few, tmp_path):
     vase = few.points[:VASE_POINTS]
     pixels, _ = few.camera.project(vase[vase[:, 2] > np.median(vase[:, 2])], few.poses[0])

@@ -16,10 +16,10 @@ AHEAD = np.array([[1.0, 0, 0, 0.05], [0, 1.0, 0, 0.05], [0, 0, 1.0, 4.0]])
 """Looks along z, through the middle of the column at x, y = -0.05."""
 
 
-def empty(depth: float, track: int = 3, other: bool = True) -> np.ndarray:
+def empty(depth: float, track: int = 3, other: bool = True, pixel: float = 50.0) -> np.ndarray:
     """What is empty if a point on the optical axis, at `depth`, is seen from one place in `track` frames."""
     point = np.array([[-0.05, -0.05, depth - 4.0]])
-    views = np.column_stack([np.zeros(track), np.arange(track), np.full((track, 2), 50.0)])
+    views = np.column_stack([np.zeros(track), np.arange(track), np.full((track, 2), pixel)])
     poses = np.repeat(AHEAD[None], track, axis=0)
     model = SparseModel(CAMERA, poses, np.ones(track, bool), point, np.zeros((1, 3), np.uint8), views, 0.5, 0)
     small = GRID.camera_for(CAMERA, poses)
@@ -30,6 +30,12 @@ def test_the_line_to_a_point_behind_is_empty() -> None:
     through = empty(depth=6.0)
     assert through[4, 4].all()
     assert through.sum() == through[4, 4].sum()
+
+
+def test_a_line_is_half_as_wide_as_a_voxel() -> None:
+    """The column is seen at pixels 47 to 52; a line takes what is seen in the half of a voxel's pixel it ends in."""
+    assert empty(depth=6.0, pixel=52.0)[4, 4].all()
+    assert not empty(depth=6.0, pixel=48.5)[4, 4].any()
 
 
 def test_what_lies_behind_the_point_may_be_full() -> None:

@@ -121,7 +121,7 @@ class BinaryGrids(nn.Module):
         Nothing tells whether theta has changed (fused optimisers leave torch's version counter alone): see `unchanged`.
         """
         if not self._packed:
-            share(THREADS, self._pack)
+            share(THREADS, self._pack_part)
             self._packed = self._lasting
         return self._codes
 
@@ -134,7 +134,8 @@ class BinaryGrids(nn.Module):
         finally:
             self._lasting = self._packed = False
 
-    def _pack(self, thread: int, *_: int) -> None:
+    def _pack_part(self, thread: int, *_: int) -> None:
+        """A thread's part of the slots of every table."""
         theta, coded = self.theta.detach().numpy(), self.coded.numpy()
         for row, owner in zip(self.parts, self._owners, strict=True):
             entries, first = self.slots.entries[owner], self.slots.slices[owner].start

@@ -3,8 +3,7 @@
 What the cameras circle is the object (`cluster`), and its triangulated points show the first colours. Each pass turns
 every frame's colours into evidence a pixel (`colour`), finds the one body in space that explains it (`fusion`), but none
 where a camera sees the room (`sightlines`), and takes the body's shadow in each frame as the next pass's idea of inside
-and outside. At the end the outline is drawn frame by
-frame along the edges near the body's shadow (`outline`).
+and outside. At the end the outline is drawn frame by frame along the edges near the body's shadow (`outline`).
 """
 
 from __future__ import annotations
@@ -221,10 +220,11 @@ class _View:
     def _histogram(self, chosen: np.ndarray, index: int) -> np.ndarray:
         """Histogram of the `chosen` pixels. Artefact and kept support count alike: much dark pillar must not make the white
         of a bust rarer than that of the walls."""
-        cluster = self.cluster
+        cells, cluster = colour.cells(self._colours(index)), self.cluster
+        if not len(cluster.support):
+            return colour.histogram(cells, chosen)
         artefact, support = (self._cover(seeds, index)[1] for seeds in (cluster.seeds, cluster.support))
         below = (support > 0) & (artefact == 0)
-        cells = colour.cells(self._colours(index))
         parts = [part for part in (chosen & ~below, chosen & below) if part.any()]
         return np.mean([colour.histogram(cells, part) for part in parts or [chosen]], 0)
 

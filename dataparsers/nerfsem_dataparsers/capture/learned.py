@@ -8,7 +8,6 @@ installs what the published code imports beside torch and transformers. It wants
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import numpy as np
 from nerfsem_dataparsers.capture.frames import Advance
 from nerfsem_dataparsers.capture.mattes import write_matte
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.kernel_cache import user_cache
 
 if TYPE_CHECKING:
     import torch
@@ -79,8 +79,7 @@ def segment(frames: list[Path], name: str, weights: Path | None, target: Path, a
 
 def packages_folder() -> Path:
     """Where PACKAGES lie."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "nerfsem" / f"segmenter-{sys.version_info.major}.{sys.version_info.minor}"
+    return user_cache() / f"segmenter-{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @contextmanager
