@@ -63,15 +63,26 @@ class _EncodeCPU(torch.autograd.Function):
 
 
 @njit(cache=True, nogil=True)
-def _pack(theta, coded, entries, start, stop, first, features, first_feature, taken, codes):
-    """Codes of a part's entries in the slots start ... stop - 1, from the real parameters; see `lookup`."""
-    for slot in range(start, stop):
-        value = first + slot * features + first_feature
-        code = CODED if coded[value] else 0
-        for f in range(taken):
-            if coded[value] and theta[value + f] >= 0:
-                code |= 1 << f
-        codes[entries[slot]] = code
+def _pack(theta, coded, parts, slots, entries, thread, codes):
+    """Codes of a thread's share of each part, from the real parameters; see `lookup`.
+
+    `slots` [parts, 4] tells where a part's begin in `entries` and how many there are, and in theta their first value and the
+    way to the next.
+    """
+    for p in range(parts.shape[0]):
+        begin, count, first, stride = slots[p]
+        own, features = codes[parts[p, FIRST_CODE] :], parts[p, FEATURES]
+        start, stop = count * thread // THREADS, count * (thread + 1) // THREADS
+        if features == 1:  # most are
+            for slot in range(start, stop):
+                value = np.uint64(first + slot * stride)
+                own[np.uint64(entries[np.uint64(begin + slot)])] = (CODED | (theta[value] >= 0)) if coded[value] != 0 else 0
+            continue
+        for slot in range(start, stop):
+            value, code = np.uint64(first + slot * stride), CODED
+            for f in range(features):
+                code |= np.int64(theta[value + np.uint64(f)] >= 0) << f
+            own[np.uint64(entries[np.uint64(begin + slot)])] = code if coded[value] != 0 else 0
 
 
 @njit(cache=True)
@@ -103,6 +114,11 @@ class BinaryGrids(nn.Module):
         self.spec = spec
         self.slots = Slots(spec, hull)
         self.parts, self._owners = table_parts(spec)
+        counts = np.array([len(entries) for entries in self.slots.entries])
+        firsts = np.array([part.start for part in self.slots.slices])[self._owners] + self.parts[:, FIRST_FEATURE]
+        strides = np.array([table.features for table in spec.tables])[self._owners]
+        plan = np.stack([(counts.cumsum() - counts)[self._owners], counts[self._owners], firsts, strides], 1)
+        self._slots = plan, np.concatenate(self.slots.entries).astype(np.int32)
         self._chosen: dict[tuple[int, ...], np.ndarray] = {}
         self.theta = nn.Parameter((torch.rand(self.slots.size) * 2 - 1) * INITIAL_RANGE)
         self.register_buffer("coded", torch.ones(self.slots.size, dtype=torch.int8), persistent=False)
@@ -121,7 +137,7 @@ class BinaryGrids(nn.Module):
         Nothing tells whether theta has changed (fused optimisers leave torch's version counter alone): see `unchanged`.
         """
         if not self._packed:
-            share(THREADS, self._pack_part)
+            share(THREADS, self._pack_share)
             self._packed = self._lasting
         return self._codes
 
@@ -134,14 +150,9 @@ class BinaryGrids(nn.Module):
         finally:
             self._lasting = self._packed = False
 
-    def _pack_part(self, thread: int, *_: int) -> None:
-        """A thread's part of the slots of every table."""
-        theta, coded = self.theta.detach().numpy(), self.coded.numpy()
-        for row, owner in zip(self.parts, self._owners, strict=True):
-            entries, first = self.slots.entries[owner], self.slots.slices[owner].start
-            start, stop = (len(entries) * part // THREADS for part in (thread, thread + 1))
-            part = row[FIRST_FEATURE], row[FEATURES], self._codes[row[FIRST_CODE] :]
-            _pack(theta, coded, entries, start, stop, first, self.spec.tables[owner].features, *part)
+    def _pack_share(self, thread: int, *_: int) -> None:
+        """A thread's share of the slots of every table."""
+        _pack(self.theta.detach().numpy(), self.coded.numpy(), self.parts, *self._slots, thread, self._codes)
 
     def gradient(self, theta: Tensor) -> Tensor:
         """The gradient of `theta` [values] from what the threads have added to `partial`: straight through where |theta| <= 1 and

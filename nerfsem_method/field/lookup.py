@@ -109,31 +109,30 @@ def _weigh(dimensions, fraction, weights):
 
 @njit(cache=True)
 def _find(row, base, entries):
-    """Entries of the corners [8, LANES] in the order of `_weigh`."""
+    """Entries of the corners in pairs that differ in the last axis alone: [4, LANES] of the lower, then as many of the upper
+    corners; of a dense table the lower alone, for the upper is the entry behind it."""
     dimensions, resolution = row[DIMENSIONS], row[RESOLUTION]
     if row[HASHED]:
         for corner in range(1 << dimensions):
             dx, dy = corner >> (dimensions - 1), (corner >> (dimensions - 2)) & 1
             dz = (dimensions - 2) * (corner & 1)
+            first = (corner >> 1) + 4 * (corner & 1)
             for s in range(LANES):
                 x, y = np.int64(base[s]) + dx, np.int64(base[LANES + s]) + dy
                 z = np.int64(base[2 * LANES + s]) + dz if dimensions == 3 else 0
-                entries[corner * LANES + s] = entry_of(x, y, z, dimensions, resolution, row[ENTRIES], True)
+                entries[first * LANES + s] = entry_of(x, y, z, dimensions, resolution, row[ENTRIES], True)
         return
     side = np.int32(resolution + 1)
     if dimensions == 2:
         for s in range(LANES):
             entry = base[s] * side + base[LANES + s]
-            entries[s], entries[LANES + s] = entry, entry + 1
-            entries[2 * LANES + s], entries[3 * LANES + s] = entry + side, entry + side + 1
+            entries[s], entries[LANES + s] = entry, entry + side
         return
     slab = side * side
     for s in range(LANES):
         entry = (base[s] * side + base[LANES + s]) * side + base[2 * LANES + s]
-        entries[s], entries[LANES + s] = entry, entry + 1
-        entries[2 * LANES + s], entries[3 * LANES + s] = entry + side, entry + side + 1
-        entries[4 * LANES + s], entries[5 * LANES + s] = entry + slab, entry + slab + 1
-        entries[6 * LANES + s], entries[7 * LANES + s] = entry + slab + side, entry + slab + side + 1
+        entries[s], entries[LANES + s] = entry, entry + side
+        entries[2 * LANES + s], entries[3 * LANES + s] = entry + slab, entry + slab + side
 
 
 @njit(cache=True)
@@ -149,7 +148,7 @@ def look_up_room():
     """Scratch of `look_up` and `scatter`: lower vertices, fractions, weights and entries of the corners, codes, one gradient."""
     base, fraction = np.zeros(3 * LANES, np.int32), np.zeros(3 * LANES, np.float32)
     weights, entries = np.zeros(8 * LANES, np.float32), np.zeros(8 * LANES, np.int32)
-    return base, fraction, weights, entries, np.zeros(8 * LANES, np.int32), np.zeros(_BITS * LANES, np.float32)
+    return base, fraction, weights, entries, np.zeros(4 * LANES, np.int32), np.zeros(_BITS * LANES, np.float32)
 
 
 @njit(cache=True, fastmath=FAST)
@@ -160,12 +159,21 @@ def look_up(points, parts, codes, room, out):
     for p in range(parts.shape[0]):
         row = parts[p]
         _corners(points, row, base, fraction, weights, entries)
-        used = LANES << row[DIMENSIONS]
+        pairs = 1 << (row[DIMENSIONS] - 1)
         first = row[FIRST_CODE]
-        for k in range(used):
-            found[k] = codes[np.uint64(first + entries[k])]
-        for k in range(used):
-            weights[k] = weights[k] if found[k] != 0 else np.float32(0)
+        # both codes of a pair in one number: of a dense table a single load
+        if row[HASHED]:
+            for k in range(pairs * LANES):
+                lower, upper = codes[np.uint64(first + entries[k])], codes[np.uint64(first + entries[4 * LANES + k])]
+                found[k] = np.int32(lower) | np.int32(upper) << np.int32(8)
+        else:
+            for k in range(pairs * LANES):
+                at = np.uint64(first + entries[k])
+                found[k] = np.int32(codes[at]) | np.int32(codes[at + np.uint64(1)]) << np.int32(8)
+        for corner in range(2 * pairs):
+            own, code, bit = line(weights, corner), line(found, corner >> 1), np.int32(CODED << 8 * (corner & 1))
+            for s in range(LANES):
+                own[s] = own[s] if code[s] & bit else np.float32(0)
         for f in range(row[FEATURES]):
             _sum(row[DIMENSIONS], weights, found, np.int32(1 << f), line(out, column))
             column += 1
@@ -178,17 +186,22 @@ def _sum(dimensions, weights, found, bit, out):
     if dimensions == 3:
         for s in range(LANES):
             total = np.float32(0)
-            for corner in range(8):
-                k = corner * LANES + s
-                total += weights[k] if found[k] & bit else -weights[k]
+            for pair in range(4):
+                total += _signed(weights, found, bit, pair, s)
             out[s] = total
     else:
         for s in range(LANES):
             total = np.float32(0)
-            for corner in range(4):
-                k = corner * LANES + s
-                total += weights[k] if found[k] & bit else -weights[k]
+            for pair in range(2):
+                total += _signed(weights, found, bit, pair, s)
             out[s] = total
+
+
+@njit(cache=True, fastmath=FAST, inline="always")
+def _signed(weights, found, bit, pair, s):
+    """The weights of a pair of corners, with the signs of their codes' `bit`."""
+    lower, upper, codes = weights[2 * pair * LANES + s], weights[(2 * pair + 1) * LANES + s], found[pair * LANES + s]
+    return (lower if codes & bit else -lower) + (upper if codes & (bit << np.int32(8)) else -upper)
 
 
 @njit(cache=True)
@@ -197,28 +210,78 @@ def _apart(i):
     return (i & 3) * (LANES // 4) + (i >> 2)
 
 
-@intrinsic
-def _add_four(_, target, place, source, first, factor):
-    """target[place : place + 4] += factor * source[first : first + 4] of float32 arrays, as vectors: LLVM is not asked to find
-    them by itself (numba switches that off)."""
+def _adder(features: int):
+    """Vectors are asked for by name: LLVM is not left to find them by itself (numba switches that off)."""
+    single, double = (ir.VectorType(ir.FloatType(), corners * features) for corners in (1, 2))
 
-    def generate(context, builder, signature, arguments):
-        pointers = []
-        for at in (0, 2):
-            array = context.make_array(signature.args[at])(context, builder, arguments[at])
-            pointer = builder.gep(array.data, [arguments[at + 1]])
-            pointers.append(builder.bitcast(pointer, ir.PointerType(ir.VectorType(ir.FloatType(), 4))))
-        vector = ir.VectorType(ir.FloatType(), 4)
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), 4), [0] * 4)
-        one = builder.insert_element(ir.Constant(vector, ir.Undefined), arguments[4], ir.Constant(ir.IntType(32), 0))
-        factors = builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), lanes)
-        product = builder.fmul(factors, builder.load(pointers[1], align=4), flags=("contract",))
-        total = builder.fadd(builder.load(pointers[0], align=4), product, flags=("contract",))
-        builder.store(total, pointers[0], align=4)
-        return context.get_dummy_value()
+    @intrinsic
+    def add(_, target, place, source, first, lower, upper):
+        """target[place : place + 2 * features] += lower * v, upper * v, where v = source[first : first + features]; float32."""
 
-    index = types.int64
-    return types.void(target, index, source, index, types.float32), generate
+        def generate(context, builder, signature, arguments):
+            def pointer(at, kind):
+                array = context.make_array(signature.args[at])(context, builder, arguments[at])
+                return builder.bitcast(builder.gep(array.data, [arguments[at + 1]]), ir.PointerType(kind))
+
+            def spread(vector, order):
+                lanes = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
+                return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), lanes)
+
+            factors = ir.Constant(ir.VectorType(ir.FloatType(), 2), ir.Undefined)
+            for lane, argument in enumerate(arguments[4:]):
+                factors = builder.insert_element(factors, argument, ir.Constant(ir.IntType(32), lane))
+            factors = spread(factors, [0] * features + [1] * features)
+            values = spread(builder.load(pointer(2, single), align=4), [*range(features)] * 2)
+            product = builder.fmul(factors, values, flags=("contract",))
+            where = pointer(0, double)
+            builder.store(builder.fadd(builder.load(where, align=4), product, flags=("contract",)), where, align=4)
+            return context.get_dummy_value()
+
+        index = types.int64
+        return types.void(target, index, source, index, types.float32, types.float32), generate
+
+    return add
+
+
+def _scatterer(features: int):
+    """`_scatter_any` of a dense table's part with so many features. Cached with its callers: what is made here has no name."""
+    add = _adder(features)
+
+    @njit(fastmath=FAST)
+    def scatter_part(row, places, turned, weights, entries, partial):
+        own, shift = places[row[FIRST_ENTRY] :], row[FIRST_FEATURE]
+        for pair in range(1 << (row[DIMENSIONS] - 1)):
+            for i in range(LANES):
+                s = _apart(i)
+                entry = np.uint64(entries[np.uint64(pair * LANES + s)])
+                place, after = own[entry] + shift, own[entry + np.uint64(1)] + shift
+                lower, upper = weights[np.uint64(2 * pair * LANES + s)], weights[np.uint64((2 * pair + 1) * LANES + s)]
+                if after == place + features:
+                    add(partial, place, turned, features * s, lower, upper)
+                else:  # not both can be reached
+                    for f in range(features):
+                        partial[np.uint64(place + f)] += lower * turned[s * features + f]
+                        partial[np.uint64(after + f)] += upper * turned[s * features + f]
+
+    return scatter_part
+
+
+_scatter_ones, _scatter_twos, _scatter_fours = _scatterer(1), _scatterer(2), _scatterer(4)
+
+
+@njit(cache=True, fastmath=FAST)
+def _scatter_any(row, places, turned, weights, entries, partial):
+    """Add turned [LANES, features], times the corners' weights, to `partial`."""
+    own = places[row[FIRST_ENTRY] :]
+    shift, features, hashed = row[FIRST_FEATURE], row[FEATURES], row[HASHED] != 0
+    for pair in range(1 << (row[DIMENSIONS] - 1)):
+        for i in range(LANES):
+            s = _apart(i)
+            k = pair * LANES + s
+            place, after = own[entries[k]] + shift, own[entries[k + 4 * LANES] if hashed else entries[k] + 1] + shift
+            for f in range(features):
+                partial[np.uint64(place + f)] += weights[2 * pair * LANES + s] * turned[s * features + f]
+                partial[np.uint64(after + f)] += weights[(2 * pair + 1) * LANES + s] * turned[s * features + f]
 
 
 @njit(cache=True, fastmath=FAST)
@@ -239,38 +302,15 @@ def scatter(points, parts, places, gradients, room, partial):
                 given = line(gradients[block], column + f)
                 for s in range(LANES):
                     turned[s * features + f] = given[s]
-            _scatter_part(row, places, turned, weights, entries, partial)
+            if not row[HASHED] and features == 1:
+                _scatter_ones(row, places, turned, weights, entries, partial)
+            elif not row[HASHED] and features == 2:
+                _scatter_twos(row, places, turned, weights, entries, partial)
+            elif not row[HASHED] and features == 4:
+                _scatter_fours(row, places, turned, weights, entries, partial)
+            else:
+                _scatter_any(row, places, turned, weights, entries, partial)
         column += features
-
-
-@njit(cache=True, fastmath=FAST)
-def _scatter_part(row, places, turned, weights, entries, partial):
-    """Add turned [LANES, features], times the corners' weights; four corners at a time."""
-    own = places[row[FIRST_ENTRY] :]
-    shift, features = row[FIRST_FEATURE], row[FEATURES]
-    for first in range(0, LANES << row[DIMENSIONS], 4 * LANES):
-        if features == 1:
-            for i in range(LANES):
-                s = _apart(i)
-                value = turned[s]
-                for corner in range(4):
-                    k = np.uint64(first + corner * LANES + s)
-                    partial[np.uint64(own[np.uint64(entries[k])] + shift)] += weights[k] * value
-        elif features == 4:
-            for i in range(LANES):
-                s = _apart(i)
-                for corner in range(4):
-                    k = np.uint64(first + corner * LANES + s)
-                    place = own[np.uint64(entries[k])] + shift
-                    _add_four(partial, place, turned, 4 * s, weights[k])  # pyright: ignore[reportCallIssue] (no typing context)
-        else:
-            for i in range(LANES):
-                s = _apart(i)
-                for corner in range(4):
-                    k = np.uint64(first + corner * LANES + s)
-                    place, weight = own[np.uint64(entries[k])] + shift, weights[k]
-                    for f in range(features):
-                        partial[np.uint64(place + f)] += weight * turned[s * features + f]
 
 
 @njit(cache=True)
@@ -305,9 +345,11 @@ def encode(positions, start, stop, parts, codes, out):
         count = min(LANES, stop - first)
         load_points(positions, first, count, points)
         look_up(points, parts, codes, room, block)
-        for s in range(count):
-            for f in range(features):
-                out[first + s, f] = block[f * LANES + s]
+        own = out[first : first + count]
+        for f in range(features):
+            found = line(block, f)
+            for s in range(count):
+                own[s, f] = found[s]
 
 
 @njit(cache=True, nogil=True)
@@ -316,12 +358,15 @@ def encode_backward(positions, start, stop, parts, places, gradient, partial):
     features = gradient.shape[1]
     blocks = (stop - start + LANES - 1) // LANES
     points = np.empty((blocks, 3 * LANES), np.float32)
-    gradients = np.zeros((blocks, features * LANES), np.float32)
+    gradients = np.empty((blocks, features * LANES), np.float32)
     for block in range(blocks):
         first = start + block * LANES
         count = min(LANES, stop - first)
         load_points(positions, first, count, points[block])
-        for s in range(count):
-            for f in range(features):
-                gradients[block, f * LANES + s] = gradient[first + s, f]
+        own = gradient[first : first + count]
+        for f in range(features):
+            given = line(gradients[block], f)
+            for s in range(count):
+                given[s] = own[s, f]
+            given[count:] = 0
     scatter(points, parts, places, gradients, look_up_room(), partial)
