@@ -257,7 +257,7 @@ def _scatterer(features: int):
                 place, after = own[entry] + shift, own[entry + np.uint64(1)] + shift
                 lower, upper = weights[np.uint64(2 * pair * LANES + s)], weights[np.uint64((2 * pair + 1) * LANES + s)]
                 if after == place + features:
-                    add(partial, place, turned, features * s, lower, upper)
+                    add(partial, place, turned, features * s, lower, upper)  # pyright: ignore[reportCallIssue] (no typing context)
                 else:  # not both can be reached
                     for f in range(features):
                         partial[np.uint64(place + f)] += lower * turned[s * features + f]
