@@ -19,7 +19,7 @@ from statistics import median
 
 import torch
 
-from nerfsem_method.field.backend import plain_torch
+from nerfsem_method.field.backend import using
 from nerfsem_method.parallel import THREADS
 
 
@@ -84,7 +84,7 @@ def reference() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(os.cpu_count() or 1)
     try:
-        with plain_torch():
+        with using("plain"):
             yield
     finally:
         torch.set_num_threads(before)

@@ -60,6 +60,7 @@ CONFINED = {
     "pycolmap": {"nerfsem_dataparsers.capture.colmap_worker"},
     "transformers": {"capture"},
     "torch": {"field", "nerfsem_method.playback", "plugin", "dataparsers", "capture", "evaluation"},
+    "triton": {"nerfsem_method.field.cuda"},
     "skimage": {"evaluation"},
     "matplotlib": {"evaluation", "demo"},
 }

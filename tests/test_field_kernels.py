@@ -9,7 +9,7 @@ from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
 
 from nerfsem_method.codec.layout import table_layout
 from nerfsem_method.field import march as marching
-from nerfsem_method.field.backend import plain_torch
+from nerfsem_method.field.backend import using
 from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.field.course import Course
 from nerfsem_method.field.density import density
@@ -125,7 +125,7 @@ def test_raycaster_compiled_loops_and_plain_torch_render_the_same(spec):
     caster, renderer = Raycaster(state, camera), Renderer(state, camera, "cpu")
     for pose in orbit(3):
         fast, trained = caster.picture(pose), renderer.picture(pose)
-        with plain_torch():
+        with using("plain"):
             plain = renderer.picture(pose)
         assert fast[..., 3].max() > 0.1
         np.testing.assert_allclose(fast, plain, atol=0.2 / 255)

@@ -1,23 +1,21 @@
 """Carving: what rays see stays, with a border; what they do not see goes, and never comes back from outside the hull."""
 
-from contextlib import nullcontext
-
 import numpy as np
 import pytest
 import torch
 
-from nerfsem_method.field.backend import plain_torch
+from nerfsem_method.field.backend import using
 from nerfsem_method.field.march import Samples
 from nerfsem_method.field.occupancy import CONSERVATIVE, OccupancyGrid
 
 SIDE = 12
 
 
-@pytest.fixture(params=[nullcontext, plain_torch], ids=["compiled", "plain"])
+@pytest.fixture(params=["compiled", "plain"])
 def grid(request):
     hull = np.zeros((SIDE, SIDE, SIDE), bool)
     hull[2:10, 2:10, 2:10] = True
-    with request.param():
+    with using(request.param):
         yield OccupancyGrid(hull)
 
 

@@ -1,26 +1,50 @@
-"""Which of the two implementations of the field runs: compiled loops on the CPU, plain torch everywhere else."""
+"""Which implementation of the field runs: compiled loops on the CPU, Triton kernels on CUDA, plain torch everywhere else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from importlib.util import find_spec
+from typing import Literal
 
 from torch import Tensor
 
-_plain = ContextVar("plain", default=False)
+Backend = Literal["compiled", "fused", "plain"]
+_chosen: ContextVar[Backend | None] = ContextVar("chosen", default=None)
 
 
 def compiled(tensor: Tensor) -> bool:
     """Whether what is computed from this tensor runs in compiled loops."""
-    return tensor.device.type == "cpu" and not _plain.get()
+    return _backend(tensor) == "compiled"
+
+
+def fused(tensor: Tensor) -> bool:
+    """Whether what is computed from this tensor runs in Triton kernels (`field.cuda`)."""
+    return _backend(tensor) == "fused"
+
+
+def _backend(tensor: Tensor) -> Backend:
+    chosen = _chosen.get()
+    if chosen is not None:
+        return chosen
+    if tensor.device.type == "cpu":
+        return "compiled"
+    return "fused" if tensor.device.type == "cuda" and _has_triton() else "plain"
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
 
 
 @contextmanager
-def plain_torch() -> Iterator[None]:
-    """On the CPU, too, everything runs in the plain torch that CUDA gets: what tests compare with and measurements refer to."""
-    token = _plain.set(True)
+def using(backend: Backend) -> Iterator[None]:
+    """Everything runs so, whatever the device: what tests compare, and measurements refer to. "fused" on a CPU wants Triton's
+    interpreter."""
+    token = _chosen.set(backend)
     try:
         yield
     finally:
-        _plain.reset(token)
+        _chosen.reset(token)

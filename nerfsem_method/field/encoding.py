@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nerfsem_method.field import lookup
-from nerfsem_method.field.backend import compiled
+from nerfsem_method.field.backend import compiled, fused
 from nerfsem_method.field.hashing import PRIMES
 from nerfsem_method.field.lookup import CODED, ENTRIES, FEATURES, FIRST_CODE, FIRST_ENTRY, FIRST_FEATURE, table_parts
 from nerfsem_method.field.slots import PADDING, Slots
@@ -107,7 +107,7 @@ class BinaryGrids(nn.Module):
     """
 
     coded: Tensor
-    _places: Tensor
+    places: Tensor
 
     def __init__(self, spec: FieldSpec, hull: np.ndarray) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class BinaryGrids(nn.Module):
         self._chosen: dict[tuple[int, ...], np.ndarray] = {}
         self.theta = nn.Parameter((torch.rand(self.slots.size) * 2 - 1) * INITIAL_RANGE)
         self.register_buffer("coded", torch.ones(self.slots.size, dtype=torch.int8), persistent=False)
-        self.register_buffer("_places", torch.from_numpy(self.slots.places), persistent=False)
+        self.register_buffer("places", torch.from_numpy(self.slots.places), persistent=False)
         self._codes = np.zeros(int(self.parts[:, ENTRIES].sum()), np.uint8)
         self._lasting = self._packed = False
         self.partial = np.zeros((THREADS, self.slots.size + PADDING), np.float32)
@@ -193,6 +193,10 @@ class BinaryGrids(nn.Module):
         """
         if compiled(self.theta):
             return _EncodeCPU.apply(self.theta, positions, self, self.parts_of(tables))
+        if fused(self.theta):
+            from nerfsem_method.field import cuda
+
+            return cuda.encode(self, positions, tables)
         return self.encode_plain(positions, tables)
 
     def encode_plain(self, positions: Tensor, tables: Sequence[int]) -> Tensor:
@@ -221,7 +225,7 @@ class BinaryGrids(nn.Module):
             strides = torch.tensor([side ** (dimensions - 1 - a) for a in range(dimensions)], device=positions.device)
             entries = (vertices * strides).sum(-1)
         first_entry = int(self.parts[self._owners == index][0, FIRST_ENTRY])
-        firsts = self._places[first_entry + entries].long()
+        firsts = self.places[first_entry + entries].long()
         values = firsts[..., None] + torch.arange(table.features, device=positions.device)  # [S, 2^d, F]
         found = signs.index_select(0, values.flatten()).view(values.shape)
         return (found * weights[..., None]).sum(1)

@@ -11,6 +11,9 @@ from numba import njit
 FEWEST_OPAQUE = 8
 """Samples that it takes at least to end a ray: a dense voxel's near part may be empty, and what lies behind must be seen."""
 
+SKIPPED = np.float32(0.999)
+"""Share of what is known to be empty that is skipped: no rounding may skip the voxel behind it."""
+
 UNIT_BOX = np.array([[0, 1], [0, 1], [0, 1]], np.float32)
 
 
@@ -36,7 +39,7 @@ def march_rays(origins, directions, start, stop, offsets, step, limit, empty, de
     side = np.int32(empty.shape[0])
     last, scale = np.int32(side - 1), np.float32(side)
     step = np.float32(step)
-    skip = np.float32(0.999) / (scale * step)
+    skip = SKIPPED / (scale * step)
     thickest = limit / FEWEST_OPAQUE
     total = 0
     for ray in range(start, stop):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nerfsem_method.field import kernels
-from nerfsem_method.field.backend import compiled
+from nerfsem_method.field.backend import compiled, fused
 from nerfsem_method.parallel import THREADS, share
 
 OPAQUE_DEPTH = 12.0
@@ -53,6 +53,10 @@ def march(
         step: distance between samples.
         offsets: [R] float32 in [0, 1), the jitter.
     """
+    if fused(origins):
+        from nerfsem_method.field import cuda
+
+        return Samples(*cuda.march(origins, directions, empty, density, step, offsets, OPAQUE_DEPTH), step)
     march_rays = _march_cpu if compiled(origins) else _march_torch
     return march_rays(origins, directions, empty, density, step, offsets)
 
@@ -92,7 +96,7 @@ def _most_samples(step: float) -> int:
 def _march_torch(
     origins: Tensor, directions: Tensor, empty: Tensor, density: Tensor | None, step: float, offsets: Tensor
 ) -> Samples:
-    """The same in plain torch, for CUDA: all steps of all rays at once."""
+    """The same in plain torch: all steps of all rays at once."""
     safe = torch.where(directions.abs() < 1e-9, torch.full_like(directions, 1e-9), directions)
     a, b = -origins / safe, (1 - origins) / safe
     near = torch.minimum(a, b).amax(1).clamp(min=0)

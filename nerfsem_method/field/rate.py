@@ -48,6 +48,7 @@ class RateModel(nn.Module):
         self.layouts: list[TableLayout] = []
         self._values: list[np.ndarray] = []
         self._projected: list[np.ndarray] = []
+        self._tensors_of: dict[tuple[torch.device, int], tuple[Tensor, Tensor, Tensor]] = {}
 
     def _weight(self, name: str) -> Tensor:
         """A tensor on the codec's grid; the gradient passes straight through."""
@@ -74,6 +75,7 @@ class RateModel(nn.Module):
         contexts.remember_volume(self.layouts[last], tables[last])
         zero = [np.zeros_like(table) for table in tables]
         width = self.spec.volume[-1].features
+        self._tensors_of.clear()
         self._projected = [
             contexts.inputs(i, self.layouts[i], zero)[:, -width:] for i in range(last + 1, len(self.spec.tables))
         ]
@@ -110,11 +112,15 @@ class RateModel(nn.Module):
     def _bits(self, grids: BinaryGrids, index: int, picked: np.ndarray) -> Tensor:
         """The part of one table, in plain torch."""
         device, layout = grids.theta.device, self.layouts[index]
-        drawn = _Drawn(self.spec, index, layout, picked)
-        previous = grids.encode(drawn.positions.to(device), self.spec.previous(index))
-        extra = torch.from_numpy(self._extra(index)[drawn.vertices]).to(device, torch.float32) / UNIT
-        logits = drawn.fuse(self._net(self.spec.context_name(index), torch.cat([previous, extra], 1)))
-        phi = SignSTE.apply(grids.theta[torch.from_numpy(self._values[index][picked]).to(device)])
+        positions, extra, values = self._table_on(device, index)
+        entries = torch.from_numpy(picked).to(device)
+        shared = _Shared(layout, picked, device) if self.spec.tables[index].hashed else None
+        vertices = entries if shared is None else shared.vertices
+        previous = grids.encode(positions[vertices], self.spec.previous(index))
+        logits = self._net(self.spec.context_name(index), torch.cat([previous, extra[vertices]], 1))
+        if shared is not None:
+            logits = shared.fuse(logits)
+        phi = SignSTE.apply(grids.theta[values[entries]])
         nats = functional.softplus(logits) - logits * (1 + phi) / 2
         return nats.sum() * (len(layout.entries) / len(picked) / math.log(2))
 
@@ -122,6 +128,17 @@ class RateModel(nn.Module):
         """The integer part of the context that needs no look-up: moments (3D) or projected features (2D)."""
         count = len(self.spec.volume)
         return self.layouts[index].moments if index < count else self._projected[index - count]
+
+    def _table_on(self, device: torch.device, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """A table's vertices [V, 3], what of their contexts needs no look-up [V, C], places [E, F] of its values in theta."""
+        if (device, index) not in self._tensors_of:
+            table, layout = self.spec.tables[index], self.layouts[index]
+            positions = np.zeros((len(layout.vertices), 3), np.float32)
+            positions[:, list(table.axes)] = layout.vertices / np.float32(table.resolution)
+            extra = self._extra(index).astype(np.float32) / UNIT
+            places = torch.from_numpy(self._values[index]).to(device)
+            self._tensors_of[device, index] = torch.from_numpy(positions).to(device), torch.from_numpy(extra).to(device), places
+        return self._tensors_of[device, index]
 
     def dense_table(self, grids: BinaryGrids, codes: np.ndarray, index: int) -> tuple[tuple, tuple]:
         """What `entropy.entries_nats` reads of a table: its own entries, and their context."""
@@ -147,32 +164,24 @@ class RateModel(nn.Module):
                 self.tensors[name.replace(".", "_")].copy_(torch.from_numpy(tensor.values))
 
 
-class _Drawn:
-    """The drawn entries of one table: indices and positions [V, 3] of their vertices."""
+class _Shared:
+    """The vertices [V] that share drawn entries of a hashed table, entry by entry."""
 
-    def __init__(self, spec: FieldSpec, index: int, layout: TableLayout, picked: np.ndarray) -> None:
-        table = spec.tables[index]
+    def __init__(self, layout: TableLayout, picked: np.ndarray, device: torch.device) -> None:
+        lengths = layout.starts[picked + 1] - layout.starts[picked]
+        entry = np.repeat(np.arange(len(picked)), lengths)
+        offsets = np.arange(len(entry)) - np.repeat(lengths.cumsum() - lengths, lengths)
+        vertices = layout.starts[picked][entry] + offsets
+        weights = layout.weights[vertices].astype(np.float32)
+        weights /= np.bincount(entry, weights)[entry].astype(np.float32)
         self._count = len(picked)
-        if table.hashed:
-            lengths = layout.starts[picked + 1] - layout.starts[picked]
-            self._entry = np.repeat(np.arange(len(picked)), lengths)
-            offsets = np.arange(len(self._entry)) - np.repeat(lengths.cumsum() - lengths, lengths)
-            self.vertices = layout.starts[picked][self._entry] + offsets
-            weights = layout.weights[self.vertices].astype(np.float32)
-            self._weights = weights / np.bincount(self._entry, weights)[self._entry].astype(np.float32)
-        else:
-            self.vertices, self._entry, self._weights = picked, None, None
-        positions = np.zeros((len(self.vertices), 3), np.float32)
-        positions[:, list(table.axes)] = layout.vertices[self.vertices] / np.float32(table.resolution)
-        self.positions = torch.from_numpy(positions)
+        given = vertices, entry, weights
+        self.vertices, self._entry, self._weights = (torch.from_numpy(values).to(device) for values in given)
 
     def fuse(self, logits: Tensor) -> Tensor:
         """[V, F] of the vertices to [n, F] of the entries they share, weighted by occupied volume."""
-        if self._entry is None:
-            return logits
-        weights = torch.from_numpy(self._weights).to(logits.device)[:, None]
         out = logits.new_zeros(self._count, logits.shape[1])
-        return out.index_add(0, torch.from_numpy(self._entry).to(logits.device), logits * weights)
+        return out.index_add(0, self._entry, logits * self._weights[:, None])
 
 
 class _Nets:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nerfsem_method.field.kernels import UNIT_BOX, span, voxel_distances
+from nerfsem_method.field.kernels import SKIPPED, UNIT_BOX, span, voxel_distances
 from nerfsem_method.field.lookup import FAST, LANES, look_up, look_up_room, table_codes, table_parts, waves
 from nerfsem_method.field.perceptron import packed, run_head
 from nerfsem_method.field.state import FieldState
@@ -68,7 +68,7 @@ def _advance(origin, step, empty, where, ray):
     """Go on to the next sample in an occupied voxel; False where there is none."""
     side = np.int32(empty.shape[0])
     last, scale = np.int32(side - 1), np.float32(side)
-    skip = np.float32(0.999) / (scale * step)
+    skip = SKIPPED / (scale * step)
     zero, one = np.float32(0), np.float32(1)
     near, far = ray[NEAR], ray[FAR]
     u, v, w = ray[DIRECTION], ray[DIRECTION + 1], ray[DIRECTION + 2]

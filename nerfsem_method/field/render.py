@@ -9,7 +9,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from nerfsem_method.field.backend import compiled
+from nerfsem_method.field.backend import compiled, fused
 from nerfsem_method.field.heads import Heads
 from nerfsem_method.field.lookup import FAST
 from nerfsem_method.field.march import Samples
@@ -63,6 +63,10 @@ def accumulate(density: Tensor, values: Tensor, samples: Samples) -> tuple[Tenso
     """
     if compiled(density):
         return _AccumulateCPU.apply(density, values, samples)
+    if fused(density):
+        from nerfsem_method.field import cuda
+
+        return cuda.accumulate(density, values, samples)
     weights = sample_weights(density, samples)
     extra = torch.stack([torch.ones_like(weights), samples.distances], 1)
     summed = composite(weights, torch.cat([values, extra], 1), samples)

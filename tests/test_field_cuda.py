@@ -1,0 +1,167 @@
+"""The Triton kernels against the compiled loops: on a GPU where there is one, in Triton's interpreter where there is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
+
+from nerfsem_method.codec.layout import table_layout
+from nerfsem_method.field import march as marching
+from nerfsem_method.field.backend import using
+from nerfsem_method.field.cameras import CameraPath
+from nerfsem_method.field.course import Course
+from nerfsem_method.field.encoding import BinaryGrids
+from nerfsem_method.field.kernels import voxel_distances
+from nerfsem_method.field.radiance import RadianceField, Renderer
+from nerfsem_method.field.raycast import Raycaster
+from nerfsem_method.field.render import accumulate
+from nerfsem_method.field.spec import Level
+from nerfsem_method.scene import Intrinsics
+
+pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
+from nerfsem_method.field import cuda  # noqa: E402
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+LONG = replace(DENSE, volume=(Level(8, 8), Level(9, 3)), planes=(Level(16, 4), Level(20, 5)))
+
+
+@pytest.mark.parametrize("spec", [DENSE, HASHED, LONG], ids=["dense", "hashed", "long vectors"])
+@pytest.mark.parametrize("chosen", [slice(None), slice(1, 3)], ids=["all tables", "some tables"])
+def test_look_ups_and_their_gradient(spec, chosen):
+    torch.manual_seed(0)
+    grids = BinaryGrids(spec, ball(spec.occupancy))
+    grids.set_coded([table_layout(table, ball(spec.occupancy, 0.35)) for table in spec.tables])
+    with torch.no_grad():
+        grids.theta[::7] *= 150  # some beyond 1, where no gradient passes
+    tables, positions = range(len(spec.tables))[chosen], torch.cat([torch.rand(200, 3), torch.tensor([[0.0, 1, 0.5]])])
+    expected = grids.encode(positions, tables)
+    gradient = torch.randn_like(expected)
+    expected.backward(gradient)
+    wanted, grids.theta.grad = grids.theta.grad, None
+    grids = grids.to(DEVICE)
+    found = cuda.encode(grids, positions.to(DEVICE), tables)
+    torch.testing.assert_close(found.cpu(), expected, atol=1e-6, rtol=0)
+    found.backward(gradient.to(DEVICE))
+    assert wanted.abs().max() > 1
+    torch.testing.assert_close(grids.theta.grad.cpu(), wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["until opaque", "through"])
+def test_samples_lie_in_the_same_places_to_the_last_bit(ends):
+    torch.manual_seed(1)
+    cameras = CameraPath(Intrinsics(24, 32, 40.0, 40.0, 12.0, 16.0, k1=0.05, p1=0.002), orbit(4))
+    pixels = torch.rand(100, 2) * torch.tensor([24.0, 32.0])
+    origins, directions = cameras.rays(torch.arange(100) % 4, pixels)
+    directions[0] = torch.tensor([0.0, 0.0, 1.0])  # beside the cube and through it, along an axis
+    origins[0], origins[1], directions[1] = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([0.5, 0.5, -1.0]), directions[0]
+    empty = torch.from_numpy(voxel_distances(ball(16)))
+    density = torch.where(empty == 0, 30.0, 0.0) if ends else None
+    offsets = torch.rand(100)
+    expected = marching.march(origins, directions, empty, density, 1 / 64, offsets)
+    given = [values if values is None else values.to(DEVICE) for values in (origins, directions, empty, density)]
+    starts, rays, distances, positions = cuda.march(*given, 1 / 64, offsets.to(DEVICE), marching.OPAQUE_DEPTH)
+    assert len(expected.rays) > 300
+    assert torch.equal(starts.cpu(), expected.starts) and torch.equal(rays.cpu(), expected.rays)
+    assert torch.equal(distances.cpu(), expected.distances) and torch.equal(positions.cpu(), expected.positions)
+
+
+@pytest.mark.parametrize("channels", [3, 15])
+def test_sums_along_rays_and_their_gradients(channels):
+    torch.manual_seed(0)
+    counts = torch.tensor([0, 5, 1, 0, 40, 3, 0] * 6)
+    starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
+    rays = torch.repeat_interleave(torch.arange(len(counts)), counts)
+    distances = torch.cat([torch.rand(int(count)).sort().values for count in counts])
+    samples = marching.Samples(starts, rays, distances, torch.rand(len(rays), 3), 0.02)
+    given = [torch.rand(len(rays)) * 60, torch.randn(len(rays), channels)]
+    upstream = torch.randn(len(counts), channels + 2)
+
+    def evaluate(sums, where, device):
+        leaves = [values.to(device).requires_grad_() for values in given]
+        summed, weights, distortion = sums(*leaves, where)
+        ((summed * upstream.to(device)).sum() + 300 * distortion).backward()
+        return [values.cpu() for values in (summed, weights, distortion, *(leaf.grad for leaf in leaves))]
+
+    moved = replace(samples, starts=starts.to(DEVICE), rays=rays.to(DEVICE), distances=distances.to(DEVICE))
+    expected = evaluate(accumulate, samples, "cpu")
+    torch.testing.assert_close(evaluate(cuda.accumulate, moved, DEVICE), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("spec", [DENSE, replace(HASHED, shading="sample")], ids=["dense, by ray", "hashed, by sample"])
+def test_a_training_step_and_its_gradients(spec):
+    state = tiny_state(spec)
+    cameras = CameraPath(Intrinsics(24, 32, 40.0, 40.0, 12.0, 16.0), orbit(4))
+    rays = cameras.rays(torch.arange(48) % 4, torch.rand(48, 2) * torch.tensor([24.0, 32.0]))
+
+    def evaluate(backend, device):
+        field = RadianceField.from_state(state).to(device)
+        torch.manual_seed(3)
+        jitter = torch.rand(48)
+        with using(backend), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch, "rand_like", lambda like: jitter.to(like.device))
+            step = field.step(*(values.to(device) for values in rays), Course(rate_samples=300))
+            (step.rendering.color.sum() + step.rendering.distortion + 1e-4 * step.bits).backward()
+            seen = field.occupancy.seen
+        results = step.rendering.color, step.rendering.accumulation, step.bits, seen, *(p.grad for p in field.parameters())
+        return [values.detach().cpu() for values in results]
+
+    expected = evaluate("compiled", "cpu")
+    assert expected[1].max() > 0.1 and expected[3].max() > 0.1
+    torch.testing.assert_close(evaluate("fused", DEVICE), expected, atol=1e-3, rtol=1e-3)
+
+
+def test_a_picture():
+    state, camera = tiny_state(DENSE), Intrinsics(16, 12, 20.0, 20.0, 8.0, 6.0, k1=0.03, p1=-0.01)
+    with using("fused"):
+        picture = Renderer(state, camera, DEVICE).picture(orbit(3)[0])
+    assert picture[..., 3].max() > 0.1
+    np.testing.assert_allclose(picture, Raycaster(state, camera).picture(orbit(3)[0]), atol=0.2 / 255)
+
+
+def test_nothing_to_do_is_no_trouble():
+    grids, none = BinaryGrids(DENSE, ball(DENSE.occupancy)).to(DEVICE), torch.zeros(0, 3, device=DEVICE)
+    assert cuda.encode(grids, none, range(len(DENSE.tables))).shape == (0, DENSE.features)
+    empty = torch.from_numpy(voxel_distances(ball(16))).to(DEVICE)
+    starts, rays, distances, positions = cuda.march(none, none, empty, None, 1 / 64, none[:, 0], marching.OPAQUE_DEPTH)
+    assert starts.tolist() == [0] and not len(rays) and not len(distances) and positions.shape == (0, 3)
+
+
+COMPILE = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from nerfsem_method.field import cuda
+pointers = dict(
+    starts="*i64", rays="*i64", empty="*u8", parts="*i64", places="*i32", coded="*i8", distortion="*fp64",
+    count="i32", columns="i32", size="i32", side="i32", channels="i32", step="fp32", skip="fp32", thickest="fp32", limit="fp32",
+)
+for kernel, flags in (
+    (cuda._look_up, [dict(BACKWARD=False, POINTS=cuda.POINTS), dict(BACKWARD=True, POINTS=cuda.POINTS)]),
+    (cuda._march, [dict(ENDS=True, WRITE=False, RAYS=32), dict(ENDS=True, WRITE=True, RAYS=32)]),
+    (cuda._accumulate, [dict(RAYS=32, CHANNELS=16)]),
+    (cuda._accumulate_backward, [dict(RAYS=32, CHANNELS=16)]),
+):
+    for constants in flags:
+        signature = {name: "constexpr" if name in constants else pointers.get(name, "*fp32") for name in kernel.arg_names}
+        source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+        options = {"enable_fp_fusion": False, "num_warps": 1}
+        compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+        print(kernel.__name__, len(compiled.asm["cubin"]) > 1000, "fma.rn.f32" in compiled.asm["ptx"])
+"""
+
+
+def test_all_kernels_compile_for_hopper(tmp_path, monkeypatch):
+    """No GPU is needed for that."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    done = subprocess.run([sys.executable, "-c", COMPILE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert len(lines) == 6 and all(line[1] == "True" for line in lines)
+    assert all(line[2] == "False" for line in lines if line[0] == "_march"), "fused products move samples"
