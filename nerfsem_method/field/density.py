@@ -1,6 +1,6 @@
 """Density and geometry of points of a trainable field: look-up and density head, fused on the CPU.
 
-On CUDA the same is `BinaryGrids.encode` and `Heads.density` in plain torch; a test compares.
+Elsewhere the same is `BinaryGrids.encode` and `Heads.density`; a test compares.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Compiled CPU loops of ray marching, and distances between voxels.
 
-`nerfsem_method.field.march` holds the plain-torch twin that runs on CUDA; a test compares.
+`nerfsem_method.field.march` holds the plain-torch twin, `nerfsem_method.field.cuda` the one for GPUs; tests compare.
 """
 
 from __future__ import annotations
