@@ -164,7 +164,7 @@ def _trainer(scene, made: Bundle, folder: Path):
     field.grids.load_tables(state.tables)
     field.heads.load(state.heads)
     field.rate.load(state.contexts)
-    field.occupancy.set(torch.from_numpy(state.occupancy))
+    field.occupancy.set(torch.from_numpy(state.occupancy) & field.occupancy.hull)
     field.resume()
     return trainer
 
