@@ -133,9 +133,7 @@ def step_rows(made: Bundle, machine: Machine, folder: Path) -> list[Row]:
 
     for _ in range(8):  # the number of rays settles
         iterate()
-    ours = timed(iterate, 15, 8)
-    with reference():
-        plain = timed(iterate, 5, 4)
+    ours, plain = compared(iterate, (15, 5))
     generator = np.random.default_rng(0)
     samples = trainer.pipeline.model.config.course.rate_samples
     rate, plain_rate = compared(lambda: field.rate.bits(field.grids, samples, generator).backward())

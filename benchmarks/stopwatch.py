@@ -61,22 +61,27 @@ def _time(seconds: float | None) -> str:
 def timed(work: Callable[[], object], repetitions: int = 7, rounds: int = 3) -> float:
     """Seconds of a call: the least of some medians, so that a neighbour who takes the processor for a while does not count."""
     work()
-    medians = []
+    return min(_median(work, repetitions) for _ in range(rounds))
+
+
+def compared(work: Callable[[], object], repetitions: tuple[int, int] = (7, 3), rounds: int = 8) -> tuple[float, float]:
+    """Seconds in compiled loops, and in plain torch: by turns, so that a neighbour disturbs both or none."""
+    work()
+    ours, plain = [], []
     for _ in range(rounds):
-        seconds = []
-        for _ in range(repetitions):
-            started = time.perf_counter()
-            work()
-            seconds.append(time.perf_counter() - started)
-        medians.append(median(seconds))
-    return min(medians)
+        ours.append(_median(work, repetitions[0]))
+        with reference():
+            plain.append(_median(work, repetitions[1]))
+    return min(ours), min(plain)
 
 
-def compared(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds in compiled loops, and in plain torch."""
-    ours = timed(work)
-    with reference():
-        return ours, timed(work, 3, 2)
+def _median(work: Callable[[], object], repetitions: int) -> float:
+    seconds = []
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return median(seconds)
 
 
 @contextmanager
