@@ -14,7 +14,7 @@ from nerfsem_method.field.backend import compiled
 from nerfsem_method.field.encoding import BinaryGrids
 from nerfsem_method.field.heads import Heads
 from nerfsem_method.field.lookup import FAST, LANES, load_points, look_up, look_up_room, scatter, waves
-from nerfsem_method.field.perceptron import layer, layer_backward, multiply, padded_layer, rectify_backward
+from nerfsem_method.field.perceptron import layer, layer_backward, padded_layer, rectify_backward
 from nerfsem_method.parallel import THREADS, share
 
 
@@ -43,29 +43,28 @@ class _DensityCPU(torch.autograd.Function):
         blocks = -(-count // LANES)
         # a training step keeps what it needs again, a rendering needs room for one block a thread
         kept = blocks if any(ctx.needs_input_grad) else THREADS
-        outputs, inputs = layers[0][0].shape
-        room = _take_room(kept * (inputs + outputs) * LANES)
+        inputs = layers[0][0].shape[1]
+        room = _take_room(kept * inputs * LANES)
         encoded = room[: kept * inputs * LANES].reshape(kept, inputs * LANES)
-        hidden = room[encoded.size :][: kept * outputs * LANES].reshape(kept, outputs * LANES)
         values, geometry = torch.empty(count), torch.empty(count, spec.geometry)
         points, codes = positions.numpy(), grids.codes()
 
         def work(thread: int, start: int, stop: int) -> None:
             own = slice(None) if kept == blocks else slice(thread, thread + 1)
-            out = encoded[own], hidden[own], values.numpy(), geometry.numpy()
+            out = encoded[own], values.numpy(), geometry.numpy()
             _forward(points, start, stop, grids.parts, codes, spec.frequencies, *layers, *out)
 
         share(blocks, work)
         ctx.save_for_backward(theta, positions, values)
         if not any(ctx.needs_input_grad):
             _rooms.append(room)
-        ctx.kept = grids, layers, room, encoded, hidden, weight0.shape, weight1.shape
+        ctx.kept = grids, layers, room, encoded, weight0.shape, weight1.shape
         return values, geometry
 
     @staticmethod
     def backward(ctx, d_values, d_geometry):
         theta, positions, values = ctx.saved_tensors
-        grids, layers, room, encoded, hidden, shape0, shape1 = ctx.kept
+        grids, layers, room, encoded, shape0, shape1 = ctx.kept
         del ctx.kept  # used up: backward runs once
         (weight0, bias0), (weight1, bias1) = layers
         turned = np.ascontiguousarray(weight0.T), np.ascontiguousarray(weight1.T)
@@ -77,7 +76,7 @@ class _DensityCPU(torch.autograd.Function):
 
         def work(thread: int, start: int, stop: int) -> None:
             tables = grids.parts, grids.slots.places, partial[thread]
-            _backward(positions.numpy(), start, stop, encoded, hidden, *turned, *given, *tables, gradients[thread])
+            _backward(positions.numpy(), start, stop, encoded, layers[0], *turned, *given, *tables, gradients[thread])
 
         share(len(encoded), work)
         _rooms.append(room)
@@ -90,17 +89,17 @@ class _DensityCPU(torch.autograd.Function):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _forward(
-    positions, start, stop, parts, codes, frequencies, first_layer, second_layer, encoded, hidden, values, geometry
+    positions, start, stop, parts, codes, frequencies, first_layer, second_layer, encoded, values, geometry
 ):
-    """Blocks start ... stop - 1 of positions [S, 3]; keeps the head's inputs and hidden values, a row a block."""
+    """Blocks start ... stop - 1 of positions [S, 3]; keeps the head's inputs, a row a block."""
     room = look_up_room()
     points = np.zeros(3 * LANES, np.float32)
-    out = np.zeros(second_layer[1].size * LANES, np.float32)
+    h, out = np.zeros(first_layer[1].size * LANES, np.float32), np.zeros(second_layer[1].size * LANES, np.float32)
     inputs = first_layer[0].shape[1]
     for block in range(start, stop):
         first = block * LANES
         count = min(LANES, positions.shape[0] - first)
-        x, h = encoded[block % encoded.shape[0]], hidden[block % hidden.shape[0]]
+        x = encoded[block % encoded.shape[0]]
         load_points(positions, first, count, points)
         column = waves(points, frequencies, look_up(points, parts, codes, room, x), x)
         x[column * LANES : inputs * LANES] = 0
@@ -114,7 +113,7 @@ def _forward(
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _backward(
-    positions, start, stop, encoded, hidden, weight0, weight1, d_logs, d_geometry, parts, places, partial, gradients
+    positions, start, stop, encoded, first_layer, weight0, weight1, d_logs, d_geometry, parts, places, partial, gradients
 ):
     """Add the gradients of the signs to `partial`, of the layers to `gradients`; weights are [inputs, outputs] here.
 
@@ -123,7 +122,8 @@ def _backward(
     d_weight0, d_bias0, d_weight1, d_bias1 = gradients
     points = np.empty((stop - start, 3 * LANES), np.float32)
     d_out = np.zeros(d_bias1.size * LANES, np.float32)
-    d_hidden = np.zeros(d_bias0.size * LANES, np.float32)
+    hidden, d_hidden = np.zeros(d_bias0.size * LANES, np.float32), np.zeros(d_bias0.size * LANES, np.float32)
+    none = np.zeros(max(weight0.shape[0], weight1.shape[0]), np.float32)
     for block in range(start, stop):
         first = block * LANES
         count = min(LANES, positions.shape[0] - first)
@@ -134,11 +134,10 @@ def _backward(
             d_out[s] = d_logs[first + s]
             for g in range(d_geometry.shape[1]):
                 d_out[(1 + g) * LANES + s] = d_geometry[first + s, g]
-        layer_backward(hidden[block], d_out, d_weight1, d_bias1)
-        d_hidden[:] = 0
-        multiply(weight1, d_out, d_hidden)
-        rectify_backward(hidden[block], d_hidden)
+        layer(first_layer[0], first_layer[1], encoded[block], True, hidden)  # faster than to keep them all
+        layer_backward(hidden, d_out, d_weight1, d_bias1)
+        layer(weight1, none, d_out, False, d_hidden)
+        rectify_backward(hidden, d_hidden)
         layer_backward(encoded[block], d_hidden, d_weight0, d_bias0)
-        encoded[block] = 0
-        multiply(weight0, d_hidden, encoded[block])
+        layer(weight0, none, d_hidden, False, encoded[block])
     scatter(points, parts, places, encoded[start:stop], look_up_room(), partial)

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from nerfsem_method.field.lookup import FAST, LANES, line, look_up, look_up_room, scatter
-from nerfsem_method.field.perceptron import layer, layer_backward, multiply, rectify_backward
+from nerfsem_method.field.perceptron import layer, layer_backward, rectify_backward
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -31,6 +31,7 @@ def entries_nats(picked, start, stop, table, context, theta, net, scale, partial
     x, h = np.zeros(weight0.shape[1] * LANES, np.float32), np.zeros(bias0.size * LANES, np.float32)
     out, d_out = np.zeros(bias1.size * LANES, np.float32), np.zeros(bias1.size * LANES, np.float32)
     d_x, d_h = np.zeros((1, x.size), np.float32), np.zeros_like(h)
+    none = np.zeros(max(turned0.shape[0], turned1.shape[0]), np.float32)
     features = own.shape[1]
     total = 0.0
     for first in range(start, stop, LANES):
@@ -58,12 +59,10 @@ def entries_nats(picked, start, stop, table, context, theta, net, scale, partial
                 probability = (np.float32(1) if logit >= 0 else small) / (np.float32(1) + small)
                 d_out[f * LANES + s] = (probability - plus) * scale
                 partial[place] -= logit * np.float32(0.5) * scale
-        d_h[:] = 0
-        d_x[:] = 0
         layer_backward(h, d_out, d_weight1, d_bias1)
-        multiply(turned1, d_out, d_h)
+        layer(turned1, none, d_out, False, d_h)
         rectify_backward(h, d_h)
         layer_backward(x, d_h, d_weight0, d_bias0)
-        multiply(turned0, d_h, d_x[0])
+        layer(turned0, none, d_h, False, d_x[0])
         scatter(one, parts, places, d_x, room, partial)
     return total

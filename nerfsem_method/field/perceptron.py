@@ -7,9 +7,13 @@ sizes padded with zeros to multiples of STRIPS (`padded`), so that the loops nee
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-from nerfsem_method.field.lookup import FAST, LANES, line
+from nerfsem_method.field.lookup import FAST, LANES
 
 STRIPS = 4
 """Inputs and outputs that are worked on together."""
@@ -36,47 +40,73 @@ def packed(layers: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.
     return np.concatenate([weight.ravel() for weight, _ in full]), np.concatenate([bias for _, bias in full]), sizes
 
 
+WIDTH = next((width for width, feature in ((16, "avx512f"), (8, "avx2")) if get_host_cpu_features().get(feature)), 4)
+"""Lanes of this processor's vectors."""
+_VECTORS = 2 if WIDTH == 8 else 4
+"""Vectors of lanes that are worked on together: with STRIPS outputs each, what the registers hold."""
+_VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
+_INDEX = ir.IntType(64)
+
+
+def _splat(builder, value):
+    """A vector of one value."""
+    unknown = ir.Constant(_VECTOR, ir.Undefined)
+    single = builder.insert_element(unknown, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(single, unknown, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH))
+
+
+@intrinsic
+def _multiply_add(_, weights, bias, x, y, least):
+    """y [outputs, LANES] = max(weights [outputs, inputs] x [inputs, LANES] + bias [outputs], least).
+
+    Written in LLVM's terms, for sums that stay in registers over all inputs, which loops over arrays do not bring about.
+    """
+
+    def generate(context, builder, signature, arguments):
+        def pointer(at, index, to):
+            data = context.make_array(signature.args[at])(context, builder, arguments[at]).data
+            return builder.bitcast(builder.gep(data, [index]), ir.PointerType(to))
+
+        def load(at, index, to):
+            return builder.load(pointer(at, index, to), align=4)
+
+        shape = context.make_array(signature.args[0])(context, builder, arguments[0]).shape
+        outputs, inputs = (builder.extract_value(shape, axis) for axis in range(2))
+        zero, lanes = _INDEX(0), _INDEX(LANES)
+        floor = _splat(builder, arguments[4])
+        sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in range(_VECTORS)] for _ in range(STRIPS)]
+        with (
+            cgutils.for_range_slice(builder, zero, outputs, _INDEX(STRIPS)) as (j, _1),
+            cgutils.for_range_slice(builder, zero, lanes, _INDEX(WIDTH * _VECTORS)) as (s, _2),
+        ):
+            rows = [builder.add(j, _INDEX(row)) for row in range(STRIPS)]
+            firsts = [builder.add(s, _INDEX(vector * WIDTH)) for vector in range(_VECTORS)]
+            for row, own in zip(rows, sums, strict=True):
+                value = _splat(builder, load(1, row, ir.FloatType()))
+                for total in own:
+                    builder.store(value, total)
+            with cgutils.for_range_slice(builder, zero, inputs, _INDEX(1)) as (i, _3):
+                given = [load(2, builder.add(builder.mul(i, lanes), first), _VECTOR) for first in firsts]
+                for row, own in zip(rows, sums, strict=True):
+                    weight = _splat(builder, load(0, builder.add(builder.mul(row, inputs), i), ir.FloatType()))
+                    for total, vector in zip(own, given, strict=True):
+                        product = builder.fmul(weight, vector, flags=("contract",))
+                        builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+            for row, own in zip(rows, sums, strict=True):
+                for total, first in zip(own, firsts, strict=True):
+                    value = builder.load(total)
+                    value = builder.select(builder.fcmp_ordered(">", value, floor), value, floor)
+                    builder.store(value, pointer(3, builder.add(builder.mul(row, lanes), first), _VECTOR), align=4)
+        return context.get_dummy_value()
+
+    return types.void(weights, bias, x, y, types.float32), generate
+
+
 @njit(cache=True)
-def strip(block, first):
-    """The values first ... first + STRIPS - 1 of all lanes."""
-    return block[first * LANES : (first + STRIPS) * LANES]
-
-
-@njit(cache=True, fastmath=FAST)
-def _accumulate(weights, j, i, x, y):
-    """y [STRIPS, LANES] += weights[j : j + STRIPS, i : i + STRIPS] x [STRIPS, LANES]."""
-    a, b, c, d = weights[j, i], weights[j, i + 1], weights[j, i + 2], weights[j, i + 3]
-    e, f, g, h = weights[j + 1, i], weights[j + 1, i + 1], weights[j + 1, i + 2], weights[j + 1, i + 3]
-    k, m, n, o = weights[j + 2, i], weights[j + 2, i + 1], weights[j + 2, i + 2], weights[j + 2, i + 3]
-    p, q, r, t = weights[j + 3, i], weights[j + 3, i + 1], weights[j + 3, i + 2], weights[j + 3, i + 3]
-    for s in range(LANES):
-        u, v, w, z = x[s], x[LANES + s], x[2 * LANES + s], x[3 * LANES + s]
-        y[s] += a * u + b * v + c * w + d * z
-        y[LANES + s] += e * u + f * v + g * w + h * z
-        y[2 * LANES + s] += k * u + m * v + n * w + o * z
-        y[3 * LANES + s] += p * u + q * v + r * w + t * z
-
-
-@njit(cache=True, fastmath=FAST)
-def multiply(weights, x, y):
-    """y [outputs, LANES] += weights [outputs, inputs] x [inputs, LANES]."""
-    for j in range(0, weights.shape[0], STRIPS):
-        out = strip(y, j)
-        for i in range(0, weights.shape[1], STRIPS):
-            _accumulate(weights, j, i, strip(x, i), out)
-
-
-@njit(cache=True, fastmath=FAST)
 def layer(weights, bias, x, rectified, y):
     """y [outputs, LANES] = weights x + bias, negative values set to 0 if `rectified`."""
-    for j in range(bias.size):
-        out, value = line(y, j), bias[j]
-        for s in range(LANES):
-            out[s] = value
-    multiply(weights, x, y)
-    if rectified:
-        for k in range(bias.size * LANES):
-            y[k] = max(y[k], np.float32(0))
+    least = np.float32(0) if rectified else np.float32(-np.inf)
+    _multiply_add(weights, bias, x, y, least)  # pyright: ignore[reportCallIssue] (no typing context)
 
 
 @njit(cache=True, fastmath=FAST)
@@ -92,7 +122,7 @@ def layer_backward(x, dy, dweights, dbias):
         dbias[j] += total
         dbias[j + 1] += other
         for i in range(0, dweights.shape[1], STRIPS):
-            values = strip(x, i)
+            values = x[i * LANES : (i + STRIPS) * LANES]
             a, b, c, e, f, g, h, k = zero, zero, zero, zero, zero, zero, zero, zero
             for s in range(LANES):
                 u, v = d[s], d[LANES + s]
