@@ -168,6 +168,10 @@ class BinaryGrids(nn.Module):
             self._chosen[chosen] = self.parts[np.isin(self._owners, chosen)]
         return self._chosen[chosen]
 
+    def first_part(self, table: int) -> int:
+        """The first row of `parts` that belongs to a table."""
+        return int(np.searchsorted(self._owners, table))
+
     def set_coded(self, layouts: Sequence) -> None:
         """Keep only the entries of these `TableLayout`s; all others read 0."""
         coded = np.zeros(len(self.theta), np.int8)

@@ -20,7 +20,7 @@ from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, BIAS_LIMIT, UNIT, 
 from nerfsem_method.codec.layout import TableLayout, table_layout
 from nerfsem_method.field.backend import compiled
 from nerfsem_method.field.encoding import BinaryGrids, SignSTE
-from nerfsem_method.field.entropy import entries_nats
+from nerfsem_method.field.entropy import AXIS, COLUMNS, DIMENSIONS, ENTRY, NET, STOP, tables_nats
 from nerfsem_method.field.perceptron import padded
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import QuantisedTensor
@@ -48,6 +48,7 @@ class RateModel(nn.Module):
         self.layouts: list[TableLayout] = []
         self._values: list[np.ndarray] = []
         self._projected: list[np.ndarray] = []
+        self._dense: _DenseTables | None = None
         self._tensors_of: dict[tuple[torch.device, int], tuple[Tensor, Tensor, Tensor]] = {}
 
     def _weight(self, name: str) -> Tensor:
@@ -75,6 +76,7 @@ class RateModel(nn.Module):
         contexts.remember_volume(self.layouts[last], tables[last])
         zero = [np.zeros_like(table) for table in tables]
         width = self.spec.volume[-1].features
+        self._dense = None
         self._tensors_of.clear()
         self._projected = [
             contexts.inputs(i, self.layouts[i], zero)[:, -width:] for i in range(last + 1, len(self.spec.tables))
@@ -100,12 +102,11 @@ class RateModel(nn.Module):
             places = (np.arange(take) + generator.random(take)) * (count / max(take, 1))
             picks.append(np.arange(count) if take == count else np.minimum(places.astype(np.int64), count - 1))
         fast = compiled(grids.theta)
-        dense = [fast and not table.hashed and bool(len(pick)) for table, pick in zip(self.spec.tables, picks, strict=True)]
         bits = grids.theta.new_zeros(())
-        if any(dense):
-            bits = bits + _DenseBitsCPU.apply(grids.theta, self, grids, picks, dense, *self.tensors.values())
-        for index, picked in enumerate(picks):
-            if len(picked) and not dense[index]:
+        if fast:
+            bits = bits + _DenseBitsCPU.apply(grids.theta, self, grids, picks, *self.tensors.values())
+        for index, (table, picked) in enumerate(zip(self.spec.tables, picks, strict=True)):
+            if len(picked) and (table.hashed or not fast):
                 bits = bits + self._bits(grids, index, picked)
         return bits
 
@@ -140,12 +141,11 @@ class RateModel(nn.Module):
             self._tensors_of[device, index] = torch.from_numpy(positions).to(device), torch.from_numpy(extra).to(device), places
         return self._tensors_of[device, index]
 
-    def dense_table(self, grids: BinaryGrids, codes: np.ndarray, index: int) -> tuple[tuple, tuple]:
-        """What `entropy.entries_nats` reads of a table: its own entries, and their context."""
-        table, layout = self.spec.tables[index], self.layouts[index]
-        own = layout.vertices, (*table.axes, 0)[:3], table.resolution, self._values[index]
-        previous = grids.parts_of(self.spec.previous(index))
-        return own, (previous, codes, grids.slots.places, self._extra(index))
+    def dense_tables(self, grids: BinaryGrids) -> _DenseTables:
+        """The tables that are not hashed, as `entropy.tables_nats` reads them."""
+        if self._dense is None:
+            self._dense = _DenseTables(self.spec, self.layouts, self._values, self._extra, grids, self.nets)
+        return self._dense
 
     def state(self) -> dict[str, QuantisedTensor]:
         """The context models as the bundle stores them."""
@@ -212,44 +212,71 @@ class _Nets:
         """Room for `count` gradients of all parameters."""
         return np.zeros((count, self._size), np.float32)
 
-    def net(self, name: str, flat: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Views of one net's padded weight, bias, weight, bias."""
-        found = (self._places[f"{name}.{layer}.{kind}"] for layer in range(2) for kind in ("weight", "bias"))
-        return tuple(flat[place].reshape(whole) for place, whole, _ in found)
+    def place(self, name: str) -> tuple[int, ...]:
+        """Where one net's padded weight, bias, weight, bias begin; its width, inputs and outputs."""
+        found = [self._places[f"{name}.{layer}.{kind}"] for layer in range(2) for kind in ("weight", "bias")]
+        return *(place.start for place, _, _ in found), *found[0][1], *found[3][1]
 
     def tensors(self, flat: np.ndarray) -> list[Tensor]:
         """Inverse of `coded`, without its rounding."""
         return [torch.from_numpy(flat[place].reshape(whole)[part]) for place, whole, part in self._places.values()]
 
 
+class _DenseTables:
+    """What `entropy.tables_nats` reads that stays as it is from step to step.
+
+    Attributes:
+        chosen: indices of the tables.
+        rows, own, others: the arguments `tables`, `own` and the contexts' other values of that function.
+    """
+
+    def __init__(self, spec, layouts, values, extra, grids: BinaryGrids, nets: _Nets) -> None:
+        self.chosen = [i for i, table in enumerate(spec.tables) if not table.hashed and len(layouts[i].entries)]
+        most = max((extra(i).shape[1] for i in self.chosen), default=0)
+        self.rows, entry = np.zeros((len(self.chosen), COLUMNS), np.int64), 0
+        vertices, firsts, others = [np.zeros((0, 3), np.int32)], [np.zeros(0, np.int64)], [np.zeros((0, most), np.float32)]
+        for row, index in zip(self.rows, self.chosen, strict=True):
+            table, layout, previous = spec.tables[index], layouts[index], spec.previous(index)
+            count, dimensions = len(layout.entries), len(table.axes)
+            row[:AXIS] = entry, entry + count
+            row[AXIS : AXIS + dimensions] = table.axes
+            part = grids.first_part(previous[0]) if previous else 0
+            parts = part, part + len(grids.parts_of(previous))
+            row[DIMENSIONS:NET] = dimensions, table.resolution, table.features, *parts, extra(index).shape[1]
+            row[NET:] = nets.place(spec.context_name(index))
+            vertices.append(np.pad(layout.vertices.astype(np.int32), ((0, 0), (0, 3 - dimensions))))
+            firsts.append(values[index][:, 0])
+            others.append(np.pad(extra(index).astype(np.float32) / UNIT, ((0, 0), (0, most - extra(index).shape[1]))))
+            entry += count
+        self.own = np.concatenate(vertices), np.concatenate(firsts)
+        self.others = np.concatenate(others)
+
+
 class _DenseBitsCPU(torch.autograd.Function):
     """The part of all tables that are not hashed, compiled; value and gradient come in one pass."""
 
     @staticmethod
-    def forward(ctx, theta, model, grids, picks, dense, *tensors):
-        nets = model.nets
-        flat, gradients = nets.coded(tensors), nets.zeros(THREADS)
-        jobs, codes = [], grids.codes()
-        for index in np.flatnonzero(dense):
-            weight0, bias0, weight1, bias1 = nets.net(model.spec.context_name(index), flat)
-            turned = np.ascontiguousarray(weight0.T), np.ascontiguousarray(weight1.T)
-            jobs.append((index, picks[index], *model.dense_table(grids, codes, index), (weight0, bias0, weight1, bias1, *turned)))
-        bits = np.zeros(THREADS)
-        values = theta.detach().numpy()
+    def forward(ctx, theta, model, grids, picks, *tensors):
+        dense, flat, gradients = model.dense_tables(grids), model.nets.coded(tensors), model.nets.zeros(THREADS)
+        drawn = [picks[index] for index in dense.chosen]
+        counts = np.array([len(picked) for picked in drawn], np.int64)
+        picked, bounds = np.concatenate([np.zeros(0, np.int64), *drawn]), np.append(0, counts.cumsum())
+        entries = dense.rows[:, STOP] - dense.rows[:, ENTRY]
+        scales = (entries / counts / math.log(2)).astype(np.float32)
+        context = grids.parts, grids.codes(), grids.slots.places, dense.others
+        bits, values = np.zeros(THREADS), theta.detach().numpy()
 
         def work(thread: int, *_: int) -> None:
-            for index, picked, own, context, net in jobs:
-                start, stop = (len(picked) * part // THREADS for part in (thread, thread + 1))
-                scale = np.float32(len(own[0]) / len(picked) / math.log(2))
-                sums = grids.partial[thread], nets.net(model.spec.context_name(index), gradients[thread])
-                bits[thread] += scale * entries_nats(picked, start, stop, own, context, values, net, scale, *sums)
+            sums = grids.partial[thread], gradients[thread]
+            given = dense.rows, picked, bounds, scales, thread, dense.own, context, values, flat
+            bits[thread] = tables_nats(*given, *sums)
 
         share(THREADS, work)
         ctx.save_for_backward(grids.gradient(theta))
-        ctx.nets, ctx.gradients = nets, gradients.sum(0)
+        ctx.nets, ctx.gradients = model.nets, gradients.sum(0)
         return torch.tensor(bits.sum(), dtype=torch.float32)
 
     @staticmethod
     def backward(ctx, gradient):
         (d_theta,) = ctx.saved_tensors
-        return gradient * d_theta, None, None, None, None, *ctx.nets.tensors(ctx.gradients * float(gradient))
+        return gradient * d_theta, None, None, None, *ctx.nets.tensors(ctx.gradients * float(gradient))
