@@ -177,7 +177,8 @@ class Gpu:
             seconds = time.perf_counter() - started
             bundle = checkpoint.export(trained, Path(name) / "bundles", "fp")
             with Progress() as progress:
-                evaluation, _ = evaluate(Clip(scene, scene=scene), bundle, (), self.device, progress)
+                clip = Clip(scene / "scene.json", scene=scene)  # the video itself is not needed
+                evaluation, _ = evaluate(clip, bundle, (), self.device, progress)
             quality = evaluation.tracks[0].ours.quality
             return (
                 f"`standard` on {scene.name}: {seconds:.0f} s of training with reading the frames (bar: 300), "
