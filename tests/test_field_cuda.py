@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -27,7 +28,9 @@ from nerfsem_method.scene import Intrinsics
 pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
 from nerfsem_method.field import cuda  # noqa: E402
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+DEVICE = "cpu" if "TRITON_INTERPRET" in os.environ else "cuda"
+if DEVICE == "cuda" and not torch.cuda.is_available():
+    pytest.skip("there is an NVIDIA driver, and torch finds no GPU", allow_module_level=True)
 LONG = replace(DENSE, volume=(Level(8, 8), Level(9, 3)), planes=(Level(16, 4), Level(20, 5)))
 
 
@@ -52,21 +55,23 @@ def test_look_ups_and_their_gradient(spec, chosen):
     torch.testing.assert_close(grids.theta.grad.cpu(), wanted, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("ends", [True, False], ids=["until opaque", "through"])
-def test_samples_lie_in_the_same_places_to_the_last_bit(ends):
+@pytest.mark.parametrize("thickness", [30.0, 200.0, None], ids=["until opaque", "until a few are", "through"])
+def test_samples_lie_in_the_same_places_to_the_last_bit(thickness):
     torch.manual_seed(1)
     cameras = CameraPath(Intrinsics(24, 32, 40.0, 40.0, 12.0, 16.0, k1=0.05, p1=0.002), orbit(4))
     pixels = torch.rand(100, 2) * torch.tensor([24.0, 32.0])
     origins, directions = cameras.rays(torch.arange(100) % 4, pixels)
     directions[0] = torch.tensor([0.0, 0.0, 1.0])  # beside the cube and through it, along an axis
     origins[0], origins[1], directions[1] = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([0.5, 0.5, -1.0]), directions[0]
-    empty = torch.from_numpy(voxel_distances(ball(16)))
-    density = torch.where(empty == 0, 30.0, 0.0) if ends else None
+    occupied = ball(16)
+    occupied[-1] = True  # at the border, too: what passes beside the cube must not see it
+    empty = torch.from_numpy(voxel_distances(occupied))
+    density = None if thickness is None else torch.where(empty == 0, thickness, 0.0)
     offsets = torch.rand(100)
     expected = marching.march(origins, directions, empty, density, 1 / 64, offsets)
     given = [values if values is None else values.to(DEVICE) for values in (origins, directions, empty, density)]
     starts, rays, distances, positions = cuda.march(*given, 1 / 64, offsets.to(DEVICE), marching.OPAQUE_DEPTH)
-    assert len(expected.rays) > 300
+    assert len(expected.rays) > 200 and not (expected.rays == 0).any()
     assert torch.equal(starts.cpu(), expected.starts) and torch.equal(rays.cpu(), expected.rays)
     assert torch.equal(distances.cpu(), expected.distances) and torch.equal(positions.cpu(), expected.positions)
 
@@ -150,7 +155,7 @@ for kernel, flags in (
     for constants in flags:
         signature = {name: "constexpr" if name in constants else pointers.get(name, "*fp32") for name in kernel.arg_names}
         source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
-        options = {"enable_fp_fusion": False, "num_warps": 1}
+        options = cuda.MARCHING if kernel is cuda._march else {}
         compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
         print(kernel.__name__, len(compiled.asm["cubin"]) > 1000, "fma.rn.f32" in compiled.asm["ptx"])
 """

@@ -1,6 +1,6 @@
 """The field's loops on CUDA, in Triton: look-up, marching, and sums along rays, each with its gradient in one launch.
 
-What they compute is what the compiled CPU loops compute: `lookup` and `encoding`, `kernels.march_rays`, and `render`, which
+What they compute is what the compiled CPU loops compute: `lookup` and `scatter`, `kernels.march_rays`, and `render`, which
 hold the formulas. Marching does the same roundings in the same order, so that samples lie in the same places. Without a GPU
 Triton's interpreter runs them (TRITON_INTERPRET=1); that is how tests compare.
 """
@@ -32,6 +32,9 @@ POINTS = 128
 """Samples that one program looks up."""
 RAYS = 32
 """Rays that one program follows: a warp, of which each thread has a ray."""
+
+MARCHING = {"num_warps": 1, "enable_fp_fusion": False}
+"""How marching is compiled: no product may melt into a sum, or samples would lie in other places than on the CPU."""
 
 _Y, _Z = tl.constexpr(PRIMES[1]), tl.constexpr(PRIMES[2])
 _COLUMNS = tl.constexpr(12)
@@ -211,10 +214,8 @@ def march(
 
     def follow(*out: Tensor, write: bool) -> None:
         grid = (triton.cdiv(count, RAYS),)
-        # no product may melt into a sum, or samples would lie in other places than on the CPU
-        options = dict(ENDS=density is not None, WRITE=write, RAYS=RAYS, num_warps=1, enable_fp_fusion=False)
         if count:
-            _march[grid](*given, starts, *out, *rest, **options)
+            _march[grid](*given, starts, *out, *rest, ENDS=density is not None, WRITE=write, RAYS=RAYS, **MARCHING)
 
     follow(starts, origins, origins, write=False)
     starts = starts.cumsum(0)
@@ -226,15 +227,21 @@ def march(
 
 
 @triton.jit
+def _own_samples(starts, count, RAYS: tl.constexpr):
+    """A program's rays, which of them there are, where the samples of each begin, and how many there are."""
+    ray = tl.program_id(0).to(tl.int64) * RAYS + tl.arange(0, RAYS)
+    there = ray < count
+    start = tl.load(starts + ray, mask=there, other=0)
+    return ray, there, start, tl.load(starts + 1 + ray, mask=there, other=0) - start
+
+
+@triton.jit
 def _accumulate(
     density, values, distances, starts, weights, summed, distortion, count, channels, step,
     RAYS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """As `render._accumulate`; each ray's own part of the distortion."""
-    ray = tl.program_id(0).to(tl.int64) * RAYS + tl.arange(0, RAYS)
-    there = ray < count
-    start = tl.load(starts + ray, mask=there, other=0)
-    number = tl.load(starts + 1 + ray, mask=there, other=0) - start
+    ray, there, start, number = _own_samples(starts, count, RAYS)
     channel = tl.arange(0, CHANNELS)
     used = (channel < channels)[None, :]
     light, total = tl.zeros([RAYS], tl.float32) + 1, tl.zeros([RAYS, CHANNELS], tl.float32)
@@ -265,10 +272,7 @@ def _accumulate_backward(
     RAYS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """As `render._accumulate_backward`; d_distortion is that of each ray's part."""
-    ray = tl.program_id(0).to(tl.int64) * RAYS + tl.arange(0, RAYS)
-    there = ray < count
-    start = tl.load(starts + ray, mask=there, other=0)
-    number = tl.load(starts + 1 + ray, mask=there, other=0) - start
+    ray, there, start, number = _own_samples(starts, count, RAYS)
     longest = tl.max(number, 0)
     channel = tl.arange(0, CHANNELS)
     used = (channel < channels)[None, :]

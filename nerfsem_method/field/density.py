@@ -13,8 +13,9 @@ from torch import Tensor
 from nerfsem_method.field.backend import compiled
 from nerfsem_method.field.encoding import BinaryGrids
 from nerfsem_method.field.heads import Heads
-from nerfsem_method.field.lookup import FAST, LANES, load_points, look_up, look_up_room, scatter, waves
+from nerfsem_method.field.lookup import FAST, LANES, load_points, look_up, look_up_room, waves
 from nerfsem_method.field.perceptron import layer, layer_backward, padded_layer, rectify_backward
+from nerfsem_method.field.scatter import scatter
 from nerfsem_method.parallel import THREADS, share
 
 

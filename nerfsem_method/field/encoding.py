@@ -11,10 +11,10 @@ from numba import njit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nerfsem_method.field import lookup
 from nerfsem_method.field.backend import compiled, fused
 from nerfsem_method.field.hashing import PRIMES
-from nerfsem_method.field.lookup import CODED, ENTRIES, FEATURES, FIRST_CODE, FIRST_ENTRY, FIRST_FEATURE, table_parts
+from nerfsem_method.field.lookup import CODED, ENTRIES, FEATURES, FIRST_CODE, FIRST_ENTRY, FIRST_FEATURE, encode, table_parts
+from nerfsem_method.field.scatter import encode_backward
 from nerfsem_method.field.slots import PADDING, Slots
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.parallel import THREADS, share
@@ -45,7 +45,7 @@ class _EncodeCPU(torch.autograd.Function):
         codes = grids.codes()
 
         def work(_: int, start: int, stop: int) -> None:
-            lookup.encode(positions.numpy(), start, stop, parts, codes, out.numpy())
+            encode(positions.numpy(), start, stop, parts, codes, out.numpy())
 
         share(len(positions), work)
         return out
@@ -56,7 +56,7 @@ class _EncodeCPU(torch.autograd.Function):
         partial, places, given = ctx.grids.partial, ctx.grids.slots.places, gradient.contiguous().numpy()
 
         def work(thread: int, start: int, stop: int) -> None:
-            lookup.encode_backward(positions.numpy(), start, stop, ctx.parts, places, given, partial[thread])
+            encode_backward(positions.numpy(), start, stop, ctx.parts, places, given, partial[thread])
 
         share(len(positions), work)
         return ctx.grids.gradient(theta), None, None, None

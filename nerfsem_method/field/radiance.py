@@ -26,7 +26,7 @@ REFRESH_EVERY = 64
 FEWEST_STEPS = 50
 """Steps between two carvings at least: what has not been looked at must not go."""
 CHUNK = 1 << 17
-RAYS = {"cpu": 1 << 14, "cuda": 1 << 18}
+RAYS, RAYS_CUDA = 1 << 14, 1 << 18
 """Rays rendered at a time: as many as the caches, or a small GPU's memory, have room for."""
 
 
@@ -141,7 +141,7 @@ class Renderer:
         """The field seen from cam_from_world [3, 4]: float32 [H, W, 4], premultiplied RGBA without gain."""
         cameras = CameraPath(self._camera, pose[None]).to(self._device)
         parts = []
-        for pixels in cameras.frame_pixels().split(RAYS[self._device]):
+        for pixels in cameras.frame_pixels().split(RAYS_CUDA if torch.device(self._device).type == "cuda" else RAYS):
             frames = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
             rendering = self._field.render(*cameras.rays(frames, pixels))
             parts.append(torch.cat([rendering.color, rendering.accumulation[:, None]], 1))

@@ -34,7 +34,12 @@ def _coded(name: str, tensor: Tensor) -> Tensor:
 
 
 class RateModel(nn.Module):
-    """The context models and, per table, the list of entries that are coded under the current occupancy."""
+    """The context models and, per table, the list of entries that are coded under the current occupancy.
+
+    Attributes:
+        layouts: per table its coded entries.
+        values: per table, where the signs of these lie in theta: int64 [entries, features].
+    """
 
     def __init__(self, spec: FieldSpec) -> None:
         super().__init__()
@@ -46,7 +51,7 @@ class RateModel(nn.Module):
             self.tensors[name.replace(".", "_")] = nn.Parameter(values)
         self.nets = _Nets(spec)
         self.layouts: list[TableLayout] = []
-        self._values: list[np.ndarray] = []
+        self.values: list[np.ndarray] = []
         self._projected: list[np.ndarray] = []
         self._dense: _DenseTables | None = None
         self._tensors_of: dict[tuple[torch.device, int], tuple[Tensor, Tensor, Tensor]] = {}
@@ -65,7 +70,7 @@ class RateModel(nn.Module):
         """List the coded entries anew; uncoded ones read 0 from then on."""
         self.layouts = [table_layout(table, occupancy) for table in self.spec.tables]
         grids.set_coded(self.layouts)
-        self._values = [grids.slots.indices(i, layout.entries) for i, layout in enumerate(self.layouts)]
+        self.values = [grids.slots.indices(i, layout.entries) for i, layout in enumerate(self.layouts)]
         self.refresh_projection(grids)
 
     def refresh_projection(self, grids: BinaryGrids) -> None:
@@ -85,7 +90,7 @@ class RateModel(nn.Module):
     @property
     def symbols(self) -> int:
         """Coded binary symbols under the current occupancy."""
-        return sum(values.size for values in self._values)
+        return sum(values.size for values in self.values)
 
     def bits(self, grids: BinaryGrids, samples: int, generator: np.random.Generator) -> Tensor:
         """Estimated bits of all tables: -log2 p summed over about `samples` drawn entries, scaled up to the tables.
@@ -125,7 +130,7 @@ class RateModel(nn.Module):
         nats = functional.softplus(logits) - logits * (1 + phi) / 2
         return nats.sum() * (len(layout.entries) / len(picked) / math.log(2))
 
-    def _extra(self, index: int) -> np.ndarray:
+    def extra(self, index: int) -> np.ndarray:
         """The integer part of the context that needs no look-up: moments (3D) or projected features (2D)."""
         count = len(self.spec.volume)
         return self.layouts[index].moments if index < count else self._projected[index - count]
@@ -136,15 +141,15 @@ class RateModel(nn.Module):
             table, layout = self.spec.tables[index], self.layouts[index]
             positions = np.zeros((len(layout.vertices), 3), np.float32)
             positions[:, list(table.axes)] = layout.vertices / np.float32(table.resolution)
-            extra = self._extra(index).astype(np.float32) / UNIT
-            places = torch.from_numpy(self._values[index]).to(device)
+            extra = self.extra(index).astype(np.float32) / UNIT
+            places = torch.from_numpy(self.values[index]).to(device)
             self._tensors_of[device, index] = torch.from_numpy(positions).to(device), torch.from_numpy(extra).to(device), places
         return self._tensors_of[device, index]
 
     def dense_tables(self, grids: BinaryGrids) -> _DenseTables:
         """The tables that are not hashed, as `entropy.tables_nats` reads them."""
         if self._dense is None:
-            self._dense = _DenseTables(self.spec, self.layouts, self._values, self._extra, grids, self.nets)
+            self._dense = _DenseTables(self, grids)
         return self._dense
 
     def state(self) -> dict[str, QuantisedTensor]:
@@ -230,23 +235,24 @@ class _DenseTables:
         rows, own, others: the arguments `tables`, `own` and the contexts' other values of that function.
     """
 
-    def __init__(self, spec, layouts, values, extra, grids: BinaryGrids, nets: _Nets) -> None:
+    def __init__(self, model: RateModel, grids: BinaryGrids) -> None:
+        spec, layouts = model.spec, model.layouts
         self.chosen = [i for i, table in enumerate(spec.tables) if not table.hashed and len(layouts[i].entries)]
-        most = max((extra(i).shape[1] for i in self.chosen), default=0)
+        most = max((model.extra(i).shape[1] for i in self.chosen), default=0)
         self.rows, entry = np.zeros((len(self.chosen), COLUMNS), np.int64), 0
         vertices, firsts, others = [np.zeros((0, 3), np.int32)], [np.zeros(0, np.int64)], [np.zeros((0, most), np.float32)]
         for row, index in zip(self.rows, self.chosen, strict=True):
             table, layout, previous = spec.tables[index], layouts[index], spec.previous(index)
-            count, dimensions = len(layout.entries), len(table.axes)
+            count, dimensions, extra = len(layout.entries), len(table.axes), model.extra(index)
             row[:AXIS] = entry, entry + count
             row[AXIS : AXIS + dimensions] = table.axes
             part = grids.first_part(previous[0]) if previous else 0
             parts = part, part + len(grids.parts_of(previous))
-            row[DIMENSIONS:NET] = dimensions, table.resolution, table.features, *parts, extra(index).shape[1]
-            row[NET:] = nets.place(spec.context_name(index))
+            row[DIMENSIONS:NET] = dimensions, table.resolution, table.features, *parts, extra.shape[1]
+            row[NET:] = model.nets.place(spec.context_name(index))
             vertices.append(np.pad(layout.vertices.astype(np.int32), ((0, 0), (0, 3 - dimensions))))
-            firsts.append(values[index][:, 0])
-            others.append(np.pad(extra(index).astype(np.float32) / UNIT, ((0, 0), (0, most - extra(index).shape[1]))))
+            firsts.append(model.values[index][:, 0])
+            others.append(np.pad(extra.astype(np.float32) / UNIT, ((0, 0), (0, most - extra.shape[1]))))
             entry += count
         self.own = np.concatenate(vertices), np.concatenate(firsts)
         self.others = np.concatenate(others)
