@@ -40,7 +40,7 @@ install: ## Build .venv (VENV=path elsewhere) with the tested versions of requir
 	fi
 
 demo: install ## Sample clip -> demo/relic-fp.nsem, relic-pc.nsem, decoded videos, comparison.png, metrics.json
-	@"$(BIN)/python" -m nerfsem_method.demo
+	@"$(BIN)/python" -m nerfsem_method.cli.demo
 
 test: install ## Run the tests
 	@"$(BIN)/python" -m pytest

@@ -20,18 +20,19 @@ from PIL import Image
 from rich.progress import track
 
 from nerfsem_method.cli.main import run
-from nerfsem_method.codec import bundle as codec
-from nerfsem_method.codec.bundle import Bundle
+from nerfsem_method.codec import nsem
 from nerfsem_method.codec.coder import Meter
 from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.fixed_point import LOGIT_LIMIT, probability_table
-from nerfsem_method.codec.layout import table_layout
 from nerfsem_method.codec.neighbours import code_table
+from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.evaluation.metrics import masked_reference, measure
-from nerfsem_method.field.radiance import RAYS, RadianceField
-from nerfsem_method.playback import Player
+from nerfsem_method.field.layout import table_layout
+from nerfsem_method.playback.player import Player
+from nerfsem_method.playback.torch_renderer import RAYS
 from nerfsem_method.plugin import checkpoint
+from nerfsem_method.training.radiance import RadianceField
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,12 @@ class Ablation:
         config = checkpoint.load_config(runs[-1])
         scene = checkpoint.run_scene(config)
         bundle = checkpoint.run_bundle(config, scene, None)
-        data = codec.encode(bundle)
+        data = nsem.encode(bundle)
         print(parts_table(bundle, data))
         print()
         print(features_table(feature_bytes(bundle)))
         print()
-        print(self._quality(config, scene, codec.decode(data)))
+        print(self._quality(config, scene, nsem.decode(data)))
 
     def _quality(self, config, scene, decoded: Bundle) -> str:
         field, cameras = checkpoint.run_field(config, scene)
@@ -161,7 +162,7 @@ def parts_table(bundle: Bundle, data: bytes) -> str:
         "CTXT": ("8 bits", count(state.contexts)),
         "GRID": ("order-0 entropy of the coded entries", order0),
     }
-    sizes = codec.sizes(data)
+    sizes = nsem.sizes(data)
     lines = ["| part | plainly | bytes | stored | a unit |", "|---" * 5 + "|"]
     units = {
         "CAMS": f"{sizes['CAMS'] / len(bundle.poses):.2f} bytes a frame",

@@ -19,10 +19,10 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from nerfsem_dataparsers.capture.ingest import ingest
-from nerfsem_dataparsers.capture.options import CaptureOptions
+from nerfsem_method.capture.ingest import ingest
+from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.cli.main import run
-from nerfsem_method.scene import Scene
+from nerfsem_method.scene.scene import Scene
 
 SHEET, SHEET_COLUMNS, SHEET_HEIGHT = 21, 7, 480
 """Frames of the contact sheet, frames a row, pixels."""

@@ -22,8 +22,8 @@ import imageio_ffmpeg
 import numpy as np
 import tyro
 
-from nerfsem_dataparsers.capture.mattes import list_mattes
-from nerfsem_method.video import read_video, write_video
+from nerfsem_method.capture.mattes.given import list_mattes
+from nerfsem_method.media.video import read_video, write_video
 
 SIZE = (270, 480)
 THIN = "select='not(mod(n,2))',setpts=N/15/TB,scale=270:480:flags=area"

@@ -25,16 +25,18 @@ import tyro
 from benchmarks.speed import RESULTS, Work
 from benchmarks.stopwatch import Machine, Row, report, timed
 from benchmarks.subjects import quick_bundle, resized, standard_bundle
+from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.cli.main import run
-from nerfsem_method.codec.bundle import Bundle
+from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import NerfsemError
-from nerfsem_method.field.backend import using
-from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.course import Course
-from nerfsem_method.field.march import march
-from nerfsem_method.field.radiance import RadianceField, Renderer
-from nerfsem_method.field.raycast import Raycaster
-from nerfsem_method.field.render import accumulate
+from nerfsem_method.playback.torch_renderer import TorchRenderer
+from nerfsem_method.raycast.caster import Raycaster
+from nerfsem_method.training.backend import using
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.course import Course
+from nerfsem_method.training.march import march
+from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.render import accumulate
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Gpu:
         """Rendering of frames over the whole turn, and how far they are from the CPU's."""
         large = resized(made)
         camera = large.camera.scaled(large.camera.width // self.scale, large.camera.height // self.scale)
-        renderer, caster = Renderer(made.state, camera, self.device), Raycaster(made.state, camera)
+        renderer, caster = TorchRenderer(made.state, camera, self.device), Raycaster(made.state, camera)
         chosen = np.linspace(0, len(made.poses) - 1, self.frames).astype(int)
         renderer.picture(made.poses[0])
         started = time.perf_counter()
@@ -175,7 +177,7 @@ class Gpu:
             started = time.perf_counter()
             trained = train(config)
             seconds = time.perf_counter() - started
-            bundle = checkpoint.export(trained, Path(name) / "bundles", "fp")
+            bundle = checkpoint.export(trained, Path(name) / "bundles", "fp", BackgroundOptions())
             with Progress() as progress:
                 clip = Clip(scene / "scene.json", scene=scene)  # the video itself is not needed
                 evaluation, _ = evaluate(clip, bundle, (), self.device, progress)

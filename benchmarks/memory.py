@@ -27,9 +27,10 @@ from PIL import Image
 
 from benchmarks.subjects import SIZE, quick_bundle, resized, standard_bundle
 from nerfsem_method.cli.main import run
-from nerfsem_method.codec import bundle as codec
+from nerfsem_method.codec import nsem
 from nerfsem_method.errors import NerfsemError
-from nerfsem_method.scene import Frame, Intrinsics, Scene, Video
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.scene import Frame, Scene, Video
 
 FRAMES = 300
 LOWER, EDGE = np.array([-0.34, -0.34, 0.86]), 0.68
@@ -76,7 +77,7 @@ def long_scene(source: Path, folder: Path) -> None:
         with Image.open(masks[index % len(masks)]) as mask:
             mask.convert("L").resize(SIZE, Image.Resampling.BILINEAR).save(folder / name)
         pose = _pose(np.array(truth["frames"][index % len(truth["frames"])]["transform_matrix"]))
-        frames.append(Frame(index, f"frames/{index:06d}.png", name, pose, "registered"))
+        frames.append(Frame(index, pose, "registered", f"frames/{index:06d}.png", name))
     camera = Intrinsics(*(truth[key] for key in ("w", "h", "fl_x", "fl_y", "cx", "cy"))).scaled(width, height)
     Scene(folder, Video("long.mp4", width, height, FRAMES, Fraction(30), "ab" * 32), camera, tuple(frames)).save()
 
@@ -122,7 +123,7 @@ def _decode(folder: Path, frames: int) -> None:
     order = np.arange(FRAMES) % len(made.poses)
     video = replace(made.video, frames=FRAMES)
     long = replace(made, video=video, poses=made.poses[order], gains=made.gains[order])
-    codec.write(folder / "long.nsem", long)
+    nsem.write(folder / "long.nsem", long)
     Decode(folder / "long.nsem", folder / "long.mp4", frames=f"0:{frames}").run()
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nerfsem_dataparsers.capture.options import CaptureOptions
-from nerfsem_method.cli.compress import Compress
+from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.cli.evaluate import Evaluate
 from nerfsem_method.evaluation.bd_rate import at_bytes
+from nerfsem_method.pipeline import Options, compress
 
 METRICS = ("psnr", "psnr_center", "psnr_y", "psnr_y_center", "ssim")
 
@@ -57,10 +57,8 @@ class RateDistortion:
     def _compress(self, clip: Path, masks: Path, bundle: Path, weight: float) -> None:
         capture = CaptureOptions(mattes=masks, scale=self.scale)
         started = time.monotonic()
-        Compress(
-            clip, bundle, preset=self.preset, capture=capture, rate_weight=weight, max_steps=self.max_steps,
-            work_dir=self.output_dir / "work",
-        ).run()  # fmt: skip
+        options = Options(preset=self.preset, capture=capture, rate_weight=weight, max_steps=self.max_steps)
+        compress(clip, bundle, options, self.output_dir / "work")
         print(f"lambda {weight:g}: {(time.monotonic() - started) / 60:.1f} minutes, capture included where not cached")
 
 

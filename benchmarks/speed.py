@@ -23,15 +23,16 @@ import tyro
 from benchmarks.stopwatch import Machine, Row, compared, reference, report, timed
 from benchmarks.subjects import GOLDEN, quick_bundle, resized, scene_of, standard_bundle
 from nerfsem_method.cli.main import run
-from nerfsem_method.codec import bundle as codec
-from nerfsem_method.codec.bundle import Bundle
-from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.density import density
-from nerfsem_method.field.march import march
-from nerfsem_method.field.radiance import RadianceField, Renderer
-from nerfsem_method.field.render import sample_weights
+from nerfsem_method.codec import nsem
+from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.field.spec import FieldSpec
-from nerfsem_method.playback import WHITE, Player
+from nerfsem_method.playback.player import WHITE, Player
+from nerfsem_method.playback.torch_renderer import TorchRenderer
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.density import density
+from nerfsem_method.training.march import march
+from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.render import sample_weights
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 SAMPLES = 32768
@@ -169,11 +170,11 @@ def _trainer(scene, made: Bundle, folder: Path):
 
 def coding_rows(standard: Bundle) -> list[Row]:
     """The whole bundle to bytes and back."""
-    data = codec.encode(standard)
+    data = nsem.encode(standard)
     signs = sum(int(np.count_nonzero(table)) for table in standard.state.tables)
     return [
-        Row(f"encode a `standard` bundle, {signs} signs", timed(lambda: codec.encode(standard), 1), within=3),
-        Row(f"decode it, {len(data)} bytes", timed(lambda: codec.decode(data), 1), within=3),
+        Row(f"encode a `standard` bundle, {signs} signs", timed(lambda: nsem.encode(standard), 1), within=3),
+        Row(f"decode it, {len(data)} bytes", timed(lambda: nsem.decode(data), 1), within=3),
     ]
 
 
@@ -183,7 +184,7 @@ def frame_row(made: Bundle, name: str, machine: Machine, within: float) -> Row:
     player = Player(large, "cpu")
     ours = timed(lambda: player.composited(0, WHITE), 3)
     small = large.camera.scaled(large.camera.width // 4, large.camera.height // 4)
-    renderer = Renderer(made.state, small, "cpu")
+    renderer = TorchRenderer(made.state, small, "cpu")
     with reference():
         plain = 16 * timed(lambda: renderer.picture(made.poses[0]), 1, 1)
     work, visible = Work(made.state.spec), _visible_samples(made, large)

@@ -20,8 +20,8 @@ from statistics import median
 
 import torch
 
-from nerfsem_method.field.backend import using
-from nerfsem_method.parallel import THREADS
+from nerfsem_method.compiled.threads import THREADS
+from nerfsem_method.training.backend import using
 
 
 @dataclass(frozen=True)

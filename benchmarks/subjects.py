@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nerfsem_method import presets
-from nerfsem_method.codec import bundle as codec
-from nerfsem_method.codec.bundle import Bundle
-from nerfsem_method.codec.layout import table_layout
+from nerfsem_method.codec import nsem
+from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.field.layout import table_layout
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import FieldState, QuantisedTensor
-from nerfsem_method.playback import Player
-from nerfsem_method.scene import Frame, Scene
+from nerfsem_method.playback.player import Player
+from nerfsem_method.scene.scene import Frame, Scene
+from nerfsem_method.training import presets
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests/golden/vase.nsem"
 SIZE = (720, 1280)
@@ -26,7 +26,7 @@ SIZE = (720, 1280)
 
 def quick_bundle() -> Bundle:
     """The golden vase: a trained `quick` field, 120 frames of 270x480."""
-    return codec.read(GOLDEN)
+    return nsem.read(GOLDEN)
 
 
 def standard_bundle(quick: Bundle) -> Bundle:
@@ -84,7 +84,7 @@ def scene_of(made: Bundle, folder: Path, every: int = 10) -> Scene:
         rgba, name = player.frame(index), f"{len(frames):06d}.png"
         Image.fromarray(rgba[..., :3]).save(folder / "frames" / name)
         Image.fromarray(rgba[..., 3]).save(folder / "mattes" / name)
-        frames.append(Frame(len(frames), f"frames/{name}", f"mattes/{name}", made.poses[index], "registered"))
+        frames.append(Frame(len(frames), made.poses[index], "registered", f"frames/{name}", f"mattes/{name}"))
     video = replace(made.video, frames=len(frames))
     scene = Scene(folder, video, made.camera, tuple(frames))
     scene.save()

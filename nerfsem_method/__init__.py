@@ -1,7 +1,3 @@
-"""nerfsem: storing a video of a museum piece in the space of a thumbnail."""
-
-from nerfsem_method import kernel_cache
+"""nerfsem stores a video of a museum piece in the space of a thumbnail."""
 
 __version__ = "0.1.0"
-
-kernel_cache.use()

@@ -12,7 +12,7 @@ if not Path("/proc/driver/nvidia").exists():  # no GPU: Triton interprets its ke
 import pytest
 from true_scene import true_scene
 
-from nerfsem_method.scene import Scene
+from nerfsem_method.scene.scene import Scene
 
 DATA = Path(__file__).parent / "data"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nerfsem_method.scene import Intrinsics
+from nerfsem_method.scene.camera import Intrinsics
 
 CAMERA = Intrinsics(60, 80, 90.0, 90.0, 30.0, 40.0)
 RADIUS = 0.3

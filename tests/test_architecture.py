@@ -1,11 +1,18 @@
-"""The house's one-way arrows, read from the import statements, and that decoding needs nothing of the training side."""
+"""The house's one-way arrows (docs/architecture.md), read from the import statements; and decoding needs nothing of the training side.
+
+A room is a folder. Nothing is said about single files, but for those that lie beside the rooms and are rooms of their own.
+"""
 
 from __future__ import annotations
 
 import ast
 import functools
+import importlib.metadata
+import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,71 +20,66 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"nerfsem_method": ROOT / "nerfsem_method", "nerfsem_dataparsers": ROOT / "dataparsers/nerfsem_dataparsers"}
 
-# Longest prefix first decides the room of a module. Leaves import other leaves only.
-ROOMS = {
-    "nerfsem_method.field.spec": "shapes",
-    "nerfsem_method.field.hashing": "shapes",
-    "nerfsem_method.field.state": "shapes",
-    "nerfsem_method.field.course": "shapes",
-    "nerfsem_method.field.lookup": "raycast",
-    "nerfsem_method.field.perceptron": "raycast",
-    "nerfsem_method.field.kernels": "raycast",
-    "nerfsem_method.field.raycast": "raycast",
-    "nerfsem_method.field": "field",
-    "nerfsem_method.codec.context": "context",
-    "nerfsem_method.codec.fixed_point": "context",
-    "nerfsem_method.codec.layout": "context",
-    "nerfsem_method.codec": "codec",
-    "nerfsem_method.background": "background",
-    "nerfsem_method.playback": "playback",
-    "nerfsem_method.evaluation": "evaluation",
-    "nerfsem_method.plugin": "plugin",
-    "nerfsem_method.cli": "cli",
-    "nerfsem_method.demo": "demo",
-    "nerfsem_dataparsers.capture": "capture",
-    "nerfsem_dataparsers": "dataparsers",
-    "nerfsem_method": "leaf",
-}
+LEAVES = {"errors", "files"}
+READING = LEAVES | {"compiled", "scene", "media", "field", "raycast", "codec"}
 MAY_IMPORT = {
-    "leaf": {"shapes"},
-    "shapes": {"leaf"},
-    "context": {"leaf", "shapes"},
-    "codec": {"leaf", "shapes", "context", "background"},
-    "background": {"leaf"},
-    "raycast": {"leaf", "shapes", "context"},
-    "field": {"leaf", "shapes", "context", "codec", "raycast"},
-    "playback": {"leaf", "shapes", "field", "raycast", "codec", "background"},
-    "evaluation": {"leaf", "codec", "playback", "background"},
-    "capture": {"leaf"},
-    "dataparsers": {"leaf", "capture", "codec"},
-    "plugin": {"leaf", "shapes", "field", "context", "codec", "background", "dataparsers", "capture"},
-    "cli": {"leaf", "codec", "playback", "background", "evaluation", "capture", "dataparsers", "plugin"},
-    "demo": {"leaf", "codec", "playback", "background", "evaluation", "capture", "dataparsers", "plugin", "cli"},
+    "": set(),
+    "errors": set(),
+    "files": {"errors"},
+    "compiled": set(),
+    "scene": LEAVES | {"compiled"},
+    "media": LEAVES,
+    "field": {"compiled"},
+    "raycast": {"compiled", "scene", "field"},
+    "codec": LEAVES | {"", "compiled", "scene", "field"},
+    "background": LEAVES | {"media", "codec"},
+    "training/loops": {"compiled", "field", "raycast"},
+    "training": LEAVES | {"compiled", "scene", "field", "raycast", "codec", "training/loops"},
+    "playback": READING | {"background", "training"},
+    "evaluation": READING | {"playback"},
+    "capture/clip": LEAVES | {"media"},
+    "capture/colmap": set(),
+    "capture/cameras": LEAVES | {"compiled", "scene", "capture/clip", "capture/colmap"},
+    "capture/mattes": LEAVES | {"compiled", "scene", "capture/clip", "capture/cameras"},
+    "capture/report": LEAVES | {"scene", "capture/clip", "capture/cameras", "capture/mattes"},
+    "capture": LEAVES | {"scene", "media", *(f"capture/{room}" for room in ("clip", "cameras", "mattes", "report"))},
+    "plugin": READING | {"background", "training", "capture", "evaluation"},
+    "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
+    "cli": READING | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "pipeline"},
+    "nerfsem_dataparsers": {"plugin"},
 }
-# Where a foreign library may be imported: rooms, or single modules.
+"""Which rooms a room may import, besides itself; "" is the package's own __init__, which holds the version."""
+
 CONFINED = {
-    "nerfstudio": {"plugin", "dataparsers"},
-    "pycolmap": {"nerfsem_dataparsers.capture.colmap_worker"},
-    "transformers": {"capture"},
-    "torch": {"field", "nerfsem_method.playback", "plugin", "dataparsers", "capture", "evaluation"},
-    "triton": {"nerfsem_method.field.cuda"},
+    "nerfstudio": {"plugin", "nerfsem_dataparsers"},
+    "pycolmap": {"capture/colmap"},
+    "transformers": {"capture/mattes"},
+    "torch": {"training", "training/loops", "playback", "plugin", "capture/mattes", "evaluation"},
+    "triton": {"training/loops"},
+    "numba": {"compiled", "raycast", "training/loops"},
+    "llvmlite": {"raycast", "training/loops"},
     "skimage": {"evaluation"},
-    "matplotlib": {"evaluation", "demo"},
+    "matplotlib": {"evaluation"},
+    "PIL": {"media", "capture/cameras", "capture/clip", "evaluation", "plugin"},
 }
+"""Where a foreign library may be imported. COLMAP's process imports NumPy alone beside it: with Pillow it corrupts the heap."""
+
+Imports = dict[str, set[str]]
+"""What each module imports, by dotted names."""
 
 
-@functools.cache
-def modules() -> dict[str, Path]:
-    """All our modules by dotted name."""
-    found = {}
-    for package, folder in PACKAGES.items():
-        for path in folder.rglob("*.py"):
-            parts = path.relative_to(folder).with_suffix("").parts
-            found[".".join((package, *parts)).removesuffix(".__init__")] = path
-    return found
+def room(module: str) -> str | None:
+    """The room of one of our modules; None for a foreign one."""
+    package, _, rest = module.partition(".")
+    if package == "nerfsem_dataparsers":
+        return package
+    if package != "nerfsem_method":
+        return None
+    parts = rest.split(".")
+    return max((name for name in MAY_IMPORT if name.split("/") == parts[: name.count("/") + 1]), key=len, default="")
 
 
-def imports(name: str, path: Path) -> set[str]:
+def imports_of(name: str, path: Path) -> set[str]:
     """Every module that a file imports, anywhere in it."""
     found = set()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
@@ -91,38 +93,121 @@ def imports(name: str, path: Path) -> set[str]:
     return found
 
 
-def room(module: str) -> str | None:
-    """The room of one of our modules; None for a foreign one."""
-    return next((ROOMS[prefix] for prefix in ROOMS if module == prefix or module.startswith(prefix + ".")), None)
+@functools.cache
+def house() -> Imports:
+    """All our modules and what they import."""
+    found = {}
+    for package, folder in PACKAGES.items():
+        for path in folder.rglob("*.py"):
+            name = ".".join((package, *path.relative_to(folder).with_suffix("").parts)).removesuffix(".__init__")
+            found[name] = imports_of(name, path)
+    return found
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_arrows_point_one_way(name):
-    allowed = MAY_IMPORT[room(name)] | {room(name)}
-    known = modules()
-    ours = imports(name, modules()[name]) & known.keys()
-    wrong = {other: room(other) for other in ours if room(other) not in allowed}
-    packages = {other for other in wrong if any(child.startswith(other + ".") for child in known)}
-    assert not wrong.keys() - packages, f"{name} ({room(name)}) must not import {wrong}"
+def ours(imports: Imports, name: str) -> Iterator[str]:
+    """Modules of ours that a module imports: `from package import module` counts as the module alone."""
+    named = imports[name] & imports.keys()
+    for other in named:
+        if other != name and not any(deeper.startswith(other + ".") for deeper in named):
+            yield other
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_foreign_libraries_stay_in_their_rooms(name):
-    for library in {module.partition(".")[0] for module in imports(name, modules()[name])} & CONFINED.keys():
-        assert {name, room(name)} & CONFINED[library], f"{name} must not import {library}"
+def wrong_arrows(imports: Imports) -> list[str]:
+    """Imports that run against the arrows."""
+    pairs = [(name, other) for name in imports for other in ours(imports, name)]
+    return [f"{a} -> {b}" for a, b in pairs if room(b) not in MAY_IMPORT[room(a) or ""] | {room(a)}]
 
 
-def test_only_what_starts_runs_imports_the_methods():
-    users = {name for name, path in modules().items() if "nerfsem_method.plugin.config" in imports(name, path)}
-    assert users <= {"nerfsem_method.cli.compress", "nerfsem_method.plugin.runs", "nerfsem_method.plugin.training"}
+def circles(imports: Imports) -> list[str]:
+    """Modules that import themselves by way of others, those that are imported late or for types included."""
+    found, done = [], set()
+
+    def follow(name: str, way: tuple[str, ...]) -> None:
+        if name in way:
+            found.append(" -> ".join((*way[way.index(name) :], name)))
+        elif name not in done:
+            for other in sorted(ours(imports, name)):
+                follow(other, (*way, name))
+            done.add(name)
+
+    for name in sorted(imports):
+        follow(name, ())
+    return found
 
 
-def test_a_wrong_arrow_would_be_seen(tmp_path):
+def strangers(imports: Imports) -> list[str]:
+    """Foreign libraries outside of their rooms."""
+    pairs = [(name, other.partition(".")[0]) for name in imports for other in imports[name]]
+    return sorted({f"{name}: {library}" for name, library in pairs if room(name) not in CONFINED.get(library, {room(name)})})
+
+
+def undeclared(imports: Imports) -> list[str]:
+    """Imported distributions that pyproject.toml does not name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = [*project["dependencies"], *(text for group in project["optional-dependencies"].values() for text in group)]
+    declared = {_plain(re.match(r"[\w.-]+", text)[0]) for text in texts}
+    names = {other.partition(".")[0] for others in imports.values() for other in others}
+    foreign = {name for name in names if name not in sys.stdlib_module_names and name not in PACKAGES}
+    known = importlib.metadata.packages_distributions()
+    return sorted(name for name in foreign if not {_plain(d) for d in known.get(name, [name])} & declared)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_folder_is_a_room():
+    folders = {path.parent.relative_to(PACKAGES["nerfsem_method"]).as_posix() for path in PACKAGES["nerfsem_method"].rglob("*.py")}
+    assert {folder.replace(".", "") for folder in folders} <= MAY_IMPORT.keys()
+
+
+def test_arrows_point_one_way():
+    assert wrong_arrows(house()) == []
+
+
+def test_there_is_no_circle_of_modules():
+    assert circles(house()) == []
+
+
+def test_foreign_libraries_stay_in_their_rooms():
+    assert strangers(house()) == []
+
+
+def test_every_imported_distribution_is_declared():
+    programs = {path.stem: imports_of(path.stem, path) for path in (ROOT / "benchmarks").rglob("*.py")}
+    local = {"benchmarks", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+    everything = {**house(), **{name: {o for o in found if o.partition(".")[0] not in local} for name, found in programs.items()}}
+    assert undeclared(everything) == []
+
+
+@pytest.mark.parametrize("name", [name for name in MAY_IMPORT if name not in ("", "cli", "nerfsem_dataparsers")])
+def test_an_arrow_against_each_room_would_be_seen(name):
+    low = next(module for module in house() if room(module) == name)
+    broken = {**house(), low: house()[low] | {"nerfsem_method.cli.main"}}
+    assert wrong_arrows(broken) == [f"{low} -> nerfsem_method.cli.main"]
+
+
+def test_a_circle_would_be_seen():
+    walk, nsem = "nerfsem_method.codec.walk", "nerfsem_method.codec.nsem"
+    assert circles({**house(), walk: house()[walk] | {nsem}}) != []
+
+
+@pytest.mark.parametrize("library", CONFINED)
+def test_each_stranger_would_be_seen(library):
+    name = "nerfsem_method.codec.header"
+    assert strangers({**house(), name: house()[name] | {f"{library}.part"}}) == [f"{name}: {library}"]
+
+
+def test_an_undeclared_distribution_would_be_seen():
+    name = "nerfsem_method.codec.header"
+    assert undeclared({**house(), name: house()[name] | {"pip._vendor", "no_such_package"}}) == ["no_such_package", "pip"]
+
+
+def test_imports_are_seen_wherever_they_stand(tmp_path):
     wrong = tmp_path / "walk.py"
-    wrong.write_text("def f():\n    from nerfsem_method.field import rate\n    from ..playback import Player\n")
-    found = imports("nerfsem_method.codec.walk", wrong)
-    assert {"nerfsem_method.field.rate", "nerfsem_method.playback"} <= found
-    assert room("nerfsem_method.field.rate") not in MAY_IMPORT["codec"]
+    wrong.write_text("def f():\n    from nerfsem_method.training import rate\n    from ..playback.player import Player\n")
+    found = imports_of("nerfsem_method.codec.walk", wrong)
+    assert {"nerfsem_method.training.rate", "nerfsem_method.playback.player"} <= found
 
 
 BLOCK = """
@@ -146,7 +231,7 @@ def run(code: str, blocked: set[str]) -> str:
 
 
 def test_decoding_needs_nothing_of_the_training_side():
-    run("import nerfsem_method.codec.bundle, nerfsem_method.playback, nerfsem_method.cli.decode", TRAINING)
+    run("import nerfsem_method.codec.nsem, nerfsem_method.playback.player, nerfsem_method.cli.decode", TRAINING)
 
 
 def test_help_loads_nothing_heavy():
@@ -155,3 +240,9 @@ def test_help_loads_nothing_heavy():
 
 def test_plugin_discovery_loads_nothing_heavy():
     run("import nerfsem_method.plugin.config, nerfsem_dataparsers.spec", {"pycolmap", "transformers"})
+
+
+def test_importing_the_package_writes_nothing(tmp_path):
+    code = f"import os; os.environ['XDG_CACHE_HOME'] = {str(tmp_path)!r}; import nerfsem_method.cli.main"
+    run(code, set())
+    assert not list(tmp_path.iterdir())

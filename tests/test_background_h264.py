@@ -7,9 +7,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from nerfsem_method.annexb import H264, nal_type, nal_units
 from nerfsem_method.background.h264 import decode, encode
+from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.errors import CorruptBundle
+from nerfsem_method.media.annexb import H264, nal_type, nal_units
 
 WIDTH, HEIGHT, FRAMES = 51, 75, 7
 
@@ -24,7 +25,7 @@ def frames(count: int = FRAMES) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def stream() -> bytes:
-    return encode(frames(), Fraction(30), crf=20, gop=3)
+    return encode(frames(), Fraction(30), BackgroundOptions(crf=20, gop=3))
 
 
 def test_frames_of_odd_size_come_back(stream):
@@ -34,7 +35,7 @@ def test_frames_of_odd_size_come_back(stream):
 
 
 def test_equal_frames_give_equal_bytes_and_pictures(stream):
-    assert encode(frames(), Fraction(30), crf=20, gop=3) == stream
+    assert encode(frames(), Fraction(30), BackgroundOptions(crf=20, gop=3)) == stream
     again = [list(decode(stream, WIDTH, HEIGHT, FRAMES)) for _ in range(2)]
     np.testing.assert_array_equal(*again)
 
@@ -48,7 +49,7 @@ def test_the_stream_is_annex_b_with_key_frames_and_without_sei(stream):
 
 
 def test_a_higher_crf_is_smaller(stream):
-    assert len(encode(frames(), Fraction(30), crf=45, gop=3)) < len(stream)
+    assert len(encode(frames(), Fraction(30), BackgroundOptions(crf=45, gop=3))) < len(stream)
 
 
 @pytest.mark.parametrize("count", [FRAMES - 1, FRAMES + 1])
@@ -64,7 +65,7 @@ def test_wrong_sizes_and_garbage_are_corrupt(stream):
 
 
 def test_pictures_far_larger_than_announced_are_not_decoded():
-    large = encode([np.zeros((720, 720, 3), np.uint8)], Fraction(30))
+    large = encode([np.zeros((720, 720, 3), np.uint8)], Fraction(30), BackgroundOptions())
     with pytest.raises(CorruptBundle):
         list(decode(large, 16, 16, 1))
 

@@ -7,14 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from nerfsem_method.background.plate import (
-    Background,
-    continued,
-    make_background,
-    make_plate,
-    mean_colours,
-    most_frequent,
-)
+from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.background.plate import continued, make_background, make_plate, mean_colours, most_frequent
+from nerfsem_method.codec.background import Background
 from nerfsem_method.errors import CorruptBundle
 
 FILL = np.array([10, 200, 30], np.uint8)
@@ -110,6 +105,6 @@ def test_damaged_payloads_are_corrupt():
 
 def test_a_clip_becomes_a_background_section():
     frames, mattes = clip()
-    background = make_background(frames, mattes, Fraction(30), crf=40)
+    background = make_background(frames, mattes, Fraction(30), BackgroundOptions(crf=40))
     assert background.means.shape == (6, 3)
     assert 0 < len(background.stream) < 4000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nerfsem_method.background.rice import pack, unpack
+from nerfsem_method.codec.rice import pack, unpack
 from nerfsem_method.errors import CorruptBundle
 
 

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfsem_dataparsers.capture import classical, cluster
-from nerfsem_dataparsers.capture.colour import BINS
-from nerfsem_dataparsers.capture.hints import ObjectBox
-from nerfsem_dataparsers.capture.mattes import load_mattes
-from nerfsem_dataparsers.capture.poses import SparseModel, camera_centres, look_at_point
+from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.mattes import classical, cluster
+from nerfsem_method.capture.mattes.colour import BINS
+from nerfsem_method.capture.mattes.given import load_mattes
+from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.hull import carve
-from nerfsem_method.scene import Scene
+from nerfsem_method.scene.camera import camera_centres, look_at_point
+from nerfsem_method.scene.hull import carve
+from nerfsem_method.scene.scene import Scene
 
 GRID = 48
 VASE_POINTS = 1500

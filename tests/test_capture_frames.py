@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfsem_dataparsers.capture.frames import extract, parse_scale, probe
+from nerfsem_method.capture.clip.frames import extract, parse_scale, probe
 from nerfsem_method.errors import CaptureError
 
 

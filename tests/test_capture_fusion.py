@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sphere_views import CAMERA, RADIUS, ring, sphere_mattes
 
-from nerfsem_dataparsers.capture.fusion import Grid, fuse, shadows
-from nerfsem_method.scene import Intrinsics
+from nerfsem_method.capture.mattes.fusion import Grid, fuse, shadows
+from nerfsem_method.scene.camera import Intrinsics
 
 POSES = ring()
 GRID = Grid.over(np.full(3, -0.5), np.full(3, 0.5), 32)

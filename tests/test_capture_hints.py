@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sphere_views import CAMERA, ring
 
-from nerfsem_dataparsers.capture.hints import ObjectBox
+from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.errors import CaptureError
 
 

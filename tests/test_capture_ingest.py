@@ -19,15 +19,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfsem_dataparsers.capture import classical, normalise, poses, report_page, stages
-from nerfsem_dataparsers.capture import ingest as ingest_module
-from nerfsem_dataparsers.capture.ingest import ingest
-from nerfsem_dataparsers.capture.mattes import copy_mattes
-from nerfsem_dataparsers.capture.options import CaptureOptions
-from nerfsem_dataparsers.capture.poses import SparseModel
-from nerfsem_dataparsers.capture.report import read_report
+from nerfsem_method.capture import ingest as ingest_module
+from nerfsem_method.capture import stages
+from nerfsem_method.capture.cameras import normalise, poses
+from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.ingest import ingest
+from nerfsem_method.capture.mattes import classical
+from nerfsem_method.capture.mattes.given import copy_mattes
+from nerfsem_method.capture.options import CaptureOptions
+from nerfsem_method.capture.report import page as report_page
+from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.scene import Intrinsics, Scene
+from nerfsem_method.files import partial_of
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.scene import Scene
 
 FRAMES = 60
 SCALE = "54:96"
@@ -140,7 +145,7 @@ def test_an_interrupted_capture_goes_on_where_it_stopped(video, options, colmap)
         ingest(video, options)
     root = video.with_name("relic.nerfsem")
     assert not (root / "scene.json").exists() and not (root / "cameras").exists()
-    half_written = root / "cameras.partial" / "model.npz"
+    half_written = partial_of(root / "cameras") / "model.npz"
     half_written.parent.mkdir(exist_ok=True)
     half_written.write_bytes(b"half")
     before = stamps(root / "frames")

@@ -12,14 +12,15 @@ import pytest
 from PIL import Image
 from sphere_views import CAMERA, ring, sphere_mattes
 
-from nerfsem_dataparsers.capture import learned, poses, vote
-from nerfsem_dataparsers.capture.ingest import ingest
-from nerfsem_dataparsers.capture.mattes import load_mattes
-from nerfsem_dataparsers.capture.options import CaptureOptions
-from nerfsem_dataparsers.capture.poses import SparseModel
-from nerfsem_dataparsers.capture.report import read_report
+from nerfsem_method.capture.cameras import poses
+from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.ingest import ingest
+from nerfsem_method.capture.mattes import learned, vote
+from nerfsem_method.capture.mattes.given import load_mattes
+from nerfsem_method.capture.options import CaptureOptions
+from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.scene import Scene
+from nerfsem_method.scene.scene import Scene
 
 pytest.importorskip("transformers")
 
@@ -128,7 +129,7 @@ def test_weights_of_another_model_are_refused(frames, weights, tmp_path) -> None
 def test_a_missing_package_names_the_way_out(frames, weights, tmp_path) -> None:
     code = weights / "modeling_tiny.py"
     code.write_text("import a_package_that_is_not_there\n" + code.read_text())
-    way = r"a_package_that_is_not_there.*python -m nerfsem_dataparsers\.capture\.learned.*--segmenter classical"
+    way = r"a_package_that_is_not_there.*python -m nerfsem_method\.capture\.mattes\.learned.*--segmenter classical"
     with pytest.raises(CaptureError, match=way):
         run(frames, weights, tmp_path)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfsem_dataparsers.capture.mattes import check_coverage, copy_mattes, load_mattes
+from nerfsem_method.capture.mattes.given import check_coverage, copy_mattes, load_mattes
 from nerfsem_method.errors import CaptureError
 
 SIZE = (40, 60)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nerfsem_dataparsers.capture import motion
-from nerfsem_dataparsers.capture.motion import Motion
+from nerfsem_method.capture.clip import motion
+from nerfsem_method.capture.clip.motion import Motion
 
 RNG = np.random.default_rng(0)
 ROOM = RNG.integers(0, 255, (120, 400)).astype(np.uint8)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from test_hull import CAMERA, RADIUS, ring, sphere_mattes
+from test_scene_hull import CAMERA, RADIUS, ring, sphere_mattes
 
-from nerfsem_dataparsers.capture.normalise import Similarity, unit_box, upright
-from nerfsem_dataparsers.capture.poses import camera_centres
+from nerfsem_method.capture.cameras.normalise import Similarity, unit_box, upright
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.scene.camera import camera_centres
 
 COLMAP_WORLD = Similarity(3.7, Rotation.from_rotvec([0.9, -0.4, 2.0]).as_matrix(), np.array([4.0, -2.0, 9.0]))
 NO_POINTS = np.empty((0, 3))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nerfsem_dataparsers.capture import colour
-from nerfsem_dataparsers.capture.outline import Zones, refine
+from nerfsem_method.capture.mattes import colour
+from nerfsem_method.capture.mattes.outline import Zones, refine
 
 HEIGHT, WIDTH = 160, 200
 ROWS, COLUMNS = np.mgrid[:HEIGHT, :WIDTH] + 0.5

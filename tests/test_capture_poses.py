@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_hull import ring
+from test_scene_hull import ring
 
-from nerfsem_dataparsers.capture import poses
-from nerfsem_dataparsers.capture.poses import SparseModel, camera_centres, fill_gaps, look_at_point
+from nerfsem_method.capture.cameras import poses
+from nerfsem_method.capture.cameras.poses import SparseModel, fill_gaps
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.scene import Intrinsics
+from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
 
 DIAGONAL = 550.0
 
@@ -96,13 +96,14 @@ def test_a_model_survives_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_dying_colmap_leaves_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "nerfsem_dataparsers" / "capture"
+    package = tmp_path / "nerfsem_method" / "capture" / "colmap"
     package.mkdir(parents=True)
-    for folder in (package, package.parent):
+    for folder in (package, package.parent, package.parent.parent):
         (folder / "__init__.py").write_text("")
     words = "import os, sys; print('out of memory', file=sys.stderr, flush=True); os.abort()"
-    (package / "colmap_worker.py").write_text(words)
+    (package / "worker.py").write_text(words)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(CaptureError, match="COLMAP stopped with exit code .*out of memory"):
         poses.solve(frames(tmp_path), None, "frame", lambda done, total: None)
 

@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_hull import ring
+from test_scene_hull import ring
 
-from nerfsem_dataparsers.capture import report, report_page
-from nerfsem_dataparsers.capture.blur import edge_blur
-from nerfsem_dataparsers.capture.poses import SparseModel
-from nerfsem_dataparsers.capture.report import FrameFacts, Report
-from nerfsem_dataparsers.capture.report_page import Cloud
-from nerfsem_method.scene import Intrinsics, Scene
+from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.clip.blur import edge_blur
+from nerfsem_method.capture.report import figures as report
+from nerfsem_method.capture.report import page as report_page
+from nerfsem_method.capture.report.figures import FrameFacts, Report
+from nerfsem_method.capture.report.page import Cloud
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.scene import Scene
 
 COUNT = 12
 

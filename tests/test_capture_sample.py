@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from nerfsem_dataparsers.capture import motion
-from nerfsem_dataparsers.capture.frames import extract, probe
-from nerfsem_dataparsers.capture.ingest import ingest
-from nerfsem_dataparsers.capture.mattes import load_mattes
-from nerfsem_dataparsers.capture.options import CaptureOptions
-from nerfsem_dataparsers.capture.poses import SparseModel, camera_centres, solve
-from nerfsem_dataparsers.capture.report import read_report
+from nerfsem_method.capture.cameras.poses import SparseModel, solve
+from nerfsem_method.capture.clip import motion
+from nerfsem_method.capture.clip.frames import extract, probe
+from nerfsem_method.capture.ingest import ingest
+from nerfsem_method.capture.mattes.given import load_mattes
+from nerfsem_method.capture.options import CaptureOptions
+from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.hull import carve
-from nerfsem_method.scene import Scene
+from nerfsem_method.scene.camera import camera_centres
+from nerfsem_method.scene.hull import carve
+from nerfsem_method.scene.scene import Scene
 
 
 @pytest.fixture(scope="module")

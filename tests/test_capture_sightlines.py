@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nerfsem_dataparsers.capture.fusion import Grid
-from nerfsem_dataparsers.capture.poses import SparseModel
-from nerfsem_dataparsers.capture.sightlines import looked_through
-from nerfsem_method.scene import Intrinsics
+from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.mattes.fusion import Grid
+from nerfsem_method.capture.mattes.sightlines import looked_through
+from nerfsem_method.scene.camera import Intrinsics
 
 CAMERA = Intrinsics(100, 100, 200.0, 200.0, 50.0, 50.0)
 GRID = Grid(np.full(3, -0.5), 0.1, (10, 10, 10))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nerfsem_dataparsers.capture.support import find_support
+from nerfsem_method.capture.mattes.support import find_support
 
 DISTANCE = 4.0
 MARBLE, STONE = (215, 200, 175), (80, 62, 58)

@@ -10,10 +10,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 from true_scene import true_scene
 
-from nerfsem_dataparsers.capture import vote
-from nerfsem_dataparsers.capture.mattes import load_mattes
-from nerfsem_dataparsers.capture.poses import SparseModel
-from nerfsem_method.scene import Intrinsics, Scene
+from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.mattes import vote
+from nerfsem_method.capture.mattes.given import load_mattes
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.scene import Scene
 
 EMPTY, FULL, LEFT_LOST, FOOT_LOST, NEIGHBOUR = (3, 16), 21, 8, 26, 12
 DAMAGED = np.isin(np.arange(30), (*EMPTY, FULL, LEFT_LOST, FOOT_LOST, NEIGHBOUR))

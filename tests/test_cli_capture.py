@@ -10,9 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from nerfsem_dataparsers.capture import ingest, poses
-from nerfsem_dataparsers.capture.options import CaptureOptions
-from nerfsem_dataparsers.capture.report import Report
+from nerfsem_method.capture import ingest
+from nerfsem_method.capture.cameras import poses
+from nerfsem_method.capture.options import CaptureOptions
+from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.cli import main
 from nerfsem_method.cli.capture import Capture
 

@@ -14,17 +14,17 @@ from tiny_bundle import FRAMES, HEIGHT, WIDTH, tiny_bundle
 from nerfsem_method.cli.decode import Decode, parse_color, parse_range
 from nerfsem_method.cli.info import Info
 from nerfsem_method.cli.verify import Verify
-from nerfsem_method.codec import bundle as bundles
+from nerfsem_method.codec import nsem
 from nerfsem_method.errors import BundleError, CorruptBundle, NerfsemError, OutputError
-from nerfsem_method.playback import Player
-from nerfsem_method.video import read_video
+from nerfsem_method.media.video import read_video
+from nerfsem_method.playback.player import Player
 
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("bundles")
-    bundles.write(folder / "pc.nsem", tiny_bundle())
-    bundles.write(folder / "fp.nsem", tiny_bundle(background=False))
+    nsem.write(folder / "pc.nsem", tiny_bundle())
+    nsem.write(folder / "fp.nsem", tiny_bundle(background=False))
     return {"pc": folder / "pc.nsem", "fp": folder / "fp.nsem"}
 
 
@@ -37,7 +37,7 @@ def test_png_frames_are_the_decoders_own_pixels_and_the_same_every_time(paths, t
         Decode(paths["pc"], tmp_path / attempt).run()
     first, second = pictures(tmp_path / "a"), pictures(tmp_path / "b")
     np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(first, list(Player(bundles.read(paths["pc"])).frames("pc")))
+    np.testing.assert_array_equal(first, list(Player(nsem.read(paths["pc"])).frames("pc")))
     assert np.shape(first) == (FRAMES, HEIGHT, WIDTH, 3)
 
 
@@ -72,7 +72,7 @@ def test_a_range_of_frames_keeps_its_numbers(paths, tmp_path):
 
 def test_a_bundle_without_its_background_is_an_fp_bundle(paths, tmp_path):
     stripped = tmp_path / "stripped.nsem"
-    stripped.write_bytes(bundles.drop_background(paths["pc"].read_bytes()))
+    stripped.write_bytes(nsem.drop_background(paths["pc"].read_bytes()))
     Decode(stripped, tmp_path / "a").run()
     Decode(paths["pc"], tmp_path / "b", mode="fp").run()
     np.testing.assert_array_equal(pictures(tmp_path / "a"), pictures(tmp_path / "b"))

@@ -8,7 +8,7 @@ from tiny_field import tiny_bundle
 from nerfsem_method import __version__
 from nerfsem_method.cli.describe import Describe, DublinCore
 from nerfsem_method.cli.info import Info
-from nerfsem_method.codec import bundle
+from nerfsem_method.codec import nsem
 from nerfsem_method.codec.container import Section, pack
 from nerfsem_method.codec.metadata import metadata_of
 from nerfsem_method.errors import CorruptBundle, NerfsemError
@@ -17,7 +17,7 @@ from nerfsem_method.errors import CorruptBundle, NerfsemError
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "relic.nsem"
-    bundle.write(path, tiny_bundle())
+    nsem.write(path, tiny_bundle())
     return path
 
 
@@ -39,10 +39,10 @@ def test_elements_are_written_changed_and_removed(path, capsys):
 
 
 def test_the_video_and_its_fp_half_keep_it(path):
-    plain = bundle.read(path)
+    plain = nsem.read(path)
     Describe(path, DublinCore(title="Amphora")).run()
-    assert bundle.symbol_hash(bundle.read(path).state.tables) == bundle.symbol_hash(plain.state.tables)
-    assert b"Amphora" in bundle.drop_background(path.read_bytes())
+    assert nsem.symbol_hash(nsem.read(path).state.tables) == nsem.symbol_hash(plain.state.tables)
+    assert b"Amphora" in nsem.drop_background(path.read_bytes())
 
 
 def test_nothing_to_write_is_an_error(path):

@@ -12,19 +12,19 @@ from PIL import Image
 from tiny_bundle import FRAMES, HEIGHT, WIDTH, tiny_bundle
 
 from nerfsem_method.cli.evaluate import Evaluate, PeerName
-from nerfsem_method.codec import bundle as bundles
+from nerfsem_method.codec import nsem
 from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
 from nerfsem_method.evaluation.peers import PEERS
-from nerfsem_method.playback import Player
-from nerfsem_method.video import write_video
+from nerfsem_method.media.video import write_video
+from nerfsem_method.playback.player import Player
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """relic.mp4, relic.nsem and mattes/, made from the bundle's own frames."""
     root = tmp_path_factory.mktemp("study")
-    bundles.write(root / "relic.nsem", tiny_bundle())
-    player = Player(bundles.read(root / "relic.nsem"))
+    nsem.write(root / "relic.nsem", tiny_bundle())
+    player = Player(nsem.read(root / "relic.nsem"))
     write_video(root / "relic.mp4", player.frames("pc"), Fraction(10))
     (root / "mattes").mkdir()
     for index in range(FRAMES):
@@ -38,7 +38,7 @@ def test_a_pc_bundle_is_measured_in_both_modes_against_its_peers(folder, tmp_pat
     assert metrics["frames"] == FRAMES
     fp, pc = metrics["modes"]["fp"], metrics["modes"]["pc"]
     assert pc["ours"]["bytes"] == (folder / "relic.nsem").stat().st_size == sum(metrics["parts"].values())
-    assert fp["ours"]["bytes"] == len(bundles.drop_background((folder / "relic.nsem").read_bytes()))
+    assert fp["ours"]["bytes"] == len(nsem.drop_background((folder / "relic.nsem").read_bytes()))
     assert fp["ours"]["bpp"] == pytest.approx(8 * fp["ours"]["bytes"] / (FRAMES * WIDTH * HEIGHT))
     assert pc["ours"]["psnr"] > 25  # the clip is the decoded video, but for its mp4 coding
     assert len(pc["peers"]["x264"]) == len(PEERS["x264"].levels)

@@ -12,7 +12,7 @@ import pytest
 from nerfsem_method.codec.cameras import Cameras, code_cameras, quantise
 from nerfsem_method.codec.coder import Coder, Decoder, Encoder, Meter
 from nerfsem_method.errors import CorruptBundle
-from nerfsem_method.scene import Intrinsics
+from nerfsem_method.scene.camera import Intrinsics
 
 BOX = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8).T.astype(np.float64)
 CAMERA = Intrinsics(270, 480, 561.3, 559.9, 134.2, 241.7, 0.031, -0.02, 1e-4, -2e-4)

@@ -13,29 +13,29 @@ from tiny_field import DENSE, HASHED, tiny_bundle, tiny_state
 
 from benchmarks.fuzz import campaign, mutate
 from benchmarks.fuzz.worker import judge
-from nerfsem_method.background import rice
-from nerfsem_method.codec import bundle, context, header, walk
+from nerfsem_method.codec import context, header, nsem, rice, walk
 from nerfsem_method.codec.cameras import Cameras, code_cameras
 from nerfsem_method.codec.coder import Decoder, Encoder, Meter
 from nerfsem_method.codec.metadata import metadata_of
 from nerfsem_method.codec.occupancy import code_occupancy
 from nerfsem_method.errors import BundleError, CorruptBundle
 from nerfsem_method.field.spec import FieldSpec, Level
-from nerfsem_method.scene import Intrinsics, Video
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.scene import Video
 
 SEEDS = mutate.load_seeds()
 VIDEO = Video("relic.mp4", 0, 0, 4, Fraction(10), "ab" * 32)
 
 
 def test_seeds_are_all_kinds_of_bundles():
-    held = [bundle.decode(data) for data in SEEDS]
+    held = [nsem.decode(data) for data in SEEDS]
     kinds = {(one.mode, any(table.hashed for table in one.state.spec.tables)) for one in held}
     assert kinds == {(mode, hashed) for mode in ("fp", "pc") for hashed in (False, True)}
-    described = [bool(metadata_of(bundle.unpack(data, bundle.KNOWN_SECTIONS))) for data in SEEDS]
+    described = [bool(metadata_of(nsem.unpack(data, nsem.KNOWN_SECTIONS))) for data in SEEDS]
     assert described.count(True) == 1
     for one, data in zip(held, SEEDS, strict=True):
-        plain = [section for section in bundle.unpack(data, bundle.KNOWN_SECTIONS) if section.tag != "meta"]
-        assert bundle.sections(one) == plain
+        plain = [section for section in nsem.unpack(data, nsem.KNOWN_SECTIONS) if section.tag != "meta"]
+        assert nsem.sections(one) == plain
 
 
 @pytest.mark.parametrize("start", range(0, 600, 100))
@@ -67,10 +67,10 @@ def test_crashes_and_hangs_are_put_down_to_their_case(seed, outcome):
 def _forged(spec: FieldSpec, occupancy: np.ndarray, grid: bytes) -> bytes:
     encoder = Encoder()
     code_occupancy(encoder, spec.occupancy, occupancy)
-    parts = {section.tag: section for section in bundle.sections(tiny_bundle())}
+    parts = {section.tag: section for section in nsem.sections(tiny_bundle())}
     payloads = {"SPEC": header.pack_header(replace(VIDEO, frames=6), spec), "OCCU": encoder.finish(), "GRID": grid}
     payloads |= {"HEAD": bytes(500), "CTXT": bytes(500)}
-    return bundle.pack([replace(parts[tag], payload=payloads.get(tag, parts[tag].payload)) for tag in parts])
+    return nsem.pack([replace(parts[tag], payload=payloads.get(tag, parts[tag].payload)) for tag in parts])
 
 
 def test_a_small_file_cannot_ask_for_many_vertices():
@@ -78,7 +78,7 @@ def test_a_small_file_cannot_ask_for_many_vertices():
     spec = FieldSpec((Level(640, 1),), (Level(4, 1),), log2_volume_limit=8, occupancy=16)
     tracemalloc.start()
     with pytest.raises(CorruptBundle, match="more vertices than a bundle of this size"):
-        bundle.decode(_forged(spec, np.ones((16, 16, 16), bool), b"\xff" * 100))
+        nsem.decode(_forged(spec, np.ones((16, 16, 16), bool), b"\xff" * 100))
     assert tracemalloc.get_traced_memory()[1] < 10 << 20
     tracemalloc.stop()
 
@@ -103,12 +103,12 @@ def test_the_encoder_fills_a_section_that_is_too_short_for_its_vertices(monkeypa
     monkeypatch.setattr(walk, "FREE_SIGNS", 100)
     monkeypatch.setattr(walk, "SIGNS_A_BYTE", 2)
     made = tiny_bundle()
-    parts = bundle.sections(made)
-    read = bundle.decode(bundle.pack(parts))
+    parts = nsem.sections(made)
+    read = nsem.decode(nsem.pack(parts))
     assert all((a == b).all() for a, b in zip(made.state.tables, read.state.tables, strict=True))
     short = [replace(part, payload=part.payload[:-1]) if part.tag == "GRID" else part for part in parts]
     with pytest.raises(CorruptBundle, match="more vertices"):
-        bundle.decode(bundle.pack(short))
+        nsem.decode(nsem.pack(short))
 
 
 @pytest.mark.parametrize("spec", [DENSE, HASHED], ids=["dense", "hashed"])
@@ -170,7 +170,7 @@ def test_absurd_distortion_gives_finite_rays():
     """A ray that is not a number never leaves the cube: marching along it would not end."""
     import torch
 
-    from nerfsem_method.field.cameras import CameraPath
+    from nerfsem_method.training.cameras import CameraPath
 
     camera = _camera(fx=0.01, fy=0.01, k1=-4096.0, k2=4096.0, p1=4096.0, p2=-4096.0)
     path = CameraPath(camera, np.eye(3, 4)[None])
@@ -188,7 +188,7 @@ def test_names_cannot_command_a_terminal():
 def test_a_damaged_tag_cannot_command_a_terminal():
     """Case 46094 of campaign 0: the complaint ran over two lines."""
     with pytest.raises(CorruptBundle, match="is damaged") as caught:
-        bundle.decode(SEEDS[0][:12] + b"A\n\x1bC" + SEEDS[0][16:])
+        nsem.decode(SEEDS[0][:12] + b"A\n\x1bC" + SEEDS[0][16:])
     assert str(caught.value).isprintable()
 
 

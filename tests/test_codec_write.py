@@ -10,23 +10,23 @@ from pathlib import Path
 import pytest
 from tiny_bundle import tiny_bundle
 
-from nerfsem_method.codec import bundle
+from nerfsem_method.codec import nsem
 from nerfsem_method.errors import OutputError
 
 EXPORT = """
 import resource, signal, sys
 from pathlib import Path
 from nerfsem_method.cli.main import run
-from nerfsem_method.codec import bundle
+from nerfsem_method.codec import nsem
 from tiny_bundle import tiny_bundle
 
 made = tiny_bundle()
-bundle.decode(bundle.encode(made))  # what is compiled now need not be stored later
+nsem.decode(nsem.encode(made))  # what is compiled now need not be stored later
 
 class Command:
     def run(self):
         {before}
-        bundle.write(Path(sys.argv[1]), made)
+        nsem.write(Path(sys.argv[1]), made)
 
 sys.exit(run(Command()))
 """
@@ -42,7 +42,7 @@ HALF = "Path.write_bytes = lambda path, data: (path.open('wb', 0).write(data[:30
 def good(tmp_path) -> Path:
     """A bundle that is there already."""
     path = tmp_path / "relic.nsem"
-    bundle.write(path, tiny_bundle(background=False))
+    nsem.write(path, tiny_bundle(background=False))
     return path
 
 
@@ -79,11 +79,11 @@ def test_a_killed_export_leaves_the_old_bundle_and_the_next_one_works(good):
     assert good.read_bytes() == before
     assert export("pass", good).returncode == 0
     assert good.read_bytes() != before and list(good.parent.iterdir()) == [good]
-    assert bundle.read(good).mode == "pc"
+    assert nsem.read(good).mode == "pc"
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     blocker = tmp_path / "file"
     blocker.write_text("")
     with pytest.raises(OutputError, match="choose another place"):
-        bundle.write(blocker / "relic.nsem", tiny_bundle(background=False))
+        nsem.write(blocker / "relic.nsem", tiny_bundle(background=False))

@@ -7,9 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from nerfsem_method.annexb import nal_type, nal_units
 from nerfsem_method.evaluation.peers import PEERS, run_peer
-from nerfsem_method.video import StreamError
+from nerfsem_method.media.annexb import nal_type, nal_units
+from nerfsem_method.media.video import StreamError
 
 COUNT, HEIGHT, WIDTH = 6, 72, 70
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from tiny_field import orbit
 
-from nerfsem_method.field.align import _rigid, align
-from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.render import Rendering
-from nerfsem_method.scene import Intrinsics
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.training.align import _rigid, align
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.render import Rendering
 
 CAMERA = Intrinsics(64, 64, 90.0, 90.0, 32.0, 32.0)
 

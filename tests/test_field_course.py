@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny_field import DENSE, ball, tiny_state
 
-from nerfsem_method.field.course import Course
-from nerfsem_method.field.radiance import FEWEST_STEPS, REFRESH_EVERY, RadianceField
+from nerfsem_method.training.course import Course
+from nerfsem_method.training.radiance import FEWEST_STEPS, REFRESH_EVERY, RadianceField
 
 STEPS = 1000
 COURSE = Course(prune_from=0.1, prune_every=0.1, freeze_at=0.6, quantise_at=0.8)

@@ -12,21 +12,22 @@ import pytest
 import torch
 from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
 
-from nerfsem_method.codec.layout import table_layout
-from nerfsem_method.field import march as marching
-from nerfsem_method.field.backend import using
-from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.course import Course
-from nerfsem_method.field.encoding import BinaryGrids
-from nerfsem_method.field.kernels import voxel_distances
-from nerfsem_method.field.radiance import RadianceField, Renderer
-from nerfsem_method.field.raycast import Raycaster
-from nerfsem_method.field.render import accumulate
+from nerfsem_method.field.layout import table_layout
 from nerfsem_method.field.spec import Level
-from nerfsem_method.scene import Intrinsics
+from nerfsem_method.playback.torch_renderer import TorchRenderer
+from nerfsem_method.raycast.caster import Raycaster
+from nerfsem_method.raycast.marching import voxel_distances
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.training import march as marching
+from nerfsem_method.training.backend import using
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.course import Course
+from nerfsem_method.training.encoding import BinaryGrids
+from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.render import accumulate
 
 pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
-from nerfsem_method.field import cuda  # noqa: E402
+from nerfsem_method.training.loops import cuda  # noqa: E402
 
 DEVICE = "cpu" if "TRITON_INTERPRET" in os.environ else "cuda"
 if DEVICE == "cuda" and not torch.cuda.is_available():
@@ -124,7 +125,7 @@ def test_a_training_step_and_its_gradients(spec):
 def test_a_picture():
     state, camera = tiny_state(DENSE), Intrinsics(16, 12, 20.0, 20.0, 8.0, 6.0, k1=0.03, p1=-0.01)
     with using("fused"):
-        picture = Renderer(state, camera, DEVICE).picture(orbit(3)[0])
+        picture = TorchRenderer(state, camera, DEVICE).picture(orbit(3)[0])
     assert picture[..., 3].max() > 0.1
     np.testing.assert_allclose(picture, Raycaster(state, camera).picture(orbit(3)[0]), atol=0.2 / 255)
 
@@ -141,7 +142,7 @@ COMPILE = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from nerfsem_method.field import cuda
+from nerfsem_method.training.loops import cuda
 pointers = dict(
     starts="*i64", rays="*i64", empty="*u8", parts="*i64", places="*i32", coded="*i8", distortion="*fp64",
     count="i32", columns="i32", size="i32", side="i32", channels="i32", step="fp32", skip="fp32", thickest="fp32", limit="fp32",

@@ -7,20 +7,21 @@ import pytest
 import torch
 from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
 
-from nerfsem_method.codec.layout import table_layout
-from nerfsem_method.field import march as marching
-from nerfsem_method.field.backend import using
-from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.course import Course
-from nerfsem_method.field.density import density
-from nerfsem_method.field.encoding import BinaryGrids, SignSTE
-from nerfsem_method.field.heads import Heads, spherical_harmonics
-from nerfsem_method.field.kernels import voxel_distances
-from nerfsem_method.field.radiance import RadianceField, Renderer
-from nerfsem_method.field.raycast import Raycaster
-from nerfsem_method.field.render import accumulate, composite, distortion_loss, sample_weights
+from nerfsem_method.field.layout import table_layout
 from nerfsem_method.field.spec import Level
-from nerfsem_method.scene import Intrinsics
+from nerfsem_method.playback.torch_renderer import TorchRenderer
+from nerfsem_method.raycast.caster import Raycaster
+from nerfsem_method.raycast.marching import voxel_distances
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.training import march as marching
+from nerfsem_method.training.backend import using
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.course import Course
+from nerfsem_method.training.density import density
+from nerfsem_method.training.encoding import BinaryGrids, SignSTE
+from nerfsem_method.training.heads import Heads, spherical_harmonics
+from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.render import accumulate, composite, distortion_loss, sample_weights
 
 SPECS = {"dense": DENSE, "hashed": HASHED}
 LOOKED_UP = {
@@ -122,7 +123,7 @@ def test_a_step_is_the_same_every_time():
 @pytest.mark.parametrize("spec", SHADED.values(), ids=SHADED)
 def test_raycaster_compiled_loops_and_plain_torch_render_the_same(spec):
     state, camera = tiny_state(spec), Intrinsics(40, 30, 50.0, 50.0, 20.0, 15.0, k1=0.03, p1=-0.01)
-    caster, renderer = Raycaster(state, camera), Renderer(state, camera, "cpu")
+    caster, renderer = Raycaster(state, camera), TorchRenderer(state, camera, "cpu")
     for pose in orbit(3):
         fast, trained = caster.picture(pose), renderer.picture(pose)
         with using("plain"):

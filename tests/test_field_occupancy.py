@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from nerfsem_method.field.backend import using
-from nerfsem_method.field.march import Samples
-from nerfsem_method.field.occupancy import CONSERVATIVE, OccupancyGrid
+from nerfsem_method.training.backend import using
+from nerfsem_method.training.march import Samples
+from nerfsem_method.training.occupancy import CONSERVATIVE, OccupancyGrid
 
 SIDE = 12
 

@@ -8,9 +8,9 @@ from tiny_field import DENSE, HASHED, ball, tiny_state
 from nerfsem_method.codec.coder import Meter
 from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.fixed_point import LOGIT_LIMIT, probability_table
-from nerfsem_method.codec.layout import table_layout
 from nerfsem_method.codec.walk import code_tables
-from nerfsem_method.field.radiance import RadianceField
+from nerfsem_method.field.layout import table_layout
+from nerfsem_method.training.radiance import RadianceField
 
 SPECS = {"dense": DENSE, "hashed": HASHED}
 

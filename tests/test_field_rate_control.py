@@ -11,11 +11,11 @@ from tiny_field import tiny_bundle
 
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.evaluation.metrics import masked_reference, measure
-from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.radiance import RadianceField
-from nerfsem_method.field.rate_control import RANGE, RateControl, center_psnr
-from nerfsem_method.goal import Goal
-from nerfsem_method.playback import WHITE, Player
+from nerfsem_method.playback.player import WHITE, Player
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.goal import Goal
+from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.rate_control import RANGE, RateControl, center_psnr
 
 START = 1e-8
 

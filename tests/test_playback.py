@@ -7,7 +7,7 @@ import pytest
 from tiny_field import tiny_bundle
 
 from nerfsem_method.errors import NerfsemError
-from nerfsem_method.playback import Player
+from nerfsem_method.playback.player import Player
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import pytest
 import torch
 import yaml
 
-from nerfsem_method import presets
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.plugin import config
 from nerfsem_method.plugin.config import DecaySchedulerConfig, trainer_config
+from nerfsem_method.training import presets
 
 
 @pytest.mark.parametrize("shape", ["cosine", "exponential"])

@@ -8,10 +8,10 @@ import torch
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
 from PIL import Image
 
-from nerfsem_dataparsers.object_video import ObjectVideoDataParserConfig
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.field.cameras import CameraPath
 from nerfsem_method.plugin.datamanager import BORDER, NerfsemDataManagerConfig
+from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig
+from nerfsem_method.training.cameras import CameraPath
 
 
 def manage(data: Path, test_mode="val", seed=42, **options):

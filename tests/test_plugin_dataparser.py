@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from nerfsem_dataparsers.object_video import ObjectVideoDataParserConfig, cameras_of, split_frames, world_scale
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.scene import Intrinsics
+from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig, cameras_of, split_frames, world_scale
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.training.cameras import CameraPath
 
 
 def parse(data, split="train", **options):

@@ -10,6 +10,7 @@ from typing import Annotated
 import pytest
 import tyro
 
+from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.plugin import checkpoint, exporter
 
@@ -54,7 +55,7 @@ def test_the_command_gets_its_options(ns_export, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(checkpoint, "export", lambda *args: asked.append(args) or made)
     words = ["nerfsem-bitstream", *PATHS, "--mode", "pc", "--background-gop", "90"]
     tyro.cli(ns_export.Commands, args=words).main()
-    assert asked == [(Path("run/config.yml"), Path("out"), "pc", 47, 90)]
+    assert asked == [(Path("run/config.yml"), Path("out"), "pc", BackgroundOptions(gop=90))]
     assert "5 bytes" in capsys.readouterr().out
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from test_plugin_training import smoke
 
-from nerfsem_dataparsers.object_video import world_scale
-from nerfsem_method.codec import bundle as codec
+from nerfsem_method.codec import nsem
 from nerfsem_method.plugin.checkpoint import bundle_of
+from nerfsem_method.plugin.dataparser import world_scale
 from nerfsem_method.plugin.model import FEWEST_RAYS
 from nerfsem_method.plugin.training import train
 
@@ -73,7 +73,7 @@ def test_the_size_it_tells_is_measured_now_and_then(trainer, model):
         return 1e3 * float(model.get_metrics_dict(outputs, batch)["kilobytes"])
 
     def true():
-        return len(codec.encode(bundle_of(model.field, model.cameras, trainer.pipeline.datamanager.train_dataset.scene.video)))
+        return len(nsem.encode(bundle_of(model.field, model.cameras, trainer.pipeline.datamanager.train_dataset.scene.video)))
 
     assert told(200) == pytest.approx(true(), abs=0.1)
     with torch.no_grad():  # heads of zeros cost next to nothing

@@ -7,9 +7,10 @@ import pytest
 import torch
 from tiny_bundle import HEIGHT, WIDTH, tiny_bundle
 
-from nerfsem_method.codec import bundle as codec
+from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.codec import nsem
 from nerfsem_method.errors import BundleError, CaptureError, NerfsemError, OutputError
-from nerfsem_method.playback import Player
+from nerfsem_method.playback.player import Player
 from nerfsem_method.plugin.runs import import_bundle
 
 
@@ -18,7 +19,7 @@ def imported(tmp_path_factory):
     """The config.yml of an imported run, made with relative paths from a folder that holds the bundle no more."""
     folder = tmp_path_factory.mktemp("import")
     path = folder / "tiny relic.nsem"
-    codec.write(path, tiny_bundle())
+    nsem.write(path, tiny_bundle())
     before = os.getcwd()
     os.chdir(folder)
     try:
@@ -41,7 +42,7 @@ def test_it_loads_from_another_folder_and_renders_like_the_player(imported, mode
     pipeline = load(imported, mode)
     outputs = pipeline.model.get_outputs_for_camera(pipeline.datamanager.train_dataset.cameras[3:4])
     rendered = (outputs["rgb"].clamp(0, 1) * 255).round().numpy()
-    bundle = codec.read(imported.parent / "tiny relic.nsem")
+    bundle = nsem.read(imported.parent / "tiny relic.nsem")
     expected = Player(bundle, "cpu").composited(3, (255, 255, 255))
     assert np.abs(rendered - expected).max() <= 1
     assert expected.min() < 200  # something is there
@@ -70,8 +71,8 @@ def test_the_checkpoint_loads_safely(imported):
 def test_it_can_be_exported_again_to_the_same_field(imported, tmp_path):
     from nerfsem_method.plugin import checkpoint
 
-    again = codec.read(checkpoint.export(imported, tmp_path, "fp"))
-    first = codec.read(imported.parent / "tiny relic.nsem")
+    again = nsem.read(checkpoint.export(imported, tmp_path, "fp", BackgroundOptions()))
+    first = nsem.read(imported.parent / "tiny relic.nsem")
     assert all(np.array_equal(a, b) for a, b in zip(first.state.tables, again.state.tables, strict=True))
     assert again.video == first.video and again.mode == "fp"
 

@@ -4,11 +4,12 @@ import pytest
 import torch
 from rich.progress import Progress
 
-from nerfsem_method.codec import bundle as codec
-from nerfsem_method.field.rate_control import RANGE
+from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.codec import nsem
 from nerfsem_method.plugin import checkpoint, training
 from nerfsem_method.plugin.config import trainer_config
 from nerfsem_method.plugin.training import ProgressWriter, train
+from nerfsem_method.training.rate_control import RANGE
 
 STEPS = 6
 
@@ -46,9 +47,9 @@ def test_it_resumes(run, vase_scene, tmp_path):
 
 @pytest.mark.parametrize("mode", ["fp", "pc"])
 def test_it_exports_a_bundle(run, vase_scene, mode, tmp_path):
-    path = checkpoint.export(run, tmp_path, mode)
+    path = checkpoint.export(run, tmp_path, mode, BackgroundOptions())
     assert path.name == f"vase-{mode}.nsem"
-    decoded = codec.read(path)
+    decoded = nsem.read(path)
     assert decoded.mode == mode and decoded.state.spec == trainer_config("smoke").pipeline.model.spec
     assert decoded.video.frames == len(decoded.poses) == len(vase_scene.frames)
 
@@ -77,7 +78,7 @@ def test_the_size_it_tells_is_that_of_the_file(vase_scene, tmp_path, monkeypatch
     listen = lambda self, name, facts, step: told.append(facts["kilobytes"]) if "Metrics" in name else None  # noqa: E731
     monkeypatch.setattr(ProgressWriter, "write_scalar_dict", listen)
     run = train(smoke(vase_scene, tmp_path, max_num_iterations=40))
-    size = checkpoint.export(run, tmp_path, "fp").stat().st_size
+    size = checkpoint.export(run, tmp_path, "fp", BackgroundOptions()).stat().st_size
     assert float(told[-1]) == pytest.approx(size / 1e3, rel=0.1)  # the tables still change quickly
     assert float(told[0]) != float(told[-1])
 
@@ -92,5 +93,5 @@ def test_a_goal_moves_lambda_and_lambda_moves_the_size(vase_scene, tmp_path):
         (kept,) = (run.parent / "nerfstudio_models").iterdir()
         weight = torch.load(kept, weights_only=True)["pipeline"]["_model.rate_weight"].item()
         assert weight == pytest.approx(end * config.pipeline.model.rate_weight)
-        sizes.append(checkpoint.export(run, tmp_path, "fp").stat().st_size)
+        sizes.append(checkpoint.export(run, tmp_path, "fp", BackgroundOptions()).stat().st_size)
     assert sizes[0] < 0.95 * sizes[1]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nerfsem_method import __version__, presets
+from nerfsem_method import __version__
+from nerfsem_method.training import presets
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -80,7 +81,7 @@ def test_a_wheel_holds_both_packages_presets_and_entry_points(wheel):
 
 
 def test_presets_are_found_in_a_wheel(wheel, tmp_path):
-    code = "from nerfsem_method import presets; print(presets.folder(), *presets.names())"
+    code = "from nerfsem_method.training import presets; print(presets.folder(), *presets.names())"
     options = {"capture_output": True, "text": True, "cwd": tmp_path, "env": {"PYTHONPATH": str(wheel)}}
     result = subprocess.run([sys.executable, "-c", code], **options)
     assert result.stdout.split() == [str(wheel / "nerfsem_method/configs"), *presets.names()], result.stderr

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfsem_method.codec import bundle
+from nerfsem_method.codec import nsem
 
 SHORTER = (
     ("--preset quick", "--preset smoke"),
@@ -66,7 +66,7 @@ def compressed(root, checkout) -> Path:
 def test_commands_on_a_clip(compressed):
     """From clip to bundle to frames, and to a report."""
     data = (compressed / "relic.nsem").read_bytes()
-    assert bundle.decode(data).mode == "pc" and bundle.decode(bundle.drop_background(data)).mode == "fp"
+    assert nsem.decode(data).mode == "pc" and nsem.decode(nsem.drop_background(data)).mode == "fp"
     frames = sorted((compressed / "object-frames").glob("*.png"))
     assert len(frames) == 60
     pixels = np.asarray(Image.open(frames[0]))
@@ -79,13 +79,13 @@ def test_commands_of_nerfstudio(root, compressed):
     for command in _blocks(root)[2]:
         _run(command, compressed)
     (exported,) = (compressed / "exports").glob("*-pc.nsem")
-    assert bundle.read(exported).video.frames == 60
+    assert nsem.read(exported).video.frames == 60
     assert (compressed / "imported" / "config.yml").exists()
 
 
 def test_demo(compressed):
     """`make demo`'s program with the smallest preset, on the capture that is there already: every promised file appears."""
     shutil.copytree(compressed / "work" / "scene", compressed / "demo" / "work" / "scene")
-    _run(f"{sys.executable} -m nerfsem_method.demo smoke", compressed)
+    _run(f"{sys.executable} -m nerfsem_method.cli.demo smoke", compressed)
     expected = {"relic-fp.nsem", "relic-pc.nsem", "relic-fp.mp4", "relic-pc.mp4", "comparison.png", "metrics.json"}
     assert expected <= {path.name for path in (compressed / "demo").iterdir()}

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfsem_method.codec import bundle
+from nerfsem_method.codec import nsem
 from nerfsem_method.errors import BundleError
-from nerfsem_method.playback import WHITE, Player
+from nerfsem_method.playback.player import WHITE, Player
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.nsem"))
@@ -40,14 +40,14 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def golden(request) -> tuple[Path, dict, bundle.Bundle]:
+def golden(request) -> tuple[Path, dict, nsem.Bundle]:
     """A bundle's path, what is known of it, and what the package makes of it."""
     path = GOLDEN / f"{request.param}.nsem"
-    return path, json.loads(path.with_suffix(".json").read_text()), bundle.read(path)
+    return path, json.loads(path.with_suffix(".json").read_text()), nsem.read(path)
 
 
 def test_every_option_has_its_golden_bundle():
-    specs = [bundle.read(GOLDEN / f"{name}.nsem").state.spec for name in NAMES if name != "vase"]
+    specs = [nsem.read(GOLDEN / f"{name}.nsem").state.spec for name in NAMES if name != "vase"]
     assert {(spec.shading, any(table.hashed for table in spec.tables)) for spec in specs} == {
         (shading, hashed) for shading in ("ray", "sample") for hashed in (False, True)
     }
@@ -102,7 +102,7 @@ def test_both_decoders_hold_the_same_cameras(golden, reference):
 @pytest.mark.parametrize("name", ["dense-pc", "hashed-pc"])
 def test_both_decoders_refuse_the_same_damage(name, reference):
     """One byte of a section is another one, and its checksum fits: both notice, or neither and the symbols are right."""
-    sections = bundle.unpack((GOLDEN / f"{name}.nsem").read_bytes(), (*bundle.FIELD_SECTIONS, bundle.BACKGROUND))
+    sections = nsem.unpack((GOLDEN / f"{name}.nsem").read_bytes(), (*nsem.FIELD_SECTIONS, nsem.BACKGROUND))
     spec = sections.pop(0)  # another shape may be as slow as it is large
     rng = np.random.default_rng(4)
     outcomes = set()
@@ -111,10 +111,10 @@ def test_both_decoders_refuse_the_same_damage(name, reference):
         index = rng.integers(len(forged))
         payload = bytearray(forged[index].payload)
         payload[rng.integers(len(payload))] ^= rng.integers(1, 256)
-        forged[index] = bundle.Section(forged[index].tag, bytes(payload))
-        data = bundle.pack([spec, *forged])
+        forged[index] = nsem.Section(forged[index].tag, bytes(payload))
+        data = nsem.pack([spec, *forged])
         try:
-            mine = bundle.decode(data).state.tables
+            mine = nsem.decode(data).state.tables
         except BundleError:
             mine = None
         try:

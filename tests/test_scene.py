@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.scene import Frame, Intrinsics, Scene, Video
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.scene import Frame, Scene, Video
 
 CAMERA = Intrinsics(270, 480, 560.0, 558.0, 134.0, 241.0, k1=-0.08, k2=0.02, p1=0.001, p2=-0.002)
 
@@ -50,7 +51,7 @@ def test_a_scaled_camera_sees_the_same_points_at_scaled_pixels() -> None:
 def test_a_scene_survives_its_file(tmp_path: Path) -> None:
     pose = np.random.default_rng(1).normal(size=(3, 4))
     video = Video("relic.mp4", 270, 480, 1, Fraction(30000, 1001), "ab" * 32)
-    frame = Frame(0, "frames/000000.png", "mattes/000000.png", pose, "interpolated")
+    frame = Frame(0, pose, "interpolated", "frames/000000.png", "mattes/000000.png")
     Scene(tmp_path, video, CAMERA, (frame,)).save()
     again = Scene.load(tmp_path)
     assert (again.video, again.camera) == (video, CAMERA)

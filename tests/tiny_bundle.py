@@ -6,12 +6,15 @@ from fractions import Fraction
 
 import numpy as np
 
-from nerfsem_method.background.plate import Background, make_background
-from nerfsem_method.codec.bundle import Bundle
-from nerfsem_method.codec.layout import table_layout
+from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.background.plate import make_background
+from nerfsem_method.codec.background import Background
+from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.field.layout import table_layout
 from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.field.state import FieldState, QuantisedTensor
-from nerfsem_method.scene import Intrinsics, Video
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.scene import Video
 
 FRAMES, WIDTH, HEIGHT = 8, 34, 45
 VOLUME, PLANES = (Level(4, 2), Level(8, 2)), (Level(8, 2),)
@@ -57,4 +60,4 @@ def _pose(angle: float) -> np.ndarray:
 def _background() -> Background:
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     pictures = [np.stack([x * 3 + 5 * i, y * 4, np.full_like(x, 90)], -1).astype(np.uint8) for i in range(FRAMES)]
-    return make_background(pictures, [np.zeros((HEIGHT, WIDTH), np.uint8)] * FRAMES, Fraction(10), crf=30)
+    return make_background(pictures, [np.zeros((HEIGHT, WIDTH), np.uint8)] * FRAMES, Fraction(10), BackgroundOptions(crf=30))

@@ -6,11 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from nerfsem_method.codec.bundle import Bundle
-from nerfsem_method.codec.layout import table_layout
+from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.field.layout import table_layout
 from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.field.state import FieldState, QuantisedTensor
-from nerfsem_method.scene import Intrinsics, Video
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.scene import Video
 
 DENSE = FieldSpec((Level(8, 2), Level(16, 1)), (Level(16, 2), Level(24, 1)), occupancy=12, steps=32, width=8, geometry=3)
 HASHED = FieldSpec(

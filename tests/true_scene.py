@@ -11,7 +11,8 @@ import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
-from nerfsem_method.scene import Frame, Intrinsics, Scene, Video
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.scene import Frame, Scene, Video
 
 DATA = Path(__file__).resolve().parent / "data"
 LOWER, SIZE = np.array([-0.34, -0.34, 0.86]), 0.68  # a cube around the vase, in metres
@@ -36,7 +37,7 @@ def true_scene(folder: Path, every: int = 4, width: int = 68, height: int = 120)
         matte.resize((width, height), Image.Resampling.BOX).save(folder / "mattes" / number)
         pose = np.array(truth["cam_from_world"][index])
         pose[:, 3] = (pose[:, :3] @ LOWER + pose[:, 3]) / SIZE
-        frames.append(Frame(len(frames), f"frames/{number}", f"mattes/{number}", pose, "registered"))
+        frames.append(Frame(len(frames), pose, "registered", f"frames/{number}", f"mattes/{number}"))
     intrinsics = Intrinsics(*(truth[k] for k in ("width", "height", "fx", "fy", "cx", "cy"))).scaled(width, height)
     sha256 = hashlib.sha256(clip.read_bytes()).hexdigest()
     scene = Scene(folder, Video("vase.mp4", width, height, len(frames), Fraction(15), sha256), intrinsics, tuple(frames))

@@ -6,8 +6,8 @@ import numpy as np
 from tiny_field import tiny_bundle
 
 from benchmarks.fuzz.mutate import SEEDS
-from nerfsem_method.background.plate import Background
-from nerfsem_method.codec import bundle
+from nerfsem_method.codec import nsem
+from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.container import pack
 from nerfsem_method.codec.metadata import with_metadata
 from nerfsem_method.field.spec import FieldSpec, Level
@@ -33,11 +33,11 @@ def make() -> dict[str, bytes]:
     made = {}
     for name, spec in SPECS.items():
         plain = tiny_bundle(spec, FRAMES)
-        made[f"{name}-fp"] = pack(bundle.sections(plain))
+        made[f"{name}-fp"] = pack(nsem.sections(plain))
         gains = np.exp2(np.linspace(-0.2, 0.3, 3 * FRAMES)).reshape(FRAMES, 3).astype(np.float32)
-        made[f"{name}-pc"] = pack(bundle.sections(replace(plain, gains=gains, background=background)))
+        made[f"{name}-pc"] = pack(nsem.sections(replace(plain, gains=gains, background=background)))
     record = {"title": "Amphora \u03b1", "rights": "CC0"}
-    made["described-fp"] = with_metadata(made["dense-fp"], record, bundle.KNOWN_SECTIONS)
+    made["described-fp"] = with_metadata(made["dense-fp"], record, nsem.KNOWN_SECTIONS)
     return made
 
 

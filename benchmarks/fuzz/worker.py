@@ -29,22 +29,22 @@ class Verdict:
 
 def judge(data: bytes) -> tuple[str, bool]:
     """Outcome of one file, and whether it is a failure. What decodes is coded again, which has to end well or by name, too."""
-    from nerfsem_method.codec import bundle
+    from nerfsem_method.codec import nsem
     from nerfsem_method.codec.container import unpack
     from nerfsem_method.codec.metadata import metadata_of, with_metadata
     from nerfsem_method.errors import BundleError
 
     try:
-        held = bundle.decode(data)
-        described = with_metadata(data, {"title": "relic"}, bundle.KNOWN_SECTIONS)
-        metadata_of(unpack(described, bundle.KNOWN_SECTIONS))
+        held = nsem.decode(data)
+        described = with_metadata(data, {"title": "relic"}, nsem.KNOWN_SECTIONS)
+        metadata_of(unpack(described, nsem.KNOWN_SECTIONS))
     except BundleError as error:
         text = str(error)
         return type(error).__name__, not text or not text.isprintable()
     except BaseException as error:
         return f"{type(error).__name__} in decode: {error}", True
     try:
-        again = bundle.decode(bundle.encode(held))
+        again = nsem.decode(nsem.encode(held))
     except BundleError:
         return "decoded, refused to encode", False
     except BaseException as error:

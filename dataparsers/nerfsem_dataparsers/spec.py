@@ -6,7 +6,7 @@ or a data manager: the circular import would break every ns-* command of the env
 
 from nerfstudio.plugins.registry_dataparser import DataParserSpecification
 
-from nerfsem_dataparsers.object_video import ObjectVideoDataParserConfig
+from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig
 
 nerfsem_data = DataParserSpecification(
     config=ObjectVideoDataParserConfig(),

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from nerfsem_method.annexb import H264, lean_stream
+from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.errors import CorruptBundle
-from nerfsem_method.video import StreamError, decode_file, encode_file
+from nerfsem_method.media.annexb import H264, lean_stream
+from nerfsem_method.media.video import StreamError, decode_file, encode_file
 
 
-def encode(frames: Iterable[np.ndarray], rate: Fraction, crf: float = 47, gop: int = 60) -> bytes:
-    """Code uint8 RGB frames [H, W, 3] at a constant rate factor, a key frame every `gop` frames at most.
+def encode(frames: Iterable[np.ndarray], rate: Fraction, chosen: BackgroundOptions) -> bytes:
+    """Code uint8 RGB frames [H, W, 3] at a constant rate factor, with a key frame every `chosen.gop` frames at least.
 
     One thread, so that equal frames give equal bytes; without psychovisual tuning, which at this rate costs 9 % more
     bytes for the same PSNR. Raises StreamError when ffmpeg fails.
     """
     options = {"format": "h264", "vcodec": "libx264", "preset": "veryslow", "tune": "psnr"}
-    options |= {"crf": crf, "g": gop, "threads": 1}
+    options |= {"crf": chosen.crf, "g": chosen.gop, "threads": 1}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "background.264"
         encode_file(path, frames, rate, options)

@@ -9,14 +9,14 @@ two cost the same on the sample clip (16.8 and 16.9 kB at equal PSNR), "mean" be
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
 import numpy as np
 
-from nerfsem_method.background import h264, rice
-from nerfsem_method.errors import CorruptBundle
+from nerfsem_method.background import h264
+from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.codec.background import Background
 
 Fill = Literal["mean", "smooth"]
 
@@ -24,45 +24,11 @@ _GUARD = 2  # pixels around the matte that may carry the artefact's colour and d
 _BIN = 8  # mean colours are counted in cells of 8 x 8 x 8
 
 
-@dataclass(frozen=True)
-class Background:
-    """The background section of a bundle.
-
-    Attributes:
-        stream: H.264 Annex B, without SEI.
-        fill: uint8 [3], the most frequent of the mean colours.
-        means: uint8 [N, 3], mean background colour of each frame.
-    """
-
-    stream: bytes
-    fill: np.ndarray
-    means: np.ndarray
-
-    def payload(self) -> bytes:
-        """fill (3 bytes), the means as Rice-coded differences, then the stream."""
-        return self.fill.astype(np.uint8).tobytes() + rice.pack(_differences(self.means)) + self.stream
-
-    @classmethod
-    def from_payload(cls, payload: bytes, frames: int) -> Background:
-        """Inverse of `payload` for a clip of `frames` frames. Raises CorruptBundle."""
-        if len(payload) < 3:
-            raise CorruptBundle("the background section is too short; restore the file from a copy")
-        differences, used = rice.unpack(payload[3:], 3 * frames)
-        means = _colours(differences.reshape(frames, 3))
-        if means.min(initial=0) < 0 or means.max(initial=0) > 255:
-            raise CorruptBundle("a background colour is out of range; restore the file from a copy")
-        stream = payload[3 + used :]
-        if not stream.startswith(b"\x00\x00\x01"):
-            raise CorruptBundle("the background holds no H.264 stream; restore the file from a copy")
-        return cls(stream, np.frombuffer(payload[:3], np.uint8), means.astype(np.uint8))
-
-
 def make_background(
     frames: Sequence[np.ndarray],
     mattes: Sequence[np.ndarray],
     rate: Fraction,
-    crf: float = 47,
-    gop: int = 60,
+    options: BackgroundOptions,
     fill: Fill = "mean",
 ) -> Background:
     """Paint the artefact over in frames uint8 [H, W, 3] with mattes uint8 [H, W], and code what is left.
@@ -71,7 +37,7 @@ def make_background(
     """
     means = mean_colours(frames, mattes)
     colour = most_frequent(means)
-    return Background(h264.encode(make_plate(frames, mattes, colour, fill), rate, crf, gop), colour, means)
+    return Background(h264.encode(make_plate(frames, mattes, colour, fill), rate, options), colour, means)
 
 
 def mean_colours(frames: Iterable[np.ndarray], mattes: Iterable[np.ndarray]) -> np.ndarray:
@@ -136,14 +102,3 @@ def _inside(hidden: np.ndarray) -> np.ndarray:
     radius = round(3 * sigma)
     core = cv2.erode(hidden.astype(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8), borderValue=(1,))
     return cv2.GaussianBlur(core.astype(np.float32), (2 * radius + 1, 2 * radius + 1), sigma)
-
-
-def _differences(means: np.ndarray) -> np.ndarray:
-    """Changes of green from frame to frame, and of red and blue against green; int [N, 3]."""
-    red, green, blue = means.astype(np.int64).T
-    return np.diff(np.stack([red - green, green, blue - green], -1), axis=0, prepend=0)
-
-
-def _colours(differences: np.ndarray) -> np.ndarray:
-    red, green, blue = np.cumsum(differences, 0).T
-    return np.stack([red + green, green, blue + green], -1)

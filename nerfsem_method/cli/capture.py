@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from nerfsem_dataparsers.capture.options import CaptureOptions
+from nerfsem_method.capture.options import CaptureOptions
 
 if TYPE_CHECKING:
-    from nerfsem_dataparsers.capture.report import Report
-    from nerfsem_method.scene import Scene
+    from nerfsem_method.capture.report.figures import Report
+    from nerfsem_method.scene.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Capture:
 
     def run(self) -> None:
         """Raises CaptureError when the video, the mattes or the folder cannot be used, or no cameras are found."""
-        from nerfsem_dataparsers.capture.ingest import ingest
-        from nerfsem_dataparsers.capture.report import read_report
+        from nerfsem_method.capture.ingest import ingest
+        from nerfsem_method.capture.report.figures import read_report
 
         start = time.monotonic()
         scene = ingest(self.video, self.capture, self.scene_dir)

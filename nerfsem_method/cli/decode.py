@@ -15,7 +15,7 @@ from nerfsem_method.errors import NerfsemError, OutputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from nerfsem_method.playback import Player
+    from nerfsem_method.playback.player import Player
 
 WHITE = (255, 255, 255)
 
@@ -56,16 +56,16 @@ class Decode:
             raise NerfsemError("--background-color fills fp's ground; leave it out, or decode with --mode fp")
         self._check_output(folder)
 
-        from nerfsem_method.codec import bundle as bundles
+        from nerfsem_method.codec import nsem
 
-        bundle = bundles.read(self.bundle)
+        bundle = nsem.read(self.bundle)
         start, stop = parse_range(self.frames, bundle.video.frames)
         mode = self.mode or ("pc" if bundle.background is not None and self.background_color is None else "fp")
         if mode == "pc" and bundle.background is None:
             raise NerfsemError(f"{self.bundle} holds no background; decode it with --mode fp")
 
-        from nerfsem_method.playback import Player
-        from nerfsem_method.video import write_png_folder, write_video
+        from nerfsem_method.media.video import write_png_folder, write_video
+        from nerfsem_method.playback.player import Player
 
         frames = _shown(_pictures(Player(bundle, self.device), mode, color, start, stop), stop - start)
         if folder:  # noqa: SIM108
@@ -82,9 +82,9 @@ class Decode:
         return False
 
     def _check_output(self, folder: bool) -> None:
-        from nerfsem_method.video import check_writable, check_writable_folder
+        from nerfsem_method.files import check_png_folder, check_writable
 
-        (check_writable_folder if folder else check_writable)(self.output)
+        (check_png_folder if folder else check_writable)(self.output)
 
 
 def parse_color(text: str) -> tuple[int, int, int] | None:

@@ -59,15 +59,15 @@ class Describe:
 
     def run(self) -> None:
         """Raises BundleError for a file that is no bundle, NerfsemError when no element is given, OutputError."""
-        from nerfsem_method.codec import bundle as bundles
+        from nerfsem_method.codec import nsem
         from nerfsem_method.codec.metadata import with_metadata
         from nerfsem_method.errors import NerfsemError
-        from nerfsem_method.video import replacing
+        from nerfsem_method.files import replacing
 
         changes = {name: text for name, text in asdict(self.elements).items() if text is not None}
         if not changes:
             raise NerfsemError("nothing to write: give an element, such as --title TEXT; see nerfsem describe --help")
-        data = with_metadata(bundles.read_bytes(self.bundle), changes, bundles.KNOWN_SECTIONS)
+        data = with_metadata(nsem.read_bytes(self.bundle), changes, nsem.KNOWN_SECTIONS)
         with replacing(self.bundle) as partial:
             partial.write_bytes(data)
         print(f"{self.bundle}: {len(data)} bytes")

@@ -48,7 +48,7 @@ class Evaluate:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from nerfsem_method.video import check_writable
+        from nerfsem_method.files import check_writable
 
         clip = self._clip()
         if self.output_dir.exists() and not self.output_dir.is_dir():

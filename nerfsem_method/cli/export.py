@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
+
+from nerfsem_method.background.options import BackgroundOptions
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,11 @@ class Export:
     """Where the bundle goes; made if missing."""
     mode: Literal["fp", "pc"] = "fp"
     """fp: the object alone. pc: the object and its background, the full video."""
-    background_crf: int = 47
-    """Quality of the background's H.264 stream, 0 (best) to 51; pc only."""
-    background_gop: int = 60
-    """Frames from one key frame of the background to the next; pc only."""
+    background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
 
     def run(self) -> None:
         """Raises NerfsemError when the run has no checkpoint or the bundle cannot be written."""
         from nerfsem_method.plugin import checkpoint
 
-        path = checkpoint.export(self.load_config, self.output_dir, self.mode, self.background_crf, self.background_gop)
+        path = checkpoint.export(self.load_config, self.output_dir, self.mode, self.background)
         print(f"{path}: {path.stat().st_size} bytes")

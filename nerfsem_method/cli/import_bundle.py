@@ -22,9 +22,9 @@ class Import:
 
     def run(self) -> None:
         """Raises BundleError for a damaged bundle, OutputError when the folder cannot be made."""
-        from nerfsem_method.codec import bundle
+        from nerfsem_method.codec import nsem
 
-        bundle.read_bytes(self.bundle)  # a missing file is told at once, not after nerfstudio has been loaded
+        nsem.read_bytes(self.bundle)  # a missing file is told at once, not after nerfstudio has been loaded
 
         from nerfsem_method.plugin.runs import import_bundle
 

@@ -12,7 +12,7 @@ import tyro
 from nerfsem_method.errors import printable
 
 if TYPE_CHECKING:
-    from nerfsem_method.codec.bundle import Bundle
+    from nerfsem_method.codec.nsem import Bundle
 
 PARTS = {
     "SPEC": "facts and shapes",
@@ -42,13 +42,13 @@ class Info:
 
     def run(self) -> None:
         """Raises BundleError for a file that cannot be decoded."""
-        from nerfsem_method.codec import bundle as bundles
+        from nerfsem_method.codec import nsem
         from nerfsem_method.codec.container import unpack
         from nerfsem_method.codec.metadata import metadata_of
 
-        data = bundles.read_bytes(self.bundle)
-        facts = describe(bundles.decode(data), bundles.sizes(data))
-        facts["metadata"] = metadata_of(unpack(data, bundles.KNOWN_SECTIONS))
+        data = nsem.read_bytes(self.bundle)
+        facts = describe(nsem.decode(data), nsem.sizes(data))
+        facts["metadata"] = metadata_of(unpack(data, nsem.KNOWN_SECTIONS))
         print(json.dumps(facts, indent=1) if self.json else _as_text(self.bundle.name, facts))
 
 

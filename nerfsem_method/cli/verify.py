@@ -23,9 +23,9 @@ class Verify:
     def run(self) -> None:
         """Raises BundleError for a file that is not sound."""
         from nerfsem_method.background import h264
-        from nerfsem_method.codec import bundle as bundles
+        from nerfsem_method.codec import nsem
 
-        bundle = bundles.read(self.bundle)
+        bundle = nsem.read(self.bundle)
         video = bundle.video
         if bundle.background is not None:
             for _ in h264.decode(bundle.background.stream, video.width, video.height, video.frames):

@@ -19,7 +19,7 @@ import numpy as np
 
 from nerfsem_method.codec.coder import Coder, Meter
 from nerfsem_method.errors import CorruptBundle
-from nerfsem_method.scene import Intrinsics
+from nerfsem_method.scene.camera import Intrinsics
 
 REPROJECTION = 0.08
 """Pixels by which quantised poses can move a corner of the artefact's box if all roundings conspire; encoder only.

@@ -14,8 +14,8 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from numba import njit
 
+from nerfsem_method.compiled import njit
 from nerfsem_method.errors import CorruptBundle
 
 PROBABILITY_BITS = 16

@@ -4,17 +4,17 @@
 - Dimension-wise (DWCM): for planes, the signs of the finest 3D level projected along the missing axis (PVF).
 - Ours: the occupancy's moments around a 3D vertex, which tell inside from outside.
 
-`nerfsem_method.field.rate` evaluates the same specification in float for training; a test ties the two.
+`nerfsem_method.training.rate` evaluates the same specification in float for training; a test ties the two.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from nerfsem_method.codec.fixed_point import UNIT, two_layers
-from nerfsem_method.codec.layout import TableLayout
+from nerfsem_method.compiled import njit
 from nerfsem_method.field.hashing import entry_of
+from nerfsem_method.field.layout import TableLayout
 from nerfsem_method.field.spec import FieldSpec, Table
 
 _CHUNK = 1 << 16  # vertices whose contexts are held at once

@@ -11,8 +11,9 @@ from functools import cache
 
 import numpy as np
 
-ACTIVATION_BITS = 8
-UNIT = 1 << ACTIVATION_BITS
+from nerfsem_method.field.layout import UNIT
+
+ACTIVATION_BITS = UNIT.bit_length() - 1
 WEIGHT_EXPONENT = -5
 """Context-model weights are integers times 2 ** -5; biases are integers times 2 ** -8, as activations are."""
 WEIGHT_LIMIT = 127

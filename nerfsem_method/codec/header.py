@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from nerfsem_method.errors import CorruptBundle, printable
 from nerfsem_method.field.spec import FieldSpec, Level
-from nerfsem_method.scene import Video
+from nerfsem_method.scene.scene import Video
 
 SHADINGS = ("sample", "ray")
 MAX_FRAMES = 1 << 16

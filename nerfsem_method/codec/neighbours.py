@@ -8,12 +8,12 @@ follow the gradient of the code length after each bit (online, as the mixers of 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from nerfsem_method.codec.coder import ONE, OVERRUN, PROBABILITY_BITS, Coder, code_bit
 from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, LOGIT_LIMIT, UNIT, probability_table
-from nerfsem_method.codec.layout import TableLayout
+from nerfsem_method.compiled import njit
 from nerfsem_method.field.hashing import entry_of
+from nerfsem_method.field.layout import TableLayout
 from nerfsem_method.field.spec import Table
 
 OFFSETS = {

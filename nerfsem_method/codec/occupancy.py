@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from nerfsem_method.codec.coder import OVERRUN, Coder, code_adaptive, new_models
+from nerfsem_method.compiled import njit
 
 # causal neighbours (dx, dy, dz) of the context, nearest first; z runs fastest
 _TEMPLATE = np.array(

@@ -6,10 +6,13 @@ import numpy as np
 
 from nerfsem_method.codec.coder import Coder
 from nerfsem_method.codec.context import Contexts
-from nerfsem_method.codec.layout import MAX_VERTICES, table_layout
 from nerfsem_method.codec.neighbours import code_table
+from nerfsem_method.errors import CorruptBundle
+from nerfsem_method.field.layout import TooManyVertices, table_layout
 from nerfsem_method.field.spec import FieldSpec
 
+MAX_VERTICES = 1 << 24
+"""Most valid vertices that a table of a bundle may have."""
 FREE_SIGNS = 1 << 19
 SIGNS_A_BYTE = 1 << 11
 """Valid vertices times features that all tables may have together: FREE_SIGNS, and SIGNS_A_BYTE for each byte of the section.
@@ -43,7 +46,12 @@ def code_tables(
     signs = 0
     for index, table in enumerate(spec.tables):
         affordable = (FREE_SIGNS + SIGNS_A_BYTE * coder.room - signs) // table.features
-        layout = table_layout(table, occupancy, min(MAX_VERTICES, affordable))
+        try:
+            layout = table_layout(table, occupancy, min(MAX_VERTICES, affordable))
+        except TooManyVertices:
+            raise CorruptBundle(
+                "the tables have more vertices than a bundle of this size can describe; restore it from a copy"
+            ) from None
         signs += len(layout.vertices) * table.features
         values = np.zeros((table.entries, table.features), np.int8)
         if len(layout.entries):

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from nerfsem_method.annexb import H264, HEVC, VVC, NalSyntax, lean_stream
 from nerfsem_method.evaluation.metrics import Quality, measure
-from nerfsem_method.video import StreamError, decode_file, encode_file
+from nerfsem_method.media.annexb import H264, HEVC, VVC, NalSyntax, lean_stream
+from nerfsem_method.media.video import StreamError, decode_file, encode_file
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.evaluation.metrics import masked_reference
-from nerfsem_method.scene import Scene
-from nerfsem_method.video import read_video
+from nerfsem_method.media.video import read_video
+from nerfsem_method.scene.scene import Scene
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from nerfsem_method.evaluation.bd_rate import Curve, at_bytes, bytes_at
 from nerfsem_method.evaluation.peers import RatePoint
-from nerfsem_method.video import replacing
+from nerfsem_method.files import replacing
 
 CURVES = ("psnr", "psnr_center", "psnr_y_center")
 _TITLES = {"psnr": "PSNR [dB]", "psnr_center": "PSNR-CENTER [dB]", "psnr_y_center": "PSNR-Y-CENTER [dB]"}

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from nerfsem_method.codec import bundle as bundles
-from nerfsem_method.codec.bundle import Bundle
+from nerfsem_method.codec import nsem
+from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.evaluation.metrics import load_lpips, measure
 from nerfsem_method.evaluation.peers import PEERS, RatePoint, rate_point, run_peer
 from nerfsem_method.evaluation.references import Clip, References, load_references
 from nerfsem_method.evaluation.report import Evaluation, Track, comparison_picture
-from nerfsem_method.playback import Player
-from nerfsem_method.video import StreamError
+from nerfsem_method.media.video import StreamError
+from nerfsem_method.playback.player import Player
 
 MOMENTS = 4
 """Frames of the comparison picture."""
@@ -40,8 +40,8 @@ def evaluate(
 
     A PC bundle is measured in both modes. Raises NerfsemError when clip and bundle do not fit or a peer cannot run.
     """
-    data = bundles.read_bytes(bundle_path)
-    bundle = bundles.decode(data)
+    data = nsem.read_bytes(bundle_path)
+    bundle = nsem.decode(data)
     video = bundle.video
     keep = [moment * video.frames // MOMENTS for moment in range(min(MOMENTS, video.frames))]
     perceptual = _perceptual()
@@ -51,7 +51,7 @@ def evaluate(
         player = Player(bundle, device)
         tracks, columns = [], {"source": {index: references.frames[index].copy() for index in keep}}
         for mode in ("fp",) if bundle.background is None else ("fp", "pc"):
-            size = len(data) if mode == bundle.mode else len(bundles.drop_background(data))
+            size = len(data) if mode == bundle.mode else len(nsem.drop_background(data))
             ours, columns[mode.upper()] = _measure_ours(player, mode, size, references, perceptual, keep, progress)
             curves, columns_of_peers = _run_peers(peers, mode, bundle, references, keep, progress)
             track = Track(mode, ours, curves)
@@ -59,7 +59,7 @@ def evaluate(
             if (nearest := track.nearest()) is not None:
                 label = f"{nearest.codec} {nearest.bytes} B ({mode.upper()})"
                 columns[label] = columns_of_peers[nearest.codec, nearest.level]
-    facts = (clip.video.name, bundle_path.name, video.width, video.height, video.frames, bundles.sizes(data))
+    facts = (clip.video.name, bundle_path.name, video.width, video.height, video.frames, nsem.sizes(data))
     rows = [{f"{label} #{index}": frames[index] for label, frames in columns.items()} for index in keep]
     return Evaluation(*facts, tuple(tracks), _notes(clip, bundle)), comparison_picture(rows)
 

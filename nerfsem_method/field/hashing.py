@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from nerfsem_method.compiled import njit
 
 PRIMES = (1, 2654435761, 805459861)
 

@@ -10,18 +10,20 @@ import torch
 import yaml
 from PIL import Image
 
-from nerfsem_method.background.plate import Background, make_background
-from nerfsem_method.codec import bundle
-from nerfsem_method.codec.bundle import Bundle
+from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.background.plate import make_background
+from nerfsem_method.codec import nsem
+from nerfsem_method.codec.background import Background
+from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import NerfsemError
-from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.radiance import RadianceField
-from nerfsem_method.scene import Scene, Video
+from nerfsem_method.scene.scene import Scene, Video
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.radiance import RadianceField
 
 _MODEL = "_model."
 
 
-def export(config_path: Path, output_dir: Path, mode: str, background_crf: int = 47, background_gop: int = 60) -> Path:
+def export(config_path: Path, output_dir: Path, mode: str, options: BackgroundOptions) -> Path:
     """Write `output_dir`/<clip>-<mode>.nsem from a run's config.yml; returns the path.
 
     Raises NerfsemError when the run has no checkpoint, CaptureError when its scene is gone, OutputError.
@@ -30,9 +32,9 @@ def export(config_path: Path, output_dir: Path, mode: str, background_crf: int =
     scene = run_scene(config)
     background = None
     if mode == "pc":
-        background = scene_background(scene, background_crf, background_gop)
+        background = scene_background(scene, options)
     path = output_dir / f"{Path(scene.video.name).stem}-{mode}.nsem"
-    bundle.write(path, run_bundle(config, scene, background))
+    nsem.write(path, run_bundle(config, scene, background))
     return path
 
 
@@ -54,11 +56,11 @@ def run_scene(config) -> Scene:
     return parser.setup().get_dataparser_outputs("train").metadata["scene"]
 
 
-def scene_background(scene: Scene, crf: int, gop: int) -> Background:
+def scene_background(scene: Scene, options: BackgroundOptions) -> Background:
     """The background layer of a scene."""
     frames = _Pictures(scene, [frame.image for frame in scene.frames], "RGB")
     mattes = _Pictures(scene, [frame.matte for frame in scene.frames], "L")
-    return make_background(frames, mattes, scene.video.rate, crf, gop)
+    return make_background(frames, mattes, scene.video.rate, options)
 
 
 class _Pictures(Sequence[np.ndarray]):

@@ -19,11 +19,11 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 from nerfstudio.plugins.types import MethodSpecification
 from torch.optim.lr_scheduler import LambdaLR
 
-from nerfsem_method import presets
 from nerfsem_method.errors import NerfsemError, complain
 from nerfsem_method.plugin import exporter
 from nerfsem_method.plugin.datamanager import NerfsemDataManagerConfig
 from nerfsem_method.plugin.model import NerfsemModelConfig
+from nerfsem_method.training import presets
 
 METHODS = {"standard": "nerfsem", "quick": "nerfsem-quick", "paper": "nerfsem-paper"}
 """Presets that are nerfstudio methods of their own; a run of any other preset counts as one of `nerfsem`."""

@@ -20,9 +20,10 @@ from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIn
 from PIL import Image
 from rich.progress import track
 
-from nerfsem_dataparsers.object_video import ObjectVideoDataParserConfig, world_scale
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.scene import Scene
+from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig, world_scale
+from nerfsem_method.scene.camera import camera_centres
+from nerfsem_method.scene.scene import Scene
 
 BORDER = 4
 """Pixels around the matte that are sampled as well, so that the field learns where the object ends."""
@@ -44,7 +45,7 @@ class ObjectVideoDataset(InputDataset):
     @property
     def measurable(self) -> bool:
         """Whether there are source frames to measure against."""
-        return bool(self.scene.frames[0].matte)
+        return self.scene.bundle is None
 
     def get_numpy_image(self, image_idx: int) -> np.ndarray:
         """One frame, uint8 [H, W, 4]. Raises CaptureError when a file of the scene is missing or of another size."""
@@ -106,14 +107,10 @@ class ObjectRays:
         if not len(self.candidates):
             raise CaptureError("the mattes are empty in every frame: there is no object to learn; give --mattes DIR")
         scene = dataset.scene
-        rows, columns = np.indices((scene.camera.height, scene.camera.width))
-        viewing = scene.camera.pixel_directions(np.stack([columns, rows], -1) + 0.5)
-        viewing /= np.linalg.norm(viewing, axis=-1, keepdims=True)
-        self._viewing = torch.from_numpy(viewing).float()
+        self._viewing = torch.from_numpy(scene.camera.unit_directions()).float()
         self._pixel_area = 1 / (scene.camera.fx * scene.camera.fy)
         self._rotations = torch.from_numpy(scene.poses[:, :, :3]).float()
-        centres = -np.einsum("nji,nj->ni", scene.poses[:, :, :3], scene.poses[:, :, 3])
-        self._origins = torch.from_numpy((centres - 0.5) * world_scale(scene)).float()
+        self._origins = torch.from_numpy((camera_centres(scene.poses) - 0.5) * world_scale(scene)).float()
         self._frame_indices = dataset.frame_indices
 
     @property

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import functools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
+import tyro
+
+from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.errors import NerfsemError, complain
 
 
@@ -19,8 +22,6 @@ def register() -> None:
     exporter = sys.modules.get("nerfstudio.scripts.exporter")
     if exporter is None:
         return
-    import tyro
-
     original = tyro.cli
 
     @functools.wraps(original)
@@ -41,19 +42,15 @@ def _command(exporter: Any) -> type:
 
         mode: Literal["fp", "pc"] = "fp"
         """fp: the object alone. pc: the object and its background, the full video."""
-        background_crf: int = 47
-        """Quality of the background's H.264 stream, 0 (best) to 51."""
-        background_gop: int = 60
-        """Frames from one key frame of the background to the next."""
+        background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
+        """The background layer."""
 
         def main(self) -> None:
             """Export the bundle."""
             from nerfsem_method.plugin import checkpoint
 
             try:
-                path = checkpoint.export(
-                    self.load_config, self.output_dir, self.mode, self.background_crf, self.background_gop
-                )
+                path = checkpoint.export(self.load_config, self.output_dir, self.mode, self.background)
             except NerfsemError as error:
                 raise SystemExit(complain(error)) from None
             print(f"{path}: {path.stat().st_size} bytes")

@@ -12,19 +12,19 @@ from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 from torch.nn import Parameter
 
-from nerfsem_dataparsers.object_video import world_scale
-from nerfsem_method.codec import bundle
-from nerfsem_method.field.align import align
-from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.course import Course
-from nerfsem_method.field.radiance import RadianceField
-from nerfsem_method.field.rate_control import RateControl, center_psnr
+from nerfsem_method.codec import nsem
 from nerfsem_method.field.spec import FieldSpec, Level
-from nerfsem_method.goal import Goal
 from nerfsem_method.plugin.checkpoint import bundle_of
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
+from nerfsem_method.plugin.dataparser import world_scale
 from nerfsem_method.plugin.scene_hull import scene_hull
-from nerfsem_method.scene import Scene
+from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training.align import align
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.course import Course
+from nerfsem_method.training.goal import Goal
+from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.rate_control import RateControl, center_psnr
 
 FEWEST_RAYS = 256
 MEASURE_EVERY = 0.1
@@ -123,7 +123,7 @@ class NerfsemModel(Model):
     def _steer(self, control: RateControl, done: float, datamanager: NerfsemDataManager) -> None:
         """Measure the bundle, or the picture, as it is now, and set lambda."""
         if control.goal.size is not None:
-            measured = float(len(bundle.encode(bundle_of(self.field, self.cameras, self._video))))
+            measured = float(len(nsem.encode(bundle_of(self.field, self.cameras, self._video))))
         else:
             measured = center_psnr(self.field, self.cameras, datamanager.frames_rgba, datamanager.train_dataset.frame_indices)
         self.rate_weight.fill_(control.steer(self.rate_weight.item(), measured, done))
@@ -176,7 +176,7 @@ class NerfsemModel(Model):
         alpha = target[:, 3:]
         table_bytes = outputs["bits"].item() / 8
         if self._other_bytes is None:
-            size = len(bundle.encode(bundle_of(self.field, self.cameras, self._video)))
+            size = len(nsem.encode(bundle_of(self.field, self.cameras, self._video)))
             self._other_bytes = size - table_bytes
         error = outputs["color"].detach() - target[:, :3] * alpha + alpha - outputs["accumulation"].detach()
         kilobytes = (self._other_bytes + table_bytes) / 1e3

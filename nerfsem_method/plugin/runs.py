@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from nerfsem_method.codec import bundle as codec
-from nerfsem_method.codec.bundle import Bundle
+from nerfsem_method.codec import nsem
+from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import OutputError
-from nerfsem_method.field.cameras import CameraPath
-from nerfsem_method.field.radiance import RadianceField
+from nerfsem_method.files import replacing_folder
 from nerfsem_method.plugin.config import NerfsemTrainerConfig, trainer_config
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.radiance import RadianceField
 
 
 @dataclass
@@ -32,24 +32,17 @@ def import_bundle(path: Path, run_dir: Path) -> Path:
     bundle.
     Raises BundleError for a damaged bundle, OutputError when the folder is not empty or cannot be made.
     """
-    data = codec.read_bytes(path)
-    decoded = codec.decode(data)
+    data = nsem.read_bytes(path)
+    decoded = nsem.decode(data)
     run_dir = run_dir.absolute()
-    partial = run_dir.with_name(f".{run_dir.name}.partial")
-    try:
-        if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
-            raise OutputError(f"{run_dir} is not an empty folder; import into a new one")
-        shutil.rmtree(partial, ignore_errors=True)
+    if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+        raise OutputError(f"{run_dir} is not an empty folder; import into a new one")
+    with replacing_folder(run_dir) as partial:
         models = partial / "nerfstudio_models"
-        models.mkdir(parents=True)
+        models.mkdir()
         (partial / path.name).write_bytes(data)
         torch.save({"step": 0, "pipeline": _pipeline_state(decoded)}, models / "step-000000000.ckpt")
         _write_config(decoded, run_dir / path.name, partial / "config.yml")
-        partial.replace(run_dir)
-    except OSError as error:
-        raise OutputError(f"{run_dir} cannot be made ({error.strerror}); choose another place") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return run_dir / "config.yml"
 
 

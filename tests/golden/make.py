@@ -22,8 +22,10 @@ from pathlib import Path
 import numpy as np
 from tiny_field import DENSE, HASHED, tiny_bundle
 
-from nerfsem_method.background.plate import Background, make_background
-from nerfsem_method.codec import bundle
+from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.background.plate import make_background
+from nerfsem_method.codec import nsem
+from nerfsem_method.codec.background import Background
 from nerfsem_method.field.spec import Level
 
 FOLDER = Path(__file__).parent
@@ -31,7 +33,7 @@ REFERENCE = FOLDER.parents[1] / "docs/reference_decoder.py"
 STRIDES = {"dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "vase": 2}
 
 
-def tiny_bundles() -> dict[str, bundle.Bundle]:
+def tiny_bundles() -> dict[str, nsem.Bundle]:
     """The four tiny fields."""
     dense_sample = replace(DENSE, shading="sample", directions=4, color_layers=0)
     hashed_ray = replace(HASHED, shading="ray", planes=tuple(Level(side, 1) for side in (12, 16, 24, 32, 40)))
@@ -43,7 +45,7 @@ def tiny_bundles() -> dict[str, bundle.Bundle]:
     }
 
 
-def with_everything(made: bundle.Bundle) -> bundle.Bundle:
+def with_everything(made: nsem.Bundle) -> nsem.Bundle:
     """A bundle with strong distortion, a changing exposure and a background."""
     camera = replace(made.camera, fy=42.0, cx=11.5, k1=-0.6, k2=2.0, p1=0.03, p2=-0.04)
     phases = np.arange(len(made.poses))[:, None] + np.arange(3)
@@ -51,19 +53,19 @@ def with_everything(made: bundle.Bundle) -> bundle.Bundle:
     return replace(made, camera=camera, gains=gains, background=background(made)).quantised()
 
 
-def background(made: bundle.Bundle) -> Background:
+def background(made: nsem.Bundle) -> Background:
     """Sliding ramps behind the artefact."""
     video = made.video
     y, x = np.mgrid[: video.height, : video.width]
     pictures = [np.stack([9 * x + 5 * i, 7 * y, 90 + 0 * x - 3 * i], -1).astype(np.uint8) for i in range(video.frames)]
     mattes = [np.zeros((video.height, video.width), np.uint8)] * video.frames
-    return make_background(pictures, mattes, Fraction(10), crf=30)
+    return make_background(pictures, mattes, Fraction(10), BackgroundOptions(crf=30))
 
 
 def record(name: str) -> None:
     """Write what decoders must make of a bundle."""
     path, stride = FOLDER / f"{name}.nsem", STRIDES[name]
-    read = bundle.read(path)
+    read = nsem.read(path)
     symbols = hashlib.sha256(b"".join(table.tobytes() for table in read.state.tables)).hexdigest()
     facts = {"symbols": symbols, "stride": stride}
     if read.background is not None:
@@ -75,6 +77,6 @@ def record(name: str) -> None:
 
 if __name__ == "__main__":
     for name, made in tiny_bundles().items():
-        bundle.write(FOLDER / f"{name}.nsem", made)
+        nsem.write(FOLDER / f"{name}.nsem", made)
     for name in STRIDES:
         record(name)

@@ -1,0 +1,108 @@
+"""World units: find the artefact's box by its visual hull and make it the unit cube, z up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
+from nerfsem_method.scene.hull import carve
+
+BORDER = 0.03
+"""Empty share of the box on each side of the hull."""
+ROUNDS = (48, 64, 96)
+"""Voxels along the box in the first and the tightening rounds."""
+MIN_POINTS = 20
+"""Points on the object that tell its middle better than the point where the optical axes meet."""
+HULL_TOLERANCE = 0.15
+"""Share of views that may miss a voxel: poses and mattes of a real clip disagree by a few pixels somewhere."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """new = scale * rotation @ old + shift."""
+
+    scale: float
+    rotation: np.ndarray
+    shift: np.ndarray
+
+    def points(self, old: np.ndarray) -> np.ndarray:
+        return self.scale * old @ self.rotation.T + self.shift
+
+    def poses(self, old: np.ndarray) -> np.ndarray:
+        """cam_from_world [N, 3, 4] for points in new units; camera axes keep their directions."""
+        rotation = old[:, :, :3] @ self.rotation.T
+        return np.concatenate([rotation, (self.scale * old[:, :, 3] - rotation @ self.shift)[..., None]], -1)
+
+
+def upright(poses: np.ndarray) -> np.ndarray:
+    """Rotation [3, 3] that takes the cameras' mean up direction (image -y) to +z by the shortest way."""
+    up = -poses[:, 1, :3].mean(0)
+    up /= np.linalg.norm(up)
+    cross, cosine = np.cross(up, (0.0, 0.0, 1.0)), up[2]
+    if cosine < -0.999999:
+        return np.diag([1.0, -1.0, -1.0])
+    skew = np.array([[0, -cross[2], cross[1]], [cross[2], 0, -cross[0]], [-cross[1], cross[0], 0]])
+    return np.eye(3) + skew + skew @ skew / (1 + cosine)
+
+
+def unit_box(
+    camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: np.ndarray, tolerance: float = HULL_TOLERANCE
+) -> Similarity:
+    """The similarity under which the artefact's hull, with BORDER around it, fills the unit cube.
+
+    `poses` [N, 3, 4], `mattes` [N, H, W] uint8 at the camera's size; `points` [P, 3] are triangulated points on the
+    object, possibly none; `tolerance` is the share of views that may miss a voxel. Raises CaptureError when nothing survives
+    carving.
+    """
+    turn = Similarity(1.0, upright(poses), np.zeros(3))
+    turned = turn.poses(poses)
+    few = len(points) < MIN_POINTS
+    middle = look_at_point(turned) if few else np.median(turn.points(points), axis=0)
+    half = _generous_half_size(camera, turned, mattes, middle)
+    lower, size = middle - half, 2 * half
+    for resolution in ROUNDS:
+        hull = carve_coarsely(camera, turned, mattes, resolution, lower, size, tolerance)
+        if not hull.any():
+            raise CaptureError(
+                "the cameras and the mattes disagree: no point of space lies inside the object in all frames; check "
+                "that the mattes belong to this video and show the same object throughout"
+            )
+        inside = np.argwhere(hull)
+        step = size / resolution
+        low, high = lower + inside.min(0) * step, lower + (inside.max(0) + 1) * step
+        size = float((high - low).max()) * (1 + 2 * BORDER)
+        lower = (low + high) / 2 - size / 2
+    return Similarity(1 / size, turn.rotation, -lower / size)
+
+
+def _generous_half_size(camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, middle: np.ndarray) -> float:
+    """Half the edge of a cube around `middle` that contains all that the mattes show."""
+    reach = []
+    for pose, matte in zip(poses, mattes, strict=True):
+        (u, v), depth = camera.project(middle, pose)
+        rows, columns = np.nonzero(matte > 127)
+        if len(rows) and depth > 0:
+            pixels = max(abs(columns - u).max() / camera.fx, abs(rows - v).max() / camera.fy)
+            reach.append(pixels * depth)
+    distance = np.linalg.norm(camera_centres(poses) - middle, axis=1)
+    # A quantile: one frame with a stray blob must not blow up the box; 0.9: the cameras stay outside
+    return float(min(1.2 * np.quantile(reach, 0.9), 0.9 * np.median(distance))) if reach else float(np.median(distance))
+
+
+def carve_coarsely(
+    camera: Intrinsics,
+    poses: np.ndarray,
+    mattes: np.ndarray,
+    resolution: int,
+    lower: np.ndarray,
+    size: float,
+    tolerance: float,
+) -> np.ndarray:
+    """Carve with mattes grown by half a voxel's diagonal, so that nothing thinner than a voxel is lost."""
+    distance = np.median(np.linalg.norm(camera_centres(poses) - (lower + size / 2), axis=1))
+    voxel_pixels = max(camera.fx, camera.fy) * size / resolution / distance
+    margin = 1.0 + 0.87 * voxel_pixels
+    return carve(camera, poses, mattes, resolution, lower, size, margin_pixels=margin, tolerance=tolerance)

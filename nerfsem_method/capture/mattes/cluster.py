@@ -1,0 +1,130 @@
+"""Which triangulated points belong to the artefact: what the cameras circle, with or without what it stands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.mattes.hints import ObjectBox
+from nerfsem_method.capture.mattes.support import THICKNESS, find_support
+from nerfsem_method.scene.camera import camera_centres, look_at_point
+
+REACH = 0.45
+"""Share of the cameras' distance within which a point can belong to the artefact."""
+CELLS = 20
+"""Cells along the reach; points in touching cells belong together."""
+MIN_NEAR = 40
+MIN_TRACK = 3
+"""Views of a point worth trusting."""
+NEIGHBOURS, SPREAD = 8, 2.5
+"""A point whose NEIGHBOURS-th neighbour is SPREAD times farther away than it is for its neighbours is noise."""
+WIDER = 1.3
+"""Times the main body's radius: what stands above or below it within this belongs to it."""
+DEPTH = 0.6
+"""Share of the cameras' distance down to which a support is kept: about as deep as frames around the artefact show."""
+MARGIN = 0.25
+"""Share of the points' extent by which the artefact may reach beyond them."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The artefact's points, `mine` [P] bool, points clear of it, `others` [P] bool, and the plane on which it stands:
+    a point p is above it where normal @ p > height.
+
+    `seeds` [S, 3] are positions on the artefact, `support` [B, 3] positions in a support that is kept with it. `low`,
+    `high` [3] bound both generously; `height` is -inf where no support is cut off.
+    """
+
+    seeds: np.ndarray
+    support: np.ndarray
+    mine: np.ndarray
+    others: np.ndarray
+    normal: np.ndarray
+    height: float
+    low: np.ndarray
+    high: np.ndarray
+
+    def above(self, points: np.ndarray) -> np.ndarray:
+        return points @ self.normal > self.height
+
+
+def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None = None) -> Cluster | None:
+    """The artefact among the points of a model whose z axis points up; None where too few lie where the cameras look.
+
+    A support is found and cut off, unless `keep_support`; then the column under it belongs to the artefact, down to
+    DEPTH. `box` points out the artefact where the cameras circle more than one thing.
+    """
+    from scipy.spatial import KDTree
+
+    points = model.points
+    target = look_at_point(model.poses)
+    distance = float(np.median(np.linalg.norm(camera_centres(model.poses) - target, axis=1)))
+    near = np.linalg.norm(points - target, axis=1) < REACH * distance
+    near &= np.bincount(model.views[:, 0].astype(int), minlength=len(points)) >= MIN_TRACK
+    if box:
+        near &= box.shows(points, model.camera, model.poses)
+    if near.sum() < MIN_NEAR:
+        return None
+    ledge = find_support(points[near], model.colours[near], distance)
+    cut = None if keep_support else ledge
+    normal, height = (cut.normal, cut.height) if cut else (np.array([0.0, 0.0, 1.0]), -np.inf)
+    mine = near & (points @ normal > height + THICKNESS * distance)
+    if mine.sum() < MIN_NEAR:
+        return None
+    cell = REACH * distance / CELLS
+    mine[mine] = _whole_body(points[mine], normal, cell, cut is not None)
+    if mine.sum() < MIN_NEAR:
+        return None
+    solid = points[mine]
+    mine[mine] = ~_noise(points[mine])
+    seeds = points[mine]
+    support = ledge.body_below(DEPTH * distance) if keep_support and ledge else np.zeros((0, 3))
+    others = KDTree(np.concatenate([solid, support])).query(points)[0] > 2 * cell
+    low, high = np.quantile(np.concatenate([seeds, support]), (0.01, 0.99), axis=0)
+    margin = MARGIN * (high - low)[: 2 if keep_support else 3].max()
+    return Cluster(seeds, support, mine, others, normal, height, low - margin, high + margin)
+
+
+def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool) -> np.ndarray:
+    """Which points belong to the largest group of touching cells or stand in its column: on the support under it if that
+    is known, above its own foot otherwise.
+
+    The column is fitted anew to all that it took in until it takes no more: a side of smooth stone has few points, and a
+    group of the others alone stands off centre.
+    """
+    body = _main_body(points, cell)
+    while body.any():
+        offsets = points - np.median(points[body], axis=0)
+        heights = offsets @ up
+        across = np.linalg.norm(offsets - heights[:, None] * up, axis=1)
+        column = across < WIDER * np.quantile(across[body], 0.95)
+        grown = body | (column if supported else column & (heights > np.quantile(heights[body], 0.05)))
+        if (grown == body).all():
+            break
+        body = grown
+    return body
+
+
+def _noise(points: np.ndarray) -> np.ndarray:
+    """Which points are lonelier than their neighbours: mistriangulated ones float beside the surface."""
+    from scipy.spatial import KDTree
+
+    gaps, neighbours = map(np.asarray, KDTree(points).query(points, NEIGHBOURS + 1))
+    return gaps[:, -1] > SPREAD * np.median(gaps[neighbours[:, 1:], -1], axis=1)
+
+
+def _main_body(points: np.ndarray, cell: float) -> np.ndarray:
+    """Which points lie in the largest group of touching cells that hold at least two points."""
+    from scipy.ndimage import label
+
+    cells = np.floor((points - points.min(0)) / cell).astype(int)
+    counts = np.zeros(cells.max(0) + 1, int)
+    np.add.at(counts, tuple(cells.T), 1)
+    groups = np.zeros(counts.shape, np.int32)
+    label(counts >= 2, np.ones((3, 3, 3)), groups)
+    of_point = groups[tuple(cells.T)]
+    weight = np.bincount(of_point)
+    weight[0] = 0
+    return (of_point == weight.argmax()) & (of_point > 0)

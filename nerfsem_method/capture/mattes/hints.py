@@ -1,0 +1,42 @@
+"""What a user points out: a box around the artefact in one frame."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.scene.camera import Intrinsics
+
+SLACK = 0.03
+"""Share of the box's sides by which the artefact may reach beyond it."""
+
+
+@dataclass(frozen=True)
+class ObjectBox:
+    """A box in frame `frame`: corners `low` and `high`, (u, v) as shares of the frame's width and height."""
+
+    frame: int
+    low: tuple[float, float]
+    high: tuple[float, float]
+
+    @classmethod
+    def parse(cls, text: str, width: int, height: int) -> ObjectBox:
+        """Read "x,y,w,h" or "x,y,w,h@frame", pixels of a `width` x `height` video. Raises CaptureError if it is not one."""
+        match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)(?:@(\d+))?", text)
+        if not match:
+            raise CaptureError(f"--object-box {text} is no box; give x,y,w,h in pixels, or x,y,w,h@frame")
+        x, y, w, h, frame = (int(group or 0) for group in match.groups())
+        if not (w and h) or x + w > width or y + h > height:
+            raise CaptureError(f"--object-box {text} does not lie in the {width}x{height} frame; give x,y,w,h in pixels")
+        return cls(frame, (x / width, y / height), ((x + w) / width, (y + h) / height))
+
+    def shows(self, points: np.ndarray, camera: Intrinsics, poses: np.ndarray) -> np.ndarray:
+        """Which points [P, 3] lie before the camera and, but for SLACK, inside the box of its frame."""
+        pixels, depth = camera.project(points, poses[self.frame])
+        low, high = np.array(self.low), np.array(self.high)
+        slack = SLACK * (high - low)
+        shares = pixels / (camera.width, camera.height)
+        return (depth > 0) & ((shares > low - slack) & (shares < high + slack)).all(1)

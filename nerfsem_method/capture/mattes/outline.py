@@ -1,0 +1,128 @@
+"""The outline at the frame's own size: the cut of least energy near where the fused body says it is, and its soft edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nerfsem_method.capture.mattes import colour
+from nerfsem_method.compiled import njit
+
+DOUBT = 0.003
+"""Long sides from the expected outline within which a pixel may be on either side."""
+REACH = 0.03
+"""Long sides from it that tell the local colours of the background."""
+RADIUS = 0.006
+"""Long sides of the neighbourhood that tells local colours."""
+LIMIT = 3.0
+"""Largest log odds of one pixel's colour."""
+SURE = 0.02
+"""The chance that the fused body leaves to the opposite."""
+TENSION = 4.0
+"""Energy of a pixel's length of outline on a uniform surface, in log odds."""
+EDGE_TENSION = 0.1
+"""What is left of it on the sharpest edges."""
+SOFTNESS = 0.5
+"""Standard deviation in pixels of the blur that gives the outline its soft edge."""
+CUT_STEPS = 120
+STEP = 0.35
+"""Primal and dual step of the cut; their product times 8 must stay below 1."""
+
+
+@dataclass(frozen=True)
+class Zones:
+    """Pixels [H, W] bool: surely `inside` the object, surely `outside` of it but near, and all that are `near`."""
+
+    inside: np.ndarray
+    outside: np.ndarray
+    near: np.ndarray
+
+    @classmethod
+    def around(cls, chance: np.ndarray, doubt: float, reach: float) -> Zones:
+        """By the outline where `chance` [H, W] crosses one half: `doubt` pixels on both sides belong to neither."""
+        import cv2
+
+        body = (chance > 0.5).astype(np.uint8)
+        depth = cv2.distanceTransform(body, cv2.DIST_L2, 5)
+        distance = cv2.distanceTransform(1 - body, cv2.DIST_L2, 5)
+        near = distance <= (reach if body.any() else -1)
+        return cls(depth > doubt, near & (distance > doubt), near)
+
+
+def refine(picture: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    """The matte [H, W] uint8 of a picture [H, W, 3] uint8, blue first, from the chance [h, w] of each pixel being object.
+
+    `chance` may be of any size; the outline moves by about DOUBT long sides at most.
+    """
+    import cv2
+
+    height, width = picture.shape[:2]
+    long_side = max(height, width)
+    expected = cv2.resize(chance, (width, height), interpolation=cv2.INTER_CUBIC).clip(SURE, 1 - SURE)
+    zones = Zones.around(expected, DOUBT * long_side, REACH * long_side)
+    matte = np.zeros((height, width), np.uint8)
+    if not zones.near.any():
+        return matte
+    rows, columns = (np.flatnonzero(zones.near.any(axis)) for axis in (1, 0))
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    part = Zones(zones.inside[window], zones.outside[window], zones.near[window])
+    matte[window] = _refine_window(picture[window], expected[window], part, RADIUS * long_side)
+    return matte
+
+
+def _refine_window(picture: np.ndarray, expected: np.ndarray, zones: Zones, radius: float) -> np.ndarray:
+    import cv2
+
+    colours = colour.lab(picture)
+    odds = colour.local_odds(colours, zones.inside, zones.outside, radius).clip(-LIMIT, LIMIT)
+    odds += np.log(expected / (1 - expected))
+    odds[~zones.near] = -LIMIT
+    share = expected.copy()
+    cut(odds, _tension(colours, zones.near), share)
+    return np.round(255 * cv2.GaussianBlur(share, (0, 0), SOFTNESS)).astype(np.uint8)
+
+
+def _tension(colours: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """What a pixel of outline costs [H, W]: little where the colour changes."""
+    import cv2
+
+    smooth = cv2.GaussianBlur(colours, (0, 0), 0.7)
+    slopes = [cv2.Sobel(smooth, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1))]
+    steepness = np.sum(np.square(slopes), (0, -1))
+    usual = max(float(steepness[near].mean()), 1e-6)
+    return (TENSION * (EDGE_TENSION + (1 - EDGE_TENSION) * np.exp(-steepness / usual))).astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+def cut(odds: np.ndarray, tension: np.ndarray, share: np.ndarray) -> None:  # pragma: no cover (compiled)
+    """Change `share` [H, W] float32 in [0, 1] to the minimum of sum(tension * |gradient of share| - odds * share).
+
+    Convex, so that no start is wrong; solved by primal and dual steps in turn (Chambolle and Pock 2011).
+    """
+    height, width = odds.shape
+    across, down = np.zeros_like(odds), np.zeros_like(odds)
+    ahead = share.copy()
+    step = np.float32(STEP)
+    for _ in range(CUT_STEPS):
+        for y in range(height):
+            for x in range(width):
+                a, d = across[y, x], down[y, x]
+                if x < width - 1:
+                    a += step * (ahead[y, x + 1] - ahead[y, x])
+                if y < height - 1:
+                    d += step * (ahead[y + 1, x] - ahead[y, x])
+                length = np.sqrt(a * a + d * d)
+                if length > tension[y, x]:
+                    a, d = a * tension[y, x] / length, d * tension[y, x] / length
+                across[y, x], down[y, x] = a, d
+        for y in range(height):
+            for x in range(width):
+                flow = across[y, x] + down[y, x] + odds[y, x]
+                if x > 0:
+                    flow -= across[y, x - 1]
+                if y > 0:
+                    flow -= down[y - 1, x]
+                before = share[y, x]
+                share[y, x] = min(max(before + step * flow, np.float32(0)), np.float32(1))
+                ahead[y, x] = 2 * share[y, x] - before

@@ -1,0 +1,66 @@
+"""Where space is empty whatever the colours say: a camera that sees a point of the room looks through all before it.
+
+Colours cannot tell pale marble from the pale wall behind it; a triangulated point that is known to lie on the wall can.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.mattes.fusion import Grid
+from nerfsem_method.compiled import njit
+from nerfsem_method.compiled.threads import in_parts
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.hull import pixel_of
+
+MIN_TRACK = 3
+"""Views of a point worth trusting."""
+THINNER = 2
+"""Times a sight line is thinner than a voxel: as wide as one it wears thin handles off, whose voxels are full in part."""
+
+
+def looked_through(
+    grid: Grid, candidates: np.ndarray, camera: Intrinsics, model: SparseModel, others: np.ndarray
+) -> np.ndarray:
+    """Which of `candidates` [X, Y, Z] bool are empty [X, Y, Z], for one of the points `others` [P] bool is seen behind them.
+
+    `camera` is the model's, at the size of `Grid.camera_for`. The points must be clear of the artefact: reflections on
+    its glaze lie behind its surface.
+    """
+    fine = camera.scaled(THINNER * camera.width, THINNER * camera.height)
+    cells = np.argwhere(candidates)
+    points, open_until = grid.centres(cells), _open_until(fine, model, others)
+    hit = np.zeros(len(points), bool)
+    params = np.array(fine.params)
+    in_parts(len(points), lambda _, start, stop: _pierce(points[start:stop], model.poses, params, open_until, hit[start:stop]))
+    empty = np.zeros(grid.shape, bool)
+    empty[tuple(cells.T)] = hit
+    return empty
+
+
+def _open_until(camera: Intrinsics, model: SparseModel, others: np.ndarray) -> np.ndarray:
+    """Depth [N, H, W] up to which nothing stands in each pixel's way; 0 where no point is seen."""
+    point, frame = model.views[:, 0].astype(int), model.views[:, 1].astype(int)
+    chosen = others[point] & (np.bincount(point, minlength=len(others))[point] >= MIN_TRACK)
+    point, frame = point[chosen], frame[chosen]
+    size = np.array([camera.width, camera.height])
+    pixels = model.views[chosen, 2:] * (size / (model.camera.width, model.camera.height))
+    column, row = np.floor(pixels).astype(int).clip(0, size - 1).T
+    depth = (model.poses[frame, 2, :3] * model.points[point]).sum(1) + model.poses[frame, 2, 3]
+    until = np.zeros((len(model.poses), camera.height, camera.width), np.float32)
+    np.maximum.at(until, (frame, row, column), depth)
+    return until
+
+
+@njit(cache=True, nogil=True)
+def _pierce(
+    points: np.ndarray, poses: np.ndarray, camera: np.ndarray, open_until: np.ndarray, hit: np.ndarray
+) -> None:  # pragma: no cover (compiled)
+    count, height, width = open_until.shape
+    for i in range(len(points)):
+        for n in range(count):
+            u, v, z = pixel_of(points[i, 0], points[i, 1], points[i, 2], poses[n], camera, width, height)
+            if 0 < z < open_until[n, int(v), int(u)]:
+                hit[i] = True
+                break

@@ -1,0 +1,136 @@
+"""Mattes that were drawn frame by frame, set right by all the others: single failures are outvoted in space.
+
+A network sees one frame at a time. Now and then it takes a neighbour or a table's edge for the object, forgets an arm, or
+finds nothing or everything. Once the cameras are known, all mattes together say which body they show (`fusion`), and its
+shadow tells each frame what the others see there. Where a matte says something else, over more than a strip along the
+outline, that region is drawn anew, along the picture's edges near the shadow's outline (`outline`); every other pixel
+stays as the network drew it, finer than any voxel.
+
+Some things cannot be set right. What goes wrong alike in most frames cannot be noticed: it is the body. What is thinner
+than two strips, neither. Who walks past before the object hides a part of it: that looks like a failure, and is filled.
+And a frame without a camera of its own (interpolated) has no say and keeps its matte, for where it looks is a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.capture.cameras import normalise
+from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.clip.frames import Advance
+from nerfsem_method.capture.mattes import fusion
+from nerfsem_method.capture.mattes.fusion import Grid
+from nerfsem_method.capture.mattes.given import write_matte
+from nerfsem_method.capture.mattes.outline import refine
+from nerfsem_method.scene.camera import Intrinsics
+
+COARSE, FINE = 64, 128
+"""Voxels along the body's box where the mattes' hull is carved, and where they are fused."""
+TOLERANCE = 0.4
+"""Share of views that may miss a voxel of that hull: more than fail one by one."""
+HULL_SIDE = 240
+"""Pixels of the long side on which the hull is carved."""
+ROUNDS = 2
+"""Of fusing: in the second, what is disputed after the first has no say."""
+LIMIT = 3.0
+"""Largest log odds of one pixel: no view is ever sure."""
+STRIP = 1.0
+"""Pixels of the shadow's picture (a voxel each) within which no outline is disputed."""
+USUAL = 2.5
+"""How many times deeper than a dispute in the median frame a clear one is: inexact cameras move all shadows a little."""
+LINK = 0.25
+"""Share of the strip from which a dispute that hangs together with a clear one belongs to it."""
+
+
+def set_right(frames: list[Path], drawn: np.ndarray, model: SparseModel, target: Path, advance: Advance) -> None:
+    """Write the mattes `drawn` [N, H, W] uint8 to `target`, drawn anew where the other frames clearly contradict.
+
+    Deterministic. Raises CaptureError when the mattes agree on no body at all.
+    """
+    camera, points = model.camera.scaled(*drawn.shape[:0:-1]), model.points[model.points_on(drawn)]
+    voters = np.flatnonzero(model.registered)
+    count, total = len(drawn), (ROUNDS + 1) * len(drawn)
+    shadows, disputed = _compare(
+        camera, model.poses[voters], drawn[voters], points, lambda rounds: advance(rounds * count, total)
+    )
+    voter_of = {frame: voter for voter, frame in enumerate(voters) if disputed[voter].any()}
+    for index, (path, matte) in enumerate(zip(frames, drawn, strict=True)):
+        if index in voter_of:
+            voter = voter_of[index]
+            matte = _redrawn(path, matte, _chance(shadows[voter], matte), disputed[voter])
+        write_matte(target, index, matte)
+        advance(ROUNDS * count + index + 1, total)
+
+
+def _compare(
+    camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: np.ndarray, tell: Callable[[int], None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The chance [N, h, w] that each pixel shows the body on which the mattes [N, H, W] agree best, and where they clearly
+    differ from it, bool [N, H, W].
+
+    `poses` [N, 3, 4] cam_from_world; `points` [P, 3] on the object, possibly none. `tell` hears how many rounds are done.
+    """
+    shrink = min(1.0, HULL_SIDE / max(camera.width, camera.height))
+    small = camera.scaled(round(camera.width * shrink), round(camera.height * shrink))
+    few = _shrunk(mattes, small)
+    poses = normalise.unit_box(small, poses, few, points, TOLERANCE).poses(poses)
+    coarse, fine = (Grid.over(np.zeros(3), np.ones(3), along) for along in (COARSE, FINE))
+    hull = normalise.carve_coarsely(small, poses, few, COARSE, coarse.lower, 1.0, TOLERANCE)
+    candidates, small = fine.resample(hull, coarse), fine.camera_for(camera, poses)
+    share = (_shrunk(mattes, small) / np.float32(255)).clip(1e-3, 1 - 1e-3)
+    odds = np.log(share / (1 - share)).clip(-LIMIT, LIMIT)
+    for done in range(1, ROUNDS + 1):
+        shadows = fusion.shadows(fine, fusion.fuse(fine, candidates, small, poses, odds), small, poses)
+        disputed = _disputed(mattes, shadows)
+        tell(done)
+        if not disputed.any():
+            break
+        odds[_shrunk(disputed * np.uint8(255), small) > 0] = 0
+    return shadows, disputed
+
+
+def _shrunk(mattes: np.ndarray, camera: Intrinsics) -> np.ndarray:
+    import cv2
+
+    return np.stack([cv2.resize(matte, (camera.width, camera.height), interpolation=cv2.INTER_AREA) for matte in mattes])
+
+
+def _chance(shadow: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.resize(shadow, matte.shape[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def _disputed(mattes: np.ndarray, shadows: np.ndarray) -> np.ndarray:
+    """Regions [N, H, W] bool in which matte and shadow clearly differ, with a strip around them."""
+    deepest = [_depth(matte, shadow).max() for matte, shadow in zip(mattes, shadows, strict=True)]
+    strip = max(STRIP * mattes.shape[2] / shadows.shape[2], USUAL * float(np.median(deepest)))
+    regions = (_region(_depth(matte, shadow), strip) for matte, shadow in zip(mattes, shadows, strict=True))
+    return np.stack(list(regions))
+
+
+def _depth(matte: np.ndarray, shadow: np.ndarray) -> np.ndarray:
+    """How many pixels deep each pixel [H, W] lies in a part that is object in the matte [H, W] or the shadow [h, w] alone."""
+    import cv2
+
+    return cv2.distanceTransform(((matte > 127) != (_chance(shadow, matte) > 0.5)).astype(np.uint8), cv2.DIST_L2, 5)
+
+
+def _region(depth: np.ndarray, strip: float) -> np.ndarray:
+    """Pixels [H, W] of parts more than `strip` pixels deep, and those so near; none where there are no such parts."""
+    import cv2
+
+    pieces = cv2.connectedComponents((depth > LINK * strip).astype(np.uint8))[1]
+    clear = np.isin(pieces, np.unique(pieces[depth > strip]))
+    return (cv2.distanceTransform((~clear).astype(np.uint8), cv2.DIST_L2, 5) <= strip) & clear.any()
+
+
+def _redrawn(path: Path, matte: np.ndarray, chance: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """The matte [H, W] with a region taken from the picture at `path`, along its edges where the outline is expected."""
+    import cv2
+
+    believed = np.where(region, chance, matte / np.float32(255))  # what is not disputed teaches the colours of both sides
+    return np.where(region, refine(cv2.imread(str(path)), believed), matte)

@@ -1,0 +1,196 @@
+"""What a person wants to know about a capture, in figures (`report.json`) and in plain words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.mattes import given as matte_files
+from nerfsem_method.scene.camera import camera_centres, look_at_point
+from nerfsem_method.scene.scene import Scene
+
+LARGE_ERROR = 1.0
+"""Pixels of mean reprojection error above which something moved, or the lens is not what COLMAP takes it for."""
+WHOLE_TURN = 340.0
+"""Degrees around the object that count as all around."""
+FEW_POINTS = 50
+BORDER_SHARE = 0.005
+"""Share of a frame's border that the matte may touch before the object is said to leave the frame."""
+BLURRED, BLURRED_BESIDE = 1.7, 1.8
+"""Pixels of edge blur that are too much throughout; how many times the clip's median is too much in one frame."""
+ASIDE = 0.5
+"""Edges of the unit cube between its middle and the point that the cameras look at, from which they circle something else."""
+EXPOSURE_RANGE = 1.6
+"""Ratio of the object's brightness between the lightest and the darkest frames."""
+PIECE_SHARE = 0.15
+"""Share of the object from which a second piece of a matte is another object, not a stray blob."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The figures of a capture. Lists have one entry a frame; `interpolated` holds numbers of frames.
+
+    `features_from`: "frame" or "object", where COLMAP looked. `turn_degrees`: how much of the full circle around the
+    object the cameras cover. `coverage`: the matte's share of the frame; `blur`: of the edges, in pixels.
+    """
+
+    frames: int
+    interpolated: list[int]
+    features_from: str
+    loop_closures: int
+    reprojection_error_pixels: float
+    focal_pixels: float
+    points: int
+    turn_degrees: float
+    coverage: list[float]
+    blur: list[float]
+    warnings: list[str]
+
+    @property
+    def registered(self) -> int:
+        """How many cameras COLMAP found; the others lie between them."""
+        return self.frames - len(self.interpolated)
+
+    def save(self, root: Path) -> None:
+        """Write `root`/report.json."""
+        (root / "report.json").write_text(json.dumps(asdict(self), indent=1))
+
+
+def read_report(root: Path) -> Report:
+    """The report of a scene folder."""
+    return Report(**json.loads((root / "report.json").read_text()))
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """What pictures and mattes say, one entry a frame: coverage [N], blur [N] in pixels, `light` [N], the object's mean
+    brightness (NaN where there is none), `cut` [N] bool, the object touches the border, `pieces` [N], of the matte,
+    `redrawn` [N] bool, it is not what the segmenter drew."""
+
+    coverage: np.ndarray
+    blur: np.ndarray
+    light: np.ndarray
+    cut: np.ndarray
+    pieces: np.ndarray
+    redrawn: np.ndarray
+
+
+def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) -> FrameFacts:
+    """Measure all frames and their mattes [N, H, W] uint8, `drawn` [N, H, W] at first. Raises CaptureError if most frames
+    show no object."""
+    import cv2
+
+    from nerfsem_method.capture.clip.blur import edge_blur
+
+    rows = []
+    for path, matte in zip(frames, mattes, strict=True):
+        grey, solid = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), matte > 127
+        border = np.concatenate([solid[0], solid[-1], solid[:, 0], solid[:, -1]])
+        areas = cv2.connectedComponentsWithStats(solid.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
+        pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
+        light = float(grey[solid].mean()) if solid.any() else np.nan
+        rows.append((edge_blur(grey), light, border.mean() > BORDER_SHARE, pieces))
+    blur, light, cut, pieces = (np.array(column) for column in zip(*rows, strict=True))
+    redrawn = (mattes != drawn).any((1, 2))
+    return FrameFacts(matte_files.check_coverage(mattes), blur, light, cut, pieces, redrawn)
+
+
+def summarise(scene: Scene, model: SparseModel, points: int, facts: FrameFacts, announced: int) -> Report:
+    """The report of an assembled scene with `points` triangulated on its object, whose video `announced` so many frames."""
+    interpolated = np.flatnonzero(~model.registered).tolist()
+    covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
+    warnings = [*_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
+    if np.linalg.norm(look_at_point(scene.poses) - 0.5) > ASIDE:
+        warnings.append(
+            "the cameras circle a point beside the object that the mattes show: if there are two objects, or the mattes show "
+            "the wrong one, point at it (--object-box) or give --mattes DIR"
+        )
+    if announced > len(scene.frames):
+        warnings.insert(0, f"the video announces {announced} frames, {len(scene.frames)} could be decoded: its end is missing")
+    return Report(
+        frames=len(scene.frames),
+        interpolated=interpolated,
+        features_from=model.region,
+        loop_closures=model.closures,
+        reprojection_error_pixels=model.reprojection_error,
+        focal_pixels=scene.camera.fx,
+        points=points,
+        turn_degrees=round(covered, 1),
+        coverage=facts.coverage.round(4).tolist(),
+        blur=facts.blur.round(2).tolist(),
+        warnings=warnings,
+    )
+
+
+def turn(centres: np.ndarray) -> float:
+    """Degrees of the horizontal circle (z is up) around the origin that cameras at `centres` [N, 3] cover."""
+    azimuths = np.sort(np.degrees(np.arctan2(centres[:, 1], centres[:, 0])))
+    gaps = np.diff(azimuths, append=azimuths[0] + 360)
+    # Between neighbours on the circle the way is covered; one usual step more, so that a closed turn counts as 360
+    return float(min(360.0, 360 - gaps.max() + np.median(gaps)))
+
+
+def spans(numbers: list[int]) -> str:
+    """Ascending numbers as "3, 12-30"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(map(str, run)) for run in runs)
+
+
+def _frames(chosen: np.ndarray) -> str:
+    numbers = np.flatnonzero(chosen).tolist()
+    return f"frame{'s' * (len(numbers) > 1)} {spans(numbers)}"
+
+
+def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, points: int) -> list[str]:
+    warnings = []
+    if interpolated:
+        lost = _frames(~model.registered)
+        warnings.append(f"no camera was found for {lost}; {'it is' if len(interpolated) == 1 else 'they are'} interpolated")
+    if covered < WHOLE_TURN:
+        warnings.append(
+            f"the turn does not close: the cameras cover {covered:.0f} of 360 degrees; sides that no frame shows cannot be kept"
+        )
+    elif not model.closures:
+        warnings.append(
+            "the turn closes, but its end was not recognised as its beginning, so the cameras may have drifted; film on "
+            "until the first view is seen again"
+        )
+    if model.reprojection_error > LARGE_ERROR:
+        warnings.append(
+            f"the cameras fit the frames badly ({model.reprojection_error:.1f} pixels): something moved, or the lens zoomed"
+        )
+    if points < FEW_POINTS:
+        warnings.append(f"only {points} points were found on the object; its cameras rest on the background")
+    return warnings
+
+
+def _of_frames(facts: FrameFacts) -> list[str]:
+    warnings = []
+    if facts.redrawn.any():
+        warnings.append(f"the matte disagreed with all other views in {_frames(facts.redrawn)} and was redrawn there")
+    if (empty := facts.coverage < matte_files.MIN_COVERAGE).any():
+        warnings.append(f"the mattes show no object in {_frames(empty)}")
+    if facts.cut.any():
+        warnings.append(f"the object leaves the frame in {_frames(facts.cut)}")
+    if np.median(facts.pieces) > 1:
+        warnings.append(f"the mattes show {int(np.median(facts.pieces))} separate pieces; a bundle is made for one object")
+    middle = float(np.median(facts.blur))
+    if middle > BLURRED:
+        warnings.append(f"the whole clip is blurred (edges {middle:.1f} pixels soft): move slower, or give more light")
+    elif (soft := facts.blur > max(BLURRED, BLURRED_BESIDE * middle)).any():
+        warnings.append(f"{_frames(soft)} {'is' if soft.sum() == 1 else 'are'} blurred")
+    dark, bright = np.nanquantile(facts.light, (0.05, 0.95))
+    if bright > EXPOSURE_RANGE * dark:
+        warnings.append(
+            f"the object's brightness changes by a factor of {bright / dark:.1f} along the clip: lock the exposure if you can"
+        )
+    return warnings

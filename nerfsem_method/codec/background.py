@@ -1,0 +1,54 @@
+"""The BACK section: the background's stream, its filling colour and the mean colour of each frame (FORMAT.md, section 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nerfsem_method.codec import rice
+from nerfsem_method.errors import CorruptBundle
+
+
+@dataclass(frozen=True)
+class Background:
+    """The background section of a bundle.
+
+    Attributes:
+        stream: H.264 Annex B, without SEI.
+        fill: uint8 [3], the most frequent of the mean colours.
+        means: uint8 [N, 3], mean background colour of each frame.
+    """
+
+    stream: bytes
+    fill: np.ndarray
+    means: np.ndarray
+
+    def payload(self) -> bytes:
+        """fill (3 bytes), the means as Rice-coded differences, then the stream."""
+        return self.fill.astype(np.uint8).tobytes() + rice.pack(_differences(self.means)) + self.stream
+
+    @classmethod
+    def from_payload(cls, payload: bytes, frames: int) -> Background:
+        """Inverse of `payload` for a clip of `frames` frames. Raises CorruptBundle."""
+        if len(payload) < 3:
+            raise CorruptBundle("the background section is too short; restore the file from a copy")
+        differences, used = rice.unpack(payload[3:], 3 * frames)
+        means = _colours(differences.reshape(frames, 3))
+        if means.min(initial=0) < 0 or means.max(initial=0) > 255:
+            raise CorruptBundle("a background colour is out of range; restore the file from a copy")
+        stream = payload[3 + used :]
+        if not stream.startswith(b"\x00\x00\x01"):
+            raise CorruptBundle("the background holds no H.264 stream; restore the file from a copy")
+        return cls(stream, np.frombuffer(payload[:3], np.uint8), means.astype(np.uint8))
+
+
+def _differences(means: np.ndarray) -> np.ndarray:
+    """Changes of green from frame to frame, and of red and blue against green; int [N, 3]."""
+    red, green, blue = means.astype(np.int64).T
+    return np.diff(np.stack([red - green, green, blue - green], -1), axis=0, prepend=0)
+
+
+def _colours(differences: np.ndarray) -> np.ndarray:
+    red, green, blue = np.cumsum(differences, 0).T
+    return np.stack([red + green, green, blue + green], -1)

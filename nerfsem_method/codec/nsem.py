@@ -1,0 +1,176 @@
+"""The `.nsem` bundle: everything that the decoder needs, in one file of checksummed sections (FORMAT.md)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method import __version__
+from nerfsem_method.codec import header
+from nerfsem_method.codec.background import Background
+from nerfsem_method.codec.cameras import Cameras, code_cameras, quantise
+from nerfsem_method.codec.coder import Coder, Decoder, Encoder
+from nerfsem_method.codec.container import Section, pack, unpack
+from nerfsem_method.codec.metadata import ENCODER, metadata_section
+from nerfsem_method.codec.occupancy import code_occupancy
+from nerfsem_method.codec.walk import code_tables
+from nerfsem_method.codec.weights import code_weights
+from nerfsem_method.errors import BundleError, CorruptBundle
+from nerfsem_method.field.spec import FieldSpec
+from nerfsem_method.field.state import FieldState
+from nerfsem_method.files import check_writable, replacing
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.scene import Video
+
+SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS = "SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH"
+BACKGROUND = "BACK"
+FIELD_SECTIONS = (SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS)
+KNOWN_SECTIONS = (*FIELD_SECTIONS, BACKGROUND)
+SYMBOL_HASH_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The content of a bundle, as its decoder holds it.
+
+    Attributes:
+        state: the field.
+        video: name, size, frames, rate and SHA-256 of the source.
+        camera: one camera for all frames, of the size of the decoded video.
+        poses: cam_from_world [N, 3, 4] float64.
+        gains: [N, 3] float32 exposure gains; rendered colour * gain = frame colour.
+        background: the background layer of PC mode, or None in FP mode.
+    """
+
+    state: FieldState
+    video: Video
+    camera: Intrinsics
+    poses: np.ndarray
+    gains: np.ndarray
+    background: Background | None = None
+
+    @property
+    def mode(self) -> str:
+        """ "pc" with a background, else "fp"."""
+        return "fp" if self.background is None else "pc"
+
+    def quantised(self) -> Bundle:
+        """This bundle with the cameras that its decoder will hold."""
+        cameras = quantise(Cameras(self.camera, self.poses, self.gains))
+        return replace(self, camera=cameras.camera, poses=cameras.poses, gains=cameras.gains)
+
+
+def _coded(code: Callable[[Coder], object]) -> bytes:
+    encoder = Encoder()
+    code(encoder)
+    return encoder.finish()
+
+
+def symbol_hash(tables: tuple[np.ndarray, ...]) -> bytes:
+    """Fingerprint of the decoded symbols: the first bytes of the SHA-256 of all tables' int8 values, in order."""
+    digest = hashlib.sha256()
+    for table in tables:
+        digest.update(np.ascontiguousarray(table, np.int8).data)
+    return digest.digest()[:SYMBOL_HASH_BYTES]
+
+
+def _context_integers(state_contexts: dict) -> dict[str, np.ndarray]:
+    return {name: tensor.integers for name, tensor in state_contexts.items()}
+
+
+def sections(bundle: Bundle) -> list[Section]:
+    """Code every part; the encoder's half of `decode`."""
+    state, spec = bundle.state, bundle.state.spec
+    cameras = Cameras(bundle.camera, bundle.poses, bundle.gains)
+    weights = _context_integers(state.contexts)
+    parts = {
+        SPEC: header.pack_header(bundle.video, spec),
+        CAMERAS: _coded(lambda coder: code_cameras(coder, cameras, len(bundle.poses))),
+        OCCUPANCY: _coded(lambda coder: code_occupancy(coder, spec.occupancy, state.occupancy)),
+        HEADS: _coded(lambda coder: code_weights(coder, spec.head_shapes(), state.heads)),
+        CONTEXTS: _coded(lambda coder: code_weights(coder, spec.context_shapes(), state.contexts)),
+        TABLES: _coded(lambda coder: code_tables(coder, spec, state.occupancy, weights, state.tables)),
+        SYMBOLS: symbol_hash(state.tables),
+    }
+    if bundle.background is not None:
+        parts[BACKGROUND] = bundle.background.payload()
+    return [Section(tag, payload) for tag, payload in parts.items()]
+
+
+def encode(bundle: Bundle) -> bytes:
+    """The bytes of the file: the sections, and the name of the encoder."""
+    return pack([*sections(bundle), metadata_section({ENCODER: f"nerfsem {__version__}"})])
+
+
+def decode(data: bytes) -> Bundle:
+    """Read a bundle from bytes.
+
+    Raises:
+        BundleError: the named subclass that fits; nothing is allocated beyond what `header` allows.
+    """
+    parts = {section.tag: section.payload for section in unpack(data, KNOWN_SECTIONS)}
+    missing = [tag for tag in FIELD_SECTIONS if tag not in parts]
+    if missing:
+        raise CorruptBundle(f"section {missing[0]} is missing; the file is incomplete, restore it from a copy")
+    video, spec = header.unpack_header(parts[SPEC])
+    cameras = code_cameras(Decoder(parts[CAMERAS]), None, video.frames)
+    video = replace(video, width=cameras.camera.width, height=cameras.camera.height)
+    state = _decode_field(parts, spec)
+    background = None
+    if BACKGROUND in parts:
+        background = Background.from_payload(parts[BACKGROUND], video.frames)
+    return Bundle(state, video, cameras.camera, cameras.poses, cameras.gains, background)
+
+
+def _decode_field(parts: dict[str, bytes], spec: FieldSpec) -> FieldState:
+    occupancy = code_occupancy(Decoder(parts[OCCUPANCY]), spec.occupancy, None)
+    heads = code_weights(Decoder(parts[HEADS]), spec.head_shapes(), None)
+    contexts = code_weights(Decoder(parts[CONTEXTS]), spec.context_shapes(), None)
+    tables = code_tables(Decoder(parts[TABLES]), spec, occupancy, _context_integers(contexts), None)
+    if symbol_hash(tables) != parts[SYMBOLS]:
+        raise CorruptBundle("the decoded symbols are not those that were encoded; restore the file from a copy")
+    return FieldState(spec, occupancy, tables, heads, contexts)
+
+
+def read(path: Path) -> Bundle:
+    """Read a bundle file. Raises BundleError, also when the file cannot be read."""
+    return decode(read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a bundle file. Raises BundleError when there is no such file."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); give the path of a .nsem bundle") from None
+
+
+def write(path: Path, bundle: Bundle) -> dict[str, int]:
+    """Encode, decode again, compare, and write the file in one move; returns its bytes by section.
+
+    Raises OutputError when the place cannot be written, BundleError when the file would not decode to the same symbols.
+    """
+    data = encode(bundle)
+    decode(data)
+    check_writable(path)
+    with replacing(path) as partial:
+        partial.write_bytes(data)
+    return sizes(data)
+
+
+def sizes(data: bytes) -> dict[str, int]:
+    """Bytes by section, headers and checksums included; "container" is what belongs to none."""
+    parts = {section.tag: section.stored_bytes for section in unpack(data, KNOWN_SECTIONS)}
+    return {**parts, "container": len(data) - sum(parts.values())}
+
+
+def drop_background(data: bytes) -> bytes:
+    """The FP bundle inside a PC bundle."""
+    kept = [section for section in unpack(data, KNOWN_SECTIONS) if section.tag != BACKGROUND]
+    return pack(kept)
+
+

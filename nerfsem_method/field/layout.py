@@ -1,0 +1,169 @@
+"""Which entries of a table exist: those that an occupied voxel touches (method, section 4, "occupancy as a prior").
+
+Everything is integer arithmetic on vertex and voxel indices, so that encoder, decoder and trainer list the same vertices in
+the same order on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nerfsem_method.compiled import njit
+from nerfsem_method.field.hashing import entries_of
+from nerfsem_method.field.spec import OCCUPANCY_MOMENTS, Table
+
+UNIT = 256
+
+
+class TooManyVertices(ValueError):
+    """A table has more valid vertices than the caller allows."""
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """The coded part of one table under one occupancy grid.
+
+    Attributes:
+        vertices: [V, d] int64, valid vertices ordered by (entry, position in the level).
+        entries: [E] int64, ascending: the entries that are coded, in coding order.
+        starts: [E + 1] int64: vertices[starts[e] : starts[e + 1]] share entry e (one vertex each where not hashed).
+        weights: [V] int64 >= 1: occupied voxels (3D) or occupied voxels of the columns (2D) around each vertex.
+        moments: [V, 4] int64 in units of 1/256, 3D only (else [V, 0]): see `_moments`.
+    """
+
+    vertices: np.ndarray
+    entries: np.ndarray
+    starts: np.ndarray
+    weights: np.ndarray
+    moments: np.ndarray
+
+    def part(self, first: int, stop: int) -> TableLayout:
+        """The vertices first ... stop - 1 alone, without their entries."""
+        rows = slice(first, stop)
+        none = np.zeros(0, np.int64)
+        return TableLayout(self.vertices[rows], none, none, self.weights[rows], self.moments[rows])
+
+
+def voxel_ranges(resolution: int, voxels: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and one-past-last voxel index [R + 1] that a vertex of the level touches, along one axis.
+
+    Vertex i of N touches voxel v of G when the open intervals ((i-1)/N, (i+1)/N) and (v/G, (v+1)/G) meet.
+    """
+    i = np.arange(resolution + 1, dtype=np.int64)
+    low = np.clip((i - 1) * voxels // resolution, 0, voxels)
+    high = np.clip(-((-(i + 1) * voxels) // resolution), 0, voxels)
+    return low, high
+
+
+def integral(counts: np.ndarray) -> np.ndarray:
+    """Summed-volume table with a zero border: [G, ...] to [G + 1, ...] int32; the sum of all counts is below 2 ** 31."""
+    total = np.pad(counts.astype(np.int32), [(1, 0)] * counts.ndim)
+    for axis in range(counts.ndim):
+        np.cumsum(total, axis, out=total)
+    return total
+
+
+@njit(cache=True)
+def _box(total, x0, x1, y0, y1, z0, z1):
+    return (
+        total[x1, y1, z1] - total[x0, y1, z1] - total[x1, y0, z1] - total[x1, y1, z0]
+        + total[x0, y0, z1] + total[x0, y1, z0] + total[x1, y0, z0] - total[x0, y0, z0]
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def _count_valid(total, lows, highs, depth_low, depth_high, most):
+    """Number of valid vertices; more than `most` are not counted to the end."""
+    count = 0
+    for x in range(lows.size):
+        for y in range(lows.size):
+            if count > most:
+                return count
+            if _box(total, lows[x], highs[x], lows[y], highs[y], depth_low[0], depth_high[-1]) == 0:
+                continue
+            for z in range(depth_low.size):
+                if _box(total, lows[x], highs[x], lows[y], highs[y], depth_low[z], depth_high[z]) > 0:
+                    count += 1
+    return count
+
+
+@njit(cache=True)
+def _list_valid(total, lows, highs, depth_low, depth_high, vertices, weights):
+    count = 0
+    for x in range(lows.size):
+        for y in range(lows.size):
+            if _box(total, lows[x], highs[x], lows[y], highs[y], depth_low[0], depth_high[-1]) == 0:
+                continue
+            for z in range(depth_low.size):
+                inside = _box(total, lows[x], highs[x], lows[y], highs[y], depth_low[z], depth_high[z])
+                if inside > 0:
+                    vertices[count, 0] = x
+                    vertices[count, 1] = y
+                    vertices[count, 2] = z
+                    weights[count] = inside
+                    count += 1
+
+
+@njit(cache=True)
+def _moments(total, vertices, resolution, out):
+    """Share of occupied voxels in the box around a vertex, and its upper minus lower half along x, y and z.
+
+    The box reaches one voxel beyond those the vertex touches; halves share the voxel that the vertex lies in.
+    """
+    voxels = total.shape[0] - 1
+    low = np.empty(3, np.int64)
+    high = np.empty(3, np.int64)
+    for i in range(vertices.shape[0]):
+        for axis in range(3):
+            vertex = vertices[i, axis]
+            low[axis] = min(max((vertex - 1) * voxels // resolution - 1, 0), voxels)
+            high[axis] = min(max(-((-(vertex + 1) * voxels) // resolution) + 1, 0), voxels)
+        x0, y0, z0 = low
+        x1, y1, z1 = high
+        size = (x1 - x0) * (y1 - y0) * (z1 - z0)
+        out[i, 0] = UNIT * _box(total, x0, x1, y0, y1, z0, z1) // size
+        for axis in range(3):
+            below = -((-vertices[i, axis] * voxels) // resolution)
+            above = vertices[i, axis] * voxels // resolution
+            if axis == 0:
+                difference = _box(total, above, x1, y0, y1, z0, z1) - _box(total, x0, below, y0, y1, z0, z1)
+            elif axis == 1:
+                difference = _box(total, x0, x1, above, y1, z0, z1) - _box(total, x0, x1, y0, below, z0, z1)
+            else:
+                difference = _box(total, x0, x1, y0, y1, above, z1) - _box(total, x0, x1, y0, y1, z0, below)
+            out[i, 1 + axis] = UNIT * difference // size
+
+
+def table_layout(table: Table, occupancy: np.ndarray, most: int | None = None) -> TableLayout:
+    """List the coded entries of `table` under `occupancy` [G, G, G] bool.
+
+    Time grows with the level's vertices at worst, which the caller bounds; memory with the valid ones only, some 90 bytes each
+    while they are listed.
+
+    Raises TooManyVertices, before it lists them, for more than `most` valid vertices.
+    """
+    lows, highs = voxel_ranges(table.resolution, occupancy.shape[0])
+    if len(table.axes) == 3:
+        total = integral(occupancy)
+        depth = lows, highs
+    else:
+        missing = ({0, 1, 2} - set(table.axes)).pop()
+        total = integral(occupancy.sum(missing)[:, :, None])
+        depth = np.zeros(1, np.int64), np.ones(1, np.int64)
+    count = _count_valid(total, lows, highs, *depth, table.vertices if most is None else most)
+    if most is not None and count > most:
+        raise TooManyVertices(f"the table has more than {most} valid vertices")
+    vertices, weights = np.empty((count, 3), np.int64), np.empty(count, np.int64)
+    _list_valid(total, lows, highs, *depth, vertices, weights)
+    vertices = vertices[:, : len(table.axes)]
+    entries = entries_of(vertices, table.resolution, table.entries, table.hashed)
+    if table.hashed:
+        order = np.argsort(entries, kind="stable")
+        vertices, weights, entries = vertices[order], weights[order], entries[order]
+    starts = np.flatnonzero(np.diff(entries, prepend=-1))
+    moments = np.empty((count, OCCUPANCY_MOMENTS if len(table.axes) == 3 else 0), np.int64)
+    if len(table.axes) == 3:
+        _moments(total, vertices, table.resolution, moments)
+    return TableLayout(vertices, entries[starts], np.append(starts, count), weights, moments)

@@ -1,0 +1,126 @@
+"""A captured scene, or a bundle's cameras, as nerfstudio's DataparserOutputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nerfstudio.cameras.cameras import Cameras, CameraType
+from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
+from nerfstudio.data.scene_box import SceneBox
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from nerfsem_method.capture.options import CaptureOptions
+from nerfsem_method.codec import nsem
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.scene.camera import camera_centres
+from nerfsem_method.scene.scene import Frame, Scene
+
+EVALUATION_FRAMES = 10
+"""How many of the training frames the evaluation looks at when none are held out."""
+
+
+@dataclass
+class ObjectVideoDataParserConfig(DataParserConfig):
+    """A video of one static object."""
+
+    _target: type = field(default_factory=lambda: ObjectVideoDataParser)
+    data: Path = Path()
+    """The video, the scene folder of an earlier capture, or a .nsem bundle (cameras alone)."""
+    scene_dir: Path | None = None
+    """Where the capture is kept; by default beside the video, as <stem>.nerfsem/."""
+    capture: CaptureOptions = field(default_factory=CaptureOptions)
+    """How mattes are found and at which size the video is taken."""
+    holdout_every: int = 0
+    """Keep every K-th frame out of training, to evaluate new views; 0 trains on all frames, as a codec does."""
+
+
+@dataclass
+class ObjectVideoDataParser(DataParser):
+    """Cameras in nerfstudio's world: the object around the origin, the farthest camera at distance 1, z up.
+
+    A point p of the capture, whose unit cube is the object's box, is (p - 1/2) * `world_scale(scene)` there. The outputs
+    carry `metadata["scene"]`, the whole Scene, whatever the split; `cameras.metadata["frame"]` [n, 1] tells which
+    frame of it each camera of the split is.
+    """
+
+    config: ObjectVideoDataParserConfig
+    downscale_factor: int | None = None  # nerfstudio sets it on every parser; the capture has its own scale
+
+    def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> DataparserOutputs:
+        scene = self._scene()
+        frames = split_frames(scene, split, self.config.holdout_every)
+        return DataparserOutputs(
+            image_filenames=[scene.bundle or scene.root / frame.image for frame in frames],
+            cameras=cameras_of(scene, frames),
+            alpha_color=None,
+            scene_box=SceneBox(aabb=torch.tensor([[-0.5] * 3, [0.5] * 3]) * world_scale(scene)),
+            metadata={"scene": scene},
+            dataparser_transform=torch.cat([torch.eye(3), torch.full((3, 1), -0.5)], 1),
+            dataparser_scale=world_scale(scene),
+        )
+
+    def _scene(self) -> Scene:
+        data = self.config.data
+        if data == Path():
+            raise CaptureError("no video given; add --data relic.mp4")
+        if not data.exists():
+            raise CaptureError(f"{data} does not exist; give the path of a video, a scene folder or a .nsem bundle")
+        if data.is_dir():
+            return Scene.load(data)
+        if data.suffix == ".nsem":
+            return bundle_scene(data)
+        from nerfsem_method.capture.ingest import ingest
+
+        CONSOLE.print(f"Capturing {data} (frames, mattes, cameras); an earlier capture is used again where it fits")
+        return ingest(data, self.config.capture, self.config.scene_dir)
+
+
+def bundle_scene(path: Path) -> Scene:
+    """Return the scene that a bundle knows: its video and its cameras, as decoded. Raises BundleError when it is none."""
+    decoded = nsem.read(path)
+    frames = tuple(Frame(index, pose, "registered") for index, pose in enumerate(decoded.poses))
+    return Scene(path.resolve().parent, decoded.video, decoded.camera, frames, bundle=path.resolve())
+
+
+def split_frames(scene: Scene, split: str, holdout_every: int) -> tuple[Frame, ...]:
+    """The frames of "train" or of an evaluation split ("val", "test"), in video order."""
+    frames = scene.frames
+    if holdout_every < 0 or 0 < holdout_every < 2:
+        raise CaptureError(f"--holdout-every {holdout_every} leaves nothing to train on; use 2 or more, or 0")
+    if holdout_every:
+        held = {frame.index for frame in frames[holdout_every // 2 :: holdout_every]}
+        return tuple(frame for frame in frames if (frame.index in held) == (split != "train"))
+    if split == "train":
+        return frames
+    chosen = np.linspace(0, len(frames) - 1, min(EVALUATION_FRAMES, len(frames))).round().astype(int)
+    return tuple(frames[index] for index in chosen)
+
+
+def world_scale(scene: Scene) -> float:
+    """Lengths in nerfstudio's world over those of the capture: its viewer expects cameras within the unit sphere."""
+    return 1 / float(np.linalg.norm(camera_centres(scene.poses) - 0.5, axis=1).max())
+
+
+def cameras_of(scene: Scene, frames: tuple[Frame, ...]) -> Cameras:
+    """nerfstudio's cameras of some frames: OpenGL axes, camera to world, its own order of distortion parameters."""
+    camera = scene.camera
+    poses = np.stack([frame.cam_from_world for frame in frames])
+    rotation = poses[:, :, :3].transpose(0, 2, 1)
+    centre = (camera_centres(poses) - 0.5) * world_scale(scene)
+    opengl = np.concatenate([rotation * (1.0, -1.0, -1.0), centre[..., None]], -1)
+    return Cameras(
+        camera_to_worlds=torch.from_numpy(opengl).float(),
+        fx=float(camera.fx),
+        fy=float(camera.fy),
+        cx=float(camera.cx),
+        cy=float(camera.cy),
+        width=camera.width,
+        height=camera.height,
+        distortion_params=torch.tensor([camera.k1, camera.k2, 0.0, 0.0, camera.p1, camera.p2]),
+        camera_type=CameraType.PERSPECTIVE,
+        metadata={"frame": torch.tensor([[frame.index] for frame in frames])},
+    )

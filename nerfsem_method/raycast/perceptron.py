@@ -1,0 +1,170 @@
+"""Small dense layers over blocks of LANES points, compiled: forward, and the gradients of inputs and weights.
+
+Blocks are flat float32 [values, LANES] as in `lookup`. A layer is (weights [outputs, inputs] flat, biases [outputs]), both
+sizes padded with zeros to multiples of STRIPS (`padded`), so that the loops need no remainders.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from nerfsem_method.compiled import njit
+from nerfsem_method.raycast.lookup import FAST, LANES
+
+STRIPS = 4
+"""Inputs and outputs that are worked on together."""
+
+
+def padded(size: int) -> int:
+    """The next multiple of STRIPS."""
+    return -(-size // STRIPS) * STRIPS
+
+
+def padded_layer(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A layer for the kernels from weight [outputs, inputs] and bias [outputs]."""
+    outputs, inputs = weight.shape
+    full, biases = np.zeros((padded(outputs), padded(inputs)), np.float32), np.zeros(padded(outputs), np.float32)
+    full[:outputs, :inputs], biases[:outputs] = weight, bias
+    return full, biases
+
+
+def packed(layers: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A whole head from its layers' weight [outputs, inputs] and bias: weights and biases, one after the other, padded, and
+    the padded sizes [layers, 2] (outputs, inputs). Arrays of the same kind whatever the number of layers."""
+    full = [padded_layer(*each) for each in layers]
+    sizes = np.array([weight.shape for weight, _ in full], np.int64)
+    return np.concatenate([weight.ravel() for weight, _ in full]), np.concatenate([bias for _, bias in full]), sizes
+
+
+WIDTH = next((width for width, feature in ((16, "avx512f"), (8, "avx2")) if get_host_cpu_features().get(feature)), 4)
+"""Lanes of this processor's vectors."""
+_VECTORS = 2 if WIDTH == 8 else 4
+"""Vectors of lanes that are worked on together: with STRIPS outputs each, what the registers hold."""
+_VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
+_INDEX = ir.IntType(64)
+
+
+def _splat(builder, value):
+    """A vector of one value."""
+    unknown = ir.Constant(_VECTOR, ir.Undefined)
+    single = builder.insert_element(unknown, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(single, unknown, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH))
+
+
+@intrinsic
+def _multiply_add(_, weights, bias, x, y, least):
+    """y [outputs, LANES] = max(weights [outputs, inputs] x [inputs, LANES] + bias [outputs], least).
+
+    Written in LLVM's terms, for sums that stay in registers over all inputs, which loops over arrays do not bring about.
+    """
+
+    def generate(context, builder, signature, arguments):
+        def pointer(at, index, to):
+            data = context.make_array(signature.args[at])(context, builder, arguments[at]).data
+            return builder.bitcast(builder.gep(data, [index]), ir.PointerType(to))
+
+        def load(at, index, to):
+            return builder.load(pointer(at, index, to), align=4)
+
+        shape = context.make_array(signature.args[0])(context, builder, arguments[0]).shape
+        outputs, inputs = (builder.extract_value(shape, axis) for axis in range(2))
+        zero, lanes = _INDEX(0), _INDEX(LANES)
+        floor = _splat(builder, arguments[4])
+        sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in range(_VECTORS)] for _ in range(STRIPS)]
+        with (
+            cgutils.for_range_slice(builder, zero, outputs, _INDEX(STRIPS)) as (j, _1),
+            cgutils.for_range_slice(builder, zero, lanes, _INDEX(WIDTH * _VECTORS)) as (s, _2),
+        ):
+            rows = [builder.add(j, _INDEX(row)) for row in range(STRIPS)]
+            firsts = [builder.add(s, _INDEX(vector * WIDTH)) for vector in range(_VECTORS)]
+            for row, own in zip(rows, sums, strict=True):
+                value = _splat(builder, load(1, row, ir.FloatType()))
+                for total in own:
+                    builder.store(value, total)
+            with cgutils.for_range_slice(builder, zero, inputs, _INDEX(1)) as (i, _3):
+                given = [load(2, builder.add(builder.mul(i, lanes), first), _VECTOR) for first in firsts]
+                for row, own in zip(rows, sums, strict=True):
+                    weight = _splat(builder, load(0, builder.add(builder.mul(row, inputs), i), ir.FloatType()))
+                    for total, vector in zip(own, given, strict=True):
+                        product = builder.fmul(weight, vector, flags=("contract",))
+                        builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+            for row, own in zip(rows, sums, strict=True):
+                for total, first in zip(own, firsts, strict=True):
+                    value = builder.load(total)
+                    value = builder.select(builder.fcmp_ordered(">", value, floor), value, floor)
+                    builder.store(value, pointer(3, builder.add(builder.mul(row, lanes), first), _VECTOR), align=4)
+        return context.get_dummy_value()
+
+    return types.void(weights, bias, x, y, types.float32), generate
+
+
+@njit(cache=True)
+def layer(weights, bias, x, rectified, y):
+    """y [outputs, LANES] = weights x + bias, negative values set to 0 if `rectified`."""
+    least = np.float32(0) if rectified else np.float32(-np.inf)
+    _multiply_add(weights, bias, x, y, least)  # pyright: ignore[reportCallIssue] (no typing context)
+
+
+@njit(cache=True, fastmath=FAST)
+def layer_backward(x, dy, dweights, dbias):
+    """Add the gradients of a layer's weights and biases: dy x^T and the sums of dy, over all lanes."""
+    for j in range(0, dweights.shape[0], 2):
+        d = dy[j * LANES : (j + 2) * LANES]
+        zero = np.float32(0)
+        total, other = zero, zero
+        for s in range(LANES):
+            total += d[s]
+            other += d[LANES + s]
+        dbias[j] += total
+        dbias[j + 1] += other
+        for i in range(0, dweights.shape[1], STRIPS):
+            values = x[i * LANES : (i + STRIPS) * LANES]
+            a, b, c, e, f, g, h, k = zero, zero, zero, zero, zero, zero, zero, zero
+            for s in range(LANES):
+                u, v = d[s], d[LANES + s]
+                w, y, z, t = values[s], values[LANES + s], values[2 * LANES + s], values[3 * LANES + s]
+                a += u * w
+                b += u * y
+                c += u * z
+                e += u * t
+                f += v * w
+                g += v * y
+                h += v * z
+                k += v * t
+            dweights[j, i] += a
+            dweights[j, i + 1] += b
+            dweights[j, i + 2] += c
+            dweights[j, i + 3] += e
+            dweights[j + 1, i] += f
+            dweights[j + 1, i + 1] += g
+            dweights[j + 1, i + 2] += h
+            dweights[j + 1, i + 3] += k
+
+
+@njit(cache=True)
+def rectify_backward(y, dy):
+    """Gradients of rectified values: none where the value is 0."""
+    for k in range(y.size):
+        dy[k] = dy[k] if y[k] > 0 else np.float32(0)
+
+
+@njit(cache=True)
+def run_head(head, x, one, other):
+    """All layers of a `packed` head on inputs x; the outputs lie in the block returned, `one` or `other`."""
+    weights, biases, sizes = head
+    source = x
+    weight = bias = 0
+    for at in range(sizes.shape[0]):
+        outputs, inputs = sizes[at, 0], sizes[at, 1]
+        target = one if at % 2 == 0 else other
+        matrix = weights[weight : weight + outputs * inputs].reshape(outputs, inputs)
+        layer(matrix, biases[bias : bias + outputs], source, at < sizes.shape[0] - 1, target)
+        source = target
+        weight += outputs * inputs
+        bias += outputs
+    return source

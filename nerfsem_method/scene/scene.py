@@ -1,0 +1,105 @@
+"""A scene is a captured clip: the video's facts, one camera, one pose a frame, and where each frame's picture and matte lie.
+
+World units are those in which the artefact's box is the unit cube; z points up.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.files import replacing
+from nerfsem_method.scene.camera import Intrinsics
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of the video.
+
+    Attributes:
+        index: its number, counted from 0.
+        cam_from_world: its pose [3, 4].
+        source: how the pose was found, "registered" or "interpolated".
+        image, matte: paths of its picture and its soft matte below the scene's folder; "" in a scene made of a bundle.
+    """
+
+    index: int
+    cam_from_world: np.ndarray
+    source: str
+    image: str = ""
+    matte: str = ""
+
+
+@dataclass(frozen=True)
+class Video:
+    """Facts of the source video; `rate` is in frames a second."""
+
+    name: str
+    width: int
+    height: int
+    frames: int
+    rate: Fraction
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A captured scene folder, or what a bundle knows of one.
+
+    Attributes:
+        root: the folder in which `scene.json` lies, or that of the bundle.
+        video, camera: the facts of the video, and one camera for all of its frames.
+        frames: all frames in video order.
+        bundle: the bundle of which the scene was made, whose frames have no pictures; None for a captured scene.
+    """
+
+    root: Path
+    video: Video
+    camera: Intrinsics
+    frames: tuple[Frame, ...]
+    bundle: Path | None = None
+
+    @property
+    def poses(self) -> np.ndarray:
+        """All cam_from_world matrices [N, 3, 4], float64."""
+        return np.stack([frame.cam_from_world for frame in self.frames])
+
+    def save(self) -> None:
+        """Write `scene.json` into the folder; the last step of a capture, atomic."""
+        data: dict[str, Any] = {
+            "video": {**vars(self.video), "rate": str(self.video.rate)},
+            "axes": "opencv",
+            "camera": {
+                "model": "OPENCV",
+                "width": self.camera.width,
+                "height": self.camera.height,
+                "params": list(self.camera.params),
+            },
+            "frames": [{**vars(f), "cam_from_world": f.cam_from_world.tolist()} for f in self.frames],
+        }
+        with replacing(self.root / "scene.json") as partial:
+            partial.write_text(json.dumps(data, indent=1))
+
+    @classmethod
+    def load(cls, root: Path) -> Scene:
+        """Read a scene folder. Raises CaptureError when `scene.json` is missing or not one of ours."""
+        path = root / "scene.json"
+        try:
+            data = json.loads(path.read_text())
+            video = Video(**{**data["video"], "rate": Fraction(data["video"]["rate"])})
+            camera = Intrinsics.from_colmap(**data["camera"])
+            frames = tuple(
+                Frame(**{**f, "cam_from_world": np.asarray(f["cam_from_world"], np.float64).reshape(3, 4)})
+                for f in data["frames"]
+            )
+        except FileNotFoundError:
+            raise CaptureError(f"{root} is no scene folder: scene.json is missing; run nerfsem capture first") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise CaptureError(f"{path} cannot be read ({error}); delete the folder and capture again") from None
+        return cls(root, video, camera, frames)

@@ -1,0 +1,92 @@
+"""Where the artefact is: a voxel grid that starts as the visual hull and is carved down to the visible surface."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nerfsem_method.raycast.marching import remember_largest, voxel_distances
+from nerfsem_method.training.backend import compiled
+from nerfsem_method.training.march import Samples
+
+CONSERVATIVE = 0.5
+"""Share of a voxel's estimated density that ray termination trusts."""
+
+
+class OccupancyGrid(nn.Module):
+    """Occupied voxels of the unit cube.
+
+    Buffers:
+        hull: [G, G, G] bool, the most there can be.
+        occupied: [G, G, G] bool, where samples are taken.
+        seen: [G, G, G] float32, the largest share that a sample in the voxel had in the colour of a training ray, decaying.
+        empty, density: [G, G, G] uint8 and float32 for `march`: the distance in voxels (of the longest axis) to the next
+            occupied voxel, and a lower estimate of the density, 0 where nothing is occupied.
+    """
+
+    hull: Tensor
+    occupied: Tensor
+    seen: Tensor
+    empty: Tensor
+    density: Tensor
+
+    def __init__(self, hull: np.ndarray) -> None:
+        super().__init__()
+        voxels = torch.from_numpy(np.ascontiguousarray(hull, dtype=bool))
+        self.register_buffer("hull", voxels)
+        self.register_buffer("occupied", voxels.clone())
+        self.register_buffer("seen", torch.zeros(hull.shape))
+        self.register_buffer("empty", _emptiness(voxels), persistent=False)
+        self.register_buffer("density", torch.zeros(hull.shape), persistent=False)
+
+    @property
+    def side(self) -> int:
+        """G."""
+        return self.hull.shape[0]
+
+    def observe(self, samples: Samples, weights: Tensor) -> None:
+        """Remember how much each voxel contributes to training rays (weights [S])."""
+        if compiled(weights):
+            remember_largest(samples.positions.numpy(), weights.numpy(), self.seen.numpy())
+            return
+        voxels = (samples.positions * self.side).long().clamp(0, self.side - 1)
+        flat = (voxels[:, 0] * self.side + voxels[:, 1]) * self.side + voxels[:, 2]
+        self.seen.view(-1).scatter_reduce_(0, flat, weights, "amax")
+
+    def prune(self, threshold: float) -> None:
+        """Keep voxels with a contribution above `threshold` and those next to them; forget half of what was seen."""
+        self.set(_grown(self.seen > threshold) & self.hull)
+        self.seen *= 0.5
+
+    def finish(self, strong: float, weak: float) -> None:
+        """The final grid: voxels with a contribution above `strong`, and those next to them above `weak`.
+
+        Two thresholds, because a voxel that the surface cuts at a corner is hit by few rays, and a hole there shows.
+        """
+        self.set(_grown(self.seen > strong) & (self.seen > weak) & self.occupied)
+
+    def set(self, occupied: Tensor) -> None:
+        """Take a grid over; its density estimate starts at 0."""
+        self.occupied.copy_(occupied)
+        self.empty.copy_(_emptiness(self.occupied))
+        self.density *= self.occupied
+
+    def centers(self) -> Tensor:
+        """Centres [V, 3] of the occupied voxels, in index order."""
+        return (self.occupied.nonzero() + 0.5) / self.side
+
+    def set_density(self, values: Tensor) -> None:
+        """Store estimated densities [V] at `centers()`."""
+        self.density[self.occupied] = CONSERVATIVE * values
+
+
+def _grown(voxels: Tensor) -> Tensor:
+    """A grid and its 26-neighbours."""
+    return functional.max_pool3d(voxels[None, None].float(), 3, 1, 1)[0, 0] > 0
+
+
+def _emptiness(voxels: Tensor) -> Tensor:
+    """The distance of each voxel to the next occupied one."""
+    return torch.from_numpy(voxel_distances(voxels.cpu().numpy())).to(voxels.device)

@@ -1,0 +1,94 @@
+"""Presets: the TOML files of `configs/`, beside the package in a checkout and inside it in an installed wheel.
+
+A preset looks like this; [model] and most of [field] may be left out, whose defaults then hold:
+
+    description = "one line for --help"
+    steps = 2000                    # of training
+    rays = 4096                     # a step
+
+    [learning_rates]                # Adam's first ones, by parameter group of the model
+    grids = 0.02
+    heads = 0.005
+    contexts = 0.005
+    decay = "cosine"                # or "exponential"
+    final = 0.02                    # share of each left at the last step
+
+    [field]                         # fields of FieldSpec; a level is [resolution, values a vector]
+    volume = [[16, 2], [32, 2]]
+    planes = [[128, 2]]
+
+    [model]                         # fields of the model's configuration
+    rate_weight = 2e-8
+
+    [model.course]                  # fields of Course, the stages of training
+    freeze_at = 0.6
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from nerfsem_method.errors import NerfsemError
+from nerfsem_method.field.spec import FieldSpec, Level
+from nerfsem_method.training.course import Course
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Adam's learning rates at the first step, and the shape of their decay to `final` times that at the last."""
+
+    grids: float
+    heads: float
+    contexts: float
+    decay: Literal["cosine", "exponential"] = "cosine"
+    final: float = 0.01
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One training recipe; `model` holds keyword arguments of the model's configuration."""
+
+    name: str
+    description: str
+    steps: int
+    rays: int
+    learning_rates: LearningRates
+    field: FieldSpec
+    model: dict[str, Any]
+
+
+def folder() -> Path:
+    """Where the presets lie. Raises NerfsemError when the installation has lost them."""
+    package = Path(__file__).resolve().parents[1]
+    for place in (package / "configs", package.parent / "configs"):
+        if any(place.glob("*.toml")):
+            return place
+    raise NerfsemError("this installation of nerfsem has no presets (configs/*.toml); install it again")
+
+
+def names() -> tuple[str, ...]:
+    """All presets, sorted."""
+    return tuple(sorted(path.stem for path in folder().glob("*.toml")))
+
+
+def load(name: str) -> Preset:
+    """Read one preset. Raises NerfsemError for an unknown name, an unknown key or a value of the wrong kind."""
+    if name not in names():
+        raise NerfsemError(f"there is no preset {name!r}; choose one of {', '.join(names())}")
+    path = folder() / f"{name}.toml"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data["learning_rates"] = LearningRates(**data["learning_rates"])
+        data["field"] = _field(**data["field"])
+        model = data.get("model", {})
+        data["model"] = {**model, "course": Course(**model.get("course", {}))}
+        return Preset(name=name, **data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise NerfsemError(f"the preset {path} is not valid: {error}") from None
+
+
+def _field(volume: list[list[int]], planes: list[list[int]], **rest: Any) -> FieldSpec:
+    return FieldSpec(tuple(Level(*level) for level in volume), tuple(Level(*level) for level in planes), **rest)

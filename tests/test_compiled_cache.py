@@ -1,0 +1,80 @@
+"""Where compiled loops are kept: that they are never older than any source, and that some place is always found."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CODE = """
+import numpy as np
+from nerfsem_method.codec.coder import Encoder
+from nerfsem_method.codec.occupancy import code_occupancy
+encoder = Encoder()
+code_occupancy(encoder, 8, np.random.default_rng(0).random((8, 8, 8)) < 0.3)
+print(encoder.finish().hex())
+"""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """The package installed somewhere else, with files in the place of its cache folders, which hold the superuser off, too."""
+    shutil.copytree(ROOT / "nerfsem_method", tmp_path / "site/nerfsem_method", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in {path.parent for path in (tmp_path / "site").rglob("*.py")}:
+        (folder / "__pycache__").write_text("")
+    return tmp_path / "site"
+
+
+def run(site, cache, code=CODE):
+    environment = {**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=site)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_a_changed_source_is_compiled_anew_where_others_call_it(site, tmp_path):
+    """numba alone would keep the loop in occupancy.py, whose own file has not changed."""
+    first = run(site, tmp_path / "cache")
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("occupancy.*.nbi")}
+    assert kept and run(site, tmp_path / "cache") == first
+    assert kept == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("occupancy.*.nbi")}
+    coder = site / "nerfsem_method/codec/coder.py"
+    changed = coder.read_text().replace("model[0] += (target - model[0])", "model[0] += (target - model[0]) // 2")
+    assert changed != coder.read_text()
+    coder.write_text(changed)
+    assert run(site, tmp_path / "cache") != first
+
+
+def test_where_nothing_can_be_written_loops_are_compiled_for_the_process(site, tmp_path):
+    (tmp_path / "cache").write_text("")
+    code = "import os, nerfsem_method.compiled; print(os.environ['NUMBA_CACHE_DIR'])" + CODE
+    folder, coded = run(site, tmp_path / "cache", code).split()
+    assert len(coded) > 20
+    assert not Path(folder).exists()
+
+
+def test_old_states_of_the_sources_are_forgotten(site, tmp_path):
+    code = "import os, nerfsem_method.compiled; print(os.environ['NUMBA_CACHE_DIR'])"
+    for age in range(9):
+        folder = tmp_path / f"cache/nerfsem/kernels-{age}"
+        folder.mkdir(parents=True)
+        os.utime(folder, (1e9 - age, 1e9 - age))
+    now = run(site, tmp_path / "cache", code).strip()
+    left = sorted(path.name for path in (tmp_path / "cache/nerfsem").iterdir())
+    assert left == sorted(["kernels-0", "kernels-1", Path(now).name])
+
+
+def test_a_place_of_ones_own_is_respected(site, tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "own"), "PYTHONPATH": str(site)}
+    code = "import numba, nerfsem_method.compiled; print(numba.config.CACHE_DIR)"
+    shown = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == str(tmp_path / "own")
+
+
+def test_it_does_not_matter_who_imports_numba_first(site, tmp_path):
+    code = "import numba, nerfsem_method.compiled; print(numba.config.CACHE_DIR)"
+    assert str(tmp_path / "cache") in run(site, tmp_path / "cache", code)

@@ -1,0 +1,114 @@
+"""Frames to files and back."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nerfsem_method.errors import CaptureError, OutputError
+from nerfsem_method.files import check_png_folder, check_writable, replacing
+from nerfsem_method.media.annexb import H264, lean_stream, nal_units
+from nerfsem_method.media.video import read_video, write_png_folder, write_video
+
+CLIP = Path(__file__).parent / "data" / "vase.mp4"
+
+
+def frames(count: int, height: int = 48, width: int = 32) -> list[np.ndarray]:
+    y, x = np.mgrid[:height, :width]
+    return [np.stack([x * 4 + 3 * i, y * 3, np.full_like(x, 128)], -1).astype(np.uint8) for i in range(count)]
+
+
+def test_an_mp4_is_visually_lossless_and_complete(tmp_path):
+    target = tmp_path / "new folder" / "out.mp4"
+    assert write_video(target, frames(5), Fraction(30000, 1001)) == 5
+    back = list(read_video(target, 32, 48))
+    assert len(back) == 5
+    assert np.abs(np.array(back).astype(int) - np.array(frames(5))).mean() < 4
+    assert [entry.name for entry in target.parent.iterdir()] == ["out.mp4"]
+
+
+def test_odd_sizes_gain_a_repeated_edge(tmp_path):
+    write_video(tmp_path / "odd.mp4", frames(2, 31, 17), Fraction(10))
+    assert next(read_video(tmp_path / "odd.mp4", 18, 32)).shape == (32, 18, 3)
+
+
+def test_the_sample_clip_is_read_at_any_size():
+    clip = read_video(CLIP, 27, 48)
+    first = next(clip)
+    assert first.shape == (48, 27, 3)
+    assert 1 + sum(1 for _ in clip) == 60
+
+
+def test_a_failing_source_leaves_the_old_file_and_no_rubbish(tmp_path):
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"precious")
+
+    def failing():
+        yield from frames(2)
+        raise RuntimeError("rendering failed")
+
+    with pytest.raises(RuntimeError, match="rendering failed"):
+        write_video(target, failing(), Fraction(30))
+    assert target.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_png_folders_are_exact_and_replace_their_like(tmp_path):
+    folder = tmp_path / "out"
+    write_png_folder(folder, frames(4))
+    rgba = [np.dstack([frame, frame[..., 0]]) for frame in frames(2)]
+    assert write_png_folder(folder, rgba, start=7) == 2
+    assert sorted(entry.name for entry in folder.iterdir()) == ["000007.png", "000008.png"]
+    np.testing.assert_array_equal(np.asarray(Image.open(folder / "000008.png")), rgba[1])
+
+
+def test_outputs_that_cannot_be_written_are_named_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    for path in (tmp_path / "file" / "out.mp4", tmp_path):
+        with pytest.raises(OutputError):
+            check_writable(path)
+
+    def never():
+        raise AssertionError("a frame was asked for")
+        yield
+
+    for path in (tmp_path / "mine", tmp_path / "file"):
+        with pytest.raises(OutputError):
+            write_png_folder(path, never())
+    with pytest.raises(OutputError):
+        write_video(tmp_path / "file" / "out.mp4", never(), Fraction(30))
+    with pytest.raises(OutputError):
+        check_png_folder(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path):
+    target = tmp_path / "a.bin"
+    target.write_bytes(b"old")
+    with pytest.raises(KeyError), replacing(target) as partial:
+        partial.write_bytes(b"half")
+        raise KeyError
+    assert target.read_bytes() == b"old"
+    with replacing(target) as partial:
+        partial.write_bytes(b"new")
+    assert target.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_files_that_are_no_videos_are_named(tmp_path):
+    (tmp_path / "a.mp4").write_text("no video")
+    for name in ("a.mp4", "missing.mp4"):
+        with pytest.raises(CaptureError, match=name):
+            list(read_video(tmp_path / name, 10, 10))
+
+
+def test_a_lean_stream_has_no_sei_and_each_header_once():
+    sps, pps, sei, slice_ = b"\x67abc", b"\x68d", b"\x06info", b"\x65data"
+    stream = b"".join(b"\x00\x00\x00\x01" + unit for unit in (sps, pps, sei, slice_, sps, pps, slice_))
+    assert nal_units(lean_stream(stream, H264)) == [sps, pps, slice_, slice_]
