@@ -1,7 +1,7 @@
 """A video becomes a bundle: capture, background, training, export, and a look at the finished file.
 
-`nerfsem compress`, the demo and the benchmarks call `compress`. The rooms behind it are imported when they are needed, so that the
-command line can show the options at once.
+`nerfsem compress`, the demo and the benchmarks call `compress`. The rooms behind it are imported when they are needed, so that
+the command line can show the options at once.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ class StageFolder:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             held = {path.name for path in self.root.iterdir()}
-            foreign = RECORD not in held and bool(held - {partial_of(Path(RECORD)).name})  # the latter lies there after a kill just here
+            # the record's temporary name lies there when a run was killed just here
+            foreign = RECORD not in held and bool(held - {partial_of(Path(RECORD)).name})
             if not foreign:
                 self._record(self.keys())
         except (OSError, OutputError) as error:

@@ -1,7 +1,7 @@
 """Python threads do the work of all cores: compiled functions run in them without the interpreter's lock.
 
-They stand in place of numba's own threads: those exist in three kinds, of which one stops the process when two threads ask at once
-(training and viewer), one spins beside torch's, and one is rarely installed. Loops also compile several times faster without them.
+They stand in place of numba's own threads: those exist in three kinds, of which one stops the process when two threads ask at
+once (training and viewer), one spins beside torch's, and one is rarely installed. Loops compile several times faster without.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def in_parts(count: int, work: Callable[[int, int, int], None]) -> None:
     mine, *others = parts(count)
     given = [(thread, *part) for thread, part in enumerate(others, 1) if part[0] < part[1]]
     outbox: SimpleQueue = SimpleQueue()
-    for arguments in given:  # a training step comes here eight times: an executor's futures take four times as long to wake a thread
+    # a training step comes here eight times: an executor's futures take four times as long to wake a thread
+    for arguments in given:
         _inboxes()[arguments[0] - 1].put((work, arguments, outbox))
     try:
         work(0, *mine)

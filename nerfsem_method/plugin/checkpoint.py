@@ -16,9 +16,10 @@ from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import NerfsemError
-from nerfsem_method.scene.scene import Scene, Video
+from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.snapshot import snapshot
 
 _MODEL = "_model."
 
@@ -92,13 +93,7 @@ def run_field(config, scene: Scene) -> tuple[RadianceField, CameraPath]:
 
 def run_bundle(config, scene: Scene, background: Background | None) -> Bundle:
     """The bundle of a run's newest checkpoint."""
-    return bundle_of(*run_field(config, scene), scene.video, background).quantised()
-
-
-def bundle_of(field: RadianceField, cameras: CameraPath, video: Video, background: Background | None = None) -> Bundle:
-    """What is stored of a field and its cameras as they are now."""
-    poses, gains = cameras.poses.cpu().numpy(), cameras.gains.cpu().numpy()
-    return Bundle(field.state(), video, cameras.camera, poses, gains, background)
+    return snapshot(*run_field(config, scene), scene.video, background).quantised()
 
 
 def _newest_weights(folder: Path) -> dict:

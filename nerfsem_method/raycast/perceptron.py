@@ -1,10 +1,12 @@
-"""Small dense layers over blocks of LANES points, compiled: forward, and the gradients of inputs and weights.
+"""Small dense layers work on blocks of LANES points in compiled loops: forward, and the gradients of inputs and weights.
 
-Blocks are flat float32 [values, LANES] as in `lookup`. A layer is (weights [outputs, inputs] flat, biases [outputs]), both
-sizes padded with zeros to multiples of STRIPS (`padded`), so that the loops need no remainders.
+Blocks are flat float32 [values, LANES] as in `lookup`. All sizes are padded with zeros to multiples of STRIPS (`padded`), so that
+the loops need no remainders.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -17,40 +19,55 @@ from nerfsem_method.compiled import njit
 from nerfsem_method.raycast.lookup import FAST, LANES
 
 STRIPS = 4
-"""Inputs and outputs that are worked on together."""
+"""So many inputs and outputs are worked on together."""
+
+
+class Layer(NamedTuple):
+    """A padded layer has weights [outputs, inputs] and biases [outputs], float32; its gradient has the same shapes."""
+
+    weights: np.ndarray
+    biases: np.ndarray
+
+
+class Head(NamedTuple):
+    """A whole head is arrays of the same kind whatever the number of its layers: weights and biases, one layer after the other,
+    and the padded sizes [layers, 2] (outputs, inputs)."""
+
+    weights: np.ndarray
+    biases: np.ndarray
+    sizes: np.ndarray
 
 
 def padded(size: int) -> int:
-    """The next multiple of STRIPS."""
+    """Return the next multiple of STRIPS."""
     return -(-size // STRIPS) * STRIPS
 
 
-def padded_layer(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A layer for the kernels from weight [outputs, inputs] and bias [outputs]."""
+def padded_layer(weight: np.ndarray, bias: np.ndarray) -> Layer:
+    """Return the layer of weight [outputs, inputs] and bias [outputs]."""
     outputs, inputs = weight.shape
-    full, biases = np.zeros((padded(outputs), padded(inputs)), np.float32), np.zeros(padded(outputs), np.float32)
-    full[:outputs, :inputs], biases[:outputs] = weight, bias
-    return full, biases
+    layer = Layer(np.zeros((padded(outputs), padded(inputs)), np.float32), np.zeros(padded(outputs), np.float32))
+    layer.weights[:outputs, :inputs], layer.biases[:outputs] = weight, bias
+    return layer
 
 
-def packed(layers: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A whole head from its layers' weight [outputs, inputs] and bias: weights and biases, one after the other, padded, and
-    the padded sizes [layers, 2] (outputs, inputs). Arrays of the same kind whatever the number of layers."""
+def packed(layers: list[tuple[np.ndarray, np.ndarray]]) -> Head:
+    """Return the head of layers that are given by weight [outputs, inputs] and bias [outputs]."""
     full = [padded_layer(*each) for each in layers]
-    sizes = np.array([weight.shape for weight, _ in full], np.int64)
-    return np.concatenate([weight.ravel() for weight, _ in full]), np.concatenate([bias for _, bias in full]), sizes
+    weights, biases = np.concatenate([each.weights.ravel() for each in full]), np.concatenate([each.biases for each in full])
+    return Head(weights, biases, np.array([each.weights.shape for each in full], np.int64))
 
 
 WIDTH = next((width for width, feature in ((16, "avx512f"), (8, "avx2")) if get_host_cpu_features().get(feature)), 4)
-"""Lanes of this processor's vectors."""
+"""This processor's vectors have so many lanes."""
 _VECTORS = 2 if WIDTH == 8 else 4
-"""Vectors of lanes that are worked on together: with STRIPS outputs each, what the registers hold."""
+"""So many vectors of lanes are worked on together: with STRIPS outputs each, as many as the registers hold."""
 _VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
 _INDEX = ir.IntType(64)
 
 
 def _splat(builder, value):
-    """A vector of one value."""
+    """Return a vector of one value."""
     unknown = ir.Constant(_VECTOR, ir.Undefined)
     single = builder.insert_element(unknown, value, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(single, unknown, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH))
@@ -58,9 +75,9 @@ def _splat(builder, value):
 
 @intrinsic
 def _multiply_add(_, weights, bias, x, y, least):
-    """y [outputs, LANES] = max(weights [outputs, inputs] x [inputs, LANES] + bias [outputs], least).
+    """Compute y [outputs, LANES] = max(weights [outputs, inputs] x [inputs, LANES] + bias [outputs], least).
 
-    Written in LLVM's terms, for sums that stay in registers over all inputs, which loops over arrays do not bring about.
+    This is written in LLVM's terms, for sums that stay in registers over all inputs, which loops over arrays do not bring about.
     """
 
     def generate(context, builder, signature, arguments):
@@ -104,15 +121,16 @@ def _multiply_add(_, weights, bias, x, y, least):
 
 
 @njit(cache=True)
-def layer(weights, bias, x, rectified, y):
-    """y [outputs, LANES] = weights x + bias, negative values set to 0 if `rectified`."""
+def forward(layer, x, rectified, y):
+    """Compute y [outputs, LANES] = weights x + biases of a Layer, negative values set to 0 if `rectified`."""
     least = np.float32(0) if rectified else np.float32(-np.inf)
-    _multiply_add(weights, bias, x, y, least)  # pyright: ignore[reportCallIssue] (no typing context)
+    _multiply_add(layer.weights, layer.biases, x, y, least)  # pyright: ignore[reportCallIssue] (no typing context)
 
 
 @njit(cache=True, fastmath=FAST)
-def layer_backward(x, dy, dweights, dbias):
-    """Add the gradients of a layer's weights and biases: dy x^T and the sums of dy, over all lanes."""
+def add_gradients(gradient, x, dy):
+    """Add the gradients of a layer's weights and biases to the Layer `gradient`: dy x^T and the sums of dy, over all lanes."""
+    dweights, dbias = gradient.weights, gradient.biases
     for j in range(0, dweights.shape[0], 2):
         d = dy[j * LANES : (j + 2) * LANES]
         zero = np.float32(0)
@@ -148,22 +166,22 @@ def layer_backward(x, dy, dweights, dbias):
 
 @njit(cache=True)
 def rectify_backward(y, dy):
-    """Gradients of rectified values: none where the value is 0."""
+    """Turn gradients of rectified values into those of what was rectified: none where the value is 0."""
     for k in range(y.size):
         dy[k] = dy[k] if y[k] > 0 else np.float32(0)
 
 
 @njit(cache=True)
 def run_head(head, x, one, other):
-    """All layers of a `packed` head on inputs x; the outputs lie in the block returned, `one` or `other`."""
-    weights, biases, sizes = head
+    """Run all layers of a Head on inputs x; the outputs lie in the block returned, `one` or `other`."""
+    weights, biases, sizes = head.weights, head.biases, head.sizes
     source = x
     weight = bias = 0
     for at in range(sizes.shape[0]):
         outputs, inputs = sizes[at, 0], sizes[at, 1]
         target = one if at % 2 == 0 else other
         matrix = weights[weight : weight + outputs * inputs].reshape(outputs, inputs)
-        layer(matrix, biases[bias : bias + outputs], source, at < sizes.shape[0] - 1, target)
+        forward(Layer(matrix, biases[bias : bias + outputs]), source, at < sizes.shape[0] - 1, target)
         source = target
         weight += outputs * inputs
         bias += outputs

@@ -1,4 +1,4 @@
-"""Cameras refined against the field (method, section 9): direct image alignment, one Gauss-Newton step a frame and call.
+"""Cameras are refined against the field (method, section 9) by direct image alignment, one Gauss-Newton step a frame and call.
 
 A small motion xi = (omega, v) of camera n moves the image of the point P seen at pixel u by
 delta_u = J(P) (omega x P + v), J the derivative of the projection; so that rendering C(u) and frame I agree, solve
@@ -18,22 +18,24 @@ from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
 
 PIXELS = 2048
-"""Pixels looked at in a frame."""
+"""So many pixels of a frame are looked at."""
 SOLID = 0.95
-"""Accumulation above which a pixel's depth is trusted."""
+"""A pixel's depth is trusted above this accumulation."""
 ROBUST = 0.1
-"""Colour error beyond which a pixel's weight falls (Huber)."""
+"""A pixel's weight falls beyond this colour error (Huber)."""
 DAMPING = 1e-3
-"""Levenberg damping, relative to the diagonal."""
+"""Levenberg's damping is relative to the diagonal."""
 GAIN_DEADBAND = 0.08
 """Exposure that varies less than this over the clip is taken as constant."""
 GAIN_PRIOR = 0.02
-"""Pull of the gains towards 1, as mean squared colour: dark channels tell little about exposure."""
+"""The gains are pulled towards 1 by so much mean squared colour: dark channels tell little about exposure."""
+FEWEST = 64
+"""Fewer solid pixels than this tell nothing about a frame's pose or exposure."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Outcome of a call: root mean square colour error before and after, and mean motion of the image in pixels."""
+    """The outcome of a call is the root mean square colour error before and after, and the mean motion of the image in pixels."""
 
     before: float
     after: float
@@ -65,12 +67,11 @@ def align(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Te
         after.append(error_again)
         motions.append(moved)
     _set_gains(cameras, torch.stack(gains), indices)
-    mean = lambda values: sum(values) / len(values)  # noqa: E731
-    return Alignment(mean(before), mean(after), mean(motions))
+    return Alignment(*(sum(values) / len(values) for values in (before, after, motions)))
 
 
 def _set_gains(cameras: CameraPath, gains: Tensor, indices: Tensor) -> None:
-    """Gains relative to the clip's mean exposure, unless the exposure is constant."""
+    """Set gains relative to the clip's mean exposure, unless the exposure is constant."""
     gains = gains / gains.log().mean(0).exp()
     if (gains - 1).abs().max() > GAIN_DEADBAND:
         cameras.gains[indices.to(gains.device)] = gains
@@ -78,7 +79,7 @@ def _set_gains(cameras: CameraPath, gains: Tensor, indices: Tensor) -> None:
 
 @dataclass(frozen=True)
 class _View:
-    """Some pixels of one frame: positions [P, 2], colours [P, 3] and colour gradients [P, 3, 2] per pixel."""
+    """A view is some pixels of one frame: positions [P, 2], colours [P, 3] and colour gradients [P, 3, 2] per pixel."""
 
     index: int
     pixels: Tensor
@@ -87,7 +88,7 @@ class _View:
 
     @classmethod
     def of(cls, frame: Tensor, index: int, cameras: CameraPath) -> _View:
-        """Pixels well inside the matte, spread evenly."""
+        """Take pixels well inside the matte, spread evenly."""
         picture = frame[..., :3].permute(2, 0, 1).float() / 255  # [3, H, W]
         alpha = frame[None, ..., 3].float()
         inside = -functional.max_pool2d(-alpha, 5, 1, 2)[0] > 250
@@ -102,7 +103,7 @@ class _View:
         return cls(index, pixels, picture[:, rows, columns].T, gradients)
 
     def rendered(self, field: RadianceField, cameras: CameraPath) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour [P, 3] with gain, depth along the ray [P] and whether the pixel is solid [P]."""
+        """Return colour [P, 3] with gain, depth along the ray [P] and whether the pixel is solid [P]."""
         frames = torch.full((len(self.pixels),), self.index, device=self.pixels.device)
         rendering = field.render(*cameras.rays(frames, self.pixels))
         solid = rendering.accumulation > SOLID
@@ -110,15 +111,15 @@ class _View:
         return rendering.color * cameras.gains[self.index], depth, solid
 
     def error(self, color: Tensor, solid: Tensor) -> float:
-        """Root mean square colour error over solid pixels; infinite when there is hardly any."""
-        if int(solid.sum()) < 64:
+        """Return the root mean square colour error over solid pixels; it is infinite when there is hardly any."""
+        if int(solid.sum()) < FEWEST:
             return float("inf")
         return float((color - self.colors)[solid].square().mean().sqrt())
 
     def solve(self, color: Tensor, depth: Tensor, solid: Tensor, cameras: CameraPath) -> tuple[Tensor, float]:
-        """The rigid motion [3, 4] to apply after cam_from_world, and the image's mean motion in pixels."""
+        """Return the rigid motion [3, 4] to apply after cam_from_world, and the image's mean motion in pixels."""
         identity = torch.eye(4, dtype=torch.float64, device=color.device)[:3]
-        if int(solid.sum()) < 64:
+        if int(solid.sum()) < FEWEST:
             return identity, 0.0
         motion = self._image_motion(depth[solid], solid, cameras)  # [P, 2, 6]
         jacobian = self.gradients[solid].double() @ motion  # [P, 3, 6]
@@ -133,7 +134,7 @@ class _View:
         return _rigid(xi), float(moved)
 
     def _image_motion(self, depth: Tensor, solid: Tensor, cameras: CameraPath) -> Tensor:
-        """d(pixel) / d(omega, v) [P, 2, 6] of the points seen."""
+        """Return d(pixel) / d(omega, v) [P, 2, 6] of the points seen."""
         frames = torch.full((len(depth),), self.index, device=depth.device)
         origins, directions = cameras.rays(frames, self.pixels[solid])
         pose = cameras.poses[self.index]
@@ -146,15 +147,15 @@ class _View:
         return projection @ torch.cat([turn, torch.eye(3, device=x.device).expand_as(turn)], -1)
 
     def gain(self, color: Tensor, solid: Tensor, present: Tensor) -> Tensor:
-        """Least-squares exposure gain [3] between the ungained rendering and the frame."""
+        """Return the least-squares exposure gain [3] between the ungained rendering and the frame."""
         plain, target = color[solid] / present, self.colors[solid]
-        if len(plain) < 64:
+        if len(plain) < FEWEST:
             return present
         return ((plain * target).mean(0) + GAIN_PRIOR) / (plain.square().mean(0) + GAIN_PRIOR)
 
 
 def _rigid(xi: Tensor) -> Tensor:
-    """exp of a small twist (omega, v): [3, 4]; the rotation is exact, the translation of first order."""
+    """Return exp of a small twist (omega, v): [3, 4]; the rotation is exact, the translation of first order."""
     omega, v = xi[:3], xi[3:]
     x, y, z = omega
     zero = torch.zeros_like(x)

@@ -1,4 +1,4 @@
-"""Which implementation of the field runs: compiled loops on the CPU, Triton kernels on CUDA, plain torch everywhere else."""
+"""One of three implementations of the field runs: compiled loops on the CPU, Triton kernels on CUDA, plain torch elsewhere."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _chosen: ContextVar[Backend | None] = ContextVar("chosen", default=None)
 
 
 def compiled(tensor: Tensor) -> bool:
-    """Whether what is computed from this tensor runs in compiled loops."""
+    """Return whether what is computed from this tensor runs in compiled loops."""
     return _backend(tensor) == "compiled"
 
 
 def fused(tensor: Tensor) -> bool:
-    """Whether what is computed from this tensor runs in Triton kernels (`field.cuda`)."""
+    """Return whether what is computed from this tensor runs in Triton kernels."""
     return _backend(tensor) == "fused"
 
 
@@ -41,8 +41,7 @@ def _has_triton() -> bool:
 
 @contextmanager
 def using(backend: Backend) -> Iterator[None]:
-    """Everything runs so, whatever the device: what tests compare, and measurements refer to. "fused" on a CPU wants Triton's
-    interpreter."""
+    """Let everything run so, whatever the device: tests compare the three. "fused" on a CPU wants Triton's interpreter."""
     token = _chosen.set(backend)
     try:
         yield

@@ -1,31 +1,93 @@
-"""When what happens in the course of a training."""
+"""The course of a training says at which steps what happens to the field besides the optimiser's own work.
+
+It yields events, in the order in which they are to happen; `conductor` is the one that acts on them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Event(Enum):
+    """Something that happens before a step."""
+
+    CARVE = auto()
+    """The occupancy loses what contributes nothing."""
+    FREEZE = auto()
+    """The occupancy becomes final."""
+    QUANTISE = auto()
+    """The heads' weights go onto the grid that the bundle stores."""
+    REFRESH = auto()
+    """What is held constant between steps is estimated anew: densities for ray termination, projections for the rate term."""
+    MEASURE = auto()
+    """The bundle is encoded, so that its size is known."""
+    STEER = auto()
+    """Lambda follows what the bundle, or the picture, measures."""
+    ALIGN = auto()
+    """Cameras and exposures are aligned with the field."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """The stages of training, as shares of the number of steps."""
+    """The stages of training; times are shares of the number of steps, unless it says otherwise."""
 
     prune_from: float = 0.02
-    """Where the occupancy begins to be carved."""
+    """The occupancy begins to be carved here."""
     prune_every: float = 0.02
-    """How often it is carved."""
+    """The occupancy is carved so often, but not within `fewest_steps`."""
     freeze_at: float = 0.6
-    """Where the occupancy is final."""
+    """The occupancy is final from here on."""
     quantise_at: float = 0.75
-    """Where the heads' weights go onto the grid that the bundle stores."""
+    """The heads' weights go onto the grid that the bundle stores."""
     rate_from: float = 0.1
-    """Where the rate term sets in."""
+    """The rate term sets in."""
     align_at: tuple[float, ...] = (0.3, 0.45, 0.6, 0.75, 0.85)
-    """Where cameras and exposures are aligned with the field."""
+    """Cameras and exposures are aligned with the field."""
+    measure_every: float = 0.1
+    """The bundle's size is measured so often."""
+    steer_every: float = 0.02
+    """Lambda is corrected so often, when there is a goal."""
+    steer_after: float = 0.1
+    """The tables are given this long, from `rate_from` on, before lambda is steered."""
+    refresh_steps: int = 64
+    """Densities and projections are estimated anew after so many steps."""
+    fewest_steps: int = 50
+    """There are so many steps between two carvings at least: what has not been looked at must not go."""
     prune_threshold: float = 0.08
-    """Share of a ray's colour that a voxel must once have had to stay."""
+    """A voxel must once have had this share of a ray's colour to stay."""
     freeze_thresholds: tuple[float, float] = (0.1, 0.02)
     """The same when the occupancy becomes final: for a voxel by itself, and for one beside such a voxel."""
     sharpness: float = 0.06
-    """Weight of the regulariser that draws each ray's light to one depth; not a share."""
+    """The regulariser that draws each ray's light to one depth has this weight."""
     rate_samples: int = 8192
-    """Entries a step on which the rate is estimated; not a share."""
+    """The rate is estimated on so many entries a step."""
+
+    def events(self, step: int, steps: int) -> Iterator[Event]:
+        """Yield what happens before step `step` of `steps`, in order."""
+        if step == int(self.freeze_at * steps):
+            yield Event.FREEZE
+        elif self.prune_from * steps <= step < self.freeze_at * steps and step % self._period(self.prune_every, steps) == 0:
+            yield Event.CARVE
+        if step == int(self.quantise_at * steps):
+            yield Event.QUANTISE
+        if step % self.refresh_steps == 0:
+            yield Event.REFRESH
+        if step % max(1, int(self.measure_every * steps)) == 0:
+            yield Event.MEASURE
+        if step >= (self.rate_from + self.steer_after) * steps and step % max(1, int(self.steer_every * steps)) == 0:
+            yield Event.STEER
+        if step in {int(share * steps) for share in self.align_at}:
+            yield Event.ALIGN
+
+    def _period(self, share: float, steps: int) -> int:
+        return max(self.fewest_steps, int(share * steps))
+
+    def observes(self, step: int, steps: int) -> bool:
+        """Return whether contributions to rays are still collected for carving."""
+        return step < self.freeze_at * steps
+
+    def rates(self, step: int, steps: int) -> bool:
+        """Return whether the rate counts in the loss."""
+        return step >= self.rate_from * steps

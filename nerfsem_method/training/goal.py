@@ -1,4 +1,4 @@
-"""What a finished bundle should measure, and how far a bundle in the making is from it."""
+"""A goal is what a finished bundle should measure; it tells how far a bundle in the making is from that."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ LOG_SIZE_A_DECIBEL = 0.3
 SHRINKAGE, GROWTH = 0.25, 2.0
 """While lambda rests, a bundle still loses SHRINKAGE u^3 of its size and gains GROWTH u^2 dB, u being the share of steps to come
 (measured with `quick`)."""
-SIZE_TOLERANCE = 0.05
-PSNR_TOLERANCE = 0.3
+SIZE_TOLERANCE, PSNR_TOLERANCE = 0.05, 0.3
+"""A size is met within this share of it, a PSNR within so many dB."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What the finished bundle should measure: `size` in bytes, or `psnr` (PSNR-CENTER) in dB; exactly one of them.
+    """The finished bundle should measure `size` bytes, or `psnr` dB (PSNR-CENTER); exactly one of them is given.
 
     Raises NerfsemError when both or none are given.
     """
@@ -31,14 +31,14 @@ class Goal:
             raise NerfsemError("give one goal, a size or a PSNR, not both")
 
     def error(self, measured: float, done: float) -> float:
-        """How much too large or too good the bundle is, in the unit of log size, after the share `done` of the steps."""
+        """Return how much too large or too good the bundle is, in the unit of log size, after the share `done` of the steps."""
         if self.size is not None:
             return math.log(measured * (1 - SHRINKAGE * (1 - done) ** 3) / self.size)
         assert self.psnr is not None
         return LOG_SIZE_A_DECIBEL * (measured + GROWTH * (1 - done) ** 2 - self.psnr)
 
     def met(self, measured: float) -> bool:
-        """Whether a finished bundle is within the tolerance: 5 % of the size, 0.3 dB of the PSNR."""
+        """Return whether a finished bundle is within the tolerance."""
         if self.size is not None:
             return abs(measured / self.size - 1) <= SIZE_TOLERANCE
         assert self.psnr is not None

@@ -1,4 +1,4 @@
-"""Ray marching: equidistant samples inside occupied voxels of the unit cube, cut off behind opaque matter."""
+"""Ray marching finds equidistant samples inside occupied voxels of the unit cube, cut off behind opaque matter."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nerfsem_method.compiled.threads import THREADS, in_parts
-from nerfsem_method.raycast import marching as kernels
+from nerfsem_method.compiled.threads import THREADS, in_parts, parts
 from nerfsem_method.training.backend import compiled, fused
+from nerfsem_method.training.loops.march_cpu import FEWEST_OPAQUE, Rays, Voxels, march_rays, put_samples
 
 OPAQUE_DEPTH = 12.0
 """A ray ends where the estimated optical depth passes this: at most e^-12 of its light is left."""
@@ -19,7 +19,7 @@ OPAQUE_DEPTH = 12.0
 
 @dataclass(frozen=True)
 class Samples:
-    """Packed samples, ray by ray, near to far.
+    """Packed samples lie ray by ray, near to far.
 
     Attributes:
         starts: [R + 1] int64, the samples starts[r] ... starts[r + 1] - 1 are those of ray r.
@@ -37,7 +37,7 @@ class Samples:
 
     @property
     def count(self) -> int:
-        """Number of rays."""
+        """Return the number of rays."""
         return len(self.starts) - 1
 
 
@@ -54,49 +54,49 @@ def march(
         offsets: [R] float32 in [0, 1), the jitter.
     """
     if fused(origins):
-        from nerfsem_method.training.loops import cuda
+        from nerfsem_method.training.loops import march_triton
 
-        return Samples(*cuda.march(origins, directions, empty, density, step, offsets, OPAQUE_DEPTH), step)
-    march_rays = _march_cpu if compiled(origins) else _march_torch
-    return march_rays(origins, directions, empty, density, step, offsets)
+        return Samples(*march_triton.march(origins, directions, empty, density, step, offsets, OPAQUE_DEPTH), step)
+    if compiled(origins):
+        return _march_cpu(origins, directions, empty, density, step, offsets)
+    return march_plain(origins, directions, empty, density, step, offsets)
 
 
 def _march_cpu(
     origins: Tensor, directions: Tensor, empty: Tensor, density: Tensor | None, step: float, offsets: Tensor
 ) -> Samples:
-    given = origins.contiguous().numpy(), directions.contiguous().numpy()
+    given = Rays(origins.contiguous().numpy(), directions.contiguous().numpy(), offsets.numpy())
     estimate = np.zeros((0, 0, 0), np.float32) if density is None else density.numpy()
-    options = offsets.numpy(), step, OPAQUE_DEPTH, empty.numpy(), estimate
+    voxels = Voxels(empty.numpy(), estimate, np.float32(step), OPAQUE_DEPTH)
     starts = np.zeros(len(origins) + 1, np.int64)
-    parts: list[np.ndarray] = [np.zeros(0, np.float32)] * THREADS
+    found: list[np.ndarray] = [np.zeros(0, np.float32)] * THREADS
 
     def find(thread: int, start: int, stop: int) -> None:
-        # room for as many as there can be; memory that is never written to costs nothing
-        parts[thread] = np.empty((stop - start) * _most_samples(step), np.float32)
-        kernels.march_rays(*given, start, stop, *options, starts[1:], parts[thread])
+        # as many as there can be are allocated: memory that is never written to costs nothing
+        found[thread] = np.empty((stop - start) * _most_samples(step), np.float32)
+        march_rays(given, voxels, start, stop, starts[1:], found[thread])
 
-    def place(_: int, start: int, stop: int) -> None:
-        kernels.place_samples(*given, start, stop, starts, distances, rays.numpy(), positions.numpy())
+    def put(_: int, start: int, stop: int) -> None:
+        put_samples(given, start, stop, starts, distances, rays.numpy(), positions.numpy())
 
     in_parts(len(origins), find)
-    bounds = [len(origins) * thread // THREADS for thread in range(THREADS + 1)]
-    found = [starts[1 + first : 1 + last].sum() for first, last in zip(bounds, bounds[1:], strict=False)]
-    distances = np.concatenate([part[:count] for part, count in zip(parts, found, strict=True)])
+    counts = [starts[1 + first : 1 + last].sum() for first, last in parts(len(origins))]
+    distances = np.concatenate([own[:count] for own, count in zip(found, counts, strict=True)])
     starts = starts.cumsum()
     rays, positions = torch.empty(len(distances), dtype=torch.int64), torch.empty(len(distances), 3)
-    in_parts(len(origins), place)
+    in_parts(len(origins), put)
     return Samples(torch.from_numpy(starts), rays, torch.from_numpy(distances), positions, step)
 
 
 def _most_samples(step: float) -> int:
-    """Samples that a ray through the unit cube has at most."""
+    """Return how many samples a ray through the unit cube has at most."""
     return int(3**0.5 / step) + 2
 
 
-def _march_torch(
+def march_plain(
     origins: Tensor, directions: Tensor, empty: Tensor, density: Tensor | None, step: float, offsets: Tensor
 ) -> Samples:
-    """The same in plain torch: all steps of all rays at once."""
+    """Do as `march` does in plain torch: all steps of all rays at once."""
     safe = torch.where(directions.abs() < 1e-9, torch.full_like(directions, 1e-9), directions)
     a, b = -origins / safe, (1 - origins) / safe
     near = torch.minimum(a, b).amax(1).clamp(min=0)
@@ -109,10 +109,10 @@ def _march_torch(
     x, y, z = voxels.unbind(-1)
     taken = (distances < far[:, None]) & (empty[x, y, z] == 0)
     if density is not None:
-        optical = torch.where(taken, density[x, y, z] * step, 0.0).clamp(max=OPAQUE_DEPTH / kernels.FEWEST_OPAQUE)
+        optical = torch.where(taken, density[x, y, z] * step, 0.0).clamp(max=OPAQUE_DEPTH / FEWEST_OPAQUE)
         taken &= optical.cumsum(1) - optical <= OPAQUE_DEPTH
     rays, columns = taken.nonzero(as_tuple=True)
     starts = functional.pad(taken.sum(1).cumsum(0), (1, 0))
     chosen = distances[rays, columns]
-    places = (origins[rays] + chosen[:, None] * directions[rays]).clamp(0, 1)
-    return Samples(starts, rays, chosen, places, step)
+    samples = (origins[rays] + chosen[:, None] * directions[rays]).clamp(0, 1)
+    return Samples(starts, rays, chosen, samples, step)

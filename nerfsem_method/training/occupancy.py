@@ -1,4 +1,4 @@
-"""Where the artefact is: a voxel grid that starts as the visual hull and is carved down to the visible surface."""
+"""The occupancy says where the artefact is: a voxel grid starts as the visual hull and is carved down to the visible surface."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nerfsem_method.raycast.marching import remember_largest, voxel_distances
+from nerfsem_method.raycast.marching import voxel_distances
 from nerfsem_method.training.backend import compiled
+from nerfsem_method.training.loops.march_cpu import remember_largest
 from nerfsem_method.training.march import Samples
 
 CONSERVATIVE = 0.5
-"""Share of a voxel's estimated density that ray termination trusts."""
+"""Ray termination trusts this share of a voxel's estimated density."""
 
 
 class OccupancyGrid(nn.Module):
-    """Occupied voxels of the unit cube.
+    """The grid knows the occupied voxels of the unit cube.
 
     Buffers:
         hull: [G, G, G] bool, the most there can be.
@@ -43,7 +44,7 @@ class OccupancyGrid(nn.Module):
 
     @property
     def side(self) -> int:
-        """G."""
+        """Return G."""
         return self.hull.shape[0]
 
     def observe(self, samples: Samples, weights: Tensor) -> None:
@@ -61,9 +62,9 @@ class OccupancyGrid(nn.Module):
         self.seen *= 0.5
 
     def finish(self, strong: float, weak: float) -> None:
-        """The final grid: voxels with a contribution above `strong`, and those next to them above `weak`.
+        """Keep, for good, voxels with a contribution above `strong`, and those next to them above `weak`.
 
-        Two thresholds, because a voxel that the surface cuts at a corner is hit by few rays, and a hole there shows.
+        There are two thresholds because few rays hit a voxel that the surface cuts at a corner, and a hole there shows.
         """
         self.set(_grown(self.seen > strong) & (self.seen > weak) & self.occupied)
 
@@ -74,7 +75,7 @@ class OccupancyGrid(nn.Module):
         self.density *= self.occupied
 
     def centers(self) -> Tensor:
-        """Centres [V, 3] of the occupied voxels, in index order."""
+        """Return the centres [V, 3] of the occupied voxels, in index order."""
         return (self.occupied.nonzero() + 0.5) / self.side
 
     def set_density(self, values: Tensor) -> None:
@@ -83,10 +84,10 @@ class OccupancyGrid(nn.Module):
 
 
 def _grown(voxels: Tensor) -> Tensor:
-    """A grid and its 26-neighbours."""
+    """Return a grid with its 26-neighbours."""
     return functional.max_pool3d(voxels[None, None].float(), 3, 1, 1)[0, 0] > 0
 
 
 def _emptiness(voxels: Tensor) -> Tensor:
-    """The distance of each voxel to the next occupied one."""
+    """Return the distance of each voxel to the next occupied one."""
     return torch.from_numpy(voxel_distances(voxels.cpu().numpy())).to(voxels.device)

@@ -1,4 +1,4 @@
-"""Presets: the TOML files of `configs/`, beside the package in a checkout and inside it in an installed wheel.
+"""Presets are the TOML files of `configs/`, beside the package in a checkout and inside it in an installed wheel.
 
 A preset looks like this; [model] and most of [field] may be left out, whose defaults then hold:
 
@@ -38,7 +38,7 @@ from nerfsem_method.training.course import Course
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Adam's learning rates at the first step, and the shape of their decay to `final` times that at the last."""
+    """Adam's learning rates at the first step decay by `decay` to `final` times that at the last."""
 
     grids: float
     heads: float
@@ -49,7 +49,7 @@ class LearningRates:
 
 @dataclass(frozen=True)
 class Preset:
-    """One training recipe; `model` holds keyword arguments of the model's configuration."""
+    """A preset is one training recipe; `model` holds keyword arguments of the model's configuration."""
 
     name: str
     description: str
@@ -61,16 +61,16 @@ class Preset:
 
 
 def folder() -> Path:
-    """Where the presets lie. Raises NerfsemError when the installation has lost them."""
+    """Return where the presets lie. Raises NerfsemError when the installation has lost them."""
     package = Path(__file__).resolve().parents[1]
-    for place in (package / "configs", package.parent / "configs"):
-        if any(place.glob("*.toml")):
-            return place
+    for found in (package / "configs", package.parent / "configs"):
+        if any(found.glob("*.toml")):
+            return found
     raise NerfsemError("this installation of nerfsem has no presets (configs/*.toml); install it again")
 
 
 def names() -> tuple[str, ...]:
-    """All presets, sorted."""
+    """Return the names of all presets, sorted."""
     return tuple(sorted(path.stem for path in folder().glob("*.toml")))
 
 

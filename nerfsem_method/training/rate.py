@@ -1,8 +1,8 @@
-"""The trainable twin of the codec's context models: a differentiable estimate of the tables' bits (method, section 4).
+"""The rate model is the trainable twin of the codec's context models: it estimates the tables' bits (method, section 4).
 
 `nerfsem_method.codec.context` is the specification; here the same contexts are evaluated in float on a random part of the
-entries, with weights rounded to the codec's grid (straight-through): compiled for dense tables on the CPU (`entropy`), in plain
-torch otherwise. `tests/test_field_rate.py` ties them.
+entries, with weights rounded to the codec's grid (straight-through): compiled for dense tables on the CPU (`loops.rate_cpu`), in
+plain torch otherwise. `tests/test_training_rate.py` ties them.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ from nerfsem_method.field.state import QuantisedTensor
 from nerfsem_method.raycast.perceptron import padded
 from nerfsem_method.training.backend import compiled
 from nerfsem_method.training.encoding import BinaryGrids, SignSTE
-from nerfsem_method.training.loops.entropy import AXIS, COLUMNS, DIMENSIONS, ENTRY, NET, STOP, tables_nats
+from nerfsem_method.training.loops.rate_cpu import TABLE, Drawn, Entries, tables_nats
+
+FEWEST = 256
+"""So many entries of each table are looked at in a step, if it has them: the small ones shape the coarse levels."""
 
 
 def _coded(name: str, tensor: Tensor) -> Tensor:
-    """The nearest values that the bundle can hold."""
+    """Return the nearest values that the bundle can hold."""
     exponent, limit = (WEIGHT_EXPONENT, WEIGHT_LIMIT) if name.endswith("weight") else (-ACTIVATION_BITS, BIAS_LIMIT)
     return (tensor * 2.0**-exponent).round().clamp(-limit, limit) * 2.0**exponent
 
 
 class RateModel(nn.Module):
-    """The context models and, per table, the list of entries that are coded under the current occupancy.
+    """The rate model has the context models and, per table, the list of entries that are coded under the present occupancy.
 
     Attributes:
         layouts: per table its coded entries.
@@ -57,12 +60,12 @@ class RateModel(nn.Module):
         self._tensors_of: dict[tuple[torch.device, int], tuple[Tensor, Tensor, Tensor]] = {}
 
     def _weight(self, name: str) -> Tensor:
-        """A tensor on the codec's grid; the gradient passes straight through."""
+        """Return a tensor on the codec's grid; the gradient passes straight through."""
         tensor = self.tensors[name.replace(".", "_")]
         return tensor + (_coded(name, tensor) - tensor).detach()
 
     def _net(self, name: str, inputs: Tensor) -> Tensor:
-        """Logits [V, features] of contexts [V, inputs]."""
+        """Return the logits [V, features] of contexts [V, inputs]."""
         hidden = functional.linear(inputs, self._weight(f"{name}.0.weight"), self._weight(f"{name}.0.bias")).relu()
         return functional.linear(hidden, self._weight(f"{name}.1.weight"), self._weight(f"{name}.1.bias"))
 
@@ -89,34 +92,28 @@ class RateModel(nn.Module):
 
     @property
     def symbols(self) -> int:
-        """Coded binary symbols under the current occupancy."""
+        """Return the number of coded binary symbols under the present occupancy."""
         return sum(values.size for values in self.values)
 
     def bits(self, grids: BinaryGrids, samples: int, generator: np.random.Generator) -> Tensor:
-        """Estimated bits of all tables: -log2 p summed over about `samples` drawn entries, scaled up to the tables.
+        """Return the estimated bits of all tables: -log2 p summed over about `samples` drawn entries, scaled up to the tables.
 
-        Drawn is from each table in proportion to its size (at least 256). A scalar, differentiable with respect to the symbols
-        (straight-through), the context symbols and the models.
+        Each table has as many of these as its size asks for, and FEWEST at least. The scalar is differentiable with respect to
+        the symbols (straight-through), the context symbols and the models.
         """
         total = sum(len(layout.entries) for layout in self.layouts)
-        picks = []
-        for layout in self.layouts:
-            count = len(layout.entries)
-            take = min(count, max(256, math.ceil(samples * count / max(total, 1))))
-            # one from each of `take` even shares: less chance, and memory is read in order
-            places = (np.arange(take) + generator.random(take)) * (count / max(take, 1))
-            picks.append(np.arange(count) if take == count else np.minimum(places.astype(np.int64), count - 1))
+        picks = [_draw(len(layout.entries), samples / max(total, 1), generator) for layout in self.layouts]
         fast = compiled(grids.theta)
         bits = grids.theta.new_zeros(())
         if fast:
             bits = bits + _DenseBitsCPU.apply(grids.theta, self, grids, picks, *self.tensors.values())
         for index, (table, picked) in enumerate(zip(self.spec.tables, picks, strict=True)):
             if len(picked) and (table.hashed or not fast):
-                bits = bits + self._bits(grids, index, picked)
+                bits = bits + self.table_bits(grids, index, picked)
         return bits
 
-    def _bits(self, grids: BinaryGrids, index: int, picked: np.ndarray) -> Tensor:
-        """The part of one table, in plain torch."""
+    def table_bits(self, grids: BinaryGrids, index: int, picked: np.ndarray) -> Tensor:
+        """Return the bits of one table in plain torch, estimated from the entries `picked` by number in its layout."""
         device, layout = grids.theta.device, self.layouts[index]
         positions, extra, values = self._table_on(device, index)
         entries = torch.from_numpy(picked).to(device)
@@ -131,29 +128,30 @@ class RateModel(nn.Module):
         return nats.sum() * (len(layout.entries) / len(picked) / math.log(2))
 
     def extra(self, index: int) -> np.ndarray:
-        """The integer part of the context that needs no look-up: moments (3D) or projected features (2D)."""
+        """Return the integer part of the context that needs no look-up: moments (3D) or projected features (2D)."""
         count = len(self.spec.volume)
         return self.layouts[index].moments if index < count else self._projected[index - count]
 
     def _table_on(self, device: torch.device, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        """A table's vertices [V, 3], what of their contexts needs no look-up [V, C], places [E, F] of its values in theta."""
+        """Return a table's vertices [V, 3], what of their contexts needs no look-up [V, C], and its values' indices [E, F]."""
         if (device, index) not in self._tensors_of:
             table, layout = self.spec.tables[index], self.layouts[index]
             positions = np.zeros((len(layout.vertices), 3), np.float32)
             positions[:, list(table.axes)] = layout.vertices / np.float32(table.resolution)
             extra = self.extra(index).astype(np.float32) / UNIT
-            places = torch.from_numpy(self.values[index]).to(device)
-            self._tensors_of[device, index] = torch.from_numpy(positions).to(device), torch.from_numpy(extra).to(device), places
+            arrays = positions, extra, self.values[index]
+            first, second, third = (torch.from_numpy(array).to(device) for array in arrays)
+            self._tensors_of[device, index] = first, second, third
         return self._tensors_of[device, index]
 
     def dense_tables(self, grids: BinaryGrids) -> _DenseTables:
-        """The tables that are not hashed, as `entropy.tables_nats` reads them."""
+        """Return the tables that are not hashed, as `rate_cpu.tables_nats` reads them."""
         if self._dense is None:
             self._dense = _DenseTables(self, grids)
         return self._dense
 
     def state(self) -> dict[str, QuantisedTensor]:
-        """The context models as the bundle stores them."""
+        """Return the context models as the bundle stores them."""
         result = {}
         for name in self.spec.context_shapes():
             weight = name.endswith("weight")
@@ -167,6 +165,14 @@ class RateModel(nn.Module):
         with torch.no_grad():
             for name, tensor in state.items():
                 self.tensors[name.replace(".", "_")].copy_(torch.from_numpy(tensor.values))
+
+
+def _draw(count: int, share: float, generator: np.random.Generator) -> np.ndarray:
+    """Draw about `share` of `count` entries, FEWEST at least: one from each of even stretches, which leaves less to chance and
+    reads memory in order."""
+    take = min(count, max(FEWEST, math.ceil(share * count)))
+    drawn = (np.arange(take) + generator.random(take)) * (count / max(take, 1))
+    return np.arange(count) if take == count else np.minimum(drawn.astype(np.int64), count - 1)
 
 
 class _Shared:
@@ -184,98 +190,95 @@ class _Shared:
         self.vertices, self._entry, self._weights = (torch.from_numpy(values).to(device) for values in given)
 
     def fuse(self, logits: Tensor) -> Tensor:
-        """[V, F] of the vertices to [n, F] of the entries they share, weighted by occupied volume."""
+        """Return [n, F] of the entries from [V, F] of the vertices that share them, weighted by occupied volume."""
         out = logits.new_zeros(self._count, logits.shape[1])
         return out.index_add(0, self._entry, logits * self._weights[:, None])
 
 
 class _Nets:
-    """The context models as the compiled loops read them: all padded arrays in one, which is as easily added up."""
+    """The context models as the compiled loops read them: all padded arrays are one, which is as easily added up."""
 
     def __init__(self, spec: FieldSpec) -> None:
         shapes = spec.context_shapes()
-        places, self._size = [], 0
+        slices, self._size = [], 0
         for shape in shapes.values():
             whole = tuple(map(padded, shape))
-            places.append((slice(self._size, self._size + math.prod(whole)), whole, tuple(map(slice, shape))))
+            slices.append((slice(self._size, self._size + math.prod(whole)), whole, tuple(map(slice, shape))))
             self._size += math.prod(whole)
-        self._places = dict(zip(shapes, places, strict=True))
+        self._slices = dict(zip(shapes, slices, strict=True))
         weights = np.array([name.endswith("weight") for name in shapes])
-        sizes = [math.prod(whole) for _, whole, _ in places]
+        sizes = [math.prod(whole) for _, whole, _ in slices]
         exponent, limit = np.where(weights, WEIGHT_EXPONENT, -ACTIVATION_BITS), np.where(weights, WEIGHT_LIMIT, BIAS_LIMIT)
         self._step = np.repeat(2.0**exponent, sizes).astype(np.float32)
         self._limit = np.repeat(limit, sizes).astype(np.float32)
 
     def coded(self, tensors: Sequence[Tensor]) -> np.ndarray:
-        """All parameters on the codec's grid, flat."""
+        """Return all parameters on the codec's grid, flat."""
         flat = np.zeros(self._size, np.float32)
-        for (place, whole, part), tensor in zip(self._places.values(), tensors, strict=True):
-            flat[place].reshape(whole)[part] = tensor.detach().numpy()
+        for (own, whole, part), tensor in zip(self._slices.values(), tensors, strict=True):
+            flat[own].reshape(whole)[part] = tensor.detach().numpy()
         return np.clip(np.rint(flat / self._step), -self._limit, self._limit) * self._step
 
     def zeros(self, count: int) -> np.ndarray:
-        """Room for `count` gradients of all parameters."""
+        """Return memory for `count` gradients of all parameters."""
         return np.zeros((count, self._size), np.float32)
 
-    def place(self, name: str) -> tuple[int, ...]:
-        """Where one net's padded weight, bias, weight, bias begin; its width, inputs and outputs."""
-        found = [self._places[f"{name}.{layer}.{kind}"] for layer in range(2) for kind in ("weight", "bias")]
-        return *(place.start for place, _, _ in found), *found[0][1], *found[3][1]
+    def describe(self, name: str, row: np.ndarray) -> None:
+        """Tell a row of TABLE where its net lies, and the net's padded sizes."""
+        found = [self._slices[f"{name}.{layer}.{kind}"] for layer in range(2) for kind in ("weight", "bias")]
+        row["net"] = [own.start for own, _, _ in found]
+        (row["width"], row["inputs"]), (row["outputs"],) = found[0][1], found[3][1]
 
     def tensors(self, flat: np.ndarray) -> list[Tensor]:
-        """Inverse of `coded`, without its rounding."""
-        return [torch.from_numpy(flat[place].reshape(whole)[part]) for place, whole, part in self._places.values()]
+        """Return the tensors of which `coded` made one array."""
+        return [torch.from_numpy(flat[own].reshape(whole)[part]) for own, whole, part in self._slices.values()]
 
 
 class _DenseTables:
-    """What `entropy.tables_nats` reads that stays as it is from step to step.
+    """What `rate_cpu.tables_nats` reads that stays as it is from step to step.
 
     Attributes:
         chosen: indices of the tables.
-        rows, own, others: the arguments `tables`, `own` and the contexts' other values of that function.
+        rows, entries: the arguments of that function.
     """
 
     def __init__(self, model: RateModel, grids: BinaryGrids) -> None:
         spec, layouts = model.spec, model.layouts
         self.chosen = [i for i, table in enumerate(spec.tables) if not table.hashed and len(layouts[i].entries)]
         most = max((model.extra(i).shape[1] for i in self.chosen), default=0)
-        self.rows, entry = np.zeros((len(self.chosen), COLUMNS), np.int64), 0
+        self.rows, entry = np.zeros(len(self.chosen), TABLE), 0
         vertices, firsts, others = [np.zeros((0, 3), np.int32)], [np.zeros(0, np.int64)], [np.zeros((0, most), np.float32)]
         for row, index in zip(self.rows, self.chosen, strict=True):
             table, layout, previous = spec.tables[index], layouts[index], spec.previous(index)
             count, dimensions, extra = len(layout.entries), len(table.axes), model.extra(index)
-            row[:AXIS] = entry, entry + count
-            row[AXIS : AXIS + dimensions] = table.axes
             part = grids.first_part(previous[0]) if previous else 0
-            parts = part, part + len(grids.parts_of(previous))
-            row[DIMENSIONS:NET] = dimensions, table.resolution, table.features, *parts, extra.shape[1]
-            row[NET:] = model.nets.place(spec.context_name(index))
+            row["first"], row["stop"] = entry, entry + count
+            row["axes"][:dimensions], row["dimensions"] = table.axes, dimensions
+            row["resolution"], row["features"], row["others"] = table.resolution, table.features, extra.shape[1]
+            row["first_part"], row["stop_part"] = part, part + len(grids.parts_of(previous))
+            model.nets.describe(spec.context_name(index), row)
             vertices.append(np.pad(layout.vertices.astype(np.int32), ((0, 0), (0, 3 - dimensions))))
             firsts.append(model.values[index][:, 0])
             others.append(np.pad(extra.astype(np.float32) / UNIT, ((0, 0), (0, most - extra.shape[1]))))
             entry += count
-        self.own = np.concatenate(vertices), np.concatenate(firsts)
-        self.others = np.concatenate(others)
+        self.entries = Entries(*map(np.concatenate, (vertices, firsts, others)))
 
 
 class _DenseBitsCPU(torch.autograd.Function):
-    """The part of all tables that are not hashed, compiled; value and gradient come in one pass."""
+    """The bits of all tables that are not hashed are compiled; value and gradient come in one pass."""
 
     @staticmethod
     def forward(ctx, theta, model, grids, picks, *tensors):
         dense, flat, gradients = model.dense_tables(grids), model.nets.coded(tensors), model.nets.zeros(THREADS)
-        drawn = [picks[index] for index in dense.chosen]
-        counts = np.array([len(picked) for picked in drawn], np.int64)
-        picked, bounds = np.concatenate([np.zeros(0, np.int64), *drawn]), np.append(0, counts.cumsum())
-        entries = dense.rows[:, STOP] - dense.rows[:, ENTRY]
-        scales = (entries / counts / math.log(2)).astype(np.float32)
-        context = grids.parts, grids.codes(), grids.slots.places, dense.others
-        bits, values = np.zeros(THREADS), theta.detach().numpy()
+        picked = [picks[index] for index in dense.chosen]
+        counts = np.array([len(own) for own in picked], np.int64)
+        scales = ((dense.rows["stop"] - dense.rows["first"]) / counts / math.log(2)).astype(np.float32)
+        drawn = Drawn(np.concatenate([np.zeros(0, np.int64), *picked]), np.append(0, counts.cumsum()), scales)
+        tables, bits, values = grids.packed_tables(), np.zeros(THREADS), theta.detach().numpy()
 
         def work(thread: int, *_: int) -> None:
-            sums = grids.partial[thread], gradients[thread]
-            given = dense.rows, picked, bounds, scales, thread, dense.own, context, values, flat
-            bits[thread] = tables_nats(*given, *sums)
+            given = dense.rows, drawn, dense.entries, tables, values, flat, thread
+            bits[thread] = tables_nats(*given, grids.partial[thread], gradients[thread])
 
         in_parts(THREADS, work)
         ctx.save_for_backward(grids.gradient(theta))

@@ -1,4 +1,4 @@
-"""Rate control: lambda follows what the bundle measures during training, so that the finished one has a wanted size or quality.
+"""Rate control lets lambda follow what the bundle measures in training, so that the finished one has a wanted size or quality.
 
 The plant is slow (signs need some hundred steps to answer) and its elasticity is known only roughly, hence a proportional-
 integral law in the logarithm of lambda, on measurements of the real bundle. Size and quality still change with training while
@@ -20,13 +20,13 @@ INTEGRAL, PROPORTIONAL = 1.2, 8.0
 """Log lambda grows by INTEGRAL times the error a measurement, and stands PROPORTIONAL times the error above that: a tenth fewer
 bytes take about a nat of lambda (measured with `quick`)."""
 RANGE = (1 / 50, 500.0)
-"""Share of the preset's lambda that it may reach: beyond, the field no longer answers."""
+"""Lambda stays within these multiples of the preset's: beyond, the field no longer answers."""
 FRAMES, PIXELS = 24, 1024
-"""Frames, and pixels of each, from which PSNR-CENTER is estimated."""
+"""PSNR-CENTER is estimated from so many frames, and so many pixels of each."""
 
 
 class RateControl:
-    """Steers lambda from the preset's value, `rate_weight`, on."""
+    """Rate control steers lambda from the preset's value, `rate_weight`, on."""
 
     def __init__(self, goal: Goal, rate_weight: float) -> None:
         self.goal = goal
@@ -34,7 +34,7 @@ class RateControl:
         self._rest: float | None = None
 
     def steer(self, rate_weight: float, measured: float, done: float) -> float:
-        """The next lambda from the present one and what the bundle measures after the share `done` of the steps."""
+        """Return the next lambda from the present one and what the bundle measures after the share `done` of the steps."""
         error = self.goal.error(measured, done)
         if self._rest is None:  # a training that goes on keeps the lambda of its checkpoint
             self._rest = math.log(rate_weight)
@@ -48,7 +48,7 @@ class RateControl:
 
 @torch.no_grad()
 def center_psnr(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Tensor) -> float:
-    """PSNR-CENTER in dB (method, section 7) of the field as it is, from some pixels of some frames, always the same ones.
+    """Return PSNR-CENTER in dB (method, section 7) of the field as it is, from some pixels of some frames, always the same ones.
 
     Args:
         frames: [n, H, W, 4] uint8, straight alpha.

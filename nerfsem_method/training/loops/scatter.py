@@ -1,4 +1,4 @@
-"""The gradient of the look-up, compiled: added to the signs of the tables' entries, LANES points at a time as in `lookup`."""
+"""The gradient of the look-up is added to the signs of the tables' entries in compiled loops, LANES points at a time."""
 
 from __future__ import annotations
 
@@ -8,34 +8,22 @@ from numba import types
 from numba.extending import intrinsic
 
 from nerfsem_method.compiled import njit
-from nerfsem_method.raycast.lookup import (
-    DIMENSIONS,
-    FAST,
-    FEATURES,
-    FIRST_ENTRY,
-    FIRST_FEATURE,
-    HASHED,
-    LANES,
-    corners,
-    line,
-    load_points,
-    look_up_room,
-)
+from nerfsem_method.raycast.lookup import FAST, LANES, corners, line
 
 
 @njit(cache=True)
 def _apart(i):
-    """The lanes in an order in which neighbours on a ray, which touch the same entries, do not follow each other."""
+    """Return the lane of turn i: neighbours on a ray, which touch the same entries, do not follow each other."""
     return (i & 3) * (LANES // 4) + (i >> 2)
 
 
 def _adder(features: int):
-    """Vectors are asked for by name: LLVM is not left to find them by itself (numba switches that off)."""
-    single, double = (ir.VectorType(ir.FloatType(), corners * features) for corners in (1, 2))
+    """Return the addition for dense tables of so many features, in LLVM's vectors: numba leaves LLVM no leave to find them."""
+    single, double = (ir.VectorType(ir.FloatType(), entries * features) for entries in (1, 2))
 
     @intrinsic
-    def add(_, target, place, source, first, lower, upper):
-        """target[place : place + 2 * features] += lower * v, upper * v, where v = source[first : first + features]; float32."""
+    def add(_, target, offset, source, first, lower, upper):
+        """Add lower * v and upper * v to target[offset : offset + 2 * features], v = source[first : first + features]."""
 
         def generate(context, builder, signature, arguments):
             def pointer(at, kind):
@@ -63,23 +51,27 @@ def _adder(features: int):
 
 
 def _scatterer(features: int):
-    """`_scatter_any` of a dense table's part with so many features. Cached with its callers: what is made here has no name."""
+    """Return `_scatter_any` for a dense table's part with so many features.
+
+    It is cached with its callers: what is made here has no name of its own.
+    """
     add = _adder(features)
 
     @njit(fastmath=FAST)
-    def scatter_part(row, places, turned, weights, entries, partial):
-        own, shift = places[row[FIRST_ENTRY] :], row[FIRST_FEATURE]
-        for pair in range(1 << (row[DIMENSIONS] - 1)):
+    def scatter_part(part, offsets, scratch, partial):
+        own, shift = offsets[part.first_entry :], part.first_feature
+        turned, weights, entries = scratch.gradient, scratch.weights, scratch.entries
+        for pair in range(1 << (part.dimensions - 1)):
             for i in range(LANES):
                 s = _apart(i)
                 entry = np.uint64(entries[np.uint64(pair * LANES + s)])
-                place, after = own[entry] + shift, own[entry + np.uint64(1)] + shift
+                offset, after = own[entry] + shift, own[entry + np.uint64(1)] + shift
                 lower, upper = weights[np.uint64(2 * pair * LANES + s)], weights[np.uint64((2 * pair + 1) * LANES + s)]
-                if after == place + features:
-                    add(partial, place, turned, features * s, lower, upper)  # pyright: ignore[reportCallIssue] (no typing context)
-                else:  # not both can be reached
+                if after == offset + features:
+                    add(partial, offset, turned, features * s, lower, upper)  # pyright: ignore[reportCallIssue] (no typing context)
+                else:  # the hull reaches only one of the two entries
                     for f in range(features):
-                        partial[np.uint64(place + f)] += lower * turned[s * features + f]
+                        partial[np.uint64(offset + f)] += lower * turned[s * features + f]
                         partial[np.uint64(after + f)] += upper * turned[s * features + f]
 
     return scatter_part
@@ -89,64 +81,43 @@ _scatter_ones, _scatter_twos, _scatter_fours = _scatterer(1), _scatterer(2), _sc
 
 
 @njit(cache=True, fastmath=FAST)
-def _scatter_any(row, places, turned, weights, entries, partial):
-    """Add turned [LANES, features], times the corners' weights, to `partial`."""
-    own = places[row[FIRST_ENTRY] :]
-    shift, features, hashed = row[FIRST_FEATURE], row[FEATURES], row[HASHED] != 0
-    for pair in range(1 << (row[DIMENSIONS] - 1)):
+def _scatter_any(part, offsets, scratch, partial):
+    """Add the scratch's gradient [LANES, features], times the corners' weights, to `partial`."""
+    own, shift, features, hashed = offsets[part.first_entry :], part.first_feature, part.features, part.hashed != 0
+    turned, weights, entries = scratch.gradient, scratch.weights, scratch.entries
+    for pair in range(1 << (part.dimensions - 1)):
         for i in range(LANES):
             s = _apart(i)
             k = pair * LANES + s
-            place, after = own[entries[k]] + shift, own[entries[k + 4 * LANES] if hashed else entries[k] + 1] + shift
+            offset, after = own[entries[k]] + shift, own[entries[k + 4 * LANES] if hashed else entries[k] + 1] + shift
             for f in range(features):
-                partial[np.uint64(place + f)] += weights[2 * pair * LANES + s] * turned[s * features + f]
+                partial[np.uint64(offset + f)] += weights[2 * pair * LANES + s] * turned[s * features + f]
                 partial[np.uint64(after + f)] += weights[(2 * pair + 1) * LANES + s] * turned[s * features + f]
 
 
 @njit(cache=True, fastmath=FAST)
-def scatter(points, parts, places, gradients, room, partial):
+def scatter(points, parts, offsets, gradients, scratch, partial):
     """Add gradients [blocks, features, LANES] at points [blocks, 3, LANES] to those of the signs, `partial` [values].
 
-    One table after the other, so that what is added to stays in the cache. `places` [entries] int32 says where an entry's
+    One table follows the other, so that what is added to stays in the cache. `offsets` [entries] int32 says where an entry's
     first value lies.
     """
-    base, fraction, weights, entries, _, turned = room
     column = 0
     for p in range(parts.shape[0]):
-        row = parts[p]
-        features = row[FEATURES]
+        part = parts[p]
+        features = part.features
         for block in range(points.shape[0]):
-            corners(points[block], row, base, fraction, weights, entries)
+            corners(points[block], part, scratch)
             for f in range(features):
                 given = line(gradients[block], column + f)
                 for s in range(LANES):
-                    turned[s * features + f] = given[s]
-            if not row[HASHED] and features == 1:
-                _scatter_ones(row, places, turned, weights, entries, partial)
-            elif not row[HASHED] and features == 2:
-                _scatter_twos(row, places, turned, weights, entries, partial)
-            elif not row[HASHED] and features == 4:
-                _scatter_fours(row, places, turned, weights, entries, partial)
+                    scratch.gradient[s * features + f] = given[s]
+            if not part.hashed and features == 1:
+                _scatter_ones(part, offsets, scratch, partial)
+            elif not part.hashed and features == 2:
+                _scatter_twos(part, offsets, scratch, partial)
+            elif not part.hashed and features == 4:
+                _scatter_fours(part, offsets, scratch, partial)
             else:
-                _scatter_any(row, places, turned, weights, entries, partial)
+                _scatter_any(part, offsets, scratch, partial)
         column += features
-
-
-@njit(cache=True, nogil=True)
-def encode_backward(positions, start, stop, parts, places, gradient, partial):
-    """Add the gradient [S, features] of `encode` to that of the signs, partial [values]."""
-    features = gradient.shape[1]
-    blocks = (stop - start + LANES - 1) // LANES
-    points = np.empty((blocks, 3 * LANES), np.float32)
-    gradients = np.empty((blocks, features * LANES), np.float32)
-    for block in range(blocks):
-        first = start + block * LANES
-        count = min(LANES, stop - first)
-        load_points(positions, first, count, points[block])
-        own = gradient[first : first + count]
-        for f in range(features):
-            given = line(gradients[block], f)
-            for s in range(count):
-                given[s] = own[s, f]
-            given[count:] = 0
-    scatter(points, parts, places, gradients, look_up_room(), partial)

@@ -1,0 +1,85 @@
+"""The conductor acts on the events of a training's course, all of them and in their order, before each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nerfsem_method.scene.scene import Video
+from nerfsem_method.training.align import align
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.course import Course, Event
+from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.rate_control import RateControl, center_psnr
+from nerfsem_method.training.snapshot import measured_bytes
+
+
+@dataclass(frozen=True)
+class TrainingClip:
+    """What is trained on: the video's facts, frames [n, H, W, 4] uint8 (straight alpha), and the camera [n] of each frame."""
+
+    video: Video
+    frames: Tensor
+    cameras: Tensor
+
+
+class Conductor:
+    """Leads a field and its cameras through a training of `steps` steps.
+
+    Attributes:
+        rate_weight: lambda, a scalar float64 tensor that is changed in place, so that checkpoints hold it.
+        rates: whether the rate counts in the present step's loss.
+    """
+
+    def __init__(
+        self, field: RadianceField, cameras: CameraPath, rate_weight: Tensor, course: Course, steps: int, clip: TrainingClip,
+        control: RateControl | None = None,
+    ) -> None:  # fmt: skip
+        self.field, self.cameras, self.rate_weight = field, cameras, rate_weight
+        self.course, self.steps, self.clip, self.control = course, steps, clip, control
+        self.rates = False
+        self._step = 0
+        self._side_bytes: float | None = None
+        self._actions = {
+            Event.CARVE: lambda: field.carve(course.prune_threshold),
+            Event.FREEZE: lambda: field.freeze(*course.freeze_thresholds),
+            Event.QUANTISE: field.heads.quantise,
+            Event.REFRESH: field.refresh,
+            Event.MEASURE: self._forget_size,
+            Event.STEER: self._steer,
+            Event.ALIGN: lambda: align(field, cameras, clip.frames, clip.cameras),
+        }
+
+    @torch.no_grad()
+    def before(self, step: int) -> None:
+        """Do what the course says before a step."""
+        self._step = step
+        self.field.observing = self.course.observes(step, self.steps)
+        self.rates = self.course.rates(step, self.steps)
+        for event in self.course.events(step, self.steps):
+            self._actions[event]()
+
+    def kilobytes(self, table_bits: float) -> float:
+        """Return the size of the FP bundle, given the present estimate of the tables' bits.
+
+        The bundle is encoded after each MEASURE; until the next one, the estimate tells what has changed.
+        """
+        table_bytes = table_bits / 8
+        if self._side_bytes is None:
+            self._side_bytes = measured_bytes(self.field, self.cameras, self.clip.video) - table_bytes
+        return (self._side_bytes + table_bytes) / 1e3
+
+    def _forget_size(self) -> None:
+        self._side_bytes = None
+
+    def _steer(self) -> None:
+        """Measure the bundle, or the picture, as it is now, and set lambda."""
+        if self.control is None:
+            return
+        if self.control.goal.size is not None:
+            measured = float(measured_bytes(self.field, self.cameras, self.clip.video))
+        else:
+            measured = center_psnr(self.field, self.cameras, self.clip.frames, self.clip.cameras)
+        self.rate_weight.fill_(self.control.steer(self.rate_weight.item(), measured, self._step / self.steps))

@@ -1,0 +1,83 @@
+"""Look-up and density head in one pass on the CPU, block by block, and their gradients."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nerfsem_method.compiled import njit
+from nerfsem_method.field.activation import density_of
+from nerfsem_method.raycast.lookup import FAST, LANES, load_points, look_up, new_scratch, waves
+from nerfsem_method.raycast.perceptron import Layer, add_gradients, forward, rectify_backward
+from nerfsem_method.training.loops.scatter import scatter
+
+
+class TwoLayers(NamedTuple):
+    """A head of two layers, or the gradients of one."""
+
+    first: Layer
+    second: Layer
+
+    def turned(self) -> TwoLayers:
+        """Return the layers that take gradients of outputs to gradients of inputs: transposed, without biases."""
+        return TwoLayers(*(Layer(np.ascontiguousarray(w.T), np.zeros(w.shape[1], np.float32)) for w, _ in self))
+
+    def zeros(self) -> TwoLayers:
+        """Return layers of the same shapes, all zero."""
+        return TwoLayers(*(Layer(np.zeros_like(weights), np.zeros_like(biases)) for weights, biases in self))
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def density_forward(positions, start, stop, tables, frequencies, layers, encoded, values, geometry):
+    """Write density [S] and geometry features [S, geometry] of the blocks start ... stop - 1 of positions [S, 3].
+
+    The head's inputs stay in `encoded`, a row a block; where there are fewer rows, these are used in turn.
+    """
+    scratch, points = new_scratch(), np.zeros(3 * LANES, np.float32)
+    hidden = np.zeros(layers.first.biases.size * LANES, np.float32)
+    out = np.zeros(layers.second.biases.size * LANES, np.float32)
+    inputs = layers.first.weights.shape[1]
+    for block in range(start, stop):
+        first = block * LANES
+        count = min(LANES, positions.shape[0] - first)
+        x = encoded[block % encoded.shape[0]]
+        load_points(positions, first, count, points)
+        column = waves(points, frequencies, look_up(points, tables.parts, tables.codes, scratch, x), x)
+        x[column * LANES : inputs * LANES] = 0
+        forward(layers.first, x, True, hidden)
+        forward(layers.second, hidden, False, out)
+        for s in range(count):
+            values[first + s] = density_of(out[s])
+            for g in range(geometry.shape[1]):
+                geometry[first + s, g] = out[(1 + g) * LANES + s]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def density_backward(positions, start, stop, tables, layers, turned, encoded, d_logs, d_geometry, partial, gradients):
+    """Add the gradients of the signs to `partial` [values] and those of the layers to `gradients`.
+
+    `encoded` becomes its own gradient. `turned` are the layers as `TwoLayers.turned` gives them; d_logs [S] is the gradient of
+    the density's logarithm.
+    """
+    points = np.empty((stop - start, 3 * LANES), np.float32)
+    d_out = np.zeros(gradients.second.biases.size * LANES, np.float32)
+    hidden = np.zeros(gradients.first.biases.size * LANES, np.float32)
+    d_hidden = np.zeros_like(hidden)
+    for block in range(start, stop):
+        first = block * LANES
+        count = min(LANES, positions.shape[0] - first)
+        load_points(positions, first, count, points[block - start])
+        if count < LANES:
+            d_out[:] = 0
+        for s in range(count):
+            d_out[s] = d_logs[first + s]
+            for g in range(d_geometry.shape[1]):
+                d_out[(1 + g) * LANES + s] = d_geometry[first + s, g]
+        forward(layers.first, encoded[block], True, hidden)  # to compute it anew is faster than to keep it of all blocks
+        add_gradients(gradients.second, hidden, d_out)
+        forward(turned.second, d_out, False, d_hidden)
+        rectify_backward(hidden, d_hidden)
+        add_gradients(gradients.first, encoded[block], d_hidden)
+        forward(turned.first, d_hidden, False, encoded[block])
+    scatter(points, tables.parts, tables.offsets, encoded[start:stop], new_scratch(), partial)

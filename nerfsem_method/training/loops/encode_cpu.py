@@ -1,0 +1,115 @@
+"""Binary grids on the CPU: signs are packed into codes, looked up and interpolated, and gradients of the signs are collected."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nerfsem_method.compiled import njit
+from nerfsem_method.compiled.threads import THREADS
+from nerfsem_method.raycast.lookup import CODED, LANES, line, load_points, look_up, new_scratch
+from nerfsem_method.training.loops.scatter import scatter
+
+
+class Tables(NamedTuple):
+    """Trainable tables as the loops read them.
+
+    Attributes:
+        parts: [parts] PART, see `lookup.table_parts`.
+        codes: uint8, the present symbols, see `lookup`.
+        offsets: int32 [entries], where in theta the first value of each entry of all tables lies.
+    """
+
+    parts: np.ndarray
+    codes: np.ndarray
+    offsets: np.ndarray
+
+
+class Slots(NamedTuple):
+    """Where the slots of each part of a table are found.
+
+    Attributes:
+        begin, count: int64 [parts], the part's slots are entries[begin : begin + count].
+        first, stride: int64 [parts], the part's first value in theta, and the way from one slot's to the next one's.
+        entries: int32, the entry of each slot, table after table.
+    """
+
+    begin: np.ndarray
+    count: np.ndarray
+    first: np.ndarray
+    stride: np.ndarray
+    entries: np.ndarray
+
+
+@njit(cache=True, nogil=True)
+def encode(positions, start, stop, tables, out):
+    """Write the features [S, features] at positions [S, 3] in [0, 1], for the points start ... stop - 1."""
+    scratch, points = new_scratch(), np.zeros(3 * LANES, np.float32)
+    features = out.shape[1]
+    block = np.zeros(features * LANES, np.float32)
+    for first in range(start, stop, LANES):
+        count = min(LANES, stop - first)
+        load_points(positions, first, count, points)
+        look_up(points, tables.parts, tables.codes, scratch, block)
+        own = out[first : first + count]
+        for f in range(features):
+            found = line(block, f)
+            for s in range(count):
+                own[s, f] = found[s]
+
+
+@njit(cache=True, nogil=True)
+def encode_backward(positions, start, stop, tables, gradient, partial):
+    """Add the gradient [S, features] of `encode` to that of the signs, partial [values]."""
+    features = gradient.shape[1]
+    blocks = (stop - start + LANES - 1) // LANES
+    points = np.empty((blocks, 3 * LANES), np.float32)
+    gradients = np.empty((blocks, features * LANES), np.float32)
+    for block in range(blocks):
+        first = start + block * LANES
+        count = min(LANES, stop - first)
+        load_points(positions, first, count, points[block])
+        own = gradient[first : first + count]
+        for f in range(features):
+            given = line(gradients[block], f)
+            for s in range(count):
+                given[s] = own[s, f]
+            given[count:] = 0
+    scatter(points, tables.parts, tables.offsets, gradients, new_scratch(), partial)
+
+
+@njit(cache=True, nogil=True)
+def pack(theta, coded, parts, slots, thread, codes):
+    """Write the codes of a thread's part of the slots of each table, from the real parameters theta [values]; see `lookup`."""
+    for p in range(parts.shape[0]):
+        begin, count, first, stride = slots.begin[p], slots.count[p], slots.first[p], slots.stride[p]
+        own, features = codes[parts[p].first_code :], parts[p].features
+        start, stop = count * thread // THREADS, count * (thread + 1) // THREADS
+        if features == 1:  # most tables have one feature, and this loop is twice as fast
+            for slot in range(start, stop):
+                value = np.uint64(first + slot * stride)
+                code = (CODED | (theta[value] >= 0)) if coded[value] != 0 else 0
+                own[np.uint64(slots.entries[np.uint64(begin + slot)])] = code
+            continue
+        for slot in range(start, stop):
+            value, code = np.uint64(first + slot * stride), CODED
+            for f in range(features):
+                code |= np.int64(theta[value + np.uint64(f)] >= 0) << f
+            own[np.uint64(slots.entries[np.uint64(begin + slot)])] = code if coded[value] != 0 else 0
+
+
+@njit(cache=True)
+def collect(theta, coded, partial, out):
+    """Sum partial [threads, at least values] over threads into out [values], and leave zeros behind.
+
+    The gradient of a sign passes straight through where |theta| <= 1 and the value is coded.
+    """
+    for i in range(out.size):
+        out[i] = partial[0, i]
+    for thread in range(1, partial.shape[0]):
+        for i in range(out.size):
+            out[i] += partial[thread, i]
+    for i in range(out.size):
+        out[i] = out[i] if coded[i] != 0 and abs(theta[i]) <= 1 else np.float32(0)
+    partial[:] = 0

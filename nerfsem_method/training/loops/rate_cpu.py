@@ -1,0 +1,141 @@
+"""The rate estimate of dense tables and its gradient in one compiled pass; `training.rate` has the formulas."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nerfsem_method.compiled import njit
+from nerfsem_method.compiled.threads import THREADS
+from nerfsem_method.raycast.lookup import FAST, LANES, line, look_up, new_scratch
+from nerfsem_method.raycast.perceptron import Layer, add_gradients, forward, rectify_backward
+from nerfsem_method.training.loops.density_cpu import TwoLayers
+from nerfsem_method.training.loops.scatter import scatter
+
+TABLE = np.dtype([
+    ("first", np.int64), ("stop", np.int64), ("axes", np.int64, 3), ("dimensions", np.int64), ("resolution", np.int64),
+    ("features", np.int64), ("first_part", np.int64), ("stop_part", np.int64), ("others", np.int64), ("net", np.int64, 4),
+    ("width", np.int64), ("inputs", np.int64), ("outputs", np.int64),
+])  # fmt: skip
+"""What the loop reads of a table: its rows in Entries, its shape, the parts that its contexts look up, how many other values
+these have, where its net's weights, biases, weights, biases begin in the flat array of all nets, and the net's padded sizes."""
+
+
+class Drawn(NamedTuple):
+    """Entries on which the rate is estimated.
+
+    Attributes:
+        picked: int64, entries by number in their table, those of table t from bounds[t] to bounds[t + 1].
+        bounds: int64 [tables + 1].
+        scales: float32 [tables], what a nat of each table counts.
+    """
+
+    picked: np.ndarray
+    bounds: np.ndarray
+    scales: np.ndarray
+
+
+class Entries(NamedTuple):
+    """All coded entries of the dense tables, table after table.
+
+    Attributes:
+        vertices: [E, 3] int32.
+        firsts: int64 [E], where in theta an entry's first value lies.
+        others: [E, C] float32, the values of its context that no look-up gives.
+    """
+
+    vertices: np.ndarray
+    firsts: np.ndarray
+    others: np.ndarray
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def tables_nats(rows, drawn, entries, tables, theta, nets, thread, partial, gradients):
+    """Return a thread's part of the nats of the drawn entries, times their tables' scales, and add the gradients of that sum.
+
+    All tables go into one call: one call for each table took nearly twice as long.
+
+    Args:
+        rows: [tables] TABLE.
+        drawn, entries, tables: Drawn, Entries and `encode_cpu.Tables`.
+        theta: [values] float32.
+        nets: all context models, flat; padded as in `perceptron`.
+        partial, gradients: sums for theta [values] and for `nets`.
+    """
+    total = 0.0
+    for t in range(rows.shape[0]):
+        row, count = rows[t], drawn.bounds[t + 1] - drawn.bounds[t]
+        first = drawn.bounds[t]
+        picked = drawn.picked[first + count * thread // THREADS : first + count * (thread + 1) // THREADS]
+        own = slice(row.first, row.stop)
+        mine = Entries(entries.vertices[own], entries.firsts[own], entries.others[own])
+        scale = drawn.scales[t]
+        total += scale * _nats(row, picked, mine, tables, theta, _net(nets, row), scale, partial, _net(gradients, row))
+    return total
+
+
+@njit(cache=True)
+def _net(flat, row):
+    """Return views of a table's net."""
+    width, inputs, outputs = row.width, row.inputs, row.outputs
+    weight0, bias0, weight1, bias1 = row.net[0], row.net[1], row.net[2], row.net[3]
+    return TwoLayers(
+        Layer(flat[weight0 : weight0 + width * inputs].reshape(width, inputs), flat[bias0 : bias0 + width]),
+        Layer(flat[weight1 : weight1 + outputs * width].reshape(outputs, width), flat[bias1 : bias1 + outputs]),
+    )
+
+
+@njit(cache=True)
+def _turned(layer):
+    """Return the layer that takes gradients of outputs to gradients of inputs."""
+    return Layer(np.ascontiguousarray(layer.weights.T), np.zeros(layer.weights.shape[1], np.float32))
+
+
+@njit(cache=True, fastmath=FAST)
+def _nats(row, picked, entries, tables, theta, net, scale, partial, gradients):
+    """Return the nats of one table's drawn entries, unscaled, and add the scaled gradients."""
+    turned = TwoLayers(_turned(net.first), _turned(net.second))
+    parts = tables.parts[row.first_part : row.stop_part]
+    scratch = new_scratch()
+    one = np.zeros((1, 3 * LANES), np.float32)
+    points = one[0]
+    x, hidden = np.zeros(net.first.weights.shape[1] * LANES, np.float32), np.zeros(net.first.biases.size * LANES, np.float32)
+    out = np.zeros(net.second.biases.size * LANES, np.float32)
+    d_x, d_hidden, d_out = np.zeros((1, x.size), np.float32), np.zeros_like(hidden), np.zeros_like(out)
+    features, edge = row.features, np.float32(row.resolution)
+    total = 0.0
+    for begin in range(0, picked.size, LANES):
+        count = min(LANES, picked.size - begin)
+        for s in range(LANES):
+            entry = picked[begin + min(s, count - 1)]
+            for axis in range(row.dimensions):
+                points[row.axes[axis] * LANES + s] = np.float32(entries.vertices[entry, axis]) / edge
+        column = look_up(points, parts, tables.codes, scratch, x)
+        for c in range(row.others):
+            other = line(x, column + c)
+            for s in range(LANES):
+                other[s] = entries.others[picked[begin + min(s, count - 1)], c]
+        forward(net.first, x, True, hidden)
+        forward(net.second, hidden, False, out)
+        d_out[:] = 0
+        factors = 1.0  # LANES * 8 factors of at most 2 each leave float64 enough range: one logarithm does for all
+        for s in range(count):
+            first = entries.firsts[picked[begin + s]]
+            for f in range(features):
+                logit = out[f * LANES + s]
+                plus = np.float32(1) if theta[first + f] >= 0 else np.float32(0)
+                small = np.exp(-abs(logit))
+                factors *= 1.0 + np.float64(small)
+                total += max(logit, np.float32(0)) - logit * plus
+                probability = (np.float32(1) if logit >= 0 else small) / (np.float32(1) + small)
+                d_out[f * LANES + s] = (probability - plus) * scale
+                partial[first + f] -= logit * np.float32(0.5) * scale
+        total += np.log(factors)
+        add_gradients(gradients.second, hidden, d_out)
+        forward(turned.second, d_out, False, d_hidden)
+        rectify_backward(hidden, d_hidden)
+        add_gradients(gradients.first, x, d_hidden)
+        forward(turned.first, d_hidden, False, d_x[0])
+        scatter(one, parts, tables.offsets, d_x, scratch, partial)
+    return total

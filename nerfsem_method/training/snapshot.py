@@ -1,0 +1,21 @@
+"""A snapshot is the bundle that a field and its cameras would make as they are now, in the middle of a training or at its end."""
+
+from __future__ import annotations
+
+from nerfsem_method.codec import nsem
+from nerfsem_method.codec.background import Background
+from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.scene.scene import Video
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.radiance import RadianceField
+
+
+def snapshot(field: RadianceField, cameras: CameraPath, video: Video, background: Background | None = None) -> Bundle:
+    """Return what is stored of a field and its cameras; nothing of them changes."""
+    poses, gains = cameras.poses.cpu().numpy(), cameras.gains.cpu().numpy()
+    return Bundle(field.state(), video, cameras.camera, poses, gains, background)
+
+
+def measured_bytes(field: RadianceField, cameras: CameraPath, video: Video) -> int:
+    """Return the size of the FP bundle: it is encoded for that."""
+    return len(nsem.encode(snapshot(field, cameras, video)))
