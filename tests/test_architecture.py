@@ -1,4 +1,4 @@
-"""The house's one-way arrows (docs/architecture.md), read from the import statements; and decoding needs nothing of the training side.
+"""The house has one-way arrows (docs/architecture.md), read from the import statements; decoding needs nothing of training.
 
 A room is a folder. Nothing is said about single files, but for those that lie beside the rooms and are rooms of their own.
 """
@@ -157,7 +157,8 @@ def _plain(name: str) -> str:
 
 
 def test_every_folder_is_a_room():
-    folders = {path.parent.relative_to(PACKAGES["nerfsem_method"]).as_posix() for path in PACKAGES["nerfsem_method"].rglob("*.py")}
+    package = PACKAGES["nerfsem_method"]
+    folders = {path.parent.relative_to(package).as_posix() for path in package.rglob("*.py")}
     assert {folder.replace(".", "") for folder in folders} <= MAY_IMPORT.keys()
 
 

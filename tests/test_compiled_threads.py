@@ -12,7 +12,6 @@ from nerfsem_method.compiled import threads
 from nerfsem_method.playback.torch_renderer import TorchRenderer
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training.cameras import CameraPath
-from nerfsem_method.training.course import Course
 from nerfsem_method.training.radiance import RadianceField
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +52,7 @@ def test_a_viewer_may_render_while_training_computes():
     def train():
         for _ in range(10):
             frames = torch.zeros(500, dtype=torch.int64)
-            step = field.step(*cameras.rays(frames, torch.rand(500, 2) * 40), Course(rate_samples=200))
+            step = field.step(*cameras.rays(frames, torch.rand(500, 2) * 40), 200)
             (step.rendering.color.sum() + step.bits).backward()
 
     with ThreadPoolExecutor(1) as pool:

@@ -6,11 +6,11 @@ import pytest
 import torch
 from test_plugin_training import smoke
 
-from nerfsem_method.codec import nsem
-from nerfsem_method.plugin.checkpoint import bundle_of
 from nerfsem_method.plugin.dataparser import world_scale
 from nerfsem_method.plugin.model import FEWEST_RAYS
 from nerfsem_method.plugin.training import train
+from nerfsem_method.training.objective import Prediction
+from nerfsem_method.training.snapshot import measured_bytes
 
 
 @pytest.fixture
@@ -31,7 +31,11 @@ def model(trainer):
 def outputs_of(batch):
     """What a perfect field would give."""
     colour, alpha = batch["image"][:, :3], batch["image"][:, 3:]
-    return {"color": colour * alpha, "accumulation": alpha, "distortion": torch.tensor(0.5), "bits": torch.tensor(8000.0)}
+    return Prediction(colour * alpha, alpha, torch.ones_like(alpha), torch.tensor(0.5), torch.tensor(8000.0))
+
+
+def loss_of(model, prediction, batch):
+    return model.get_loss_dict({"prediction": prediction}, batch)
 
 
 def tell(trainer, step):
@@ -43,20 +47,20 @@ def test_the_loss_is_zero_for_the_true_colours_and_mattes_and_for_nothing_else(t
     tell(trainer, 0)
     _, batch = trainer.pipeline.datamanager.next_train(0)
     truth = outputs_of(batch)
-    assert model.get_loss_dict(truth, batch)["mse"] < 1e-12
+    assert loss_of(model, truth, batch)["mse"] < 1e-12
     for name in ("color", "accumulation"):
-        wrong = {**truth, name: truth[name] + 0.1}
-        assert model.get_loss_dict(wrong, batch)["mse"] > 1e-3
-    paler = {**truth, "color": truth["color"] + 0.1, "accumulation": truth["accumulation"] + 0.1}  # over white the same
-    assert model.get_loss_dict(paler, batch)["mse"] > 1e-3
+        wrong = replace(truth, **{name: getattr(truth, name) + 0.1})
+        assert loss_of(model, wrong, batch)["mse"] > 1e-3
+    paler = replace(truth, color=truth.color + 0.1, accumulation=truth.accumulation + 0.1)  # over white it looks the same
+    assert loss_of(model, paler, batch)["mse"] > 1e-3
 
 
 def test_lambda_counts_bytes_against_the_error_over_all_pixels_of_the_video(trainer, model):
     _, batch = trainer.pipeline.datamanager.next_train(0)
     tell(trainer, 99)
-    assert "rate" not in model.get_loss_dict(outputs_of(batch), batch)
+    assert "rate" not in loss_of(model, outputs_of(batch), batch)
     tell(trainer, 101)
-    losses = model.get_loss_dict(outputs_of(batch), batch)
+    losses = loss_of(model, outputs_of(batch), batch)
     share = trainer.pipeline.datamanager.candidate_share
     assert 0.05 < share < 0.9
     assert float(losses["rate"]) * share == pytest.approx(model.config.rate_weight * 1000)
@@ -73,7 +77,7 @@ def test_the_size_it_tells_is_measured_now_and_then(trainer, model):
         return 1e3 * float(model.get_metrics_dict(outputs, batch)["kilobytes"])
 
     def true():
-        return len(nsem.encode(bundle_of(model.field, model.cameras, trainer.pipeline.datamanager.train_dataset.scene.video)))
+        return measured_bytes(model.field, model.cameras, trainer.pipeline.datamanager.train_dataset.scene.video)
 
     assert told(200) == pytest.approx(true(), abs=0.1)
     with torch.no_grad():  # heads of zeros cost next to nothing
@@ -104,14 +108,30 @@ def test_an_exposure_scales_the_colours_of_its_frame(trainer, model):
     for gain in (2.0, 1.0):
         model.cameras.gains[5] = gain
         torch.manual_seed(0)
-        seen.append(model.get_outputs(bundle)["color"])
+        seen.append(model.get_outputs(bundle)["prediction"].color)
     bright, plain = seen
     torch.testing.assert_close(bright, plain * torch.where(frames == 5, 2.0, 1.0)[:, None])
     assert plain[frames == 5].max() > 0
 
 
+def test_training_and_evaluation_speak_one_protocol(trainer, model):
+    """nerfstudio asks for losses and metrics of evaluation batches, too; these are of the refined cameras, with their gains."""
+    datamanager = trainer.pipeline.datamanager
+    bundle, batch = datamanager.next_eval(1)
+    model.eval()
+    with torch.no_grad():
+        outputs = model.get_outputs(bundle)
+        terms, metrics = model.get_loss_dict(outputs, batch), model.get_metrics_dict(outputs, batch)
+        model.cameras.gains.fill_(0.5)
+        darker = model.get_outputs(bundle)
+    model.train()
+    assert set(terms) == {"mse", "sharpness"} and set(metrics) == {"psnr"}
+    torch.testing.assert_close(darker["prediction"].color, 0.5 * outputs["prediction"].color)
+
+
 def test_its_pictures_are_over_white_in_nerfstudios_world(trainer, model, vase_scene):
     bundle, _ = trainer.pipeline.datamanager.next_train(4)
+    bundle = replace(bundle, metadata={})  # as a viewer's rays come
     scale = world_scale(vase_scene)
     model.eval()
     with torch.no_grad():

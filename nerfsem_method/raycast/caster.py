@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerfsem_method.compiled import njit
+from nerfsem_method.compiled import FAST, fast_part, njit
 from nerfsem_method.compiled.threads import in_turns
 from nerfsem_method.field.activation import density_of, write_harmonics
 from nerfsem_method.field.state import FieldState
-from nerfsem_method.raycast.lookup import FAST, LANES, look_up, new_scratch, table_codes, table_parts, waves
+from nerfsem_method.raycast.lookup import LANES, look_up, new_scratch, table_codes, table_parts, waves
 from nerfsem_method.raycast.marching import SKIPPED, UNIT_BOX, span, voxel_distances
 from nerfsem_method.raycast.perceptron import Head, packed, run_head
 from nerfsem_method.scene.camera import Intrinsics, camera_centres
@@ -166,7 +166,7 @@ def _cast(view, space, field, start, stop, pictures):
     _finish(field, ended, totals, finished, blocks, pictures)
 
 
-@njit(cache=True, fastmath=FAST)
+@fast_part
 def _add_samples(field, step, rays, active, out, blocks, summed):
     """Add the sample of each active ray to its sums; `out` are the density head's outputs."""
     inputs, rgb = blocks.inputs, out
@@ -198,7 +198,7 @@ def _write_direction(field, ray, lane, inputs):
     write_harmonics(x, y, z, field.degrees, lane, LANES, inputs[field.geometry * LANES :])
 
 
-@njit(cache=True, fastmath=FAST)
+@fast_part
 def _finish(field, ended, totals, count, blocks, pictures):
     """Write the pixels of rays that have ended; here their colour is computed where it is computed once a ray."""
     for lane in range(count):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerfsem_method.compiled import njit
+from nerfsem_method.compiled import FAST, fast_part, njit
 from nerfsem_method.field.hashing import entry_of
 from nerfsem_method.field.spec import FieldSpec
 
@@ -23,8 +23,6 @@ CODED = 128
 """This bit of a code says that its entry exists."""
 _BITS = 7
 """A code holds so many signs; tables of longer vectors are looked up in two parts."""
-FAST = {"contract", "reassoc", "nsz", "arcp"}
-"""Arithmetic whose last bit does not matter is compiled with this freedom. Where samples lie does, so marching goes without."""
 
 PART = np.dtype([
     ("axes", np.int64, 3), ("dimensions", np.int64), ("resolution", np.int64), ("features", np.int64), ("entries", np.int64),
@@ -169,7 +167,7 @@ def new_scratch():
     )  # fmt: skip
 
 
-@njit(cache=True, fastmath=FAST)
+@fast_part
 def look_up(points, parts, codes, scratch, out):
     """Write the features of all parts [features, LANES] at points [3, LANES] in [0, 1]; return their number."""
     weights, entries, found = scratch.weights, scratch.entries, scratch.codes
@@ -198,7 +196,7 @@ def look_up(points, parts, codes, scratch, out):
     return column
 
 
-@njit(cache=True, fastmath=FAST)
+@fast_part
 def _sum(dimensions, weights, found, bit, out):
     # the two cases are written out: with a number of corners that is not constant the inner loop is not unrolled, and nothing
     # becomes a vector

@@ -15,8 +15,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nerfsem_method.compiled import njit
-from nerfsem_method.raycast.lookup import FAST, LANES
+from nerfsem_method.compiled import fast_part, njit
+from nerfsem_method.raycast.lookup import LANES
 
 STRIPS = 4
 """So many inputs and outputs are worked on together."""
@@ -127,7 +127,7 @@ def forward(layer, x, rectified, y):
     _multiply_add(layer.weights, layer.biases, x, y, least)  # pyright: ignore[reportCallIssue] (no typing context)
 
 
-@njit(cache=True, fastmath=FAST)
+@fast_part
 def add_gradients(gradient, x, dy):
     """Add the gradients of a layer's weights and biases to the Layer `gradient`: dy x^T and the sums of dy, over all lanes."""
     dweights, dbias = gradient.weights, gradient.biases

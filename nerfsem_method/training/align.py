@@ -131,7 +131,7 @@ class _View:
         xi = torch.linalg.solve(normal, right)[:, 0]
         moved = (motion @ xi).norm(dim=-1).mean()
         xi = xi / (moved / 2).clamp(min=1)  # the linear model holds for a pixel or two
-        return _rigid(xi), float(moved)
+        return rigid_motion(xi), float(moved)
 
     def _image_motion(self, depth: Tensor, solid: Tensor, cameras: CameraPath) -> Tensor:
         """Return d(pixel) / d(omega, v) [P, 2, 6] of the points seen."""
@@ -154,7 +154,7 @@ class _View:
         return ((plain * target).mean(0) + GAIN_PRIOR) / (plain.square().mean(0) + GAIN_PRIOR)
 
 
-def _rigid(xi: Tensor) -> Tensor:
+def rigid_motion(xi: Tensor) -> Tensor:
     """Return exp of a small twist (omega, v): [3, 4]; the rotation is exact, the translation of first order."""
     omega, v = xi[:3], xi[3:]
     x, y, z = omega

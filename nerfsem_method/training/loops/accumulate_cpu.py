@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerfsem_method.compiled import njit
-from nerfsem_method.raycast.lookup import FAST
+from nerfsem_method.compiled import FAST, njit
 
 
 class Packed(NamedTuple):

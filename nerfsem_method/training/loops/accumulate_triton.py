@@ -127,3 +127,7 @@ def _launch_sums(kernel, values: Tensor, starts: Tensor, step: float, *given: Te
 def accumulate(density: Tensor, values: Tensor, starts: Tensor, distances: Tensor, step: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return what `training.render.accumulate` returns, for the arrays of its samples."""
     return _Accumulate.apply(density, values, starts, distances, step)
+
+
+VARIANTS = [(kernel, {"RAYS": RAYS, "CHANNELS": 16}, {"num_warps": 1}) for kernel in (_accumulate, _accumulate_backward)]
+"""The kernels with their constants and compile options: a test compiles them where there is no GPU."""

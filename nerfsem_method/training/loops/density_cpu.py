@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerfsem_method.compiled import njit
+from nerfsem_method.compiled import FAST, njit
 from nerfsem_method.field.activation import density_of
-from nerfsem_method.raycast.lookup import FAST, LANES, load_points, look_up, new_scratch, waves
+from nerfsem_method.raycast.lookup import LANES, load_points, look_up, new_scratch, waves
 from nerfsem_method.raycast.perceptron import Layer, add_gradients, forward, rectify_backward
 from nerfsem_method.training.loops.scatter import scatter
 

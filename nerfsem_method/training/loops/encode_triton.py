@@ -122,3 +122,7 @@ def _on_device(parts: bytes, device: torch.device) -> Tensor:
     columns = rows["features"].cumsum() - rows["features"]
     integers = np.frombuffer(parts, np.int64).reshape(len(rows), -1)
     return torch.from_numpy(np.column_stack([integers, columns])).to(device)
+
+
+VARIANTS = [(_look_up, {"BACKWARD": backward, "POINTS": POINTS}, {}) for backward in (False, True)]
+"""The kernels with their constants and compile options: a test compiles them where there is no GPU."""

@@ -114,3 +114,7 @@ def march(
     distances, positions = origins.new_empty(total), origins.new_empty(total, 3)
     follow(rays, distances, positions, write=True)
     return starts, rays, distances, positions
+
+
+VARIANTS = [(_march, {"ENDS": True, "WRITE": write, "RAYS": RAYS}, COMPILATION) for write in (False, True)]
+"""The kernels with their constants and compile options: a test compiles them where there is no GPU."""

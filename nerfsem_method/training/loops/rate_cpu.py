@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerfsem_method.compiled import njit
+from nerfsem_method.compiled import FAST, fast_part, njit
 from nerfsem_method.compiled.threads import THREADS
-from nerfsem_method.raycast.lookup import FAST, LANES, line, look_up, new_scratch
+from nerfsem_method.raycast.lookup import LANES, line, look_up, new_scratch
 from nerfsem_method.raycast.perceptron import Layer, add_gradients, forward, rectify_backward
 from nerfsem_method.training.loops.density_cpu import TwoLayers
 from nerfsem_method.training.loops.scatter import scatter
@@ -92,7 +92,7 @@ def _turned(layer):
     return Layer(np.ascontiguousarray(layer.weights.T), np.zeros(layer.weights.shape[1], np.float32))
 
 
-@njit(cache=True, fastmath=FAST)
+@fast_part
 def _nats(row, picked, entries, tables, theta, net, scale, partial, gradients):
     """Return the nats of one table's drawn entries, unscaled, and add the scaled gradients."""
     turned = TwoLayers(_turned(net.first), _turned(net.second))

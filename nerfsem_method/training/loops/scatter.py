@@ -7,8 +7,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from nerfsem_method.compiled import njit
-from nerfsem_method.raycast.lookup import FAST, LANES, corners, line
+from nerfsem_method.compiled import FAST, fast_part, njit
+from nerfsem_method.raycast.lookup import LANES, corners, line
 
 
 @njit(cache=True)
@@ -57,7 +57,7 @@ def _scatterer(features: int):
     """
     add = _adder(features)
 
-    @njit(fastmath=FAST)
+    @njit(fastmath=FAST, forceinline=True)
     def scatter_part(part, offsets, scratch, partial):
         own, shift = offsets[part.first_entry :], part.first_feature
         turned, weights, entries = scratch.gradient, scratch.weights, scratch.entries
@@ -80,7 +80,7 @@ def _scatterer(features: int):
 _scatter_ones, _scatter_twos, _scatter_fours = _scatterer(1), _scatterer(2), _scatterer(4)
 
 
-@njit(cache=True, fastmath=FAST)
+@fast_part
 def _scatter_any(part, offsets, scratch, partial):
     """Add the scratch's gradient [LANES, features], times the corners' weights, to `partial`."""
     own, shift, features, hashed = offsets[part.first_entry :], part.first_feature, part.features, part.hashed != 0
@@ -95,7 +95,7 @@ def _scatter_any(part, offsets, scratch, partial):
                 partial[np.uint64(after + f)] += weights[(2 * pair + 1) * LANES + s] * turned[s * features + f]
 
 
-@njit(cache=True, fastmath=FAST)
+@fast_part
 def scatter(points, parts, offsets, gradients, scratch, partial):
     """Add gradients [blocks, features, LANES] at points [blocks, 3, LANES] to those of the signs, `partial` [values].
 

@@ -21,13 +21,12 @@ from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training import march as marching
 from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
-from nerfsem_method.training.course import Course
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.render import accumulate
 
 pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
-from nerfsem_method.training.loops import cuda  # noqa: E402
+from nerfsem_method.training.loops import march_triton  # noqa: E402
 
 DEVICE = "cpu" if "TRITON_INTERPRET" in os.environ else "cuda"
 if DEVICE == "cuda" and not torch.cuda.is_available():
@@ -49,7 +48,8 @@ def test_look_ups_and_their_gradient(spec, chosen):
     expected.backward(gradient)
     wanted, grids.theta.grad = grids.theta.grad, None
     grids = grids.to(DEVICE)
-    found = cuda.encode(grids, positions.to(DEVICE), tables)
+    with using("fused"):
+        found = grids.encode(positions.to(DEVICE), tables)
     torch.testing.assert_close(found.cpu(), expected, atol=1e-6, rtol=0)
     found.backward(gradient.to(DEVICE))
     assert wanted.abs().max() > 1
@@ -71,7 +71,7 @@ def test_samples_lie_in_the_same_places_to_the_last_bit(thickness):
     offsets = torch.rand(100)
     expected = marching.march(origins, directions, empty, density, 1 / 64, offsets)
     given = [values if values is None else values.to(DEVICE) for values in (origins, directions, empty, density)]
-    starts, rays, distances, positions = cuda.march(*given, 1 / 64, offsets.to(DEVICE), marching.OPAQUE_DEPTH)
+    starts, rays, distances, positions = march_triton.march(*given, 1 / 64, offsets.to(DEVICE), marching.OPAQUE_DEPTH)
     assert len(expected.rays) > 200 and not (expected.rays == 0).any()
     assert torch.equal(starts.cpu(), expected.starts) and torch.equal(rays.cpu(), expected.rays)
     assert torch.equal(distances.cpu(), expected.distances) and torch.equal(positions.cpu(), expected.positions)
@@ -96,7 +96,9 @@ def test_sums_along_rays_and_their_gradients(channels):
 
     moved = replace(samples, starts=starts.to(DEVICE), rays=rays.to(DEVICE), distances=distances.to(DEVICE))
     expected = evaluate(accumulate, samples, "cpu")
-    torch.testing.assert_close(evaluate(cuda.accumulate, moved, DEVICE), expected, atol=1e-5, rtol=1e-4)
+    with using("fused"):
+        found = evaluate(accumulate, moved, DEVICE)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("spec", [DENSE, replace(HASHED, shading="sample")], ids=["dense, by ray", "hashed, by sample"])
@@ -111,7 +113,7 @@ def test_a_training_step_and_its_gradients(spec):
         jitter = torch.rand(48)
         with using(backend), pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch, "rand_like", lambda like: jitter.to(like.device))
-            step = field.step(*(values.to(device) for values in rays), Course(rate_samples=300))
+            step = field.step(*(values.to(device) for values in rays), 300)
             (step.rendering.color.sum() + step.rendering.distortion + 1e-4 * step.bits).backward()
             seen = field.occupancy.seen
         results = step.rendering.color, step.rendering.accumulation, step.bits, seen, *(p.grad for p in field.parameters())
@@ -132,9 +134,10 @@ def test_a_picture():
 
 def test_nothing_to_do_is_no_trouble():
     grids, none = BinaryGrids(DENSE, ball(DENSE.occupancy)).to(DEVICE), torch.zeros(0, 3, device=DEVICE)
-    assert cuda.encode(grids, none, range(len(DENSE.tables))).shape == (0, DENSE.features)
+    with using("fused"):
+        assert grids.encode(none, range(len(DENSE.tables))).shape == (0, DENSE.features)
     empty = torch.from_numpy(voxel_distances(ball(16))).to(DEVICE)
-    starts, rays, distances, positions = cuda.march(none, none, empty, None, 1 / 64, none[:, 0], marching.OPAQUE_DEPTH)
+    starts, rays, distances, positions = march_triton.march(none, none, empty, None, 1 / 64, none[:, 0], marching.OPAQUE_DEPTH)
     assert starts.tolist() == [0] and not len(rays) and not len(distances) and positions.shape == (0, 3)
 
 
@@ -142,21 +145,16 @@ COMPILE = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from nerfsem_method.training.loops import cuda
+from nerfsem_method.training.loops import accumulate_triton, encode_triton, march_triton
 pointers = dict(
-    starts="*i64", rays="*i64", empty="*u8", parts="*i64", places="*i32", coded="*i8", distortion="*fp64",
+    starts="*i64", rays="*i64", empty="*u8", parts="*i64", coded="*i8", distortion="*fp64",
     count="i32", columns="i32", size="i32", side="i32", channels="i32", step="fp32", skip="fp32", thickest="fp32", limit="fp32",
 )
-for kernel, flags in (
-    (cuda._look_up, [dict(BACKWARD=False, POINTS=cuda.POINTS), dict(BACKWARD=True, POINTS=cuda.POINTS)]),
-    (cuda._march, [dict(ENDS=True, WRITE=False, RAYS=32), dict(ENDS=True, WRITE=True, RAYS=32)]),
-    (cuda._accumulate, [dict(RAYS=32, CHANNELS=16)]),
-    (cuda._accumulate_backward, [dict(RAYS=32, CHANNELS=16)]),
-):
-    for constants in flags:
-        signature = {name: "constexpr" if name in constants else pointers.get(name, "*fp32") for name in kernel.arg_names}
+for module, more in ((encode_triton, dict(offsets="*i32")), (march_triton, {}), (accumulate_triton, {})):
+    for kernel, constants, options in module.VARIANTS:
+        kinds = {**pointers, **more}
+        signature = {name: "constexpr" if name in constants else kinds.get(name, "*fp32") for name in kernel.arg_names}
         source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
-        options = cuda.MARCHING if kernel is cuda._march else {}
         compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
         print(kernel.__name__, len(compiled.asm["cubin"]) > 1000, "fma.rn.f32" in compiled.asm["ptx"])
 """

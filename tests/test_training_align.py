@@ -6,7 +6,7 @@ import torch
 from tiny_field import orbit
 
 from nerfsem_method.scene.camera import Intrinsics
-from nerfsem_method.training.align import _rigid, align
+from nerfsem_method.training.align import align, rigid_motion
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.render import Rendering
 
@@ -41,7 +41,7 @@ def wrong_cameras():
     bottom = torch.tensor([[0.0, 0.0, 0.0, 1.0]], dtype=torch.float64)
     for index in range(3):
         twist = torch.randn(6, dtype=torch.float64) * 0.01
-        wrong.poses[index] = _rigid(twist) @ torch.cat([wrong.poses[index], bottom])
+        wrong.poses[index] = rigid_motion(twist) @ torch.cat([wrong.poses[index], bottom])
     return field, truth, wrong, torch.stack(frames)
 
 

@@ -16,7 +16,6 @@ from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training import march as marching
 from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
-from nerfsem_method.training.course import Course
 from nerfsem_method.training.density import density
 from nerfsem_method.training.encoding import BinaryGrids, SignSTE
 from nerfsem_method.training.heads import Heads, spherical_harmonics
@@ -110,7 +109,7 @@ def test_a_step_is_the_same_every_time():
     def gradients():
         torch.manual_seed(3)
         field = RadianceField.from_state(state)
-        step = field.step(origins, directions, Course(rate_samples=300))
+        step = field.step(origins, directions, 300)
         (step.rendering.color.sum() + step.rendering.distortion + 1e-4 * step.bits).backward()
         return _gradients(list(field.parameters()))
 
@@ -173,7 +172,7 @@ def test_look_ups_follow_the_optimizer(fused):
 def test_rays_that_see_nothing_are_no_trouble():
     field = RadianceField.from_state(tiny_state(DENSE))
     origins, directions = torch.full((5, 3), 3.0), torch.nn.functional.normalize(torch.ones(5, 3), dim=1)
-    step = field.step(origins, directions, Course(rate_samples=300))
+    step = field.step(origins, directions, 300)
     (step.rendering.color.sum() + step.rendering.distortion + step.bits).backward()
     assert len(step.samples.rays) == 0 and (step.rendering.accumulation == 0).all()
     assert torch.isfinite(step.rendering.color).all()
@@ -195,7 +194,7 @@ def test_marching_equals_the_torch_twin_and_stays_in_occupied_voxels():
     empty, density = torch.from_numpy(voxel_distances(ball(16))), torch.where(occupied, 30.0, 0.0)
     offsets = torch.rand(256)
     fast = marching.march(origins, directions, empty, density, 1 / 64, offsets)
-    plain = marching._march_torch(origins, directions, empty, density, 1 / 64, offsets)
+    plain = marching.march_plain(origins, directions, empty, density, 1 / 64, offsets)
     assert torch.equal(fast.rays, plain.rays) and torch.equal(fast.starts, plain.starts)
     torch.testing.assert_close(fast.distances, plain.distances, atol=1e-6, rtol=0)
     torch.testing.assert_close(fast.positions, plain.positions, atol=1e-6, rtol=0)
