@@ -3,6 +3,7 @@
 import pytest
 import torch
 from rich.progress import Progress
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec import nsem
@@ -95,3 +96,20 @@ def test_a_goal_moves_lambda_and_lambda_moves_the_size(vase_scene, tmp_path):
         assert weight == pytest.approx(end * config.pipeline.model.rate_weight)
         sizes.append(checkpoint.export(run, tmp_path, "fp", BackgroundOptions()).stat().st_size)
     assert sizes[0] < 0.95 * sizes[1]
+
+
+def test_nerfstudios_evaluations_run_through_and_are_logged(vase_scene, tmp_path, monkeypatch):
+    """What `ns-train ... --vis tensorboard` does: losses and metrics of evaluation rays, of an image and of all images."""
+    monkeypatch.setattr(training.writer, "EVENT_WRITERS", [])
+    config = smoke(vase_scene, tmp_path, timestamp="run", vis="tensorboard", max_num_iterations=4)
+    config.steps_per_eval_batch = config.steps_per_eval_image = config.steps_per_eval_all_images = 2
+    config.logging.local_writer.enable, config.logging.steps_per_log = False, 1
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    trainer.train()
+    log = EventAccumulator(str(config.get_base_dir()))
+    log.Reload()
+    scalars = set(log.Tags()["scalars"])
+    assert {"Eval Loss", "Eval Loss Dict/mse", "Eval Metrics Dict/psnr", "Train Metrics Dict/kilobytes"} <= scalars
+    assert {"Eval Images Metrics/psnr", "Eval Images Metrics Dict (all images)/psnr"} <= scalars
+    assert log.Tags()["images"]

@@ -1,4 +1,4 @@
-"""Loops that numba compiles: where they are kept on disk, and how all cores share them.
+"""numba compiles loops here; this room says where they are kept on disk, and how all cores work on them.
 
 Every compiled loop takes `njit` from here, so that the cache's place is settled before numba looks for it.
 """

@@ -1,1 +1,1 @@
-"""nerfsem as a nerfstudio method. Imports nothing: entry points load this package from half-loaded modules."""
+"""nerfsem is a nerfstudio method here. This file imports nothing: entry points load the package from half-loaded modules."""

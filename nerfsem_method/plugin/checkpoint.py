@@ -1,4 +1,4 @@
-"""A trained run as a bundle. Needs the run and its scene folder, neither the pipeline nor a GPU."""
+"""A trained run becomes a bundle; that needs the run and its scene folder, neither the pipeline nor a GPU."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def export(config_path: Path, output_dir: Path, mode: str, options: BackgroundOp
 
 
 def load_config(config_path: Path):
-    """The TrainerConfig of a run. config.yml is executable YAML: only load what was written on this machine."""
+    """Return the TrainerConfig of a run. Its config.yml is executable YAML: only load what was written on this machine."""
     try:
         config = yaml.load(config_path.read_text(), Loader=yaml.Loader)
     except (OSError, yaml.YAMLError) as error:
@@ -51,21 +51,21 @@ def load_config(config_path: Path):
 
 
 def run_scene(config) -> Scene:
-    """The scene that a run was trained on."""
+    """Return the scene that a run was trained on."""
     parser = config.pipeline.datamanager.dataparser
     parser.data = config.data or config.pipeline.datamanager.data or parser.data
     return parser.setup().get_dataparser_outputs("train").metadata["scene"]
 
 
 def scene_background(scene: Scene, options: BackgroundOptions) -> Background:
-    """The background layer of a scene."""
+    """Return the background layer of a scene."""
     frames = _Pictures(scene, [frame.image for frame in scene.frames], "RGB")
     mattes = _Pictures(scene, [frame.matte for frame in scene.frames], "L")
     return make_background(frames, mattes, scene.video.rate, options)
 
 
 class _Pictures(Sequence[np.ndarray]):
-    """Pictures of a scene, read when they are looked at."""
+    """The pictures of a scene are read when they are looked at."""
 
     def __init__(self, scene: Scene, names: list[str], kind: str) -> None:
         self._paths = [scene.root / name for name in names]
@@ -80,7 +80,7 @@ class _Pictures(Sequence[np.ndarray]):
 
 
 def run_field(config, scene: Scene) -> tuple[RadianceField, CameraPath]:
-    """Field and cameras of a run's newest checkpoint, in floating point."""
+    """Return field and cameras of a run's newest checkpoint, in floating point."""
     weights = _newest_weights(config.get_checkpoint_dir())
     spec = config.pipeline.model.spec
     field = RadianceField(spec, weights["field.occupancy.hull"].numpy(), config.pipeline.model.head_bits)
@@ -92,7 +92,7 @@ def run_field(config, scene: Scene) -> tuple[RadianceField, CameraPath]:
 
 
 def run_bundle(config, scene: Scene, background: Background | None) -> Bundle:
-    """The bundle of a run's newest checkpoint."""
+    """Return the bundle of a run's newest checkpoint."""
     return snapshot(*run_field(config, scene), scene.video, background).quantised()
 
 

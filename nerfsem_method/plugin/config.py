@@ -1,4 +1,4 @@
-"""The methods nerfsem, nerfsem-quick and nerfsem-paper, each a preset of configs/ as nerfstudio's TrainerConfig.
+"""The methods nerfsem, nerfsem-quick and nerfsem-paper are presets of configs/, each as nerfstudio's TrainerConfig.
 
 nerfstudio loads this module unguarded at the start of every ns-* command, so it stays light.
 """
@@ -26,23 +26,23 @@ from nerfsem_method.plugin.model import NerfsemModelConfig
 from nerfsem_method.training import presets
 
 METHODS = {"standard": "nerfsem", "quick": "nerfsem-quick", "paper": "nerfsem-paper"}
-"""Presets that are nerfstudio methods of their own; a run of any other preset counts as one of `nerfsem`."""
+"""These presets are nerfstudio methods of their own; a run of any other preset counts as one of `nerfsem`."""
 
 
 @dataclass
 class DecaySchedulerConfig(SchedulerConfig):
-    """A learning rate that falls over the whole training.
+    """The learning rate falls over the whole training.
 
     nerfstudio's own schedulers leave NumPy numbers in checkpoints, which torch.load refuses under weights_only.
     """
 
     _target: type = field(default_factory=lambda: DecayScheduler)
     shape: Literal["cosine", "exponential"] = "cosine"
-    """The curve."""
+    """The curve of the fall."""
     final: float = 0.01
-    """Share of the learning rate that is left at the last step."""
+    """This share of the learning rate is left at the last step."""
     max_steps: int = 1
-    """Steps of the training; NerfsemTrainerConfig sets it."""
+    """The training has so many steps; NerfsemTrainerConfig sets it."""
 
 
 class DecayScheduler(Scheduler):
@@ -51,11 +51,11 @@ class DecayScheduler(Scheduler):
     config: DecaySchedulerConfig
 
     def get_scheduler(self, optimizer: torch.optim.Optimizer, lr_init: float) -> LambdaLR:
-        """Factors of the optimizer's own learning rate, from 1 at step 0 to `final` at `max_steps` and after."""
+        """Return factors of the optimizer's own learning rate, from 1 at step 0 to `final` at `max_steps` and after."""
         return LambdaLR(optimizer, self.factor)
 
     def factor(self, step: int) -> float:
-        """Share of the learning rate at a step, a Python float."""
+        """Return the share of the learning rate at a step, a Python float."""
         progress = min(step / self.config.max_steps, 1.0)
         if self.config.shape == "exponential":
             return self.config.final**progress
@@ -64,7 +64,7 @@ class DecayScheduler(Scheduler):
 
 @dataclass
 class FusedAdamConfig(AdamOptimizerConfig):
-    """Adam in one pass over each parameter: of a step's many small tensors, torch's plain one takes several times as long."""
+    """Adam goes over each parameter in one pass: for a step's many small tensors, torch's plain one takes several times longer."""
 
     eps: float = 1e-15
     """Added to the root of the second moment."""
@@ -74,7 +74,7 @@ class FusedAdamConfig(AdamOptimizerConfig):
 
 @dataclass
 class NerfsemPipelineConfig(VanillaPipelineConfig):
-    """VanillaPipeline's configuration with our types."""
+    """This is VanillaPipeline's configuration with our types."""
 
     datamanager: NerfsemDataManagerConfig = field(default_factory=NerfsemDataManagerConfig)
     model: NerfsemModelConfig = field(default_factory=NerfsemModelConfig)
@@ -89,7 +89,7 @@ class NerfsemPipelineConfig(VanillaPipelineConfig):
 
 @dataclass
 class NerfsemTrainerConfig(TrainerConfig):
-    """TrainerConfig that names a run after its video, and lets the learning rates fall over the steps asked for."""
+    """This TrainerConfig names a run after its video, and lets the learning rates fall over the steps asked for."""
 
     pipeline: NerfsemPipelineConfig = field(default_factory=NerfsemPipelineConfig)
     vis: Literal[
@@ -98,7 +98,7 @@ class NerfsemTrainerConfig(TrainerConfig):
     """Where to watch the training; none ends the command when the training ends."""
 
     def set_experiment_name(self) -> None:
-        """outputs/relic/... for relic.mp4 or relic.nsem, wherever it lies; otherwise as nerfstudio does."""
+        """Name it outputs/relic/... for relic.mp4 or relic.nsem, wherever that lies; otherwise do as nerfstudio does."""
         data = self.data or self.pipeline.datamanager.data
         if self.experiment_name is None and data is not None:
             self.experiment_name = Path(data).resolve().stem
@@ -112,7 +112,7 @@ class NerfsemTrainerConfig(TrainerConfig):
 
 
 def trainer_config(preset: str) -> NerfsemTrainerConfig:
-    """A fresh configuration of a preset. Raises NerfsemError when there is no such preset."""
+    """Return a fresh configuration of a preset. Raises NerfsemError when there is no such preset."""
     recipe = presets.load(preset)
     rates = recipe.learning_rates
     optimizers = {

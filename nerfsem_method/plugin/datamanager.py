@@ -1,4 +1,4 @@
-"""Frames in memory as 8-bit RGBA, and rays through the object's pixels."""
+"""The data manager keeps frames in memory as 8-bit RGBA, and draws rays through the object's pixels."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.scene import Scene
 
 BORDER = 4
-"""Pixels around the matte that are sampled as well, so that the field learns where the object ends."""
+"""So many pixels around the matte are sampled as well, so that the field learns where the object ends."""
 PREVIEW_HEIGHT = 100
-"""Height of the pictures that the viewer shows of an imported bundle's cameras."""
+"""The pictures that the viewer shows of an imported bundle's cameras have this height."""
 
 
 class ObjectVideoDataset(InputDataset):
-    """The frames of one split with their mattes as straight alpha.
+    """A dataset is the frames of one split with their mattes as straight alpha.
 
     A bundle has cameras and no pictures: its frames are plain grey previews, and `measurable` is False.
     """
@@ -44,11 +44,11 @@ class ObjectVideoDataset(InputDataset):
 
     @property
     def measurable(self) -> bool:
-        """Whether there are source frames to measure against."""
+        """Return whether there are source frames to measure against."""
         return self.scene.bundle is None
 
     def get_numpy_image(self, image_idx: int) -> np.ndarray:
-        """One frame, uint8 [H, W, 4]. Raises CaptureError when a file of the scene is missing or of another size."""
+        """Return one frame, uint8 [H, W, 4]. Raises CaptureError when a file of the scene is missing or of another size."""
         camera = self.scene.camera
         if not self.measurable:
             width = round(PREVIEW_HEIGHT * camera.width / camera.height)
@@ -69,17 +69,17 @@ class ObjectVideoDataset(InputDataset):
 
 @dataclass
 class NerfsemDataManagerConfig(VanillaDataManagerConfig):
-    """All frames in memory as 8-bit RGBA; `images_on_gpu` keeps them on the training device."""
+    """All frames are kept in memory as 8-bit RGBA; `images_on_gpu` keeps them on the training device."""
 
     _target: type = field(default_factory=lambda: NerfsemDataManager)
     dataparser: AnnotatedDataParserUnion = field(default_factory=ObjectVideoDataParserConfig)
     """Where frames, mattes and cameras come from."""
     train_num_rays_per_batch: int = 4096
-    """Rays of a training step."""
+    """Most rays of a training step; the sample budget may ask for fewer."""
     eval_num_rays_per_batch: int = 4096
     """Rays of an evaluation batch."""
 
-    # Options of VanillaDataManager that mean nothing here: every frame is used, at its own size.
+    # The following options of VanillaDataManager mean nothing here: every frame is used, at its own size.
     masks_on_gpu: tyro.conf.Suppress[bool] = False
     train_num_images_to_sample_from: tyro.conf.Suppress[int] = -1
     train_num_times_to_repeat_images: tyro.conf.Suppress[int] = -1
@@ -92,7 +92,7 @@ class NerfsemDataManagerConfig(VanillaDataManagerConfig):
 
 
 class ObjectRays:
-    """Draws rays through the object's pixels and a border around them, uniformly over all frames of a dataset.
+    """ObjectRays draws rays through the object's pixels and a border around them, uniformly over all frames of a dataset.
 
     Attributes:
         frames: uint8 [N, H, W, 4], straight alpha.
@@ -115,11 +115,11 @@ class ObjectRays:
 
     @property
     def share(self) -> float:
-        """Share of all pixels that may be drawn: the factor from a mean over drawn rays to a mean over the video."""
+        """Return the share of all pixels that may be drawn: the factor from a mean over drawn rays to a mean over the video."""
         return len(self.candidates) / self.frames[..., 0].numel()
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """`count` pixels, (frame of the dataset, row, column) int64 [R, 3], and their colours, float32 [R, 4]."""
+        """Return `count` pixels, (frame of the dataset, row, column) int64 [R, 3], and their colours, float32 [R, 4]."""
         picks = torch.randint(len(self.candidates), (count,), generator=generator).to(self.candidates.device)
         flat = self.candidates[picks].long()
         colors = self.frames.view(-1, 4)[flat].float() / 255
@@ -128,7 +128,7 @@ class ObjectRays:
         return torch.stack([flat // (height * width), pixels // width, pixels % width], -1).cpu(), colors
 
     def bundle(self, indices: torch.Tensor) -> RayBundle:
-        """Rays through the given pixels [R, 3], as the scene has the cameras.
+        """Return rays through the given pixels [R, 3], as the scene has the cameras.
 
         camera_indices are frames of the scene; metadata "viewing" [R, 3] are the directions in the camera's own axes, from which
         the model makes the rays of its refined cameras.
@@ -162,7 +162,7 @@ def _near_object(matte: torch.Tensor) -> torch.Tensor:
 
 
 class NoFramesToMeasure:
-    """Stands where nerfstudio expects evaluation images, for an imported bundle."""
+    """NoFramesToMeasure stands where nerfstudio expects evaluation images, for an imported bundle."""
 
     def __len__(self) -> int:
         return 0
@@ -172,7 +172,7 @@ class NoFramesToMeasure:
 
 
 class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
-    """VanillaDataManager with frames in 8 bit, read at the first use, and ObjectRays in place of its pixel sampler.
+    """This data manager reads frames in 8 bit at the first use, and has ObjectRays in place of a pixel sampler.
 
     The rays of step s depend on the trainer's seed and on s alone, so that a resumed run goes on where it stopped. Of these the
     first `rays` are drawn, as many as the model has use for.
@@ -183,22 +183,22 @@ class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
 
     @cached_property
     def train_rays(self) -> ObjectRays:
-        """The training frames and their candidate pixels."""
+        """Return the training frames and their candidate pixels."""
         return ObjectRays(self.train_dataset, self.device if self.config.images_on_gpu else "cpu")
 
     @cached_property
     def eval_rays(self) -> ObjectRays:
-        """The same of the evaluation split."""
+        """Return the same of the evaluation split."""
         return ObjectRays(self.eval_dataset, "cpu")
 
     @cached_property
     def frames_rgba(self) -> torch.Tensor:
-        """uint8 [N, H, W, 4] of the training frames, in the order of `train_dataset`."""
+        """Return the training frames uint8 [N, H, W, 4], in the order of `train_dataset`."""
         return self.train_rays.frames
 
     @cached_property
     def candidate_share(self) -> float:
-        """Share of the training video's pixels that rays are drawn from."""
+        """Return the share of the training video's pixels that rays are drawn from."""
         return self.train_rays.share
 
     def setup_train(self) -> None:
@@ -207,25 +207,25 @@ class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
             _ = self.train_rays
 
     def setup_eval(self) -> None:
-        """Image loaders of ns-eval, the viewer and ns-render."""
+        """Make the image loaders of ns-eval, the viewer and ns-render."""
         measurable = self.eval_dataset.measurable
         loader = FixedIndicesEvalDataloader(self.eval_dataset, device=self.device)
         self.fixed_indices_eval_dataloader = loader if measurable else NoFramesToMeasure()
         self.eval_dataloader = RandIndicesEvalDataloader(self.eval_dataset, device=self.device)
 
     def next_train(self, step: int) -> tuple[RayBundle, dict]:
-        """The rays of a step, and {"image": float32 [R, 4] straight RGBA, "indices": int64 [R, 3]}."""
+        """Return the rays of a step, and {"image": float32 [R, 4] straight RGBA, "indices": int64 [R, 3]}."""
         self.train_count += 1
         most = self.config.train_num_rays_per_batch
         return self._next(self.train_rays, min(self.rays or most, most), 2 * step)
 
     def next_eval(self, step: int) -> tuple[RayBundle, dict]:
-        """The same from the evaluation split."""
+        """Return the same from the evaluation split."""
         self.eval_count += 1
         return self._next(self.eval_rays, self.config.eval_num_rays_per_batch, 2 * step + 1)
 
     def next_eval_image(self, step: int) -> tuple[Cameras, dict]:
-        """A random evaluation image. Raises CaptureError for an imported bundle."""
+        """Return a random evaluation image. Raises CaptureError for an imported bundle."""
         if not self.eval_dataset.measurable:
             iter(self.fixed_indices_eval_dataloader)
         return super().next_eval_image(step)

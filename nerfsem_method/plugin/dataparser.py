@@ -1,4 +1,4 @@
-"""A captured scene, or a bundle's cameras, as nerfstudio's DataparserOutputs."""
+"""A captured scene, or a bundle's cameras, becomes nerfstudio's DataparserOutputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.scene import Frame, Scene
 
 EVALUATION_FRAMES = 10
-"""How many of the training frames the evaluation looks at when none are held out."""
+"""The evaluation looks at so many of the training frames when none are held out."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class ObjectVideoDataParserConfig(DataParserConfig):
 
 @dataclass
 class ObjectVideoDataParser(DataParser):
-    """Cameras in nerfstudio's world: the object around the origin, the farthest camera at distance 1, z up.
+    """In nerfstudio's world the object is around the origin, the farthest camera at distance 1, and z points up.
 
     A point p of the capture, whose unit cube is the object's box, is (p - 1/2) * `world_scale(scene)` there. The outputs
     carry `metadata["scene"]`, the whole Scene, whatever the split; `cameras.metadata["frame"]` [n, 1] tells which
@@ -87,7 +87,7 @@ def bundle_scene(path: Path) -> Scene:
 
 
 def split_frames(scene: Scene, split: str, holdout_every: int) -> tuple[Frame, ...]:
-    """The frames of "train" or of an evaluation split ("val", "test"), in video order."""
+    """Return the frames of "train" or of an evaluation split ("val", "test"), in video order."""
     frames = scene.frames
     if holdout_every < 0 or 0 < holdout_every < 2:
         raise CaptureError(f"--holdout-every {holdout_every} leaves nothing to train on; use 2 or more, or 0")
@@ -101,12 +101,12 @@ def split_frames(scene: Scene, split: str, holdout_every: int) -> tuple[Frame, .
 
 
 def world_scale(scene: Scene) -> float:
-    """Lengths in nerfstudio's world over those of the capture: its viewer expects cameras within the unit sphere."""
+    """Return lengths in nerfstudio's world over those of the capture: its viewer expects cameras within the unit sphere."""
     return 1 / float(np.linalg.norm(camera_centres(scene.poses) - 0.5, axis=1).max())
 
 
 def cameras_of(scene: Scene, frames: tuple[Frame, ...]) -> Cameras:
-    """nerfstudio's cameras of some frames: OpenGL axes, camera to world, its own order of distortion parameters."""
+    """Return nerfstudio's cameras of some frames: OpenGL axes, camera to world, its own order of distortion parameters."""
     camera = scene.camera
     poses = np.stack([frame.cam_from_world for frame in frames])
     rotation = poses[:, :, :3].transpose(0, 2, 1)

@@ -1,4 +1,4 @@
-"""`ns-export nerfsem-bitstream`.
+"""`ns-export nerfsem-bitstream` writes a trained run as a bundle.
 
 ns-export has a closed list of commands, `exporter.Commands`, which it hands to tyro.cli. `register` wraps tyro.cli so
 that this one argument, and no other, gets one more member. `nerfsem export` is the same without a patch.
@@ -18,7 +18,7 @@ from nerfsem_method.errors import NerfsemError, complain
 
 
 def register() -> None:
-    """Add the command if ns-export is what is running; without effect, and harmless, otherwise."""
+    """Add the command if ns-export is what is running; otherwise do nothing."""
     exporter = sys.modules.get("nerfstudio.scripts.exporter")
     if exporter is None:
         return
@@ -35,7 +35,7 @@ def register() -> None:
 
 
 def _command(exporter: Any) -> type:
-    # Made late: while plugins are being discovered, exporter.Exporter does not exist yet.
+    # The class is made late: while plugins are being discovered, exporter.Exporter does not exist yet.
     @dataclass
     class NerfsemBitstream(exporter.Exporter):
         """Write a trained nerfsem run as a .nsem bundle, OUTPUT_DIR/<clip>-<mode>.nsem."""
@@ -43,7 +43,7 @@ def _command(exporter: Any) -> type:
         mode: Literal["fp", "pc"] = "fp"
         """fp: the object alone. pc: the object and its background, the full video."""
         background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
-        """The background layer."""
+        """The background layer of pc."""
 
         def main(self) -> None:
             """Export the bundle."""

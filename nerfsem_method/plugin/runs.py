@@ -1,4 +1,4 @@
-"""A bundle as a nerfstudio run: ns-viewer and ns-render open it, and the video is not needed."""
+"""A bundle becomes a nerfstudio run: ns-viewer and ns-render open it, and the video is not needed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from nerfsem_method.training.radiance import RadianceField
 
 @dataclass
 class ImportedRunConfig(NerfsemTrainerConfig):
-    """The configuration of a run that lies in `output_dir` itself, an absolute path, and was never trained here."""
+    """An imported run lies in `output_dir` itself, an absolute path, and was never trained here."""
 
     def get_base_dir(self) -> Path:
-        """Where config.yml is."""
+        """Return where config.yml is."""
         return self.output_dir
 
 
@@ -47,7 +47,7 @@ def import_bundle(path: Path, run_dir: Path) -> Path:
 
 
 def _pipeline_state(decoded: Bundle) -> dict[str, object]:
-    """What a VanillaPipeline with a NerfsemModel loads strictly."""
+    """Return what a VanillaPipeline with a NerfsemModel loads strictly."""
     parts = {
         "field": RadianceField.from_state(decoded.state),
         "cameras": CameraPath(decoded.camera, decoded.poses, decoded.gains),

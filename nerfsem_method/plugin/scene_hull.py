@@ -1,4 +1,4 @@
-"""The largest occupancy that a field may have: the visual hull of a captured scene, or the occupancy of an imported bundle."""
+"""The largest occupancy that a field may have is the visual hull of a captured scene, or the occupancy of an imported bundle."""
 
 from __future__ import annotations
 

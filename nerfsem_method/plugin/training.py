@@ -1,4 +1,4 @@
-"""A training inside this process, without viewer: nerfstudio's own Trainer under one progress bar."""
+"""A training runs inside this process, without viewer: nerfstudio's own Trainer under one progress bar."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nerfsem_method.plugin.config import NerfsemTrainerConfig
 
 
 class ProgressWriter(writer.Writer):
-    """An event writer of nerfstudio's that shows steps, speed, loss and estimated size on a progress bar."""
+    """This event writer of nerfstudio's shows steps, speed, loss and estimated size on a progress bar."""
 
     def __init__(self, bar: Progress, steps: int) -> None:
         self._bar = bar
@@ -28,7 +28,7 @@ class ProgressWriter(writer.Writer):
         self._facts: dict[str, str] = {}
 
     def write_scalar(self, name: str, scalar: float | torch.Tensor, step: int) -> None:
-        """Called by nerfstudio for every scalar of a step."""
+        """Take every scalar of a step from nerfstudio."""
         if name == "Train Loss":
             self._facts["loss"] = f"loss {torch.as_tensor(scalar).item():.5f}"
         task = self._bar.tasks[self._task]
@@ -39,16 +39,16 @@ class ProgressWriter(writer.Writer):
         self._bar.update(self._task, completed=completed, facts="  ".join(self._facts.values()))
 
     def write_scalar_dict(self, name: str, scalar_dict: dict[str, Any], step: int) -> None:
-        """Called by nerfstudio with the model's metrics."""
+        """Take the model's metrics from nerfstudio."""
         if name == "Train Metrics Dict":
             self._facts["psnr"] = f"{torch.as_tensor(scalar_dict['psnr']).item():.1f} dB"
             self._facts["size"] = f"{torch.as_tensor(scalar_dict['kilobytes']).item():.1f} kB"
 
     def write_image(self, name: str, image: torch.Tensor, step: int) -> None:
-        """Called by nerfstudio for evaluation images, which this run has none of."""
+        """Take no evaluation image: this run has none."""
 
     def write_config(self, name: str, config_dict: dict[str, Any], step: int) -> None:
-        """Called by nerfstudio once; the run's config.yml holds the same."""
+        """Take no configuration: the run's config.yml holds it."""
 
 
 def train(config: NerfsemTrainerConfig) -> Path:

@@ -18,7 +18,7 @@ from nerfsem_method.training.snapshot import measured_bytes
 
 @dataclass(frozen=True)
 class TrainingClip:
-    """What is trained on: the video's facts, frames [n, H, W, 4] uint8 (straight alpha), and the camera [n] of each frame."""
+    """A clip to train on has the video's facts, frames [n, H, W, 4] uint8 (straight alpha), and the camera [n] of each."""
 
     video: Video
     frames: Tensor
@@ -26,7 +26,7 @@ class TrainingClip:
 
 
 class Conductor:
-    """Leads a field and its cameras through a training of `steps` steps.
+    """The conductor leads a field and its cameras through a training of `steps` steps.
 
     Attributes:
         rate_weight: lambda, a scalar float64 tensor that is changed in place, so that checkpoints hold it.

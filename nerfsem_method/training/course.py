@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 
 class Event(Enum):
-    """Something that happens before a step."""
+    """An event happens before a step."""
 
     CARVE = auto()
     """The occupancy loses what contributes nothing."""
@@ -31,7 +31,7 @@ class Event(Enum):
 
 @dataclass(frozen=True)
 class Course:
-    """The stages of training; times are shares of the number of steps, unless it says otherwise."""
+    """A course fixes the stages of training; times are shares of the number of steps, unless a name says otherwise."""
 
     prune_from: float = 0.02
     """The occupancy begins to be carved here."""

@@ -1,4 +1,4 @@
-"""Density and geometry features of points of a trainable field: look-up and density head are one pass on the CPU.
+"""A trainable field gives density and geometry features of points; look-up and density head are one pass on the CPU.
 
 Elsewhere they are `BinaryGrids.encode` and `Heads.density`; a test compares.
 """

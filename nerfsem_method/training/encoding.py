@@ -25,7 +25,7 @@ INITIAL_RANGE = 1e-2
 
 
 class SignSTE(torch.autograd.Function):
-    """The sign, with sign(0) = +1; the gradient passes straight through where |x| <= 1 (BiRF, Shin and Park 2023)."""
+    """SignSTE is the sign, with sign(0) = +1; the gradient passes straight through where |x| <= 1 (BiRF, Shin and Park 2023)."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class _EncodeCPU(torch.autograd.Function):
 
 
 class BinaryGrids(nn.Module):
-    """The tables of a field.
+    """Binary grids are the trainable tables of a field.
 
     `theta` [values] float32 holds the real parameters of the slots that the hull, the largest occupancy there will be, can
     reach (`Slots`). `parts` describes the tables to the compiled loops (`lookup.table_parts`); in `partial` [threads, values +

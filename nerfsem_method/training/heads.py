@@ -17,7 +17,7 @@ SMALLEST_WEIGHT = 2.0**-12
 
 
 class _TruncatedExp(torch.autograd.Function):
-    """exp(min(x, DENSITY_LIMIT)), whose gradient is bounded likewise, as in Instant-NGP (Mueller et al. 2022)."""
+    """This is exp(min(x, DENSITY_LIMIT)), whose gradient is bounded likewise, as in Instant-NGP (Mueller et al. 2022)."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def positional_encoding(positions: Tensor, frequencies: int) -> Tensor:
 
 
 class Heads(nn.Module):
-    """The density head and the colour head.
+    """A field has two heads, one for density and one for colour.
 
     Once `quantise` was called, the forward pass uses weights rounded to the grid that the bundle stores (straight-through
     gradient), so that what is trained is what is coded.

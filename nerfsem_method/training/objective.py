@@ -1,4 +1,4 @@
-"""The objective of training: distortion over a random ground, lambda times bytes, and sharpness (method, section 4)."""
+"""Training minimises distortion over a random ground, lambda times bytes, and a regulariser of sharpness (method, section 4)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the field says of a batch of rays.
+    """A prediction is what the field says of a batch of rays.
 
     Attributes:
         color: [R, 3] premultiplied by the accumulation, with the gains of the rays' frames.

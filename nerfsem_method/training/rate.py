@@ -176,7 +176,7 @@ def _draw(count: int, share: float, generator: np.random.Generator) -> np.ndarra
 
 
 class _Shared:
-    """The vertices [V] that share drawn entries of a hashed table, entry by entry."""
+    """Vertices [V] share the drawn entries of a hashed table; they are listed entry by entry."""
 
     def __init__(self, layout: TableLayout, picked: np.ndarray, device: torch.device) -> None:
         lengths = layout.starts[picked + 1] - layout.starts[picked]
@@ -196,7 +196,7 @@ class _Shared:
 
 
 class _Nets:
-    """The context models as the compiled loops read them: all padded arrays are one, which is as easily added up."""
+    """The compiled loops read the context models as one array of all padded ones, which is as easily added up."""
 
     def __init__(self, spec: FieldSpec) -> None:
         shapes = spec.context_shapes()
@@ -235,7 +235,7 @@ class _Nets:
 
 
 class _DenseTables:
-    """What `rate_cpu.tables_nats` reads that stays as it is from step to step.
+    """Dense tables are what `rate_cpu.tables_nats` reads that stays as it is from step to step.
 
     Attributes:
         chosen: indices of the tables.

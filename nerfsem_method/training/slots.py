@@ -17,7 +17,7 @@ PADDING = 8
 
 
 class Slots:
-    """The plan of theta: table after table the slots of its entries, ascending, feature fastest.
+    """Theta holds, table after table, the slots of its entries, ascending, feature fastest.
 
     Attributes:
         size: number of values.
