@@ -78,3 +78,28 @@ def test_a_place_of_ones_own_is_respected(site, tmp_path):
 def test_it_does_not_matter_who_imports_numba_first(site, tmp_path):
     code = "import numba, nerfsem_method.compiled; print(numba.config.CACHE_DIR)"
     assert str(tmp_path / "cache") in run(site, tmp_path / "cache", code)
+
+
+STEP = """
+import hashlib, sys, torch
+from tiny_field import DENSE, orbit, tiny_state
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.radiance import RadianceField
+torch.manual_seed(3)
+torch.set_num_threads(1)
+field, cameras = RadianceField.from_state(tiny_state(DENSE)), CameraPath(Intrinsics(24, 32, 40.0, 40.0, 12.0, 16.0), orbit(4))
+step = field.step(*cameras.rays(torch.arange(500) % 4, torch.rand(500, 2) * 24), 300)
+(step.rendering.color.sum() + step.rendering.distortion + 1e-4 * step.bits).backward()
+for parameter in field.parameters():
+    print(hashlib.sha256(parameter.grad.numpy().tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_loops_compiled_just_now_and_loaded_ones_give_the_same_bits(tmp_path):
+    """The linker must not choose between copies of one loop that are optimised differently."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    shown = [subprocess.run([sys.executable, "-c", STEP], env=environment, capture_output=True, text=True) for _ in range(2)]
+    assert shown[0].returncode == 0, shown[0].stderr
+    assert len(shown[0].stdout.split()) > 10 and shown[0].stdout == shown[1].stdout
