@@ -43,7 +43,7 @@ def distorted(x: Any, y: Any, k1: Any, k2: Any, p1: Any, p2: Any) -> tuple[Any, 
 
 
 def undistorted(x: Any, y: Any, k1: Any, k2: Any, p1: Any, p2: Any) -> tuple[Any, Any]:
-    """Return the ideal coordinates of distorted arrays (x, y): fixed-point steps, UNDISTORTION_STEPS of them, invert `distorted`."""
+    """Return the ideal coordinates of distorted arrays (x, y): UNDISTORTION_STEPS fixed-point steps invert `distorted`."""
     u, v = x, y
     for _ in range(UNDISTORTION_STEPS):
         a, b = distorted(u, v, k1, k2, p1, p2)

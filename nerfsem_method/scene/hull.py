@@ -45,7 +45,7 @@ _distorted = njit(inline="always")(distorted)
 def pixel_of(
     wx: float, wy: float, wz: float, pose: np.ndarray, camera: np.ndarray, width: int, height: int
 ) -> tuple[float, float, float]:  # pragma: no cover (compiled)
-    """Return image position (u, v) in pixels and depth of a world point, for compiled loops; depth 0 says that it is out of the frame."""
+    """Return image position (u, v) in pixels and depth of a world point, for compiled loops; its depth is 0 out of the frame."""
     fx, fy, cx, cy, k1, k2, p1, p2 = camera
     z = pose[2, 0] * wx + pose[2, 1] * wy + pose[2, 2] * wz + pose[2, 3]
     if z <= 1e-9:
