@@ -1,4 +1,4 @@
-"""The errors that a user's input can cause; each message is one line that says what is wrong and what to do."""
+"""A user's input can cause these errors; each message is one line that says what is wrong and what to do."""
 
 import sys
 

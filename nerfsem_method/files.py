@@ -1,4 +1,4 @@
-"""Files and folders appear under their name only when they are complete, and what cannot be written is told before long work."""
+"""Files and folders appear under their names only when they are complete; what cannot be written is told before long work."""
 
 from __future__ import annotations
 

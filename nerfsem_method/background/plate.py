@@ -1,4 +1,4 @@
-"""A plate is a frame with the artefact painted over; a bundle keeps the plates, and colours that sum them up (method, section 6).
+"""A plate is a frame with the artefact painted over; a bundle keeps plates, and mean background colours (method, section 6).
 
 The decoder shows C + (1 - A) B: the plate B matters where the artefact is not, and along its edge. So pixels outside
 the soft matte are never touched, the rim of the silhouette continues the background around it, and only further inside

@@ -58,7 +58,7 @@ class Describe:
     """Write these elements."""
 
     def run(self) -> None:
-        """Describe. Raises BundleError for a file that is no bundle, NerfsemError when no element is given, OutputError."""
+        """Describe. Raises BundleError for a file that is no bundle, NerfsemError without an element, OutputError."""
         from nerfsem_method.codec import nsem
         from nerfsem_method.codec.metadata import with_metadata
         from nerfsem_method.errors import NerfsemError

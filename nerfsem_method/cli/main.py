@@ -54,7 +54,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Runnable(Protocol):
-    """A runnable is what every verb is."""
+    """Every verb is runnable."""
 
     def run(self) -> None: ...
 

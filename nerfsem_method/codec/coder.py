@@ -181,7 +181,7 @@ class Coder:
             raise CorruptBundle("a coded section ends too early; the file is damaged, restore it from a copy")
 
     def _reserve(self, symbols: int) -> None:
-        """Make the buffer hold `symbols` more; only an encoder has to."""
+        """Make the buffer large enough for `symbols` more bits; only an encoder has to."""
 
     def integers(self, values: np.ndarray | None, count: int) -> np.ndarray:
         """Code `count` signed integers (None when decoding) with fresh adaptive models and return them, int64 [count]."""
@@ -238,5 +238,5 @@ class Meter(Coder):
 
     @property
     def bits(self) -> float:
-        """Return the ideal code length so far."""
+        """Return the ideal code length so far, in bits."""
         return float(self._cost[0])

@@ -22,7 +22,7 @@ from nerfsem_method.media.video import StreamError, decode_file, encode_file
 
 @dataclass(frozen=True)
 class Peer:
-    """A peer is a frame codec with its settings. `gop` is the distance of key frames; None has one for the whole clip."""
+    """A peer is a frame codec with its settings. `gop` is the distance of key frames; None means one for the whole clip."""
 
     name: str
     muxer: str

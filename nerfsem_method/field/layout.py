@@ -31,7 +31,7 @@ class TableLayout:
         entries: These entries [E] int64, ascending, are coded, in this order.
         starts: vertices[starts[e] : starts[e + 1]] belong to entries[e] (one vertex each where not hashed); int64 [E + 1].
         weights: So many occupied voxels lie around each vertex (3D), or in the columns around it (2D); int64 [V], >= 1.
-        moments: The inputs of `_moments` are int64 [V, 4] in units of 1/256 in 3D, and [V, 0] in 2D.
+        moments: The values of `_moments` are int64 [V, 4] in units of 1/256 in 3D, and [V, 0] in 2D.
     """
 
     vertices: np.ndarray

@@ -15,7 +15,7 @@ from nerfsem_method.raycast.caster import Raycaster
 
 WHITE = (255, 255, 255)
 DRIVER = Path("/proc/driver/nvidia")
-"""Exists where a GPU may be worth asking torch for; importing torch takes seconds."""
+"""This exists where a GPU may be worth asking torch for; importing torch takes seconds."""
 
 
 class Player:
