@@ -1,7 +1,7 @@
 """A plate is a frame with the artefact painted over; a bundle keeps plates, and mean background colours (method, section 6).
 
 The decoder shows C + (1 - A) B: the plate B matters where the artefact is not, and along its edge. So pixels outside
-the soft matte are never touched, the rim of the silhouette continues the background around it, and only further inside
+the soft matte are never touched, a rim inside the outline continues the background around it, and only further inside
 does the plate turn into the paper's flat colour ("mean") or stay the continued background ("smooth"). With this rim the
 two cost the same on the sample clip (16.8 and 16.9 kB at equal PSNR), "mean" being 0.15 dB better around the artefact.
 """
@@ -95,7 +95,7 @@ def _spread(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _inside(hidden: np.ndarray) -> np.ndarray:
-    """Return a soft mask [H, W] float32 that is 0 outside of `hidden` and rises to 1 inside: a blurred border."""
+    """Return a soft weight [H, W] float32 that is 0 outside of `hidden` and rises to 1 inside: a blurred border."""
     import cv2
 
     sigma = max(hidden.shape) / 120
