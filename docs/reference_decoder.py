@@ -1,7 +1,7 @@
-"""A second decoder of `.nsem` bundles: one file, NumPy and the standard library, in the order of FORMAT.md's sections.
+"""This is a second decoder of `.nsem` bundles: one file, NumPy and the standard library, in the order of FORMAT.md's sections.
 
-It shares no code with the package, to show that the page (nerfsem_method/codec/FORMAT.md) is enough, and to be read beside
-it. It is slow, renders one frame at a time and plays no video: the background of a PC bundle it only extracts.
+It has no code in common with the package, to show that the page (nerfsem_method/codec/FORMAT.md) is enough, and to be read
+beside it. It is slow, renders one frame at a time and plays no video: the background of a PC bundle it only extracts.
 
     python docs/reference_decoder.py relic.nsem --frame 0 --output frame.png
     python docs/reference_decoder.py relic.nsem --background plate.h264
@@ -37,7 +37,7 @@ FIELD_SECTIONS = ("SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH")
 
 
 def read_sections(data: bytes) -> dict[str, bytes]:
-    """Payloads by tag."""
+    """Return the payloads by tag."""
     require(data[:8] == b"\x89NSEM\r\n\x1a" and len(data) >= 12, "not a .nsem bundle")
     version, flags = struct.unpack_from("<HH", data, 8)
     require(version == 1 and flags == 0, f"version {version}, flags {flags:#x} are unknown")
@@ -68,16 +68,16 @@ ONE = 1 << 16
 
 
 def new_models(count: int) -> list[list[int]]:
-    """Adaptive models, each [ones, count]."""
+    """Return adaptive models, each [ones, count]."""
     return [[ONE // 2, 0] for _ in range(count)]
 
 
 class Decoder:
-    """Reads one stream bit by bit."""
+    """A decoder reads one stream bit by bit."""
 
     def __init__(self, payload: bytes) -> None:
-        """One word of zeros follows the payload; its end is the end of the stream."""
-        self.room = len(payload)
+        """Start at the payload's first bit; one word of zeros follows it, whose end is the end of the stream."""
+        self.length = len(payload)
         self._bits = iter([*np.unpackbits(np.frombuffer(payload, np.uint8)).tolist(), *[0] * 32])
         self._low, self._high, self._value = 0, TOP, 0
         for _ in range(32):
@@ -90,7 +90,7 @@ class Decoder:
         return bit
 
     def bit(self, ones: int) -> int:
-        """A bit with P(1) = ones / 65536."""
+        """Return a bit with P(1) = ones / 65536."""
         low, high, value = self._low, self._high, self._value
         split = ((high - low + 1) * (ONE - ones)) >> 16
         bit = int(value >= low + split)
@@ -112,7 +112,7 @@ class Decoder:
         return bit
 
     def adaptive(self, model: list[int]) -> int:
-        """A bit with the running estimate of its model."""
+        """Return a bit with the running estimate of its model."""
         bit = self.bit(model[0])
         model[1] = min(model[1] + 1, 255)
         model[0] += ((ONE if bit else 0) - model[0]) // (model[1] + 1)
@@ -120,7 +120,7 @@ class Decoder:
         return bit
 
     def integers(self, count: int) -> list[int]:
-        """`count` signed integers with fresh models."""
+        """Return `count` signed integers with fresh models."""
         groups = [new_models(84) for _ in range(3)]
         values: list[int] = []
         previous = 0
@@ -135,7 +135,7 @@ class Decoder:
         return values
 
     def _magnitude(self, models: list[list[int]]) -> int:
-        """|x| >= 1: the length of its binary form in unary, then its bits below the first."""
+        """Return |x| >= 1, coded as the length of its binary form in unary, then its bits below the first."""
         length = 0
         while length < 40 and self.adaptive(models[2 + length]):
             length += 1
@@ -151,7 +151,7 @@ class Decoder:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of binary feature vectors: a 3D level or one level of one plane."""
+    """A table holds binary feature vectors: those of a 3D level or of one level of one plane."""
 
     axes: tuple[int, ...]
     resolution: int
@@ -160,16 +160,16 @@ class Table:
 
     @property
     def entries(self) -> int:
-        """Number of vectors."""
+        """Return the number of vectors."""
         return min((self.resolution + 1) ** len(self.axes), self.limit)
 
     @property
     def hashed(self) -> bool:
-        """Whether vertices share entries."""
+        """Return whether several vertices may have one entry."""
         return self.entries < (self.resolution + 1) ** len(self.axes)
 
     def entry(self, vertices: np.ndarray) -> np.ndarray:
-        """Entries [...] of vertices [..., dimensions] int64."""
+        """Return the entries [...] of vertices [..., dimensions] int64."""
         if self.hashed:
             products = vertices * np.array([1, 2654435761, 805459861])[: len(self.axes)]
             return np.bitwise_xor.reduce(products, -1) % self.limit
@@ -179,13 +179,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Spec:
-    """The facts of the video and the shapes of the field."""
+    """A specification is the facts of the video and the shapes of the field."""
 
     name: str
     frames: int
     rate: tuple[int, int]
     tables: list[Table]
-    levels: int  # of the 3D grid: that many tables come first
+    levels: int  # The 3D grid has so many, and that many tables come first.
     plane_levels: int
     occupancy: int
     steps: int
@@ -198,25 +198,25 @@ class Spec:
     context_width: int
 
     def previous(self, index: int) -> list[int]:
-        """The at most three levels before a table in its own grid."""
+        """Return the indices of the at most three levels before a table in its own grid."""
         first = 0 if index < self.levels else index - (index - self.levels) % self.plane_levels
         return list(range(max(first, index - 3), index))
 
 
 class Bytes:
-    """Reads numbers and bytes one after the other."""
+    """This reader takes numbers and bytes one after the other."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes."""
+        """Return the next `count` bytes."""
         require(count <= len(self.data), "SPEC ends early")
         part, self.data = self.data[:count], self.data[count:]
         return part
 
     def number(self, low: int, high: int) -> int:
-        """The next LEB128 number, which must be in low ... high."""
+        """Return the next LEB128 number, which must be in low ... high."""
         value = 0
         for position in range(9):
             byte = self.take(1)[0]
@@ -228,12 +228,12 @@ class Bytes:
 
 
 def read_spec(data: bytes) -> Spec:
-    """Section SPEC."""
+    """Read section SPEC."""
     read = Bytes(data)
     frames = read.number(1, 1 << 16)
     rate = read.number(1, 1 << 31), read.number(1, 1 << 31)
     name = read.take(read.number(0, 255)).decode("utf-8", "replace")
-    read.take(32)  # SHA-256 of the source
+    read.take(32)  # The source's SHA-256 is not needed.
     volume = [(read.number(2, 1024), read.number(1, 8)) for _ in range(read.number(1, 16))]
     planes = [(read.number(2, 4096), read.number(1, 8)) for _ in range(read.number(1, 16))]
     volume_limit, plane_limit = 1 << read.number(8, 24), 1 << read.number(8, 24)
@@ -253,7 +253,10 @@ def read_spec(data: bytes) -> Spec:
 
 @dataclass(frozen=True)
 class Cameras:
-    """size (width, height); focal and centre (x, y); k1, k2, p1, p2; rotations [N, 3, 3]; translations, gains [N, 3]."""
+    """The cameras have one size (width, height), focal length and centre (x, y) in pixels and distortion (k1, k2, p1, p2).
+
+    Each frame has a rotation [3, 3], a translation [3] and gains [3]; these are stacked.
+    """
 
     size: tuple[int, int]
     focal: np.ndarray
@@ -265,7 +268,7 @@ class Cameras:
 
 
 def read_cameras(decoder: Decoder, frames: int) -> Cameras:
-    """Section CAMS."""
+    """Read section CAMS."""
     width, height, fx, dy, cx, cy, *distortion = decoder.integers(10)
     require(0 < width < 1 << 16 and 0 < height < 1 << 16 and fx > 0 and fx + dy > 0, "the camera is impossible")
     require(width * height <= 1 << 26 and max(map(abs, distortion)) <= 4096 << 20, "the camera is beyond the limits")
@@ -296,7 +299,7 @@ def read_cameras(decoder: Decoder, frames: int) -> Cameras:
 
 
 def read_sequence(decoder: Decoder, count: int) -> np.ndarray:
-    """`count` integers, coded as differences."""
+    """Read `count` integers, coded as differences."""
     if count == 0:
         return np.zeros(0, np.int64)
     first, order = decoder.integers(2)
@@ -309,17 +312,17 @@ def read_sequence(decoder: Decoder, count: int) -> np.ndarray:
 
 
 def unit_quaternion(m: np.ndarray) -> np.ndarray:
-    """(w, x, y, z) of modified Rodrigues parameters [3]."""
+    """Return the quaternion (w, x, y, z) of modified Rodrigues parameters [3]."""
     return np.array([1 - m @ m, *(2 * m)]) / (1 + m @ m)
 
 
 def hamilton_product(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """p q."""
+    """Return p q, the rotation q followed by p."""
     return np.array([p[0] * q[0] - p[1:] @ q[1:], *(p[0] * q[1:] + q[0] * p[1:] + np.cross(p[1:], q[1:]))])
 
 
 def rotation_matrix(quaternion: np.ndarray) -> np.ndarray:
-    """[3, 3] of a unit quaternion."""
+    """Return the matrix [3, 3] of a unit quaternion."""
     w, x, y, z = quaternion
     return np.array([
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
@@ -329,7 +332,7 @@ def rotation_matrix(quaternion: np.ndarray) -> np.ndarray:
 
 
 def rays(cameras: Cameras, frame: int, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Origin [3] and unit directions [R, 3], float32, through image positions (u, v) [R, 2]."""
+    """Return origin [3] and unit directions [R, 3], float32, of the rays through image positions (u, v) [R, 2]."""
     distorted = (pixels - cameras.centre) / cameras.focal
     ideal = distorted
     for _ in range(8):
@@ -342,7 +345,7 @@ def rays(cameras: Cameras, frame: int, pixels: np.ndarray) -> tuple[np.ndarray, 
 
 
 def distort(points: np.ndarray, distortion: np.ndarray) -> np.ndarray:
-    """Ideal to distorted image points [R, 2]."""
+    """Return the distorted points [R, 2] of ideal ones."""
     k1, k2, p1, p2 = distortion
     x, y = points.T
     r = x * x + y * y
@@ -360,7 +363,7 @@ VOXELS_BEFORE = (
 
 
 def read_occupancy(decoder: Decoder, side: int) -> np.ndarray:
-    """Section OCCU: bool [side, side, side]. The grid is held flat, with a border of two zeros around it."""
+    """Read section OCCU, bool [side, side, side]. The grid is held flat, with a border of two zeros around it."""
     wide = side + 4
     steps = [(dx * wide + dy) * wide + dz for dx, dy, dz in VOXELS_BEFORE]
     voxels, rows = bytearray(wide**3), bytearray(wide**2)
@@ -383,14 +386,14 @@ def read_occupancy(decoder: Decoder, side: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Layer:
-    """Integers weight [out, in] and bias [out], and the exponent of each."""
+    """A layer has integers weight [out, in] and bias [out], and an exponent for each of the two."""
 
     weight: np.ndarray
     bias: np.ndarray
     exponents: tuple[int, int]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """W x + b in real numbers: float32 [..., in] to [..., out]."""
+        """Return W x + b in real numbers: float32 [..., in] to [..., out]."""
         weight, bias = (
             np.ldexp(part.astype(np.float32), exponent)
             for part, exponent in zip((self.weight, self.bias), self.exponents, strict=True)
@@ -399,7 +402,7 @@ class Layer:
 
 
 def read_layers(decoder: Decoder, shapes: list[tuple[int, int]]) -> list[Layer]:
-    """Layers of (in, out) features."""
+    """Read layers of (in, out) features."""
     exponents = decoder.integers(2 * len(shapes))
     require(all(-24 <= exponent <= 8 for exponent in exponents), "a weight's exponent is out of range")
     layers = []
@@ -412,14 +415,14 @@ def read_layers(decoder: Decoder, shapes: list[tuple[int, int]]) -> list[Layer]:
 
 
 def head_shapes(spec: Spec) -> list[tuple[int, int]]:
-    """density.0, density.1, color.0, ..."""
+    """Return (in, out) of density.0, density.1, color.0, ..."""
     inputs = sum(table.features for table in spec.tables) + 6 * spec.frequencies
     color = [spec.geometry + spec.directions**2, *[spec.width] * spec.color_layers, 3]
     return [(inputs, spec.width), (spec.width, 1 + spec.geometry), *zip(color, color[1:], strict=False)]
 
 
 def context_shapes(spec: Spec) -> list[tuple[int, int]]:
-    """Two layers for each 3D level, then for each plane level."""
+    """Return (in, out) of two layers for each 3D level, then for each plane level."""
     shapes = []
     for index, table in enumerate(spec.tables[: spec.levels + spec.plane_levels]):
         inputs = sum(spec.tables[p].features for p in spec.previous(index))
@@ -442,12 +445,12 @@ VERTICES_BEFORE = {
 LIMIT = 2816
 POSITIVE = [min(round(65536 / (1 + math.exp(-z / 256))), 65535) for z in range(LIMIT + 1)]
 ONES = [65536 - ones for ones in POSITIVE[:0:-1]] + POSITIVE
-"""65536 P(1) of logits -LIMIT ... LIMIT."""
+"""Logits -LIMIT ... LIMIT have these 65536 P(1)."""
 
 
 @dataclass(frozen=True)
 class Vertices:
-    """A table's valid vertices, x slowest: indices [V, d], weights [V], moments [V, 4] (planes: [V, 0])."""
+    """A table's valid vertices, x slowest, have indices [V, d], weights [V] and moments [V, 4] (planes: [V, 0])."""
 
     indices: np.ndarray
     weights: np.ndarray
@@ -455,7 +458,7 @@ class Vertices:
 
 
 def read_tables(decoder: Decoder, spec: Spec, occupied: np.ndarray, layers: list[Layer]) -> list[np.ndarray]:
-    """Section GRID: per table int8 [entries, features], -1 or +1, 0 where not coded."""
+    """Read section GRID: per table int8 [entries, features], -1 or +1, 0 where not coded."""
     tables: list[np.ndarray] = []
     projections: dict[tuple[int, ...], np.ndarray] = {}
     finest = spec.tables[spec.levels - 1]
@@ -463,7 +466,7 @@ def read_tables(decoder: Decoder, spec: Spec, occupied: np.ndarray, layers: list
     for index, table in enumerate(spec.tables):
         vertices = valid_vertices(table, occupied)
         described += len(vertices.indices) * table.features
-        require(len(vertices.indices) <= 1 << 24 and described <= (1 << 19) + 2048 * decoder.room, "the tables are too large")
+        require(len(vertices.indices) <= 1 << 24 and described <= (1 << 19) + 2048 * decoder.length, "the tables are too large")
         contexts = [
             interpolated(tables[p], spec.tables[p], vertices.indices, table.resolution, 256) for p in spec.previous(index)
         ]
@@ -482,7 +485,7 @@ def read_tables(decoder: Decoder, spec: Spec, occupied: np.ndarray, layers: list
 
 
 def valid_vertices(table: Table, occupied: np.ndarray) -> Vertices:
-    """The vertices of a level that an occupied voxel touches."""
+    """Return the vertices of a level that an occupied voxel touches."""
     side, resolution = len(occupied), table.resolution
     i = np.arange(resolution + 1)
     first, last = np.clip((i - 1) * side // resolution, 0, side), np.clip(ceil_divide((i + 1) * side, resolution), 0, side)
@@ -508,12 +511,12 @@ def valid_vertices(table: Table, occupied: np.ndarray) -> Vertices:
 
 
 def ceil_divide(a: np.ndarray, b: int) -> np.ndarray:
-    """a / b, rounded up."""
+    """Return a / b, rounded up."""
     return -(-a // b)
 
 
 def summed(counts: np.ndarray) -> np.ndarray:
-    """Sums of all that lies before: [G, ...] to int64 [G + 1, ...]."""
+    """Return the sums of all that lies before: [G, ...] to int64 [G + 1, ...]."""
     total = np.pad(counts.astype(np.int64), [(1, 0)] * counts.ndim)
     for axis in range(counts.ndim):
         total = total.cumsum(axis)
@@ -521,25 +524,25 @@ def summed(counts: np.ndarray) -> np.ndarray:
 
 
 def box_sums(total: np.ndarray, ranges: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Sums over boxes, from `summed` counts; ranges per axis: first and one past last [N + 1]. Returns [N + 1, ...]."""
+    """Return sums over boxes [N + 1, ...], from `summed` counts and an axis's ranges: first and one past last [N + 1]."""
     for axis, (first, last) in enumerate(ranges):
         total = total.take(last, axis) - total.take(first, axis)
     return total
 
 
 def interpolated(values: np.ndarray, source: Table, vertices: np.ndarray, resolution: int, gain: int) -> np.ndarray:
-    """gain * `values` [entries, F] of the table `source` at vertices [V, d] / resolution: int64 [V, F]."""
+    """Return gain * `values` [entries, F] of the table `source` at vertices [V, d] / resolution: int64 [V, F]."""
     base, fraction = np.divmod(vertices * source.resolution, resolution)
     total = np.zeros((len(vertices), values.shape[1]), np.int64)
     for corner in np.ndindex((2,) * vertices.shape[1]):
         weight = np.where(corner, fraction, resolution - fraction).prod(1)
-        reached = np.minimum(base + corner, source.resolution)  # beyond the border the weight is 0
+        reached = np.minimum(base + corner, source.resolution)  # Beyond the border the weight is 0.
         total += weight[:, None] * values[source.entry(reached)]
     return total * gain // resolution ** vertices.shape[1]
 
 
 def projected(table: Table, vertices: np.ndarray, signs: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
-    """Mean of signs [V, F] in each column of vertices, in 1/256: int64 [(N + 1)^2, F]."""
+    """Return the mean of signs [V, F] in each column of vertices, in 1/256: int64 [(N + 1)^2, F]."""
     side = table.resolution + 1
     columns = vertices[:, axes[0]] * side + vertices[:, axes[1]]
     sums = np.zeros((side * side, signs.shape[1]), np.int64)
@@ -549,22 +552,22 @@ def projected(table: Table, vertices: np.ndarray, signs: np.ndarray, axes: tuple
 
 
 def context_model(contexts: np.ndarray, first: Layer, second: Layer) -> np.ndarray:
-    """Integer logits [V, F] of contexts [V, I], in 1/256."""
+    """Return integer logits [V, F] of contexts [V, I], in 1/256."""
     hidden = np.clip((contexts @ first.weight.T >> 5) + first.bias, 0, 65535)
     return (hidden @ second.weight.T >> 5) + second.bias
 
 
 def read_table(decoder: Decoder, table: Table, vertices: Vertices, logits: np.ndarray) -> np.ndarray:
-    """One table: int8 [entries, features]."""
+    """Read one table: int8 [entries, features]."""
     values = np.zeros((table.entries, table.features), np.int8)
     entries, first, owner = np.unique(table.entry(vertices.indices), return_index=True, return_inverse=True)
     if len(entries) == 0:
         return values
-    if table.hashed:  # fuse the predictions of vertices that share an entry
-        share, weight = np.zeros((len(entries), table.features), np.int64), np.zeros(len(entries), np.int64)
-        np.add.at(share, owner, logits * vertices.weights[:, None])
+    if table.hashed:  # The predictions of one entry's vertices are fused.
+        total, weight = np.zeros((len(entries), table.features), np.int64), np.zeros(len(entries), np.int64)
+        np.add.at(total, owner, logits * vertices.weights[:, None])
         np.add.at(weight, owner, vertices.weights)
-        logits = share // weight[:, None]
+        logits = total // weight[:, None]
     else:
         logits = logits[first]
     before = ranks_before(table, vertices.indices[first], entries)
@@ -573,8 +576,8 @@ def read_table(decoder: Decoder, table: Table, vertices: Vertices, logits: np.nd
 
 
 def ranks_before(table: Table, vertices: np.ndarray, entries: np.ndarray) -> np.ndarray:
-    """For each coded entry [E] and offset [n], the rank of the entry that lies there, or E if it is not known yet."""
-    around = vertices[:, None] + np.array(VERTICES_BEFORE[vertices.shape[1]])  # [E, n, d]
+    """Return, for each coded entry [E] and offset [n], the rank of the entry that lies there, or E if it is not known yet."""
+    around = vertices[:, None] + np.array(VERTICES_BEFORE[vertices.shape[1]])  # Its shape is [E, n, d].
     inside = ((around >= 0) & (around <= table.resolution)).all(-1)
     rank = np.full(table.entries, len(entries))
     rank[entries] = np.arange(len(entries))
@@ -583,17 +586,17 @@ def ranks_before(table: Table, vertices: np.ndarray, entries: np.ndarray) -> np.
 
 
 def read_signs(decoder: Decoder, logits: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """The coded signs [E, F] of a table, from logits [E, F] and the ranks of known neighbours [E, n]."""
+    """Read the coded signs [E, F] of a table, given logits [E, F] and the ranks of known neighbours [E, n]."""
     count, features = logits.shape
     first = 2 + before.shape[1]
-    signs = np.zeros((count + 1, features), np.int64)  # +-256, and 0 in the last row: nothing is known
+    signs = np.zeros((count + 1, features), np.int64)  # They are +-256; the last row stays 0, for what is not known.
     weights = np.zeros((features, first + features), np.int64)
     weights[:, 0] = 1 << 20
     inputs = np.zeros(first + features, np.int64)
     inputs[1] = 64
     for e in range(count):
-        around = signs[before[e]]  # [n, F]
-        inputs[first:] = 0  # features that are not decoded yet have no say and teach nothing
+        around = signs[before[e]]  # Its shape is [n, F].
+        inputs[first:] = 0  # Features that are not decoded yet have no say and teach nothing.
         for f in range(features):
             inputs[0] = logits[e, f]
             inputs[2:first] = around[:, f]
@@ -610,7 +613,7 @@ def read_signs(decoder: Decoder, logits: np.ndarray, before: np.ndarray) -> np.n
 
 @dataclass(frozen=True)
 class Field:
-    """A decoded bundle without its background."""
+    """A field is what a decoded bundle holds, without its background."""
 
     spec: Spec
     cameras: Cameras
@@ -620,7 +623,7 @@ class Field:
 
 
 def render(field: Field, frame: int, stride: int, ground: float = 1.0) -> np.ndarray:
-    """A frame over a grey `ground`, every `stride`-th pixel of every `stride`-th row: uint8 [rows, columns, 3]."""
+    """Return a frame over a grey `ground`, every `stride`-th pixel of every `stride`-th row: uint8 [rows, columns, 3]."""
     width, height = field.cameras.size
     v, u = np.meshgrid(np.arange(0, height, stride) + 0.5, np.arange(0, width, stride) + 0.5, indexing="ij")
     origin, directions = rays(field.cameras, frame, np.stack([u.ravel(), v.ravel()], -1))
@@ -632,7 +635,7 @@ def render(field: Field, frame: int, stride: int, ground: float = 1.0) -> np.nda
 
 
 def render_rays(field: Field, origin: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Premultiplied colour and alpha [R, 4] of rays from one origin along directions [R, 3]."""
+    """Return premultiplied colour and alpha [R, 4] of rays from one origin along directions [R, 3]."""
     ray, positions = samples(field, origin, directions)
     features = [interpolated_at(v, t, positions) for v, t in zip(field.tables, field.spec.tables, strict=True)]
     if field.spec.frequencies:
@@ -653,7 +656,7 @@ def render_rays(field: Field, origin: np.ndarray, directions: np.ndarray) -> np.
 
 
 def samples(field: Field, origin: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Samples in occupied voxels, ray by ray, near to far: rays [S] and positions [S, 3], float32."""
+    """Return the samples in occupied voxels, ray by ray, near to far: rays [S] and positions [S, 3], float32."""
     side, one = np.float32(len(field.occupied)), np.float32(1)
     parallel = np.abs(directions) < 1e-9
     safe = np.where(parallel, one, directions)
@@ -664,7 +667,7 @@ def samples(field: Field, origin: np.ndarray, directions: np.ndarray) -> tuple[n
 
     step = one / np.float32(field.spec.steps)
     k = np.arange(math.ceil(3**0.5 * field.spec.steps) + 1, dtype=np.float32)
-    distances = near[:, None] + (k + np.float32(0.5)) * step  # [R, K]
+    distances = near[:, None] + (k + np.float32(0.5)) * step  # Its shape is [R, K].
     ray, nth = np.nonzero(distances < far[:, None])
     points = origin + distances[ray, nth, None] * directions[ray]
     voxels = np.clip((points * side).astype(np.int64), 0, len(field.occupied) - 1)
@@ -673,7 +676,7 @@ def samples(field: Field, origin: np.ndarray, directions: np.ndarray) -> tuple[n
 
 
 def interpolated_at(values: np.ndarray, table: Table, positions: np.ndarray) -> np.ndarray:
-    """`values` [entries, F] of a table at positions [S, 3] in the cube: float32 [S, F]."""
+    """Return `values` [entries, F] of a table at positions [S, 3] in the cube: float32 [S, F]."""
     scaled = positions[:, table.axes] * np.float32(table.resolution)
     base = np.minimum(scaled.astype(np.int64), table.resolution - 1)
     fraction = scaled - base.astype(np.float32)
@@ -685,21 +688,21 @@ def interpolated_at(values: np.ndarray, table: Table, positions: np.ndarray) -> 
 
 
 def sample_weights(depths: np.ndarray, ray: np.ndarray) -> np.ndarray:
-    """(1 - exp(-depth)) times the light that is left, of samples [S] with optical depths [S] on rays [S]."""
+    """Return (1 - exp(-depth)) times the light that is left, of samples [S] with optical depths [S] on rays [S]."""
     before = depths.cumsum(dtype=np.float64) - depths
-    at_start = np.searchsorted(ray, ray)  # the ray's first sample
+    at_start = np.searchsorted(ray, ray)  # These are the rays' first samples.
     return (np.exp(before[at_start] - before) * (1 - np.exp(-depths))).astype(np.float32)
 
 
 def sums(values: np.ndarray, ray: np.ndarray, count: int) -> np.ndarray:
-    """Sums of values [S, ...] per ray: [count, ...]."""
+    """Return the sums of values [S, ...] per ray: [count, ...]."""
     total = np.zeros((count, *values.shape[1:]), np.float32)
     np.add.at(total, ray, values)
     return total
 
 
 def colors(field: Field, geometry: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """RGB [R, 3] of geometry features [R, geometry] seen along unit directions [R, 3]."""
+    """Return the RGB [R, 3] of geometry features [R, geometry] seen along unit directions [R, 3]."""
     x = np.concatenate([geometry, spherical_harmonics(directions)[:, : field.spec.directions**2]], 1)
     *hidden, last = field.heads[2:]
     for layer in hidden:
@@ -708,7 +711,7 @@ def colors(field: Field, geometry: np.ndarray, directions: np.ndarray) -> np.nda
 
 
 def spherical_harmonics(directions: np.ndarray) -> np.ndarray:
-    """The polynomials Y [R, 16] of unit directions [R, 3]."""
+    """Return the polynomials Y [R, 16] of unit directions [R, 3]."""
     x, y, z = directions.T
     bands = [np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
     bands += [y * (3 * x * x - y * y), x * y * z, y * (5 * z * z - 1), z * (5 * z * z - 3), x * (5 * z * z - 1)]
@@ -720,7 +723,7 @@ def spherical_harmonics(directions: np.ndarray) -> np.ndarray:
 
 
 def read_background(payload: bytes, frames: int) -> tuple[np.ndarray, bytes]:
-    """Mean colours [N, 3] of the background and its H.264 stream."""
+    """Return the mean colours [N, 3] of the background and its H.264 stream."""
     require(len(payload) > 4 and payload[3] <= 8, "the background is damaged")
     parameter = payload[3]
     bits = np.unpackbits(np.frombuffer(payload, np.uint8, offset=4)).tolist()
@@ -748,7 +751,7 @@ def read_background(payload: bytes, frames: int) -> tuple[np.ndarray, bytes]:
 
 
 def decode(sections: dict[str, bytes]) -> Field:
-    """The field of a bundle's sections; its symbols are those that the encoder saw."""
+    """Return the field of a bundle's sections; refuse it unless its symbols are those that the encoder saw."""
     spec = read_spec(sections["SPEC"])
     cameras = read_cameras(Decoder(sections["CAMS"]), spec.frames)
     occupied = read_occupancy(Decoder(sections["OCCU"]), spec.occupancy)
@@ -760,12 +763,12 @@ def decode(sections: dict[str, bytes]) -> Field:
 
 
 def symbol_hash(tables: list[np.ndarray]) -> str:
-    """SHA-256 over all symbols, of which HASH holds the first 8 bytes."""
+    """Return the SHA-256 over all symbols, of which HASH holds the first 8 bytes."""
     return hashlib.sha256(b"".join(table.tobytes() for table in tables)).hexdigest()
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write uint8 [H, W, 3]."""
+    """Write a picture uint8 [H, W, 3]."""
 
     def chunk(tag: bytes, payload: bytes) -> bytes:
         return struct.pack(">I", len(payload)) + tag + payload + struct.pack(">I", zlib.crc32(tag + payload))

@@ -1,13 +1,13 @@
-"""The errors that a user's input can cause; each message is one line that says what is wrong and what to do."""
+"""A user's input can cause these errors; each message is one line that says what is wrong and what to do."""
 
 import sys
 
 BAD_INPUT = 2
-"""Exit code of a command that was given something it cannot use."""
+"""A command that was given something it cannot use exits with this code."""
 
 
 class NerfsemError(Exception):
-    """Base of every error that the command line reports in one line, with exit code 2."""
+    """This is the base of every error that the command line reports in one line, with exit code 2."""
 
 
 class CaptureError(NerfsemError):
@@ -35,11 +35,11 @@ class OutputError(NerfsemError):
 
 
 def complain(message: object) -> int:
-    """Say on stderr, in one line, why a command stops; returns its exit code."""
+    """Say on stderr, in one line, why a command stops, and return its exit code."""
     print(f"nerfsem: error: {' '.join(str(message).split())}", file=sys.stderr)
     return BAD_INPUT
 
 
 def printable(text: str) -> str:
-    """Text of a file that nobody has checked, for a terminal: control characters are replaced."""
+    """Return text of a file that nobody has checked, for a terminal: control characters are replaced."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -1,4 +1,4 @@
-"""Files and folders appear under their name only when they are complete, and what cannot be written is told before long work."""
+"""Files and folders appear under their names only when they are complete; what cannot be written is told before long work."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def check_png_folder(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside the file `path` that takes its place when the block ends well.
+    """Yield a temporary name beside the file `path`, whose file replaces `path` when the block ends well.
 
-    A symbolic link stays, and what it points to is replaced. Raises OutputError.
+    A symbolic link stays, and what it points to is replaced. Raises OutputError when the disk refuses.
     """
     target = path.resolve()
     partial = partial_of(target)
@@ -51,7 +51,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path` that takes its place when the block ends well. Raises OutputError."""
+    """Yield a new folder beside `path`, which replaces `path` when the block ends well. Raises OutputError."""
     partial = partial_of(path)
     shutil.rmtree(partial, ignore_errors=True)
     try:

@@ -31,22 +31,22 @@ LARGEST_BACKGROUND = 0.8
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that may be chosen about a compression but the names of its files."""
+    """These options are all that may be chosen about a compression, but for the names of its files."""
 
     mode: Literal["fp", "pc"] = "fp"
-    """fp: the object alone. pc: the object and its background, the full video."""
+    """fp keeps the object alone, pc the object and its background, the full video."""
     preset: str = "standard"
-    """quick (minutes on a CPU), standard, paper (the paper's own sizes, for a GPU), or another file of configs/."""
+    """Take quick (minutes on a CPU), standard, paper (the paper's own sizes, for a GPU), or another file of configs/."""
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)
     background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
     max_steps: int | None = None
     """Train for this many steps instead of the preset's."""
     rate_weight: float | None = None
-    """lambda instead of the preset's: mean squared error (colours in [0, 1], over the whole video) a byte may save."""
+    """Use this lambda instead of the preset's: mean squared error (colours in [0, 1], over the whole video) a byte may save."""
     target_size: str | None = None
-    """Size of the file, met within 5 percent by steering lambda, such as 40kB or 40000 (1 kB is 1000 bytes)."""
+    """Steer lambda to a file of this size, met within 5 percent, such as 40kB or 40000 (1 kB is 1000 bytes)."""
     target_psnr: float | None = None
-    """Mean PSNR of the object's pixels (PSNR-CENTER) in dB instead of a size, met within 0.3 dB."""
+    """Steer lambda to this mean PSNR of the object's pixels (PSNR-CENTER) in dB instead, met within 0.3 dB."""
 
     def check(self) -> None:
         """Raise NerfsemError for what cannot be meant."""
@@ -61,7 +61,7 @@ class Options:
 
     @property
     def wanted_bytes(self) -> float | None:
-        """The wanted size of the file in bytes, if there is one. Raises NerfsemError when it is no size."""
+        """Return the wanted size of the file in bytes, None without one. Raises NerfsemError when the text is no size."""
         text = self.target_size
         if text is None:
             return None
@@ -78,11 +78,11 @@ def compress(
     """Write the bundle `target` of a clip; a finished bundle that misses its goal is kept, and named in an error.
 
     Args:
-        work_dir: where the capture (`scene/`) and the run (`runs/`) stay and are found again; by default they are thrown away.
-        tell: hears warnings and results, a line each.
+        work_dir: The capture (`scene/`) and the run (`runs/`) stay here and are found again; by default they are thrown away.
+        tell: It hears warnings and results, a line each.
 
     Raises:
-        NerfsemError: before any long work when the video, an option or the output cannot be used, or when a goal is missed.
+        NerfsemError: The video, an option or the output cannot be used, which is told before any long work, or a goal is missed.
     """
     if not video.is_file():
         raise CaptureError(f"{video} is not a file; give the path of a video")
@@ -113,7 +113,7 @@ def _make(video: Path, target: Path, options: Options, work: Path, tell: Callabl
 
 
 def _train(scene: Scene, name: str, options: Options, field_bytes: float | None, work: Path) -> Path:
-    """Train on a scene; the path of the run's config.yml."""
+    """Train on a scene and return the path of the run's config.yml."""
     from nerfsem_method.plugin.config import trainer_config
     from nerfsem_method.plugin.training import train
 
@@ -130,12 +130,13 @@ def _train(scene: Scene, name: str, options: Options, field_bytes: float | None,
 
 def _field_bytes(options: Options, background: Background | None) -> float | None:
     """Return what a wanted size leaves for the FP part of the file."""
+    from nerfsem_method.codec import nsem
     from nerfsem_method.codec.container import Section
 
     size = options.wanted_bytes
     if size is None or background is None:
         return size
-    layer = Section("BACK", background.payload()).stored_bytes
+    layer = Section(nsem.BACKGROUND, background.payload()).stored_bytes
     if layer > LARGEST_BACKGROUND * size:
         raise NerfsemError(
             f"the background alone takes {layer} of the {size:.0f} bytes; give a larger --target-size, a higher "
@@ -175,5 +176,5 @@ def _center_psnr(video: Path, target: Path, work: Path) -> float:
     with Progress() as progress:
         evaluation, _ = evaluate(Clip(video, scene=work / "scene"), target, (), "auto", progress)
     found = evaluation.tracks[0].ours.quality.psnr_center
-    assert found is not None  # the mattes show an object, or capture would have failed
+    assert found is not None  # The mattes show an object, or capture would have failed.
     return found

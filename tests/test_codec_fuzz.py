@@ -140,7 +140,9 @@ def test_every_decoder_stops_at_the_end_of_its_data():
     with pytest.raises(CorruptBundle, match="too early"):
         Decoder(b"").integers(None, 1000)
     with pytest.raises(CorruptBundle, match="too early"):
-        Decoder(b"\x00").code(None, np.full(1000, 1 << 15))
+        state = tiny_state(DENSE)
+        weights = {name: tensor.integers for name, tensor in state.contexts.items()}
+        walk.code_tables(Decoder(b""), DENSE, state.occupancy, weights, None)
 
 
 # Cameras --------------------------------------------------------------------------------------------------------------

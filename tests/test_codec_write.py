@@ -63,7 +63,7 @@ def test_a_full_disk_anywhere_else_is_one_line_too(good):
     """Temporary files and compiled kernels need room as well."""
     result = export(f"{FULL}; {TEMPORARY}", good)
     assert result.returncode == 2
-    assert len(result.stderr.strip().splitlines()) == 1 and "make room" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1 and "free space" in result.stderr
 
 
 def test_ctrl_c_leaves_the_old_bundle_alone(good):

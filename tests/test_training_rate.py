@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from coded_bits import code_bits
 from tiny_field import DENSE, HASHED, ball, tiny_state
 
 from nerfsem_method.codec.coder import Meter
@@ -56,7 +57,7 @@ def _context_bits(state, weights):
     for index, table in enumerate(state.spec.tables):
         layout = table_layout(table, state.occupancy)
         logits = contexts.logits(index, layout, list(state.tables)).clip(-LOGIT_LIMIT, LOGIT_LIMIT)
-        meter.code(state.tables[index][layout.entries] > 0, probability_table()[logits + LOGIT_LIMIT])
+        code_bits(meter, state.tables[index][layout.entries] > 0, probability_table()[logits + LOGIT_LIMIT])
         if index == len(state.spec.volume) - 1:
             contexts.remember_volume(layout, state.tables[index])
     return meter.bits

@@ -1,4 +1,4 @@
-"""The background's H.264 stream: Annex B without SEI, made by libx264 and read by any decoder."""
+"""The background's H.264 stream is Annex B without SEI; libx264 makes it, and any decoder reads it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nerfsem_method.media.video import StreamError, decode_file, encode_file
 def encode(frames: Iterable[np.ndarray], rate: Fraction, chosen: BackgroundOptions) -> bytes:
     """Code uint8 RGB frames [H, W, 3] at a constant rate factor, with a key frame every `chosen.gop` frames at least.
 
-    One thread, so that equal frames give equal bytes; without psychovisual tuning, which at this rate costs 9 % more
+    One thread works, so that equal frames give equal bytes; psychovisual tuning is off, for at this rate it costs 9 % more
     bytes for the same PSNR. Raises StreamError when ffmpeg fails.
     """
     options = {"format": "h264", "vcodec": "libx264", "preset": "veryslow", "tune": "psnr"}
@@ -30,7 +30,7 @@ def encode(frames: Iterable[np.ndarray], rate: Fraction, chosen: BackgroundOptio
 
 
 def decode(stream: bytes, width: int, height: int, frames: int) -> Iterator[np.ndarray]:
-    """The `frames` pictures of a stream, uint8 RGB [height, width, 3], as they are decoded.
+    """Yield the `frames` pictures of a stream, uint8 RGB [height, width, 3], as they are decoded.
 
     Raises CorruptBundle when the stream is damaged, has other pictures than these, or makes the decoder hang.
     """

@@ -1,4 +1,4 @@
-"""What a user may choose about the background layer; no heavy imports, for the command line shows these fields."""
+"""A user may choose these things about the background layer; nothing heavy is imported, for the command line shows the fields."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import tyro
 
 @dataclass(frozen=True)
 class BackgroundOptions:
-    """How the background of PC mode becomes an H.264 stream."""
+    """These options say how the background of PC mode becomes an H.264 stream."""
 
     crf: Annotated[int, tyro.conf.arg(name="background-crf")] = 47
-    """Quality of the background's H.264 stream, 0 (best) to 51; pc only."""
+    """Code the background's H.264 stream at this quality, 0 (best) to 51; pc only."""
     gop: Annotated[int, tyro.conf.arg(name="background-gop")] = 60
-    """Frames from one key frame of the background to the next; pc only."""
+    """Put this many frames from one key frame of the background to the next; pc only."""

@@ -1,7 +1,7 @@
-"""The background with the artefact painted over, and what a bundle keeps of it (method, section 6).
+"""A plate is a frame with the artefact painted over; a bundle keeps plates, and mean background colours (method, section 6).
 
 The decoder shows C + (1 - A) B: the plate B matters where the artefact is not, and along its edge. So pixels outside
-the soft matte are never touched, the rim of the silhouette continues the background around it, and only further inside
+the soft matte are never touched, a rim inside the outline continues the background around it, and only further inside
 does the plate turn into the paper's flat colour ("mean") or stay the continued background ("smooth"). With this rim the
 two cost the same on the sample clip (16.8 and 16.9 kB at equal PSNR), "mean" being 0.15 dB better around the artefact.
 """
@@ -20,8 +20,8 @@ from nerfsem_method.codec.background import Background
 
 Fill = Literal["mean", "smooth"]
 
-_GUARD = 2  # pixels around the matte that may carry the artefact's colour and do not spread
-_BIN = 8  # mean colours are counted in cells of 8 x 8 x 8
+_GUARD = 2  # So many pixels around the matte may carry the artefact's colour, and must not spread it.
+_BIN = 8  # Mean colours hardly ever repeat exactly, so they are counted in cells of 8 x 8 x 8.
 
 
 def make_background(
@@ -41,7 +41,7 @@ def make_background(
 
 
 def mean_colours(frames: Iterable[np.ndarray], mattes: Iterable[np.ndarray]) -> np.ndarray:
-    """Mean colour of each frame's background, weighted by 1 - matte; uint8 [N, 3]. Grey where there is none."""
+    """Return the mean colour of each frame's background, weighted by 1 - matte, uint8 [N, 3]; grey where there is none."""
     means = []
     for frame, matte in zip(frames, mattes, strict=True):
         weight = (255 - matte).astype(np.float64)
@@ -51,7 +51,7 @@ def mean_colours(frames: Iterable[np.ndarray], mattes: Iterable[np.ndarray]) -> 
 
 
 def most_frequent(means: np.ndarray) -> np.ndarray:
-    """The colour uint8 [3] in the middle of the most populated cell of colour space; `means` is uint8 [N, 3]."""
+    """Return the mean uint8 [3] of those of the colours `means` uint8 [N, 3] that lie in the most populated cell."""
     _, cell, counts = np.unique(means // _BIN, axis=0, return_inverse=True, return_counts=True)
     return np.rint(means[cell.ravel() == counts.argmax()].mean(0)).astype(np.uint8)
 
@@ -59,7 +59,7 @@ def most_frequent(means: np.ndarray) -> np.ndarray:
 def make_plate(
     frames: Iterable[np.ndarray], mattes: Iterable[np.ndarray], colour: np.ndarray, fill: Fill = "mean"
 ) -> Iterator[np.ndarray]:
-    """Frames uint8 [H, W, 3] with the artefact painted over, one by one; equal to the input where the matte is 0."""
+    """Yield frames uint8 [H, W, 3] with the artefact painted over; they equal the input where the matte is 0."""
     import cv2
 
     for frame, matte in zip(frames, mattes, strict=True):
@@ -73,15 +73,15 @@ def make_plate(
 
 
 def continued(frame: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """`frame` [H, W, 3] with the colours of `known` [H, W] spread smoothly over the rest; float32.
+    """Return `frame` [H, W, 3] with the colours of `known` [H, W] spread smoothly over the rest, float32.
 
-    Pull-push over an image pyramid (Gortler et al., 1996): normalised averages of the known pixels, coarse to fine.
+    This is pull-push over an image pyramid (Gortler et al., 1996): normalised averages of the known pixels, coarse to fine.
     """
     return _spread(frame.astype(np.float32), known.astype(np.float32))
 
 
 def _spread(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """`colour` [H, W, 3] where `weight` [H, W] is 1, what the coarser levels say where it is 0."""
+    """Return `colour` [H, W, 3] where `weight` [H, W] is 1, and what the coarser levels say where it is 0."""
     import cv2
 
     share = weight[..., None]
@@ -95,7 +95,7 @@ def _spread(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _inside(hidden: np.ndarray) -> np.ndarray:
-    """A soft mask [H, W] float32 that is 0 outside of `hidden` and rises to 1 inside: a blurred border."""
+    """Return a soft weight [H, W] float32 that is 0 outside of `hidden` and rises to 1 inside: a blurred border."""
     import cv2
 
     sigma = max(hidden.shape) / 120

@@ -1,1 +1,1 @@
-"""The command line: one file a verb. Every verb imports its room when it runs, so that `nerfsem --help` stays quick."""
+"""The command line has one file a verb. A verb imports the rooms it needs when it runs, so that `nerfsem --help` stays quick."""

@@ -1,4 +1,4 @@
-"""`nerfsem capture`: a video to a scene folder."""
+"""`nerfsem capture` turns a video into a scene folder."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Capture:
     """
 
     video: tyro.conf.Positional[Path]
-    """A clip that circles one object, 8 frames or more."""
+    """Take this clip, which circles one object, 8 frames or more."""
     scene_dir: tyro.conf.Positional[Path]
-    """The folder to fill; new, empty, or from an earlier capture."""
+    """Fill this folder; it may be new, empty, or from an earlier capture."""
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)
 
     def run(self) -> None:
-        """Raises CaptureError when the video, the mattes or the folder cannot be used, or no cameras are found."""
+        """Capture. Raises CaptureError when the video, the mattes or the folder cannot be used, or no cameras are found."""
         from nerfsem_method.capture.ingest import ingest
         from nerfsem_method.capture.report.figures import read_report
 

@@ -1,4 +1,4 @@
-"""`nerfsem compress`: a video to a bundle, everything in between included."""
+"""`nerfsem compress` turns a video into a bundle, everything in between included."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Compress:
     """
 
     video: tyro.conf.Positional[Path]
-    """A clip that circles one object, 8 frames or more."""
+    """Take this clip, which circles one object, 8 frames or more."""
     bundle: tyro.conf.Positional[Path]
-    """The .nsem file to write."""
+    """Write this .nsem file."""
     options: Annotated[pipeline.Options, tyro.conf.OmitArgPrefixes] = field(default_factory=pipeline.Options)
     work_dir: Path | None = None
     """Keep the capture and the run here, and use an earlier capture again; by default both are thrown away."""

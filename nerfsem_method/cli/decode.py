@@ -1,4 +1,4 @@
-"""`nerfsem decode`: a bundle to a video or to PNG frames."""
+"""`nerfsem decode` turns a bundle into a video or into PNG frames."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class Decode:
     """
 
     bundle: tyro.conf.Positional[Path]
-    """The .nsem file."""
+    """Read this .nsem file."""
     output: tyro.conf.Positional[Path]
-    """An .mp4 file, or a folder (a path without extension) for PNG frames."""
+    """Write an .mp4 file, or a folder (a path without extension) of PNG frames."""
     mode: Literal["fp", "pc"] | None = None
-    """fp: the object over a plain colour. pc: the full video. Default: pc where the bundle holds a background and no
-    --background-color is given, else fp."""
+    """fp shows the object over a plain colour, pc the full video.
+    The default is pc where the bundle holds a background and no --background-color is given, else fp."""
     background_color: str | None = None
-    """fp's ground: white (the default), black, transparent (a folder of RGBA frames), R,G,B or #rrggbb."""
+    """Fill fp's ground with white (the default), black, transparent (a folder of RGBA frames), R,G,B or #rrggbb."""
     frames: str | None = None
-    """A:B decodes frames A to B - 1, counted from 0; either may be left out. Default: all."""
+    """A:B decodes frames A to B - 1, counted from 0; either may be left out. By default all are decoded."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to render; auto takes a GPU if there is one."""
+    """Render on this device; auto takes a GPU if there is one."""
 
     def run(self) -> None:
-        """Raises NerfsemError before any rendering when the bundle, the output or an option cannot be used."""
+        """Decode. Raises NerfsemError before any rendering when the bundle, the output or an option cannot be used."""
         color = parse_color(self.background_color or "white")
         folder = self._to_folder()
         if color is None and not folder:
@@ -88,7 +88,7 @@ class Decode:
 
 
 def parse_color(text: str) -> tuple[int, int, int] | None:
-    """White, black, R,G,B or #rrggbb as three bytes; None for transparent. Raises NerfsemError."""
+    """Return white, black, R,G,B or #rrggbb as three bytes; None for transparent. Raises NerfsemError for any other text."""
     names = {"white": WHITE, "black": (0, 0, 0), "transparent": None}
     if text.lower() in names:
         return names[text.lower()]
@@ -103,7 +103,7 @@ def parse_color(text: str) -> tuple[int, int, int] | None:
 
 
 def parse_range(text: str | None, frames: int) -> tuple[int, int]:
-    """A:B as (A, B), both optional, within a clip of `frames` frames. Raises NerfsemError."""
+    """Return A:B as (A, B), both optional, within a clip of `frames` frames. Raises NerfsemError for any other text."""
     match = re.fullmatch(r"(\d*):(\d*)", ":" if text is None else text)
     start = int(match[1] or 0) if match else frames
     stop = int(match[2] or frames) if match else 0
@@ -121,7 +121,7 @@ def _pictures(
 
 
 def _shown(frames: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
-    """The frames, with a progress bar on stderr."""
+    """Yield the frames, with a progress bar on stderr."""
     from rich.console import Console
     from rich.progress import track
 

@@ -1,7 +1,7 @@
-"""`make demo`: the sample clip becomes an FP and a PC bundle, and comes back; every figure is measured on the files.
+"""`make demo` turns the sample clip into an FP and a PC bundle, and back; every figure is measured on the files.
 
-Leaves in demo/: relic-fp.nsem, relic-pc.nsem, relic-fp.mp4, relic-pc.mp4, comparison.png, metrics.json and a page. The captured
-scene and the training run stay in its subfolder "work", so that ns-viewer can open the run.
+It leaves in demo/: relic-fp.nsem, relic-pc.nsem, relic-fp.mp4, relic-pc.mp4, comparison.png, metrics.json and a page. The
+captured scene and the training run stay in its subfolder "work", so that ns-viewer can open the run.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ SAMPLE = Path("tests") / "data"
 
 @dataclass(frozen=True)
 class Demo:
-    """The whole main job on the sample clip, from the root of a checkout."""
+    """The demo does the whole main job on the sample clip, from the root of a checkout."""
 
     preset: str = "quick"
     folder: Path = Path("demo")
 
     def run(self) -> None:
-        """Raises NerfsemError as the verbs do."""
+        """Run the verbs one after the other. Raises NerfsemError as they do."""
         clip, mattes = SAMPLE / "vase.mp4", SAMPLE / "vase_mattes"
         if not clip.exists():
             raise CaptureError(f"{clip} is not here; run the demo from the root of a checkout")

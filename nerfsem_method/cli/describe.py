@@ -1,4 +1,4 @@
-"""`nerfsem describe`: archival metadata into a bundle."""
+"""`nerfsem describe` writes archival metadata into a bundle."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ import tyro
 
 @dataclass(frozen=True)
 class DublinCore:
-    """The fifteen elements of Dublin Core (ISO 15836-1); those not given stay as they are, an empty text removes one."""
+    """These are the fifteen elements of Dublin Core (ISO 15836-1); one not given stays as it is, an empty text removes it."""
 
     title: str | None = None
-    """Name of the artefact or recording."""
+    """Name the artefact or the recording."""
     creator: str | None = None
-    """Who made the artefact."""
+    """Say who made the artefact."""
     subject: str | None = None
-    """Topics or keywords."""
+    """Give topics or keywords."""
     description: str | None = None
-    """What it is."""
+    """Say what it is."""
     publisher: str | None = None
-    """The institution that makes it available."""
+    """Name the institution that makes it available."""
     contributor: str | None = None
-    """Who helped, the photographer for instance."""
+    """Say who helped, the photographer for instance."""
     date: str | None = None
-    """When, by preference as in 2026-11-21."""
+    """Say when, by preference as in 2026-11-21."""
     type: str | None = None
-    """Nature of the resource."""
+    """Give the nature of the resource."""
     format: str | None = None
-    """File format or dimensions of the original."""
+    """Give the file format or the dimensions of the original."""
     identifier: str | None = None
-    """Inventory number or address."""
+    """Give an inventory number or an address."""
     source: str | None = None
-    """What this was derived from."""
+    """Say what this was derived from."""
     language: str | None = None
-    """Language of the texts."""
+    """Name the language of the texts."""
     relation: str | None = None
-    """A related resource."""
+    """Name a related resource."""
     coverage: str | None = None
-    """Place or period."""
+    """Name a place or a period."""
     rights: str | None = None
-    """Rights held, or the licence."""
+    """Name the rights held, or the licence."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class Describe:
     """
 
     bundle: tyro.conf.Positional[Path]
-    """The .nsem file; it is replaced in one move."""
+    """Take this .nsem file; it is replaced in one move."""
     elements: Annotated[DublinCore, tyro.conf.OmitArgPrefixes] = field(default_factory=DublinCore)
-    """What to write."""
+    """Write these elements."""
 
     def run(self) -> None:
-        """Raises BundleError for a file that is no bundle, NerfsemError when no element is given, OutputError."""
+        """Describe. Raises BundleError for a file that is no bundle, NerfsemError without an element, OutputError."""
         from nerfsem_method.codec import nsem
         from nerfsem_method.codec.metadata import with_metadata
         from nerfsem_method.errors import NerfsemError

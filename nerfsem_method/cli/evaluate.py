@@ -1,4 +1,4 @@
-"""`nerfsem evaluate`: a bundle against its clip and against frame codecs."""
+"""`nerfsem evaluate` measures a bundle against its clip and against frame codecs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PeerName = Literal["x264", "x265", "x264-gop25", "x265-gop20", "svt-av1", "vvc"]
 class Evaluate:
     """Decode a .nsem bundle, measure it against its clip, and run frame codecs on the same frames.
 
-    Writes metrics.json, rd.png, comparison.png and index.html. A PC bundle is measured as FP and as PC.
+    The results are metrics.json, rd.png, comparison.png and index.html. A PC bundle is measured as FP and as PC.
 
     Examples:
       nerfsem evaluate relic.mp4 relic.nsem --output-dir report/ --scene-dir relic.nerfsem/
@@ -29,22 +29,22 @@ class Evaluate:
     """
 
     video: tyro.conf.Positional[Path]
-    """The clip that the bundle was made from."""
+    """Take the clip that the bundle was made from."""
     bundle: tyro.conf.Positional[Path]
-    """The .nsem file."""
+    """Read this .nsem file."""
     output_dir: Path
-    """The folder of the report; made if missing."""
+    """Write the report into this folder, which is made if missing."""
     mattes: Path | None = None
-    """A folder of PNG mattes, white where the object is, one a frame."""
+    """Take the mattes from this folder of PNG files, white where the object is, one a frame."""
     scene_dir: Path | None = None
-    """A captured scene: its frames and mattes are taken. Default, without --mattes: <clip>.nerfsem beside the video."""
+    """Take frames and mattes from this captured scene; without --mattes the default is <clip>.nerfsem beside the video."""
     peers: tuple[PeerName, ...] = ("x264", "x265")
-    """Codecs to compare with, at six qualities each; none for a quick look. svt-av1 and vvc take longest."""
+    """Compare with these codecs, at six qualities each; name none for a quick look. svt-av1 and vvc take longest."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to render; auto takes a GPU if there is one."""
+    """Render on this device; auto takes a GPU if there is one."""
 
     def run(self) -> None:
-        """Raises NerfsemError before any long work when the clip, its mattes or the output cannot be used."""
+        """Evaluate. Raises NerfsemError before any long work when the clip, its mattes or the output cannot be used."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -80,7 +80,7 @@ class Evaluate:
 
 
 def summary(evaluation: Evaluation) -> str:
-    """Every mode's numbers in a few lines."""
+    """Return every mode's numbers in a few lines."""
     return "\n".join(line for track in evaluation.tracks for line in _track_lines(track))
 
 

@@ -1,4 +1,4 @@
-"""`nerfsem export`: a trained run to a bundle."""
+"""`nerfsem export` turns a trained run into a bundle."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Export:
     """
 
     load_config: Path
-    """The config.yml of the run."""
+    """Take the run of this config.yml."""
     output_dir: Path
-    """Where the bundle goes; made if missing."""
+    """Write the bundle into this folder, which is made if missing."""
     mode: Literal["fp", "pc"] = "fp"
-    """fp: the object alone. pc: the object and its background, the full video."""
+    """fp keeps the object alone, pc the object and its background, the full video."""
     background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
 
     def run(self) -> None:
-        """Raises NerfsemError when the run has no checkpoint or the bundle cannot be written."""
+        """Export. Raises NerfsemError when the run has no checkpoint or the bundle cannot be written."""
         from nerfsem_method.plugin import checkpoint
 
         path = checkpoint.export(self.load_config, self.output_dir, self.mode, self.background)

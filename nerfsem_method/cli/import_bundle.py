@@ -1,4 +1,4 @@
-"""`nerfsem import`: a bundle to a nerfstudio run."""
+"""`nerfsem import` turns a bundle into a nerfstudio run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Import:
     """
 
     bundle: tyro.conf.Positional[Path]
-    """The .nsem file; a copy of it goes into the run."""
+    """Read this .nsem file; a copy of it goes into the run."""
     run_dir: tyro.conf.Positional[Path]
-    """The folder to make; config.yml will lie in it. The run cannot be moved afterwards: import again instead."""
+    """Make this folder; config.yml will lie in it. The run cannot be moved afterwards: import again instead."""
 
     def run(self) -> None:
-        """Raises BundleError for a damaged bundle, OutputError when the folder cannot be made."""
+        """Import. Raises BundleError for a damaged bundle, OutputError when the folder cannot be made."""
         from nerfsem_method.codec import nsem
 
-        nsem.read_bytes(self.bundle)  # a missing file is told at once, not after nerfstudio has been loaded
+        nsem.read_bytes(self.bundle)  # A missing file is told at once, not after nerfstudio has been loaded.
 
         from nerfsem_method.plugin.runs import import_bundle
 

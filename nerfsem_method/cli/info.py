@@ -1,4 +1,4 @@
-"""`nerfsem info`: what a bundle holds and where its bytes go."""
+"""`nerfsem info` shows what a bundle holds and where its bytes go."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tyro
 from nerfsem_method.errors import printable
 
 if TYPE_CHECKING:
-    from nerfsem_method.codec.nsem import Bundle
+    from nerfsem_method.codec import nsem
 
 PARTS = {
     "SPEC": "facts and shapes",
@@ -36,12 +36,12 @@ class Info:
     """
 
     bundle: tyro.conf.Positional[Path]
-    """The .nsem file."""
+    """Read this .nsem file."""
     json: bool = False
-    """One JSON object on stdout, for programs."""
+    """Print one JSON object on stdout, for programs."""
 
     def run(self) -> None:
-        """Raises BundleError for a file that cannot be decoded."""
+        """Show the facts. Raises BundleError for a file that cannot be decoded."""
         from nerfsem_method.codec import nsem
         from nerfsem_method.codec.container import unpack
         from nerfsem_method.codec.metadata import metadata_of
@@ -52,8 +52,8 @@ class Info:
         print(json.dumps(facts, indent=1) if self.json else _as_text(self.bundle.name, facts))
 
 
-def describe(bundle: Bundle, sizes: dict[str, int]) -> dict[str, Any]:
-    """The facts of a bundle as JSON; `sizes` are its bytes by section. `bpp` are bits per pixel of the whole file."""
+def describe(bundle: nsem.Bundle, sizes: dict[str, int]) -> dict[str, Any]:
+    """Return the facts of a bundle for JSON; `sizes` are its bytes by section. `bpp` are bits per pixel of the whole file."""
     video, camera = bundle.video, bundle.camera
     total = sum(sizes.values())
     return {

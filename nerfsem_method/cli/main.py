@@ -1,4 +1,4 @@
-"""`nerfsem`: collects the verbs, and turns what a user can cause into one line and an exit code."""
+"""`nerfsem` runs the verbs, and turns what a user can cause into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ Verb = (
 
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""No space on the device, no quota, or a file as large as one may be here."""
+"""There is no space on the device, no quota is left, or the file is as large as one may be here."""
 
 
 class Runnable(Protocol):
-    """What every verb is."""
+    """Every verb is runnable."""
 
     def run(self) -> None: ...
 
 
 def main() -> None:
-    """The console script: parses, runs, exits."""
+    """Parse the command line, run its verb and exit; this is the console script."""
     if sys.argv[1:] == ["--version"]:
         print(f"nerfsem {__version__}")
         return
@@ -69,7 +69,10 @@ def main() -> None:
 
 
 def run(verb: Runnable) -> int:
-    """Run a verb; 2 and one line on stderr for bad input, 130 for an interrupt, 0 when the reader of a pipe leaves."""
+    """Run a verb and return its exit code.
+
+    It is 2, with one line on stderr, for bad input, 130 for an interrupt, and 0 also when the reader of a pipe leaves.
+    """
     # A user can do nothing about the deprecation notices of libraries.
     warnings.filterwarnings("ignore", module=r"(torch|torchvision|nerfstudio)\b")
     try:
@@ -91,7 +94,7 @@ def run(verb: Runnable) -> int:
         return complain(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}")
     except OSError as error:
         if error.errno in DISK_FULL:
-            return complain(f"{(error.strerror or '').lower()}; make room for temporary files and the result, and run again")
+            return complain(f"{(error.strerror or '').lower()}; free space for temporary files and the result, and run again")
         if isinstance(error, BrokenPipeError) and _reader_left():
             return 0
         raise
@@ -102,11 +105,11 @@ def run(verb: Runnable) -> int:
 
 
 def _reader_left() -> bool:
-    """Whether it is our own standard output that broke (`nerfsem info x.nsem | head -1`), not a pipe to ffmpeg."""
+    """Return whether it is our own standard output that broke (`nerfsem info x.nsem | head -1`), not a pipe to ffmpeg."""
     watch = select.poll()
     watch.register(sys.stdout.fileno(), 0)
     left = any(event & select.POLLERR for _, event in watch.poll(0))
-    if left:  # what is still buffered must not fail again when the interpreter exits
+    if left:  # What is still buffered must not fail again when the interpreter exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return left
 

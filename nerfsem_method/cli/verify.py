@@ -1,4 +1,4 @@
-"""`nerfsem verify`: is a bundle sound?"""
+"""`nerfsem verify` tells whether a bundle is sound."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import tyro
 class Verify:
     """Check every checksum of a .nsem bundle, decode all its parts and compare the symbols' hash; no rendering.
 
-    Exit code 0: the bundle is sound. 2: one line says what is wrong with it.
+    Exit code 0 says that the bundle is sound; with 2, one line says what is wrong with it.
 
     Example: nerfsem verify relic.nsem
     """
 
     bundle: tyro.conf.Positional[Path]
-    """The .nsem file."""
+    """Read this .nsem file."""
 
     def run(self) -> None:
-        """Raises BundleError for a file that is not sound."""
+        """Verify. Raises BundleError for a file that is not sound."""
         from nerfsem_method.background import h264
         from nerfsem_method.codec import nsem
 

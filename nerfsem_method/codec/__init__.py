@@ -1,1 +1,1 @@
-"""From a field to bytes and back, in exact integer arithmetic; see FORMAT.md. No torch, no nerfstudio."""
+"""This room turns a field into bytes and back, in exact integer arithmetic (FORMAT.md), without torch and nerfstudio."""

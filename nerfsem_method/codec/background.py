@@ -1,4 +1,4 @@
-"""The BACK section: the background's stream, its filling colour and the mean colour of each frame (FORMAT.md, section 9)."""
+"""The BACK section holds the background's stream, its filling colour and each frame's mean colour (FORMAT.md, section 9)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nerfsem_method.errors import CorruptBundle
 
 @dataclass(frozen=True)
 class Background:
-    """The background section of a bundle.
+    """A background is what the BACK section of a bundle holds.
 
     Attributes:
-        stream: H.264 Annex B, without SEI.
-        fill: uint8 [3], the most frequent of the mean colours.
-        means: uint8 [N, 3], mean background colour of each frame.
+        stream: The plates are H.264, Annex B, without SEI.
+        fill: The most frequent of the mean colours is uint8 [3].
+        means: The mean background colours of the frames are uint8 [N, 3].
     """
 
     stream: bytes
@@ -25,12 +25,12 @@ class Background:
     means: np.ndarray
 
     def payload(self) -> bytes:
-        """fill (3 bytes), the means as Rice-coded differences, then the stream."""
+        """Return `fill` (3 bytes), the means as Rice-coded differences, then the stream."""
         return self.fill.astype(np.uint8).tobytes() + rice.pack(_differences(self.means)) + self.stream
 
     @classmethod
     def from_payload(cls, payload: bytes, frames: int) -> Background:
-        """Inverse of `payload` for a clip of `frames` frames. Raises CorruptBundle."""
+        """Read what `payload` gave for a clip of `frames` frames. Raises CorruptBundle for what no encoder writes."""
         if len(payload) < 3:
             raise CorruptBundle("the background section is too short; restore the file from a copy")
         differences, used = rice.unpack(payload[3:], 3 * frames)
@@ -44,7 +44,7 @@ class Background:
 
 
 def _differences(means: np.ndarray) -> np.ndarray:
-    """Changes of green from frame to frame, and of red and blue against green; int [N, 3]."""
+    """Return the changes of green from frame to frame, and of red and blue against green; int64 [N, 3]."""
     red, green, blue = means.astype(np.int64).T
     return np.diff(np.stack([red - green, green, blue - green], -1), axis=0, prepend=0)
 

@@ -1,4 +1,4 @@
-"""Cameras and exposure gains as integers: one description for both directions.
+"""Cameras and exposure gains are coded as integers, by one description for both directions.
 
 A pose is written around the artefact's centre c = (1/2, 1/2, 1/2): P_c = R (P_w - c) + s. An orbit keeps s almost
 still, and a rounding error of R then moves the artefact by no more than its own radius. Of the rotation, the step from
@@ -22,7 +22,7 @@ from nerfsem_method.errors import CorruptBundle
 from nerfsem_method.scene.camera import Intrinsics
 
 REPROJECTION = 0.08
-"""Pixels by which quantised poses can move a corner of the artefact's box if all roundings conspire; encoder only.
+"""Quantised poses move a corner of the artefact's box by so many pixels at most if all roundings conspire; encoder only.
 
 The largest movement observed over a clip is about half of it, below 0.05 pixel; the mean one is 0.01."""
 FOCAL_BITS = 8
@@ -33,14 +33,14 @@ GAIN_STEPS = 128
 """Gains are stored in 1/128 of an octave: at worst 0.27 % off."""
 
 _MAX_ORDER = 3
-_MAX_BITS = 28  # finest step of a pose's component: 2 ** -28
+_MAX_BITS = 28  # The finest step of a pose's component is 2 ** -28.
 _MAX_INTEGER = 1 << 40
 _MAX_OCTAVES = 8
 _MAX_PIXELS = 1 << 26
-_MAX_DISTORTION = 1 << 12  # of a coefficient
-_FURTHEST = 1 << 12  # of a camera from the cube, in its edges
+_MAX_DISTORTION = 1 << 12  # A coefficient of the lens distortion is no larger.
+_FURTHEST = 1 << 12  # A camera is so many edges of the cube away from it at most.
 _CENTRE = 0.5
-_NEAREST = 0.25  # a corner nearer than this is treated as if it were here
+_NEAREST = 0.25  # A corner nearer than this is treated as if it were here.
 _CORNERS = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8).T.astype(np.float64)
 
 Quaternion = tuple[float, float, float, float]
@@ -48,12 +48,12 @@ Quaternion = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Cameras:
-    """The camera of a clip and what changes per frame.
+    """A clip's cameras are one camera, and what changes from frame to frame.
 
     Attributes:
-        camera: the intrinsics.
-        poses: cam_from_world [N, 3, 4] float64.
-        gains: [N, 3] float32; rendered colour * gain = frame colour, per RGB channel.
+        camera: The intrinsics are the same for all frames.
+        poses: Each frame has a matrix cam_from_world; float64 [N, 3, 4].
+        gains: Rendered colour * gain = frame colour, per RGB channel; float32 [N, 3].
     """
 
     camera: Intrinsics
@@ -62,7 +62,7 @@ class Cameras:
 
 
 def code_cameras(coder: Coder, cameras: Cameras | None, frames: int) -> Cameras:
-    """Code the cameras of `frames` frames (None when decoding); returns what the decoder will hold.
+    """Code the cameras of `frames` frames (None when decoding) and return what the decoder will hold.
 
     Raises CorruptBundle for values that no encoder writes, ValueError for poses or gains that are not finite.
     """
@@ -75,7 +75,7 @@ def code_cameras(coder: Coder, cameras: Cameras | None, frames: int) -> Cameras:
 
 
 def quantise(cameras: Cameras) -> Cameras:
-    """The cameras as a decoder will hold them."""
+    """Return the cameras as a decoder will hold them."""
     return code_cameras(Meter(), cameras, len(cameras.poses))
 
 
@@ -111,7 +111,7 @@ def _code_intrinsics(coder: Coder, camera: Intrinsics | None) -> Intrinsics:
 
 
 def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, frames: int) -> np.ndarray:
-    """Steps and first values, then six sequences: three components of the turn, three of the centre's position."""
+    """Code steps and first values, then six sequences: three components of the turn, three of the centre's position."""
     steps = None if poses is None else np.array(_pose_bits(camera, poses))
     turn_bits, side_bits, depth_bits = coder.integers(steps, 3).tolist()
     if not all(0 <= bits <= _MAX_BITS for bits in (turn_bits, side_bits, depth_bits)):
@@ -128,7 +128,7 @@ def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, fram
 
 
 def _pose_bits(camera: Intrinsics, poses: np.ndarray) -> tuple[int, int, int]:
-    """Bits after the point of turn, sideways position and depth: fewest for an error of REPROJECTION pixels at worst.
+    """Return the fewest bits after the point of turn, sideways position and depth that keep the error within REPROJECTION.
 
     With steps a (radian), b, d a corner at depth z and image slope m moves by at most
     f / z * (r a sqrt(3) / 2 * sqrt(1 + m^2) + b / sqrt(2) + m d / 2), r = sqrt(3) / 2 being the box's radius.
@@ -139,7 +139,7 @@ def _pose_bits(camera: Intrinsics, poses: np.ndarray) -> tuple[int, int, int]:
     slope = np.minimum(np.hypot(local[..., 0], local[..., 1]) / depth, widest)
     scale = max(camera.fx, camera.fy) / depth
     bits = np.arange(1, _MAX_BITS - 2)
-    turn = (scale * 0.75 * np.sqrt(1 + slope**2)).max() * 4 * 0.5**bits  # angle = 4 atan(parameter)
+    turn = (scale * 0.75 * np.sqrt(1 + slope**2)).max() * 4 * 0.5**bits  # The angle is 4 atan(parameter).
     side = (scale / math.sqrt(2)).max() * 0.5**bits
     along = (scale * slope / 2).max() * 0.5**bits
     error = turn[:, None, None] + side[:, None] + along
@@ -150,7 +150,7 @@ def _pose_bits(camera: Intrinsics, poses: np.ndarray) -> tuple[int, int, int]:
 
 
 def _pose_integers(poses: np.ndarray, bits: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Turns [N, 3] from frame to frame (the first from the identity) and centre positions [N, 3], both int64."""
+    """Return turns [N, 3] from frame to frame (the first from the identity) and centre positions [N, 3], both int64."""
     turns = np.zeros((len(poses), 3), np.int64)
     held: Quaternion = (1.0, 0.0, 0.0, 0.0)
     for index, pose in enumerate(poses):
@@ -164,7 +164,7 @@ def _pose_integers(poses: np.ndarray, bits: tuple[int, int, int]) -> tuple[np.nd
 
 
 def _poses_of(turns: np.ndarray, places: np.ndarray, bits: tuple[int, int, int]) -> np.ndarray:
-    """Inverse of `_pose_integers`: [N, 3, 4] float64, the same on every machine."""
+    """Invert `_pose_integers`: return poses [N, 3, 4] float64, the same on every machine."""
     poses = np.zeros((len(turns), 3, 4))
     held: Quaternion = (1.0, 0.0, 0.0, 0.0)
     for index, (turn, place) in enumerate(zip(turns.tolist(), places.tolist(), strict=True)):
@@ -178,7 +178,7 @@ def _poses_of(turns: np.ndarray, places: np.ndarray, bits: tuple[int, int, int])
 
 
 def _turned(held: Quaternion, turn: list[int], bits: int) -> Quaternion:
-    """`held` followed by the rotation of the modified Rodrigues parameters turn * 2 ** -bits, of unit length."""
+    """Return `held` followed by the rotation of the modified Rodrigues parameters turn * 2 ** -bits, of unit length."""
     x, y, z = (math.ldexp(value, -bits) for value in turn)
     square = x * x + y * y + z * z
     scale = 2 / (1 + square)
@@ -188,7 +188,7 @@ def _turned(held: Quaternion, turn: list[int], bits: int) -> Quaternion:
 
 
 def _product(p: Quaternion, q: Quaternion) -> Quaternion:
-    """Hamilton product: the rotation q followed by p."""
+    """Return the Hamilton product p q: the rotation q followed by p."""
     return (
         p[0] * q[0] - p[1] * q[1] - p[2] * q[2] - p[3] * q[3],
         p[0] * q[1] + p[1] * q[0] + p[2] * q[3] - p[3] * q[2],
@@ -207,7 +207,7 @@ def _rotation(q: Quaternion) -> list[list[float]]:
 
 
 def _quaternion(r: np.ndarray) -> Quaternion:
-    """The rotation nearest to r [3, 3] (Bar-Itzhack, 2000: top eigenvector of a symmetric 4 x 4 matrix)."""
+    """Return the rotation nearest to r [3, 3] (Bar-Itzhack, 2000: top eigenvector of a symmetric 4 x 4 matrix)."""
     a, b, c = r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]
     symmetric = np.zeros((4, 4))
     symmetric[0, 0] = np.trace(r)
@@ -221,7 +221,7 @@ def _quaternion(r: np.ndarray) -> Quaternion:
 
 
 def _code_gains(coder: Coder, gains: np.ndarray | None, frames: int) -> np.ndarray:
-    """A flag; where exposure changes, green and then red and blue against green, in steps of 1 / GAIN_STEPS octave."""
+    """Code a flag and, where exposure changes, green, then red and blue against it, in steps of 1 / GAIN_STEPS octave."""
     steps = None
     if gains is not None:
         steps = np.rint(np.log2(gains.astype(np.float64)) * GAIN_STEPS).astype(np.int64)
@@ -239,7 +239,7 @@ def _code_gains(coder: Coder, gains: np.ndarray | None, frames: int) -> np.ndarr
 
 
 def _fractional_octaves() -> np.ndarray:
-    """2 ** (i / GAIN_STEPS), i < GAIN_STEPS, from square roots: `pow` may differ in the last bit between machines."""
+    """Return 2 ** (i / GAIN_STEPS), i < GAIN_STEPS, from square roots: `pow` may differ in the last bit between machines."""
     root = 2.0
     for _ in range(GAIN_STEPS.bit_length() - 1):
         root = math.sqrt(root)
@@ -253,7 +253,7 @@ def _fractional_octaves() -> np.ndarray:
 
 
 def _code_sequence(coder: Coder, values: np.ndarray | None, count: int) -> np.ndarray:
-    """Integers [count]: the first one and the order of differences, then the differences of what is left."""
+    """Code integers [count]: the first one and the order of differences, then the differences of what is left."""
     if count == 0:
         return np.zeros(0, np.int64)
     head = None if values is None else np.array([values[0], _best_order(values)])

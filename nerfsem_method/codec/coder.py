@@ -1,4 +1,4 @@
-"""The binary arithmetic coder: three leaves of one walk (`Encoder`, `Decoder`, `Meter`).
+"""The binary arithmetic coder has three forms, the leaves of one walk: `Encoder`, `Decoder` and `Meter`.
 
 The interval arithmetic is the classic 32-bit one with 16-bit probabilities, bit for bit that of torchac 0.9.3 (Mentzer et
 al., `torchac_backend.cpp`): for equal bits and probabilities the bytes are equal. Symbol 0 owns the lower part of the
@@ -26,9 +26,9 @@ ADAPTATION_LIMIT = 255
 _ENCODE, _DECODE, _METER = 0, 1, 2
 _MODE, _LOW, _HIGH, _PENDING, _VALUE, _POSITION, OVERRUN = range(7)
 _TOP, _HALF, _QUARTER = 0xFFFFFFFF, 0x80000000, 0x40000000
-_MAX_PREFIX = 40  # magnitudes below 2 ** 40
+_MAX_PREFIX = 40  # Magnitudes stay below 2 ** 40.
 _MODELS_PER_CLASS = 2 + 2 * (_MAX_PREFIX + 1)
-_OVERRUN_BITS = 32  # the decoder looks one word ahead
+_WORD_BITS = 32  # A decoder looks one word ahead, beyond the end of its data at last.
 
 
 @njit(cache=True)
@@ -51,7 +51,7 @@ def _next_bit(state, buffer):
     position = state[_POSITION]
     state[_POSITION] = position + 1
     if (position >> 3) >= buffer.size:
-        if position >= 8 * buffer.size + _OVERRUN_BITS:
+        if position >= 8 * buffer.size + _WORD_BITS:
             state[OVERRUN] = 1
         return 0
     return (buffer[position >> 3] >> (7 - (position & 7))) & 1
@@ -59,7 +59,7 @@ def _next_bit(state, buffer):
 
 @njit(cache=True)
 def code_bit(state, buffer, cost, bit, ones):
-    """Code one bit with P(1) = ones / 65536; returns the bit (given when encoding, read when decoding)."""
+    """Code one bit with P(1) = ones / 65536 and return it: it is given when encoding and read when decoding."""
     if state[_MODE] == _METER:
         cost[0] -= np.log2((ones if bit else ONE - ones) / ONE)
         return bit
@@ -94,7 +94,7 @@ def code_bit(state, buffer, cost, bit, ones):
 
 @njit(cache=True)
 def code_adaptive(state, buffer, cost, bit, model):
-    """Code one bit with the running estimate `model` = [ones, count] and update it."""
+    """Code one bit with the running estimate `model` = [ones, count], update that and return the bit."""
     bit = code_bit(state, buffer, cost, bit, model[0])
     model[1] = min(model[1] + 1, ADAPTATION_LIMIT)
     target = ONE if bit else 0
@@ -103,17 +103,10 @@ def code_adaptive(state, buffer, cost, bit, model):
     return bit
 
 
-@njit(cache=True)
-def _code_bits(state, buffer, cost, bits, ones):
-    for i in range(bits.size):
-        if state[OVERRUN]:
-            return
-        bits[i] = code_bit(state, buffer, cost, bits[i], ones[i])
-
 
 @njit(cache=True)
 def _code_magnitude(state, buffer, cost, models, magnitude):
-    """Exp-Golomb of magnitude >= 0: adaptive unary length, adaptive top suffix bit, plain lower bits."""
+    """Code magnitude >= 0 as Exp-Golomb and return it: adaptive unary length, adaptive top suffix bit, plain lower bits."""
     length = 0
     shifted = magnitude + 1
     while shifted > 1:
@@ -135,7 +128,7 @@ def _code_magnitude(state, buffer, cost, models, magnitude):
 
 @njit(cache=True)
 def _code_integers(state, buffer, cost, models, values):
-    recent = 0  # class of the last magnitudes: 0 zeros, 1 small, 2 large
+    recent = 0  # The last magnitude's class chooses the models: 0 zero, 1 small, 2 large.
     for i in range(values.size):
         if state[OVERRUN]:
             return
@@ -153,29 +146,29 @@ def _code_integers(state, buffer, cost, models, values):
 
 
 def new_models(count: int) -> np.ndarray:
-    """`count` adaptive bit models [count, 2] int64: an even probability, seen nothing."""
+    """Return `count` adaptive bit models int64 [count, 2], which have seen nothing: their probability is even."""
     models = np.zeros((count, 2), np.int64)
     models[:, 0] = ONE // 2
     return models
 
 
 class Coder:
-    """What the three leaves share. `kernel(function, *arrays, symbols=n)` runs a compiled part over this coder's state."""
+    """A coder runs compiled parts over its state; this class is what the three leaves have in common."""
 
     def __init__(self, mode: int, buffer: np.ndarray) -> None:
-        self._state = np.zeros(7, np.int64)
+        self._state = np.zeros(OVERRUN + 1, np.int64)
         self._state[_MODE] = mode
         self._state[_HIGH] = _TOP
         self._buffer = buffer
         self._cost = np.zeros(1)
 
     @property
-    def room(self) -> int:
-        """Bytes of the section; a decoder spends work in proportion to them. Without bound where they are yet to be made."""
+    def budget(self) -> int:
+        """Return the bytes of the section, to which a decoder's work is in proportion; no bound where they are yet to be made."""
         return sys.maxsize
 
     def fill(self, size: int) -> None:
-        """The section takes `size` bytes at least, zeros at its end."""
+        """Make the section take `size` bytes at least, with zeros at its end; only an encoder has to."""
 
     def kernel(self, function, *arrays, symbols: int) -> None:
         """Call `function(state, buffer, cost, *arrays)`, which codes at most `symbols` bits.
@@ -188,16 +181,10 @@ class Coder:
             raise CorruptBundle("a coded section ends too early; the file is damaged, restore it from a copy")
 
     def _reserve(self, symbols: int) -> None:
-        """Only an encoder needs room."""
-
-    def code(self, bits: np.ndarray | None, ones: np.ndarray) -> np.ndarray:
-        """Code bits [n] (None when decoding) with `ones` [n] = 65536 P(1); returns the bits, uint8 [n]."""
-        symbols = np.zeros(ones.size, np.uint8) if bits is None else bits.astype(np.uint8).ravel()
-        self.kernel(_code_bits, symbols, ones.astype(np.int64).ravel(), symbols=symbols.size)
-        return symbols
+        """Make the buffer large enough for `symbols` more bits; only an encoder has to."""
 
     def integers(self, values: np.ndarray | None, count: int) -> np.ndarray:
-        """Code `count` signed integers (None when decoding) with fresh adaptive contexts; returns them, int64 [count]."""
+        """Code `count` signed integers (None when decoding) with fresh adaptive models and return them, int64 [count]."""
         symbols = np.zeros(count, np.int64) if values is None else np.asarray(values, np.int64).ravel().copy()
         models = new_models(3 * _MODELS_PER_CLASS).reshape(3, _MODELS_PER_CLASS, 2)
         self.kernel(_code_integers, models, symbols, symbols=count * (2 + 2 * _MAX_PREFIX))
@@ -205,7 +192,7 @@ class Coder:
 
 
 class Encoder(Coder):
-    """Writes bits; `finish` closes the stream."""
+    """An encoder writes bits; `finish` closes the stream."""
 
     def __init__(self) -> None:
         super().__init__(_ENCODE, np.zeros(1024, np.uint8))
@@ -216,7 +203,7 @@ class Encoder(Coder):
         self._least = size
 
     def _reserve(self, symbols: int) -> None:
-        # a symbol of probability 2 ** -16 shifts at most 17 bits out; pending bits come on top
+        # A symbol of probability 2 ** -16 shifts at most 17 bits out; pending bits come on top.
         need = (int(self._state[_POSITION] + self._state[_PENDING]) + 17 * symbols + 64) // 8
         if need > self._buffer.size:
             self._buffer = np.concatenate([self._buffer, np.zeros(max(need, 2 * self._buffer.size), np.uint8)])
@@ -230,26 +217,26 @@ class Encoder(Coder):
 
 
 class Decoder(Coder):
-    """Reads the bits that an `Encoder` wrote, given the same probabilities in the same order."""
+    """A decoder reads the bits that an `Encoder` wrote, given the same probabilities in the same order."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(_DECODE, np.frombuffer(data, np.uint8).copy())
-        for _ in range(32):
+        for _ in range(_WORD_BITS):
             self._state[_VALUE] = (self._state[_VALUE] << 1) | _next_bit(self._state, self._buffer)
 
     @property
-    def room(self) -> int:
-        """See `Coder.room`."""
+    def budget(self) -> int:
+        """See `Coder.budget`."""
         return self._buffer.size
 
 
 class Meter(Coder):
-    """Counts what an encoder would write."""
+    """A meter counts what an encoder would write."""
 
     def __init__(self) -> None:
         super().__init__(_METER, np.zeros(0, np.uint8))
 
     @property
     def bits(self) -> float:
-        """Ideal code length so far."""
+        """Return the ideal code length so far, in bits."""
         return float(self._cost[0])

@@ -1,4 +1,4 @@
-"""The `.nsem` container: a magic, a version and checked sections. It knows nothing of what the sections mean.
+"""The `.nsem` container is a magic, a version and checked sections; it knows nothing of what the sections mean.
 
     file     = magic (8 bytes) version (u16) flags (u16, reserved: 0) section ... END
     section  = tag (4 ASCII letters) length (u32) payload (length bytes) CRC-32 of tag, length and payload (u32)
@@ -30,24 +30,24 @@ _CHECKSUM = struct.Struct("<I")
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a bundle: a tag of four ASCII letters and its bytes."""
+    """A section is one part of a bundle: a tag of four ASCII letters and its bytes."""
 
     tag: str
     payload: bytes
 
     @property
     def mandatory(self) -> bool:
-        """Whether a reader that does not know the tag must refuse the file."""
+        """Return whether a reader that does not know the tag must refuse the file."""
         return self.tag[0].isupper()
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes in the file, with tag, length and checksum."""
+        """Return the bytes it takes in the file, with tag, length and checksum."""
         return _SECTION.size + len(self.payload) + _CHECKSUM.size
 
 
 def pack(sections: Sequence[Section]) -> bytes:
-    """Sections to the bytes of a file. Raises ValueError for a tag that is malformed, repeated or reserved."""
+    """Return the bytes of a file of these sections. Raises ValueError for a tag that is malformed, repeated or reserved."""
     tags = [section.tag for section in sections]
     for tag in tags:
         if not _is_tag(tag.encode("ascii", "replace")) or tag == END:
@@ -62,12 +62,12 @@ def pack(sections: Sequence[Section]) -> bytes:
 
 
 def unpack(data: bytes, known: Collection[str]) -> list[Section]:
-    """The bytes of a file to its sections, without END; optional ones are kept whether known or not.
+    """Return the sections of a file's bytes, without END; optional ones are kept whether known or not.
 
     Raises:
-        TruncatedBundle: the file ends early.
-        CorruptBundle: no bundle at all, a wrong checksum, a malformed or repeated tag, or bytes after the end.
-        UnsupportedBundle: another version, a reserved flag, or a mandatory section that is not in `known`.
+        TruncatedBundle: The file ends early.
+        CorruptBundle: It is no bundle at all, or has a wrong checksum, a malformed or repeated tag, or bytes after the end.
+        UnsupportedBundle: It has another version, a reserved flag, or a mandatory section that is not in `known`.
     """
     _check_header(data)
     sections: dict[str, Section] = {}
@@ -108,7 +108,7 @@ def _read_section(data: bytes, position: int) -> Section:
     if end + _CHECKSUM.size > len(data):
         raise _truncated()
     if zlib.crc32(memoryview(data)[position:end]) != _CHECKSUM.unpack_from(data, end)[0]:
-        name = tag.decode("ascii") if _is_tag(tag) else repr(tag)  # anything may stand there
+        name = tag.decode("ascii") if _is_tag(tag) else repr(tag)  # Anything may stand there.
         raise CorruptBundle(f"section {name} is damaged: its checksum does not fit; copy the file again")
     if not _is_tag(tag):
         raise CorruptBundle(f"{tag!r} cannot be a section's tag; the file was not written by nerfsem")

@@ -1,8 +1,8 @@
-"""The context models in integers: what is already decoded around a vertex, and what that says about its features.
+"""The context models tell, in integers, what is already decoded around a vertex and what that says about its features.
 
-- Level-wise (LWCM, method section 4): the previous levels' features interpolated at the vertex.
-- Dimension-wise (DWCM): for planes, the signs of the finest 3D level projected along the missing axis (PVF).
-- Ours: the occupancy's moments around a 3D vertex, which tell inside from outside.
+- The level-wise one (LWCM, method section 4) interpolates the previous levels' features at the vertex.
+- The dimension-wise one (DWCM) projects, for planes, the signs of the finest 3D level along the missing axis (PVF).
+- Our own addition is the occupancy's moments around a 3D vertex, which tell inside from outside.
 
 `nerfsem_method.training.rate` evaluates the same specification in float for training; a test ties the two.
 """
@@ -15,14 +15,14 @@ from nerfsem_method.codec.fixed_point import UNIT, two_layers
 from nerfsem_method.compiled import njit
 from nerfsem_method.field.hashing import entry_of
 from nerfsem_method.field.layout import TableLayout
-from nerfsem_method.field.spec import FieldSpec, Table
+from nerfsem_method.field.spec import PLANE_AXES, FieldSpec, Table
 
-_CHUNK = 1 << 16  # vertices whose contexts are held at once
+_CHUNK = 1 << 16  # The contexts of so many vertices are held at once, which bounds the memory.
 
 
 @njit(cache=True)
 def _interpolate(vertices, resolution, values, coarse, hashed, gain, out):
-    """Rounded-down gain * (multilinear interpolation of `values` at vertices / resolution); 0 where nothing is stored."""
+    """Write gain * (multilinear interpolation of `values` at vertices / resolution), rounded down; 0 where nothing is stored."""
     dimensions = vertices.shape[1]
     total = resolution**dimensions
     base = np.zeros(3, np.int64)
@@ -50,16 +50,16 @@ def _interpolate(vertices, resolution, values, coarse, hashed, gain, out):
 
 
 def interpolate(layout: TableLayout, resolution: int, values: np.ndarray, source: Table, gain: int) -> np.ndarray:
-    """`source`'s `values` [entries, F] at the vertices of a level with `resolution`, times `gain`: int64 [V, F]."""
+    """Return `source`'s `values` [entries, F] at the vertices of a level with `resolution`, times `gain`: int64 [V, F]."""
     out = np.empty((len(layout.vertices), values.shape[1]), np.int64)
     _interpolate(layout.vertices, resolution, values, source.resolution, source.hashed, gain, out)
     return out
 
 
 def project(layout: TableLayout, table: Table, values: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
-    """PVF: mean sign of `values` [entries, F] over the valid vertices of each column along the missing axis.
+    """Return the PVF: the mean sign of `values` [entries, F] over the valid vertices of each column along the missing axis.
 
-    Returns [(resolution + 1) ** 2, F] int64 in units of 1/256, rounded down, 0 for empty columns. The paper takes the share
+    It is int64 [(resolution + 1) ** 2, F] in units of 1/256, rounded down, 0 for empty columns. The paper takes the share
     of +1 in [0, 1]; a mean in [-1, 1] makes an empty column neutral.
     """
     side = table.resolution + 1
@@ -72,16 +72,16 @@ def project(layout: TableLayout, table: Table, values: np.ndarray, axes: tuple[i
 
 
 class Contexts:
-    """Contexts and logits of the tables of one field, in coding order; reads only tables already given."""
+    """This class computes contexts and logits of the tables of one field, in coding order, from tables already given."""
 
     def __init__(self, spec: FieldSpec, weights: dict[str, np.ndarray]) -> None:
-        """`weights` are the integer tensors of `spec.context_shapes()`."""
+        """Take `weights`, the integer tensors of `spec.context_shapes()`."""
         self._spec = spec
         self._weights = weights
         self._projections: dict[tuple[int, ...], np.ndarray] = {}
 
     def inputs(self, index: int, layout: TableLayout, tables: list[np.ndarray]) -> np.ndarray:
-        """Context [V, spec.context_inputs(index)] int64 in units of 1/256 of each vertex of table `index`."""
+        """Return the contexts int64 [V, spec.context_inputs(index)], in units of 1/256, of the vertices of table `index`."""
         spec = self._spec
         table = spec.tables[index]
         parts = [
@@ -98,12 +98,12 @@ class Contexts:
     def remember_volume(self, layout: TableLayout, values: np.ndarray) -> None:
         """Project the finest 3D level once it is decoded."""
         table = self._spec.tables[len(self._spec.volume) - 1]
-        self._projections = {axes: project(layout, table, values, axes) for axes in ((0, 1), (0, 2), (1, 2))}
+        self._projections = {axes: project(layout, table, values, axes) for axes in PLANE_AXES}
 
     def logits(self, index: int, layout: TableLayout, tables: list[np.ndarray]) -> np.ndarray:
-        """Logits [E, features] of +1, in units of 1/256, of the entries of table `index`.
+        """Return the logits int64 [E, features] of +1, in units of 1/256, of the entries of table `index`.
 
-        Vertices that share an entry are fused in the logit domain, weighted by the occupied volume around each.
+        The vertices of one entry are fused in the logit domain, weighted by the occupied volume around each.
         """
         name = self._spec.context_name(index)
         weights = tuple(self._weights[f"{name}.{part}"] for part in ("0.weight", "0.bias", "1.weight", "1.bias"))

@@ -1,4 +1,4 @@
-"""Integers in place of real numbers wherever encoder and decoder must agree.
+"""Integers stand for real numbers wherever encoder and decoder must agree.
 
 Activations and logits are integers in units of 1 / 256. A logit becomes a probability by a table that is computed with
 correctly rounded decimal arithmetic, so that it is the same table on every machine.
@@ -19,13 +19,14 @@ WEIGHT_EXPONENT = -5
 WEIGHT_LIMIT = 127
 BIAS_LIMIT = 4095
 HIDDEN_LIMIT = (1 << 16) - 1
+"""Encoders keep weights and biases within +- their limits; hidden activations are clamped to theirs."""
 LOGIT_LIMIT = 2816
 """Logits are clamped to +-11: a certain symbol then costs 2.4e-5 bits."""
 
 
 @cache
 def probability_table() -> np.ndarray:
-    """P(1) in 1/65536 for logits -LOGIT_LIMIT ... LOGIT_LIMIT, int64 [2 * LOGIT_LIMIT + 1], each in 1 ... 65535."""
+    """Return P(1) in 1/65536 for logits -LOGIT_LIMIT ... LOGIT_LIMIT: int64 [2 * LOGIT_LIMIT + 1], each in 1 ... 65535."""
     with localcontext() as context:
         context.prec = 40
         upper = []
@@ -37,7 +38,7 @@ def probability_table() -> np.ndarray:
 
 
 def two_layers(inputs: np.ndarray, weights: tuple[np.ndarray, ...]) -> np.ndarray:
-    """The context models' arithmetic: [V, I] activations to [V, O] logits, all int64, exact.
+    """Return the logits [V, O] of activations [V, I], all int64 and exact; this is the context models' arithmetic.
 
     hidden = min(max((W0 x >> 5) + b0, 0), HIDDEN_LIMIT); logit = (W1 hidden >> 5) + b1; >> rounds down. Products are summed
     in float64 where they are integers far below 2 ** 53 (at most 2^7 * 2^16 * inputs), hence exact in any order.

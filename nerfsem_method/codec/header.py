@@ -1,4 +1,4 @@
-"""The SPEC section: the facts of the video and the shapes of the field, as unsigned varints (LEB128)."""
+"""The SPEC section holds the facts of the video and the shapes of the field, as unsigned varints (LEB128)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nerfsem_method.scene.scene import Video
 SHADINGS = ("sample", "ray")
 MAX_FRAMES = 1 << 16
 MAX_VALUES = 1 << 26
-"""Most binary values that all tables of a bundle may have together."""
+"""All tables of a bundle may have at most so many binary values together, lest a small file ask for much memory."""
 MAX_SCANNED = 1 << 28
-"""Most vertices, valid or not, that all tables may have together; the paper's 12 levels up to 512 have 0.84 of them."""
+"""All tables may have at most so many vertices together, valid or not; the paper's 12 levels up to 512 have 0.84 of them."""
 _LEVEL_LISTS = ("volume", "planes")
 _RANGES = {
     "log2_volume_limit": (8, 24),
@@ -33,7 +33,7 @@ _MAX_NAME = 255
 
 
 def pack_header(video: Video, spec: FieldSpec) -> bytes:
-    """Video facts (frames, rate, name, SHA-256; its size is the camera's), then the specification."""
+    """Return the video's facts (frames, rate, name, SHA-256; its size is the camera's), then the specification."""
     name = video.name.encode()[:_MAX_NAME]
     numbers = [video.frames, video.rate.numerator, video.rate.denominator, len(name)]
     out = b"".join(map(_varint, numbers)) + name + bytes.fromhex(video.sha256)
@@ -48,7 +48,7 @@ def pack_header(video: Video, spec: FieldSpec) -> bytes:
 
 
 def unpack_header(data: bytes) -> tuple[Video, FieldSpec]:
-    """Inverse of `pack_header`; width and height come back as 0. Raises CorruptBundle for anything out of range."""
+    """Invert `pack_header`; width and height come back as 0. Raises CorruptBundle for anything out of range."""
     reader = _Reader(data)
     frames = reader.number(1, MAX_FRAMES, "frames")
     rate = Fraction(reader.number(1, 1 << 31, "rate"), reader.number(1, 1 << 31, "rate"))

@@ -1,4 +1,4 @@
-"""Archival metadata: the optional section `meta`, Dublin Core as JSON (FORMAT.md, section 10); decoding needs none of it."""
+"""Archival metadata is the optional section `meta`, Dublin Core as JSON (FORMAT.md, section 10); decoding needs none of it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ ELEMENTS = (
     "contributor", "coverage", "creator", "date", "description", "format", "identifier", "language", "publisher", "relation",
     "rights", "source", "subject", "title", "type",
 )  # fmt: skip
-"""The fifteen elements of Dublin Core (ISO 15836-1)."""
+"""These are the fifteen elements of Dublin Core (ISO 15836-1)."""
 ENCODER = "encoder"
-"""One name more: the program and version that wrote the bundle."""
+"""One name more stands for the program and version that wrote the bundle."""
 MAX_BYTES = 1 << 16
 
 
 def metadata_of(sections: list[Section]) -> dict[str, str]:
-    """The metadata among a bundle's sections, empty where there is none. Raises CorruptBundle when it is malformed."""
+    """Return the metadata among a bundle's sections, empty where there is none. Raises CorruptBundle when it is malformed."""
     payload = next((section.payload for section in sections if section.tag == TAG), b"{}")
     try:
         found = json.loads(payload) if len(payload) <= MAX_BYTES else None
@@ -31,7 +31,7 @@ def metadata_of(sections: list[Section]) -> dict[str, str]:
 
 
 def with_metadata(data: bytes, changes: dict[str, str], known: tuple[str, ...]) -> bytes:
-    """The bytes of a bundle with some elements set, or removed where the text is empty; all else stays as it is.
+    """Return the bytes of a bundle with some elements set, or removed where the text is empty; all else stays as it is.
 
     Raises BundleError for a file that is no bundle, NerfsemError for a record of more than MAX_BYTES.
     """
@@ -42,7 +42,7 @@ def with_metadata(data: bytes, changes: dict[str, str], known: tuple[str, ...]) 
 
 
 def metadata_section(record: dict[str, str]) -> Section:
-    """The section that holds a record. Raises NerfsemError when it takes more than MAX_BYTES."""
+    """Return the section that holds a record. Raises NerfsemError when it takes more than MAX_BYTES."""
     payload = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
     if len(payload) > MAX_BYTES:
         raise NerfsemError(f"the metadata takes {len(payload)} bytes, {MAX_BYTES} at most; shorten it")

@@ -1,4 +1,4 @@
-"""What the context models' logits miss, learned while coding: signs already decoded nearby in the same table.
+"""Coding learns as it goes what the context models' logits miss: the signs already decoded nearby in the same table.
 
 Every feature of a table has a logistic regression on the context model's logit, a constant, the feature's signs at the
 vertices around that come earlier, and the vector's earlier features. Its weights start as "believe the context model" and
@@ -26,9 +26,9 @@ OFFSETS = {
         (-2, 1, 0), (0, -3, 0), (-3, 0, 0),
     ]),
 }  # fmt: skip
-"""Where a vertex looks for earlier ones, by the number of its table's axes."""
+"""A vertex looks for earlier ones at these offsets, by the number of its table's axes."""
 CONSTANT = UNIT // 4
-"""The regression's constant input."""
+"""The regression has this constant input beside the logit and the signs."""
 WEIGHT_BITS = 20
 """Weights are integers times 2 ** -20."""
 RATE_BITS = 7
@@ -36,8 +36,8 @@ RATE_BITS = 7
 
 
 @njit(cache=True)
-def _code_table(state, buffer, cost, table, offsets, positions, vertices, logits, probabilities, bits):
-    """Code bits [E, F]; `positions` [entries] is an entry's rank among the coded ones, or -1."""
+def _code_table(state, buffer, cost, table, offsets, rank_of, vertices, logits, probabilities, bits):
+    """Code bits [E, F]; `rank_of` [entries] is an entry's rank among the coded ones, or -1."""
     dimensions, resolution, entries, hashed = table
     count, features = logits.shape
     around = offsets.shape[0]
@@ -55,12 +55,12 @@ def _code_table(state, buffer, cost, table, offsets, positions, vertices, logits
             x, y, z = vertices[e, 0] + offsets[n, 0], vertices[e, 1] + offsets[n, 1], vertices[e, 2] + offsets[n, 2]
             ranks[n] = -1
             if min(x, y, z) >= 0 and max(x, y, z) <= resolution:
-                ranks[n] = positions[entry_of(x, y, z, dimensions, resolution, entries, hashed)]
+                ranks[n] = rank_of[entry_of(x, y, z, dimensions, resolution, entries, hashed)]
         inputs[first:] = 0
         for f in range(features):
             inputs[0] = min(max(logits[e, f], -LOGIT_LIMIT), LOGIT_LIMIT)
             for n in range(around):
-                known = 0 <= ranks[n] < e  # vertices that share an entry may lie behind
+                known = 0 <= ranks[n] < e  # In a hashed table the entry there may come later.
                 inputs[2 + n] = 0 if not known else (UNIT if bits[ranks[n], f] else -UNIT)
             total = 0
             for i in range(first + f):
@@ -78,20 +78,20 @@ def code_table(coder: Coder, table: Table, layout: TableLayout, values: np.ndarr
     """Code the signs of a table's entries.
 
     Args:
-        values: [E, features] int8 of the coded entries, or None when decoding.
-        logits: [E, features] int64 of the context models, in units of 1/256.
+        values: The coded entries are int8 [E, features]; None when decoding.
+        logits: The context models' logits are int64 [E, features], in units of 1/256.
 
     Returns:
-        The values, int8 [E, features] in {-1, +1}.
+        The values are int8 [E, features] in {-1, +1}.
     """
     bits = np.zeros(logits.shape, np.uint8) if values is None else (values > 0).astype(np.uint8)
-    positions = np.full(table.entries, -1, np.int32)
-    positions[layout.entries] = np.arange(len(layout.entries))
+    rank_of = np.full(table.entries, -1, np.int32)
+    rank_of[layout.entries] = np.arange(len(layout.entries))
     vertices = np.zeros((len(layout.entries), 3), np.int64)
     vertices[:, : len(table.axes)] = layout.vertices[layout.starts[:-1]]
     shape = (len(table.axes), table.resolution, table.entries, table.hashed)
     offsets = OFFSETS[len(table.axes)]
     coder.kernel(
-        _code_table, shape, offsets, positions, vertices, logits, probability_table(), bits, symbols=bits.size
+        _code_table, shape, offsets, rank_of, vertices, logits, probability_table(), bits, symbols=bits.size
     )
     return 2 * bits.astype(np.int8) - 1

@@ -1,4 +1,4 @@
-"""The `.nsem` bundle: everything that the decoder needs, in one file of checksummed sections (FORMAT.md)."""
+"""A `.nsem` bundle is everything that the decoder needs, in one file of checksummed sections (FORMAT.md)."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ SYMBOL_HASH_BYTES = 8
 
 @dataclass(frozen=True)
 class Bundle:
-    """The content of a bundle, as its decoder holds it.
+    """This class is the content of a bundle, as its decoder holds it.
 
     Attributes:
-        state: the field.
-        video: name, size, frames, rate and SHA-256 of the source.
-        camera: one camera for all frames, of the size of the decoded video.
-        poses: cam_from_world [N, 3, 4] float64.
-        gains: [N, 3] float32 exposure gains; rendered colour * gain = frame colour.
-        background: the background layer of PC mode, or None in FP mode.
+        state: The field is held as its state.
+        video: The source had this name, size, number of frames, rate and SHA-256.
+        camera: One camera serves all frames; its size is that of the decoded video.
+        poses: Each frame has a matrix cam_from_world; float64 [N, 3, 4].
+        gains: Rendered colour * gain = frame colour, per RGB channel; float32 [N, 3].
+        background: PC mode has a background layer; None in FP mode.
     """
 
     state: FieldState
@@ -55,11 +55,11 @@ class Bundle:
 
     @property
     def mode(self) -> str:
-        """ "pc" with a background, else "fp"."""
+        """Return "pc" with a background, else "fp"."""
         return "fp" if self.background is None else "pc"
 
     def quantised(self) -> Bundle:
-        """This bundle with the cameras that its decoder will hold."""
+        """Return this bundle with the cameras that its decoder will hold."""
         cameras = quantise(Cameras(self.camera, self.poses, self.gains))
         return replace(self, camera=cameras.camera, poses=cameras.poses, gains=cameras.gains)
 
@@ -71,7 +71,7 @@ def _coded(code: Callable[[Coder], object]) -> bytes:
 
 
 def symbol_hash(tables: tuple[np.ndarray, ...]) -> bytes:
-    """Fingerprint of the decoded symbols: the first bytes of the SHA-256 of all tables' int8 values, in order."""
+    """Return the decoded symbols' fingerprint: the first bytes of the SHA-256 of all tables' int8 values, in order."""
     digest = hashlib.sha256()
     for table in tables:
         digest.update(np.ascontiguousarray(table, np.int8).data)
@@ -83,7 +83,7 @@ def _context_integers(state_contexts: dict) -> dict[str, np.ndarray]:
 
 
 def sections(bundle: Bundle) -> list[Section]:
-    """Code every part; the encoder's half of `decode`."""
+    """Code every part and return the sections: this is what `decode` reads, without the encoder's name."""
     state, spec = bundle.state, bundle.state.spec
     cameras = Cameras(bundle.camera, bundle.poses, bundle.gains)
     weights = _context_integers(state.contexts)
@@ -102,7 +102,7 @@ def sections(bundle: Bundle) -> list[Section]:
 
 
 def encode(bundle: Bundle) -> bytes:
-    """The bytes of the file: the sections, and the name of the encoder."""
+    """Return the bytes of the file: the sections, and the name of the encoder."""
     return pack([*sections(bundle), metadata_section({ENCODER: f"nerfsem {__version__}"})])
 
 
@@ -110,7 +110,7 @@ def decode(data: bytes) -> Bundle:
     """Read a bundle from bytes.
 
     Raises:
-        BundleError: the named subclass that fits; nothing is allocated beyond what `header` allows.
+        BundleError: The subclass says what is wrong; nothing is allocated beyond what `header` allows.
     """
     parts = {section.tag: section.payload for section in unpack(data, KNOWN_SECTIONS)}
     missing = [tag for tag in FIELD_SECTIONS if tag not in parts]
@@ -142,7 +142,7 @@ def read(path: Path) -> Bundle:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a bundle file. Raises BundleError when there is no such file."""
+    """Return the bytes of a bundle file. Raises BundleError when it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -150,9 +150,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def write(path: Path, bundle: Bundle) -> dict[str, int]:
-    """Encode, decode again, compare, and write the file in one move; returns its bytes by section.
+    """Encode, decode again to compare the symbols, write the file in one move, and return its bytes by section.
 
-    Raises OutputError when the place cannot be written, BundleError when the file would not decode to the same symbols.
+    Raises OutputError when the file cannot be written, BundleError when it would not decode to the same symbols.
     """
     data = encode(bundle)
     decode(data)
@@ -163,14 +163,12 @@ def write(path: Path, bundle: Bundle) -> dict[str, int]:
 
 
 def sizes(data: bytes) -> dict[str, int]:
-    """Bytes by section, headers and checksums included; "container" is what belongs to none."""
+    """Return the bytes by section, headers and checksums included; "container" is what belongs to none."""
     parts = {section.tag: section.stored_bytes for section in unpack(data, KNOWN_SECTIONS)}
     return {**parts, "container": len(data) - sum(parts.values())}
 
 
 def drop_background(data: bytes) -> bytes:
-    """The FP bundle inside a PC bundle."""
+    """Return the FP bundle inside a PC bundle."""
     kept = [section for section in unpack(data, KNOWN_SECTIONS) if section.tag != BACKGROUND]
     return pack(kept)
-
-

@@ -1,4 +1,4 @@
-"""The occupancy grid: one adaptively coded bit a voxel, its context the voxels already coded around it."""
+"""The occupancy grid is coded as one adaptive bit a voxel, whose context is the voxels already coded around it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from nerfsem_method.codec.coder import OVERRUN, Coder, code_adaptive, new_models
 from nerfsem_method.compiled import njit
 
-# causal neighbours (dx, dy, dz) of the context, nearest first; z runs fastest
+# The context is these causal neighbours (dx, dy, dz), nearest first; z runs fastest.
 _TEMPLATE = np.array(
     [
         (0, 0, -1), (0, -1, 0), (-1, 0, 0), (0, -1, -1), (-1, 0, -1), (-1, -1, 0), (0, -1, 1), (-1, 0, 1), (-1, 1, 0),
@@ -15,11 +15,12 @@ _TEMPLATE = np.array(
     ]
 )  # fmt: skip
 _BORDER = 2
+_ROW_MODELS = 16
 
 
 @njit(cache=True)
 def _code_occupancy(state, buffer, cost, template, rows, models, padded):
-    """Rows along z that are empty are signalled by one bit, whose context is the emptiness of the rows before."""
+    """Code row after row along z; one bit says whether a row is empty, and its context is the emptiness of the rows before."""
     side = padded.shape[0] - 2 * _BORDER
     for x in range(_BORDER, side + _BORDER):
         for y in range(_BORDER, side + _BORDER):
@@ -37,16 +38,16 @@ def _code_occupancy(state, buffer, cost, template, rows, models, padded):
                 for n in range(template.shape[0]):
                     neighbour = padded[x + template[n, 0], y + template[n, 1], z + template[n, 2]]
                     context |= neighbour << n
-                padded[x, y, z] = code_adaptive(state, buffer, cost, padded[x, y, z], models[16 + context])
+                padded[x, y, z] = code_adaptive(state, buffer, cost, padded[x, y, z], models[_ROW_MODELS + context])
 
 
 def code_occupancy(coder: Coder, side: int, occupancy: np.ndarray | None) -> np.ndarray:
-    """Code a [side, side, side] bool grid (None when decoding); returns it."""
+    """Code a bool grid [side, side, side] (None when decoding) and return it."""
     padded = np.zeros((side + 2 * _BORDER,) * 3, np.uint8)
     inner = (slice(_BORDER, -_BORDER),) * 3
     if occupancy is not None:
         padded[inner] = occupancy
     rows = np.zeros(padded.shape[:2], np.uint8)
-    models = new_models(16 + (1 << len(_TEMPLATE)))
+    models = new_models(_ROW_MODELS + (1 << len(_TEMPLATE)))
     coder.kernel(_code_occupancy, _TEMPLATE, rows, models, padded, symbols=side**3 + side**2)
     return padded[inner].astype(bool)

@@ -1,4 +1,4 @@
-"""Rice codes for a handful of small signed integers: one parameter byte, then unary quotient and plain remainder."""
+"""Rice codes hold a handful of small signed integers: one parameter byte, then unary quotients and plain remainders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_QUOTIENT = 1 << 12
 
 
 def pack(values: np.ndarray) -> bytes:
-    """Signed integers of any shape to bytes, with the best parameter."""
+    """Return the bytes of signed integers of any shape, coded with the best parameter."""
     folded = np.where(values < 0, -2 * values - 1, 2 * values).ravel().astype(np.int64)
     cost = [int((folded >> k).sum()) + (k + 1) * folded.size for k in range(_MAX_PARAMETER + 1)]
     parameter = int(np.argmin(cost))
@@ -25,7 +25,7 @@ def pack(values: np.ndarray) -> bytes:
 
 
 def unpack(data: bytes, count: int) -> tuple[np.ndarray, int]:
-    """`count` integers, int64, and the bytes they took. Raises CorruptBundle when `data` does not hold them."""
+    """Return `count` integers, int64, and the number of bytes they took. Raises CorruptBundle when `data` does not hold them."""
     if not data or data[0] > _MAX_PARAMETER or count > 8 * len(data):
         raise CorruptBundle("coded colours are damaged; restore the file from a copy")
     folded = np.zeros(count, np.int64)
@@ -37,14 +37,14 @@ def unpack(data: bytes, count: int) -> tuple[np.ndarray, int]:
 
 @njit(cache=True)
 def _read(data, parameter, values):
-    """Fill `values` from the bits of `data`, first bit most significant; returns the bits read, or -1 if they do not do."""
+    """Fill `values` from the bits of `data`, first bit most significant, and return how many were read, or -1 for damage."""
     position = 0
     for index in range(values.size):
         quotient = 0
         while position < 8 * data.size and (data[position >> 3] >> (7 - (position & 7))) & 1:
             quotient += 1
             position += 1
-        position += 1  # the zero
+        position += 1  # A zero ends the quotient.
         if position + parameter > 8 * data.size or quotient > _MAX_QUOTIENT:
             return -1
         value = quotient

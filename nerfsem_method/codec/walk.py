@@ -1,4 +1,4 @@
-"""The one walk over a field's tables, for encoder, decoder and meter alike."""
+"""There is one walk over a field's tables, for encoder, decoder and meter alike."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from nerfsem_method.codec.coder import Coder
 from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.neighbours import code_table
 from nerfsem_method.errors import CorruptBundle
-from nerfsem_method.field.layout import TooManyVertices, table_layout
-from nerfsem_method.field.spec import FieldSpec
+from nerfsem_method.field.layout import TableLayout, TooManyVertices, table_layout
+from nerfsem_method.field.spec import FieldSpec, Table
 
 MAX_VERTICES = 1 << 24
-"""Most valid vertices that a table of a bundle may have."""
+"""A table of a bundle may have at most so many valid vertices, lest a small file ask for much memory."""
 FREE_SIGNS = 1 << 19
 SIGNS_A_BYTE = 1 << 11
-"""Valid vertices times features that all tables may have together: FREE_SIGNS, and SIGNS_A_BYTE for each byte of the section.
-So a small file cannot ask for much work. An encoder fills a section that is too short with zeros; the vase has 0.4 million of
-them in the standard field and 18 million in the paper's, hence 9 kB at least there."""
+"""All tables together may have FREE_SIGNS valid vertices times features, and SIGNS_A_BYTE for each byte of the section, so that
+a small file cannot ask for much work. An encoder fills a section that is too short with zeros; the vase has 0.4 million signs
+in the standard field and 18 million in the paper's, hence 9 kB at least there."""
 
 
 def code_tables(
@@ -30,28 +30,22 @@ def code_tables(
     """Code every table in order; contexts read only what the coder returned.
 
     Args:
-        coder: encoder, decoder or meter.
-        occupancy: [G, G, G] bool; entries that it does not touch are not coded and come back as 0.
-        weights: the integer context models.
-        tables: [entries, features] int8 each, or None when decoding.
+        coder: It is an encoder, a decoder or a meter.
+        occupancy: Entries that this grid bool [G, G, G] does not touch are not coded and come back as 0.
+        weights: These are the integer context models.
+        tables: Each is int8 [entries, features]; None when decoding.
 
     Returns:
-        The tables as the decoder holds them, int8 in {-1, 0, +1}.
+        The tables are as the decoder holds them, int8 in {-1, 0, +1}.
 
     Raises:
-        CorruptBundle: too many valid vertices for the bytes that a decoder has, see FREE_SIGNS.
+        CorruptBundle: There are too many valid vertices for the bytes that a decoder has, see FREE_SIGNS.
     """
     contexts = Contexts(spec, weights)
     decoded: list[np.ndarray] = []
     signs = 0
     for index, table in enumerate(spec.tables):
-        affordable = (FREE_SIGNS + SIGNS_A_BYTE * coder.room - signs) // table.features
-        try:
-            layout = table_layout(table, occupancy, min(MAX_VERTICES, affordable))
-        except TooManyVertices:
-            raise CorruptBundle(
-                "the tables have more vertices than a bundle of this size can describe; restore it from a copy"
-            ) from None
+        layout = _affordable_layout(table, occupancy, FREE_SIGNS + SIGNS_A_BYTE * coder.budget - signs)
         signs += len(layout.vertices) * table.features
         values = np.zeros((table.entries, table.features), np.int8)
         if len(layout.entries):
@@ -63,3 +57,13 @@ def code_tables(
             contexts.remember_volume(layout, values)
     coder.fill(-((FREE_SIGNS - signs) // SIGNS_A_BYTE))
     return tuple(decoded)
+
+
+def _affordable_layout(table: Table, occupancy: np.ndarray, signs: int) -> TableLayout:
+    """Return the layout of a table that may have `signs` signs. Raises CorruptBundle when it has more."""
+    try:
+        return table_layout(table, occupancy, min(MAX_VERTICES, signs // table.features))
+    except TooManyVertices:
+        raise CorruptBundle(
+            "the tables have more vertices than a bundle of this size can describe; restore it from a copy"
+        ) from None

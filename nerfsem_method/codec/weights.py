@@ -1,4 +1,4 @@
-"""Weights of the heads and context models: one power-of-two step a tensor, adaptively coded integers."""
+"""The weights of heads and context models are adaptively coded integers, with one power-of-two step a tensor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INTEGER_LIMIT = 1 << 15
 def code_weights(
     coder: Coder, shapes: dict[str, tuple[int, ...]], tensors: dict[str, QuantisedTensor] | None
 ) -> dict[str, QuantisedTensor]:
-    """Code the tensors named by `shapes` in their order (None when decoding); returns them.
+    """Code the tensors named by `shapes` in their order (None when decoding) and return them.
 
     Raises CorruptBundle for a step or an integer that no encoder writes.
     """

@@ -1,1 +1,1 @@
-"""Measuring a bundle against its source clip and against frame codecs."""
+"""This room measures a bundle against its source clip and against frame codecs."""

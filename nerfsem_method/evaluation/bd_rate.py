@@ -1,4 +1,4 @@
-"""Comparing rate-distortion curves: Bjontegaard's delta rate, and one curve read off at a given rate or quality."""
+"""Rate-distortion curves are compared here: by Bjontegaard's delta rate, and by reading one off at a given rate or quality."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 Curve = Sequence[tuple[float, float]]
-"""Points (bytes, dB), in any order."""
+"""A curve is its points (bytes, dB), in any order."""
 
 
 def bd_rate(anchor: Curve, test: Curve) -> float:
-    """Mean difference of rate at equal quality, in percent; negative where `test` needs fewer bytes than `anchor`.
+    """Return the mean difference of rate at equal quality in percent, negative where `test` needs fewer bytes than `anchor`.
 
-    100 (exp(mean over the common quality range of ln R_test(q) - ln R_anchor(q)) - 1), Bjontegaard, ITU-T VCEG-M33
+    It is 100 (exp(mean over the common quality range of ln R_test(q) - ln R_anchor(q)) - 1), Bjontegaard, ITU-T VCEG-M33
     (2001), with piecewise cubic Hermite interpolation as in JCTVC-L1100. Raises ValueError for fewer than four
     points, or for curves without a common quality.
     """
@@ -30,7 +30,7 @@ def bd_rate(anchor: Curve, test: Curve) -> float:
 
 
 def at_bytes(curve: Curve, size: float) -> float | None:
-    """Quality of a curve at a size, linear in the logarithm of bytes; None outside of the curve: no extrapolation."""
+    """Return a curve's quality in dB at a size, linear in the logarithm of bytes; None outside of it: nothing is extrapolated."""
     quality, size_log = _by_quality(curve)
     if not size_log[0] <= np.log(size) <= size_log[-1]:
         return None
@@ -38,7 +38,7 @@ def at_bytes(curve: Curve, size: float) -> float | None:
 
 
 def bytes_at(curve: Curve, quality: float) -> float | None:
-    """Size of a curve at a quality, likewise; None outside of the curve."""
+    """Return a curve's size in bytes at a quality, likewise; None outside of it."""
     qualities, size_log = _by_quality(curve)
     if not qualities[0] <= quality <= qualities[-1]:
         return None
@@ -46,7 +46,7 @@ def bytes_at(curve: Curve, quality: float) -> float | None:
 
 
 def _by_quality(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """Rising qualities and the logarithms of their sizes; points that cost more for less are left out."""
+    """Return rising qualities and the logarithms of their sizes, without points that cost more for less."""
     kept: list[tuple[float, float]] = []
     for size, quality in sorted(curve):
         if not kept or quality > kept[-1][0]:

@@ -1,4 +1,4 @@
-"""Distortion of decoded 8-bit frames against their references, frame by frame, then the mean (method, section 7)."""
+"""Decoded 8-bit frames are measured against their references, frame by frame, and then averaged (method, section 7)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 IDENTICAL_DB = 100.0
-"""PSNR of identical pictures, where the formula gives infinity."""
+"""Identical pictures have this PSNR, where the formula gives infinity."""
 
 _ALEXNET = "alexnet-owt-7be5be79.pth"
 
@@ -18,7 +18,7 @@ BT709_LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 @dataclass(frozen=True)
 class Quality:
-    """Means over frames: PSNR in dB of RGB and of BT.709 luma, over the frame and over the object; SSIM; LPIPS.
+    """Quality is means over frames: PSNR in dB of RGB and of BT.709 luma, over the frame and over the object; SSIM; LPIPS.
 
     `psnr_center` and `psnr_y_center` leave out frames without an object and are None where no frame shows one; `lpips`
     is None where it was not measured, and `lpips_reason` says why.
@@ -35,7 +35,7 @@ class Quality:
 
 
 def masked_reference(frame: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """FP's reference: matte * frame + (1 - matte) * white of uint8 [H, W, 3] and [H, W], rounded to uint8."""
+    """Return FP's reference: matte * frame + (1 - matte) * white of uint8 [H, W, 3] and [H, W], rounded to uint8."""
     alpha = matte[..., None].astype(np.float64) / 255
     return np.rint(alpha * frame + (1 - alpha) * 255).astype(np.uint8)
 
@@ -63,13 +63,13 @@ def measure(
 
 
 def psnr(squared_error: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB, peak 255, of squared errors of any shape."""
+    """Return the peak signal-to-noise ratio in dB, peak 255, of squared errors of any shape."""
     error = float(squared_error.mean())
     return min(IDENTICAL_DB, 10 * np.log10(255.0**2 / error)) if error else IDENTICAL_DB
 
 
 def load_lpips() -> Callable[[np.ndarray, np.ndarray], float]:
-    """LPIPS (Zhang et al., 2018; AlexNet) of two uint8 frames [H, W, 3], if its weights are on this machine.
+    """Return LPIPS (Zhang et al., 2018; AlexNet) of two uint8 frames [H, W, 3] as a function, if its weights are here.
 
     Raises ImportError or FileNotFoundError, with the reason, where they are not: nothing is downloaded here.
     """
@@ -113,6 +113,6 @@ def _frame_row(
         psnr(squared[inside]) if inside.any() else None,
         psnr(luma),
         psnr(luma[inside]) if inside.any() else None,
-        float(ssim),  # pyright: ignore[reportArgumentType] (its type covers options that are not asked for)
+        float(ssim),  # pyright: ignore[reportArgumentType] (Its type covers options that are not asked for.)
         perceptual(frame, reference) if perceptual else None,
     )

@@ -1,7 +1,7 @@
-"""Frame codecs to compare with: one run for all, so that each is encoded, decoded and measured in the same way.
+"""Peers are frame codecs to compare with; one function runs them all, so that each is measured in the same way.
 
-Generous to the peer: only its elementary stream counts, without container, SEI, delimiters and repeated headers, and
-each codec runs at a slow preset tuned for PSNR where it has such a tuning.
+It is generous to the peer: only the elementary stream counts, without container, SEI, delimiters and repeated headers, and
+each codec runs at a slow preset, tuned for PSNR where it has such a tuning.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from nerfsem_method.media.video import StreamError, decode_file, encode_file
 
 @dataclass(frozen=True)
 class Peer:
-    """A frame codec with its settings. `gop` is the distance of key frames; None: one for the whole clip."""
+    """A peer is a frame codec with its settings. `gop` is the distance of key frames; None means one for the whole clip."""
 
     name: str
     muxer: str
     options: dict[str, Any]
-    quality: str  # the option that trades bytes for distortion
-    levels: tuple[int, ...]  # its values for a rate-distortion curve
+    quality: str  # This option trades bytes for distortion.
+    levels: tuple[int, ...]  # It takes these values on a rate-distortion curve.
     syntax: NalSyntax | None
     gop: int | None = None
 
     def encode(self, frames: np.ndarray, rate: Fraction, level: int) -> bytes:
-        """The elementary stream of uint8 frames [H, W, 3] at one quality level. Raises StreamError."""
+        """Return the elementary stream of uint8 frames [N, H, W, 3] at one quality level. Raises StreamError if ffmpeg fails."""
         gop = len(frames) if self.gop is None else self.gop
         options = {**self.options, self.quality: level, "g": gop, "format": self.muxer, "threads": 1}
         if "x265-params" in options:
@@ -45,7 +45,7 @@ class Peer:
         return stream if self.syntax is None else lean_stream(stream, self.syntax)
 
     def decode(self, stream: bytes, width: int, height: int, frames: int) -> Iterator[np.ndarray]:
-        """The stream's frames, uint8 [H, W, 3], one by one. Raises StreamError."""
+        """Yield the stream's frames, uint8 [H, W, 3]. Raises StreamError if it is damaged."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "stream"
             path.write_bytes(stream)
@@ -54,7 +54,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class RatePoint:
-    """One point of a rate-distortion curve: how it was made, its bytes and its quality."""
+    """A rate point is one point of a rate-distortion curve: how it was made, its bytes, bits per pixel and quality."""
 
     codec: str
     level: int | None
@@ -63,7 +63,7 @@ class RatePoint:
     quality: Quality
 
     def row(self) -> dict[str, Any]:
-        """The point as one flat dictionary, for JSON."""
+        """Return the point as one flat dictionary, for JSON."""
         return {"codec": self.codec, "level": self.level, "bytes": self.bytes, "bpp": self.bpp, **asdict(self.quality)}
 
 
@@ -90,7 +90,7 @@ PEERS = {
         Peer("vvc", "vvc", {"vcodec": "libvvenc", "preset": "medium", "qpa": 0}, "qp", (32, 35, 38, 41, 44, 47), VVC),
     )
 }
-"""Peers by name: one long GOP first, then the paper's short ones, then the two newer codecs."""
+"""The peers stand by name: one long GOP first, then the paper's short ones, then the two newer codecs."""
 
 
 def run_peer(
@@ -101,7 +101,7 @@ def run_peer(
     rate: Fraction,
     keep: Collection[int] = (),
 ) -> tuple[RatePoint, dict[int, np.ndarray]]:
-    """Encode, decode and measure frames uint8 [H, W, 3]; returns the point and the decoded frames of index `keep`.
+    """Encode, decode and measure frames uint8 [N, H, W, 3]; return the point and the decoded frames whose index is in `keep`.
 
     Raises StreamError when the codec is missing, fails, or gives back another number of frames.
     """
@@ -123,5 +123,5 @@ def run_peer(
 
 
 def rate_point(codec: str, level: int | None, size: int, frame: tuple[int, int], quality: Quality) -> RatePoint:
-    """A point of `size` bytes for `quality.frames` frames of (width, height)."""
+    """Return the point of `size` bytes for `quality.frames` frames of (width, height) pixels."""
     return RatePoint(codec, level, size, 8 * size / (quality.frames * frame[0] * frame[1]), quality)

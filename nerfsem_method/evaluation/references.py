@@ -1,4 +1,4 @@
-"""The frames and mattes that decoded frames are compared with, kept on disk while an evaluation runs."""
+"""Decoded frames are compared with these frames and mattes, which are kept on disk while an evaluation runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nerfsem_method.scene.scene import Scene
 
 @dataclass(frozen=True)
 class Clip:
-    """Where the truth lies: the video, and its mattes in a folder of PNG files or in a captured scene."""
+    """A clip says where the truth lies: the video, and its mattes in a folder of PNG files or in a captured scene."""
 
     video: Path
     mattes: Path | None = None
@@ -25,14 +25,17 @@ class Clip:
 
 @dataclass(frozen=True)
 class References:
-    """Source frames uint8 [N, H, W, 3], soft mattes uint8 [N, H, W], and the frames over white: PC's and FP's truth."""
+    """The references are the source frames (PC's truth), their soft mattes, and the frames over white (FP's truth).
+
+    All are uint8: frames [N, H, W, 3], mattes [N, H, W].
+    """
 
     frames: np.ndarray
     mattes: np.ndarray
     masked: np.ndarray
 
     def of_mode(self, mode: str) -> np.ndarray:
-        """What a decoded frame of this mode is compared with."""
+        """Return what decoded frames of this mode are compared with."""
         return self.masked if mode == "fp" else self.frames
 
 
@@ -59,7 +62,7 @@ def load_references(clip: Clip, shape: tuple[int, int, int], folder: Path) -> Re
 
 
 def _spool(pictures: Iterable[np.ndarray], shape: tuple[int, ...], path: Path, video: Path) -> np.ndarray:
-    """An array on disk, filled one picture at a time. Raises CaptureError for another number of pictures."""
+    """Return an array on disk, filled one picture at a time. Raises CaptureError for another number of pictures."""
     spooled = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     found = 0
     for found, picture in enumerate(pictures, 1):

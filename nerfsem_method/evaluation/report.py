@@ -1,4 +1,4 @@
-"""What an evaluation found, as files: metrics.json, rd.png, comparison.png and index.html."""
+"""An evaluation's findings become files: metrics.json, rd.png, comparison.png and index.html."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _LABEL_HEIGHT = 22
 
 @dataclass(frozen=True)
 class Track:
-    """One mode of a bundle against the peers: `peers` holds the points of each codec on the same references."""
+    """A track is one mode of a bundle against the peers: `peers` holds the points of each codec on the same references."""
 
     mode: str
     ours: RatePoint
     peers: dict[str, tuple[RatePoint, ...]]
 
     def nearest(self) -> RatePoint | None:
-        """The peers' point whose bytes are nearest to ours, of the peer that looks best there."""
+        """Return the peers' point whose bytes are nearest to ours, of the peer that looks best there; None without peers."""
         points = [min(curve, key=lambda p: abs(np.log(p.bytes / self.ours.bytes))) for curve in self.peers.values()]
         return max(points, key=lambda point: point.quality.psnr, default=None)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All numbers of a report. `parts` are the bundle's bytes by section; `notes` what a reader has to know."""
+    """An evaluation is all numbers of a report: `parts` are the bundle's bytes by section, `notes` what a reader must know."""
 
     clip: str
     bundle: str
@@ -49,13 +49,16 @@ class Evaluation:
 
 
 def curve(points: Sequence[RatePoint], metric: str) -> Curve:
-    """(bytes, dB) of rate points that have this metric."""
+    """Return (bytes, dB) of those rate points that have this metric."""
     pairs = [(float(point.bytes), getattr(point.quality, metric)) for point in points]
     return [(size, value) for size, value in pairs if value is not None]
 
 
 def gains(track: Track) -> dict[str, dict[str, float | None]]:
-    """By peer: dB that we gain at equal bytes, and our bytes at equal quality in percent more; None off its curve."""
+    """Return, by peer, the dB that we gain at equal bytes, and the percent of bytes that we take more at equal quality.
+
+    A figure is None off the peer's curve.
+    """
     found: dict[str, dict[str, float | None]] = {}
     for name, points in track.peers.items():
         row: dict[str, float | None] = {}
@@ -71,7 +74,7 @@ def gains(track: Track) -> dict[str, dict[str, float | None]]:
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """The content of metrics.json."""
+    """Return the content of metrics.json."""
     return {
         "clip": evaluation.clip,
         "bundle": evaluation.bundle,
@@ -106,7 +109,7 @@ def write_report(folder: Path, evaluation: Evaluation, comparison: np.ndarray) -
 
 
 def comparison_picture(rows: Sequence[dict[str, np.ndarray]]) -> np.ndarray:
-    """Frames uint8 [H, W, 3] side by side, one row a moment, each with its label above; uint8 [H', W', 3]."""
+    """Return frames uint8 [H, W, 3] side by side, one row a moment, each with its label above: uint8 [H', W', 3]."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(13)
@@ -123,7 +126,7 @@ def comparison_picture(rows: Sequence[dict[str, np.ndarray]]) -> np.ndarray:
 
 
 def plot_curves(path: Path, tracks: Sequence[Track]) -> None:
-    """A PNG of quality over bytes: one row a mode, one column a metric, bytes logarithmic."""
+    """Write a PNG of quality over bytes: one row a mode, one column a metric, bytes logarithmic."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
@@ -147,7 +150,7 @@ def plot_curves(path: Path, tracks: Sequence[Track]) -> None:
 
 
 def page(evaluation: Evaluation) -> str:
-    """One plain HTML page: the facts, a table of all points, both pictures."""
+    """Return one plain HTML page: the facts, a table of all points, both pictures."""
     head = ("codec", "level", "bytes", "bpp", "PSNR", "PSNR-CENTER", "PSNR-Y", "PSNR-Y-CENTER", "SSIM", "LPIPS")
     sections = []
     for track in evaluation.tracks:

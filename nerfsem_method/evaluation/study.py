@@ -1,4 +1,4 @@
-"""One evaluation from end to end: decode the file, measure it, run the peers on the same frames."""
+"""This module runs one evaluation from end to end: it decodes the file, measures it, and runs the peers on the same frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 from rich.progress import Progress
 
 from nerfsem_method.codec import nsem
-from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.evaluation.metrics import load_lpips, measure
 from nerfsem_method.evaluation.peers import PEERS, RatePoint, rate_point, run_peer
@@ -22,9 +21,10 @@ from nerfsem_method.media.video import StreamError
 from nerfsem_method.playback.player import Player
 
 MOMENTS = 4
-"""Frames of the comparison picture."""
+"""The comparison picture shows so many frames of the clip."""
 
 Kept = dict[int, np.ndarray]
+"""Decoded frames that the comparison picture needs are kept by their index."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Perceptual:
 def evaluate(
     clip: Clip, bundle_path: Path, peers: Sequence[str], device: str, progress: Progress
 ) -> tuple[Evaluation, np.ndarray]:
-    """All numbers of a bundle file and the comparison picture uint8 [H, W, 3].
+    """Return all numbers of a bundle file, and the comparison picture uint8 [H, W, 3].
 
     A PC bundle is measured in both modes. Raises NerfsemError when clip and bundle do not fit or a peer cannot run.
     """
@@ -88,9 +88,9 @@ def _measure_ours(
 
 
 def _run_peers(
-    names: Sequence[str], mode: str, bundle: Bundle, references: References, keep: Sequence[int], progress: Progress
+    names: Sequence[str], mode: str, bundle: nsem.Bundle, references: References, keep: Sequence[int], progress: Progress
 ) -> tuple[dict[str, tuple[RatePoint, ...]], dict[tuple[str, int | None], Kept]]:
-    """The curve of each peer, and the frames to keep of each point."""
+    """Return the curve of each peer, and the frames to keep of each point."""
     runs = [(name, level) for name in names for level in PEERS[name].levels]
     points: dict[str, list[RatePoint]] = {name: [] for name in names}
     kept: dict[tuple[str, int | None], Kept] = {}
@@ -112,7 +112,7 @@ def _perceptual() -> _Perceptual:
         return _Perceptual(None, str(error))
 
 
-def _notes(clip: Clip, bundle: Bundle) -> tuple[str, ...]:
+def _notes(clip: Clip, bundle: nsem.Bundle) -> tuple[str, ...]:
     notes = ["Peers: elementary streams without container and SEI, slow presets tuned for PSNR; they code 4:2:0."]
     if hashlib.sha256(clip.video.read_bytes()).hexdigest() != bundle.video.sha256:
         notes.append("The clip is not byte for byte the one that was compressed.")

@@ -1,1 +1,1 @@
-"""The binary radiance field: its specification and state (NumPy) and its trainable form (torch)."""
+"""The binary radiance field is described here: its specification, which entries its tables have, and its state; no torch."""

@@ -1,4 +1,4 @@
-"""Where a vertex lives in its table: dense while the table has room, Instant-NGP's hash beyond that (method, section 3)."""
+"""A vertex has an entry of its own while the table is large enough, and Instant-NGP's hash beyond that (method, section 3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PRIMES = (1, 2654435761, 805459861)
 
 @njit(cache=True, inline="always")
 def entry_of(x, y, z, dimensions, resolution, entries, hashed):
-    """Entry of vertex (x, y, z); a plane passes z = 0. Dense order: the last axis runs fastest."""
+    """Return the entry of vertex (x, y, z); a plane passes z = 0. In a dense table the last axis runs fastest."""
     if hashed:
         return ((x * PRIMES[0]) ^ (y * PRIMES[1]) ^ (z * PRIMES[2])) % entries
     side = resolution + 1
@@ -27,10 +27,10 @@ def _entries_of(vertices, resolution, entries, hashed, out):
 
 
 def entries_of(vertices: np.ndarray, resolution: int, entries: int, hashed: bool) -> np.ndarray:
-    """Entries [V] int64 of integer vertices [V, 2 or 3].
+    """Return the entries [V] int64 of integer vertices [V, 2 or 3].
 
-    The hash is XOR_d(x_d * pi_d) mod entries in 64-bit integers; `entries` is a power of two there, so that 32-bit
-    arithmetic gives the same entry.
+    The hash is XOR_d(x_d * pi_d) mod entries (Müller et al., 2022, equation 4) in 64-bit integers; `entries` is a power of two
+    there, so that 32-bit arithmetic gives the same entry.
     """
     out = np.empty(len(vertices), np.int64)
     _entries_of(vertices.astype(np.int64), resolution, entries, hashed, out)

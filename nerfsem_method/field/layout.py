@@ -1,4 +1,4 @@
-"""Which entries of a table exist: those that an occupied voxel touches (method, section 4, "occupancy as a prior").
+"""Those entries of a table exist that an occupied voxel touches (method, section 4, "occupancy as a prior").
 
 Everything is integer arithmetic on vertex and voxel indices, so that encoder, decoder and trainer list the same vertices in
 the same order on every machine.
@@ -15,6 +15,7 @@ from nerfsem_method.field.hashing import entries_of
 from nerfsem_method.field.spec import OCCUPANCY_MOMENTS, Table
 
 UNIT = 256
+"""Moments, contexts and logits are integers in units of 1 / UNIT."""
 
 
 class TooManyVertices(ValueError):
@@ -23,14 +24,14 @@ class TooManyVertices(ValueError):
 
 @dataclass(frozen=True)
 class TableLayout:
-    """The coded part of one table under one occupancy grid.
+    """A layout lists what is coded of one table under one occupancy grid.
 
     Attributes:
-        vertices: [V, d] int64, valid vertices ordered by (entry, position in the level).
-        entries: [E] int64, ascending: the entries that are coded, in coding order.
-        starts: [E + 1] int64: vertices[starts[e] : starts[e + 1]] share entry e (one vertex each where not hashed).
-        weights: [V] int64 >= 1: occupied voxels (3D) or occupied voxels of the columns (2D) around each vertex.
-        moments: [V, 4] int64 in units of 1/256, 3D only (else [V, 0]): see `_moments`.
+        vertices: The valid vertices [V, d] int64 are ordered by (entry, position in the level).
+        entries: These entries [E] int64, ascending, are coded, in this order.
+        starts: vertices[starts[e] : starts[e + 1]] belong to entries[e] (one vertex each where not hashed); int64 [E + 1].
+        weights: So many occupied voxels lie around each vertex (3D), or in the columns around it (2D); int64 [V], >= 1.
+        moments: The values of `_moments` are int64 [V, 4] in units of 1/256 in 3D, and [V, 0] in 2D.
     """
 
     vertices: np.ndarray
@@ -40,14 +41,14 @@ class TableLayout:
     moments: np.ndarray
 
     def part(self, first: int, stop: int) -> TableLayout:
-        """The vertices first ... stop - 1 alone, without their entries."""
+        """Return the vertices first ... stop - 1 alone, without their entries."""
         rows = slice(first, stop)
         none = np.zeros(0, np.int64)
         return TableLayout(self.vertices[rows], none, none, self.weights[rows], self.moments[rows])
 
 
 def voxel_ranges(resolution: int, voxels: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and one-past-last voxel index [R + 1] that a vertex of the level touches, along one axis.
+    """Return the first and one-past-last voxel index [R + 1] that each vertex of a level touches, along one axis.
 
     Vertex i of N touches voxel v of G when the open intervals ((i-1)/N, (i+1)/N) and (v/G, (v+1)/G) meet.
     """
@@ -58,7 +59,7 @@ def voxel_ranges(resolution: int, voxels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def integral(counts: np.ndarray) -> np.ndarray:
-    """Summed-volume table with a zero border: [G, ...] to [G + 1, ...] int32; the sum of all counts is below 2 ** 31."""
+    """Return the summed-volume table [G + 1, ...] int32, zero at its border, of counts [G, ...] whose sum is below 2 ** 31."""
     total = np.pad(counts.astype(np.int32), [(1, 0)] * counts.ndim)
     for axis in range(counts.ndim):
         np.cumsum(total, axis, out=total)
@@ -75,7 +76,7 @@ def _box(total, x0, x1, y0, y1, z0, z1):
 
 @njit(cache=True)
 def _count_valid(total, lows, highs, depth_low, depth_high, most):
-    """Number of valid vertices; more than `most` are not counted to the end."""
+    """Return the number of valid vertices; more than `most` are not counted to the end."""
     count = 0
     for x in range(lows.size):
         for y in range(lows.size):
@@ -108,9 +109,9 @@ def _list_valid(total, lows, highs, depth_low, depth_high, vertices, weights):
 
 @njit(cache=True)
 def _moments(total, vertices, resolution, out):
-    """Share of occupied voxels in the box around a vertex, and its upper minus lower half along x, y and z.
+    """Write the share of occupied voxels in the box around each vertex, and its upper minus its lower half along x, y and z.
 
-    The box reaches one voxel beyond those the vertex touches; halves share the voxel that the vertex lies in.
+    The box reaches one voxel beyond those that the vertex touches; both halves hold the voxel that the vertex lies in.
     """
     voxels = total.shape[0] - 1
     low = np.empty(3, np.int64)
@@ -139,8 +140,8 @@ def _moments(total, vertices, resolution, out):
 def table_layout(table: Table, occupancy: np.ndarray, most: int | None = None) -> TableLayout:
     """List the coded entries of `table` under `occupancy` [G, G, G] bool.
 
-    Time grows with the level's vertices at worst, which the caller bounds; memory with the valid ones only, some 90 bytes each
-    while they are listed.
+    Time grows with the level's vertices at worst, which the caller bounds; memory grows with the valid ones only, some 90 bytes
+    each while they are listed.
 
     Raises TooManyVertices, before it lists them, for more than `most` valid vertices.
     """

@@ -1,4 +1,4 @@
-"""What a field is made of: its tables, heads and context models, as plain data shared by training and codec.
+"""A field is made of tables, heads and context models, whose shapes are plain data for training and codec alike.
 
 The 3D levels and the 2D planes are *tables* of binary feature vectors. `FieldSpec.tables` lists them in coding order:
 volume levels coarse to fine, then the planes xy, xz, yz, each coarse to fine (method, sections 3 and 4).
@@ -11,14 +11,14 @@ from functools import cached_property
 
 PLANE_AXES = ((0, 1), (0, 2), (1, 2))
 CONTEXT_LEVELS = 3
-"""L_C: how many previous levels a context reads (method, section 4)."""
+"""A context reads at most L_C previous levels (method, section 4)."""
 OCCUPANCY_MOMENTS = 4
-"""Occupied volume around a vertex and its differences along x, y, z: inputs of the 3D context models."""
+"""The 3D context models read the occupied volume around a vertex, and its differences along x, y and z."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """One resolution of a grid: vertices at i / resolution, i = 0 ... resolution, `features` signs each."""
+    """A level is one resolution of a grid, with vertices at i / resolution, i = 0 ... resolution, of `features` signs each."""
 
     resolution: int
     features: int
@@ -26,32 +26,32 @@ class Level:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of binary feature vectors: a 3D level (three axes) or one level of one plane (two axes)."""
+    """A table holds the binary feature vectors of a 3D level (three axes), or of one level of one plane (two axes)."""
 
     axes: tuple[int, ...]
     resolution: int
     features: int
-    limit: int  # most vectors the table may have
+    limit: int  # The table may have at most this many vectors.
 
     @property
     def vertices(self) -> int:
-        """Vertices of the level, (resolution + 1) ** dimensions."""
+        """Return the number of the level's vertices, (resolution + 1) ** dimensions."""
         return (self.resolution + 1) ** len(self.axes)
 
     @property
     def hashed(self) -> bool:
-        """Whether several vertices share an entry."""
+        """Return whether several vertices may have one entry."""
         return self.vertices > self.limit
 
     @property
     def entries(self) -> int:
-        """Vectors in the table."""
+        """Return the number of entries, which are the table's vectors."""
         return min(self.vertices, self.limit)
 
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """Everything that fixes the shapes of a field; travels in the bundle.
+    """A specification fixes all shapes of a field, and travels in the bundle.
 
     `shading` is "sample" (one colour evaluation a sample, method section 3) or "ray" (geometry features are composited
     first and coloured once a ray). `steps` is the number of ray-marching steps along an edge of the unit cube.
@@ -73,7 +73,7 @@ class FieldSpec:
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
-        """All tables in coding order."""
+        """Return all tables in coding order."""
         volume = [Table((0, 1, 2), v.resolution, v.features, 1 << self.log2_volume_limit) for v in self.volume]
         planes = [
             Table(axes, p.resolution, p.features, 1 << self.log2_plane_limit)
@@ -84,22 +84,22 @@ class FieldSpec:
 
     @property
     def features(self) -> int:
-        """Length of the concatenated feature vector of a point."""
+        """Return the length of the concatenated feature vector of a point."""
         return sum(table.features for table in self.tables)
 
     def previous(self, table: int) -> tuple[int, ...]:
-        """Indices of the at most CONTEXT_LEVELS coarser tables of the same grid that a table's context reads."""
+        """Return the indices of the at most CONTEXT_LEVELS coarser tables of the same grid that a table's context reads."""
         first = self.first_of_grid(table)
         return tuple(range(max(first, table - CONTEXT_LEVELS), table))
 
     def first_of_grid(self, table: int) -> int:
-        """Index of the coarsest table of the grid (volume or plane) that `table` belongs to."""
+        """Return the index of the coarsest table of the grid (volume or plane) that `table` belongs to."""
         if table < len(self.volume):
             return 0
         return table - (table - len(self.volume)) % len(self.planes)
 
     def head_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the rendering heads' tensors, in coding order; weights are [out, in]."""
+        """Return names and shapes of the rendering heads' tensors, in coding order; weights are [out, in]."""
         inputs = self.features + 3 * 2 * self.frequencies
         layers = [("density.0", inputs, self.width), ("density.1", self.width, 1 + self.geometry)]
         wide = self.geometry + self.directions**2
@@ -110,9 +110,9 @@ class FieldSpec:
         return _with_biases(layers)
 
     def context_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the context models' tensors, in coding order.
+        """Return names and shapes of the context models' tensors, in coding order.
 
-        One two-layer net per 3D level ("volume.l") and one per plane level ("planes.l", shared by the three planes). The
+        Each 3D level has a two-layer net ("volume.l"), and each plane level has one for all three planes ("planes.l"). The
         level's own frequency of +1 is the bias of the output layer.
         """
         layers = []
@@ -123,12 +123,12 @@ class FieldSpec:
         return _with_biases(layers)
 
     def context_inputs(self, table: int) -> int:
-        """Length of a context: previous levels' features, then occupancy moments (3D) or the projected features (2D)."""
+        """Return a context's length: previous levels' features, then occupancy moments (3D) or the projected features (2D)."""
         own = sum(self.tables[p].features for p in self.previous(table))
         return own + (OCCUPANCY_MOMENTS if table < len(self.volume) else self.volume[-1].features)
 
     def context_name(self, table: int) -> str:
-        """The net that predicts a table."""
+        """Return the name of the net that predicts a table."""
         count = len(self.volume)
         return f"volume.{table}" if table < count else f"planes.{(table - count) % len(self.planes)}"
 

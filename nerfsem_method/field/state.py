@@ -1,4 +1,4 @@
-"""A field as the codec sees it: symbols, occupancy and integer weights. NumPy only."""
+"""A field's state is what the codec sees of it: symbols, occupancy and integer weights, as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from nerfsem_method.field.spec import FieldSpec
 
 @dataclass(frozen=True)
 class QuantisedTensor:
-    """Integers [...] int32 with one power-of-two step: value = integer * 2 ** exponent."""
+    """A quantised tensor is integers [...] int32 with one power-of-two step: value = integer * 2 ** exponent."""
 
     integers: np.ndarray
     exponent: int
 
     @property
     def values(self) -> np.ndarray:
-        """The weights, float32, exact."""
+        """Return the weights as float32, exactly."""
         return np.ldexp(self.integers.astype(np.float32), self.exponent)
 
 
 @dataclass(frozen=True)
 class FieldState:
-    """All that a bundle stores of a field.
+    """A state is all that a bundle stores of a field.
 
     Attributes:
-        spec: the shapes.
-        occupancy: [G, G, G] bool, indexed x, y, z; samples lie in True voxels only.
-        tables: per `spec.tables`, [entries, features] int8: -1 or +1 where coded, 0 where no occupied voxel touches.
-        heads: the rendering heads by `spec.head_shapes()`.
-        contexts: the context models by `spec.context_shapes()`.
+        spec: The specification gives the shapes.
+        occupancy: Samples lie only in voxels that are True; bool [G, G, G], indexed x, y, z.
+        tables: Each of `spec.tables` has int8 [entries, features]: -1 or +1 where coded, 0 where no occupied voxel touches.
+        heads: The rendering heads have the names and shapes of `spec.head_shapes()`.
+        contexts: The context models have those of `spec.context_shapes()`.
     """
 
     spec: FieldSpec

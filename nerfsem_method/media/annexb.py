@@ -1,4 +1,4 @@
-"""NAL units of Annex B byte streams: what frame codecs write, and what of it a picture needs."""
+"""Frame codecs write Annex B byte streams of NAL units; this module keeps those of them that a picture needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NalSyntax:
-    """Where a codec keeps the type of a NAL unit, which types only inform and which repeat (parameter sets)."""
+    """A codec's syntax says where a NAL unit holds its type, which types only inform and which repeat (parameter sets)."""
 
     byte: int
     shift: int
@@ -22,18 +22,18 @@ VVC = NalSyntax(1, 3, 31, frozenset({20, 23, 24, 25}), frozenset({14, 15, 16}))
 
 
 def nal_units(stream: bytes) -> list[bytes]:
-    """The NAL units of an Annex B byte stream, without start codes and zero bytes around them."""
+    """Return the NAL units of an Annex B byte stream, without the start codes and zero bytes around them."""
     units = stream.split(b"\x00\x00\x01")[1:]
     return [unit.rstrip(b"\x00") for unit in units]
 
 
 def nal_type(unit: bytes, syntax: NalSyntax) -> int:
-    """The type of a NAL unit; -1 for one without a header."""
+    """Return the type of a NAL unit; -1 for one without a header."""
     return unit[syntax.byte] >> syntax.shift & syntax.mask if len(unit) > syntax.byte else -1
 
 
 def lean_stream(stream: bytes, syntax: NalSyntax) -> bytes:
-    """The stream without delimiters, SEI, filler and repeated parameter sets, with start codes of three bytes."""
+    """Return the stream without delimiters, SEI, filler and repeated parameter sets, with start codes of three bytes."""
     kept: list[bytes] = []
     parameters: set[bytes] = set()
     for unit in nal_units(stream):

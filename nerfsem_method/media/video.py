@@ -1,4 +1,4 @@
-"""Frames to files and back, through ffmpeg: RGB uint8 [H, W, 3] on our side, streamed one frame at a time.
+"""Frames go to files and come back through ffmpeg; on our side they are RGB uint8 [H, W, 3], streamed one at a time.
 
 Everything that this module writes and reads back is YUV 4:2:0, BT.709, limited range; a picture of odd width or height
 gains a repeated last column or row, which reading removes.
@@ -23,7 +23,7 @@ from nerfsem_method.errors import CaptureError, OutputError
 from nerfsem_method.files import check_png_folder, check_writable, replacing, replacing_folder
 
 STALL_SECONDS = 60
-"""A decoder that gives no frame for so long is stopped."""
+"""A decoder that gives no frame for so many seconds is stopped, lest a damaged stream hang the program."""
 
 _MP4_CRF = 14
 _EXACT = "accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
@@ -36,7 +36,10 @@ class StreamError(Exception):
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], rate: Fraction) -> int:
-    """Write RGB frames [H, W, 3] as a visually lossless mp4 (H.264); returns their number. Raises OutputError."""
+    """Write RGB frames [H, W, 3] as a visually lossless mp4 (H.264) and return their number.
+
+    Raises OutputError when the file cannot be written or ffmpeg fails.
+    """
     check_writable(path)
     options = {"format": "mp4", "vcodec": "libx264", "crf": _MP4_CRF, "preset": "medium", "movflags": "+faststart"}
     with replacing(path) as partial:
@@ -47,7 +50,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], rate: Fraction) -> int
 
 
 def write_png_folder(path: Path, frames: Iterable[np.ndarray], start: int = 0) -> int:
-    """Write frames [H, W, 3 or 4] as `path`/000000.png ... counted from `start`; returns their number.
+    """Write frames [H, W, 3 or 4] as `path`/000000.png ..., counted from `start`, and return their number.
 
     Raises OutputError, before any frame is taken, when the folder holds anything but such files.
     """
@@ -66,13 +69,13 @@ def write_png_folder(path: Path, frames: Iterable[np.ndarray], start: int = 0) -
 
 @dataclass(frozen=True)
 class _Pipe:
-    """One running ffmpeg, its end of the pipe and what it says on stderr."""
+    """A pipe is one running ffmpeg, with what it says on stderr."""
 
     process: subprocess.Popen
     complaints: IO[bytes]
 
     def close(self) -> None:
-        """Wait for the end. Raises StreamError with ffmpeg's last line when it failed."""
+        """Wait for ffmpeg's end. Raises StreamError with its last line when it failed."""
         if self.process.wait() != 0:
             self.complaints.seek(0)
             lines = self.complaints.read().decode("utf-8", "replace").strip().splitlines()
@@ -100,7 +103,7 @@ def _running(node: Any, **streams: int) -> Iterator[_Pipe]:
 
 
 def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, options: dict[str, Any]) -> int:
-    """Encode RGB frames [H, W, 3] of one size into `path` with ffmpeg's output `options`; returns their number.
+    """Encode RGB frames [H, W, 3] of one size into `path` with ffmpeg's output `options`, and return their number.
 
     Raises StreamError when ffmpeg fails, ValueError when there is no frame.
     """
@@ -117,7 +120,7 @@ def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, option
     count = 0
     with _running(node, stdin=subprocess.PIPE) as pipe:
         assert pipe.process.stdin is not None
-        with suppress(BrokenPipeError):  # close() tells why
+        with suppress(BrokenPipeError):  # pipe.close() tells why ffmpeg left.
             for frame in chain([first], frames):
                 padding = ((0, height - frame.shape[0]), (0, width - frame.shape[1]), (0, 0))
                 pipe.process.stdin.write(np.pad(frame, padding, mode="edge").tobytes())
@@ -128,13 +131,13 @@ def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, option
 
 
 def decode_file(path: Path, width: int, height: int, limit: int, options: dict[str, Any]) -> Iterator[np.ndarray]:
-    """At most `limit` RGB frames [height, width, 3] of what `encode_file` wrote, with ffmpeg's input `options`.
+    """Yield at most `limit` RGB frames [height, width, 3] of what `encode_file` wrote, with ffmpeg's input `options`.
 
     Raises StreamError when the stream is damaged, or its pictures are far larger or anywhere smaller than asked.
     """
     import ffmpeg
 
-    largest = (width + 256) * (height + 256)  # decoders align their buffers; a hostile header must not fill memory
+    largest = (width + 256) * (height + 256)  # Decoders align their buffers, and a hostile header must not fill the memory.
     source = ffmpeg.input(str(path), max_pixels=largest, err_detect="explode", threads=1, **options)
     convert = f"scale=in_color_matrix=bt709:in_range=tv:{_CONVERSION},format=rgb24,crop={width}:{height}:0:0"
     output = {"format": "rawvideo", "vf": convert, "fps_mode": "passthrough", "frames:v": limit}
@@ -142,14 +145,17 @@ def decode_file(path: Path, width: int, height: int, limit: int, options: dict[s
 
 
 def frame_filter(source: tuple[int, int], size: tuple[int, int]) -> str:
-    """ffmpeg's filter from a video of one (width, height) to RGB of another: area average down, Lanczos up."""
+    """Return ffmpeg's filter from a video of one (width, height) to RGB of another: area average down, Lanczos up."""
     shrinks = size != source and size[0] <= source[0] and size[1] <= source[1]
     kernel = "area" if shrinks else "lanczos"
     return f"scale={size[0]}:{size[1]}:flags={kernel}+{_EXACT}"
 
 
 def read_video(path: Path, width: int, height: int) -> Iterator[np.ndarray]:
-    """All frames of any video as RGB [height, width, 3] by `frame_filter`. Raises CaptureError."""
+    """Yield all frames of any video as RGB [height, width, 3], scaled by `frame_filter`.
+
+    Raises CaptureError for a file that is missing or that ffmpeg cannot read.
+    """
     import ffmpeg
 
     if not path.is_file():
@@ -163,7 +169,7 @@ def read_video(path: Path, width: int, height: int) -> Iterator[np.ndarray]:
 
 
 def _displayed_size(path: Path) -> tuple[int, int]:
-    """Width and height after rotation, from the header that ffmpeg writes before the first frame."""
+    """Return width and height after rotation, from the header that ffmpeg writes before the first frame."""
     import ffmpeg
 
     first = {"format": "yuv4mpegpipe", "pix_fmt": "yuv420p", "frames:v": 1}

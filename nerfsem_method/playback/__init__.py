@@ -1,1 +1,1 @@
-""""""
+"""This room renders the frames of a decoded bundle."""

@@ -1,4 +1,4 @@
-"""A bundle as a video: render the artefact of each frame, and composite it over its background."""
+"""A bundle plays as a video: the artefact of each frame is rendered, and composited over its background."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.background import h264
-from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.codec import nsem
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.raycast.caster import Raycaster
 
 WHITE = (255, 255, 255)
 DRIVER = Path("/proc/driver/nvidia")
-"""Exists where a GPU may be worth asking torch for; importing torch takes seconds."""
+"""This exists where a GPU may be worth asking torch for; importing torch takes seconds."""
 
 
 class Player:
-    """Renders the frames of a decoded bundle.
+    """A player renders the frames of a decoded bundle.
 
     `device` is "cpu" (numba, torch is not needed), "cuda" (torch) or "auto": CUDA where torch finds it.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+    def __init__(self, bundle: nsem.Bundle, device: str = "auto") -> None:
         self.bundle = bundle
         if device == "cuda" or (device == "auto" and _finds_cuda()):
             from nerfsem_method.playback.torch_renderer import TorchRenderer
@@ -34,21 +34,21 @@ class Player:
             self._renderer = Raycaster(bundle.state, bundle.camera)
 
     def premultiplied(self, index: int) -> np.ndarray:
-        """Frame `index` of the artefact alone: float32 [H, W, 4] in [0, 1], colour weighted by alpha."""
+        """Return frame `index` of the artefact alone: float32 [H, W, 4] in [0, 1], colour weighted by alpha."""
         picture = self._renderer.picture(self.bundle.poses[index])
         alpha = picture[..., 3:].clip(0, 1)
         color = (picture[..., :3] * self.bundle.gains[index]).clip(0, alpha)
         return np.concatenate([color, alpha], -1)
 
     def frame(self, index: int) -> np.ndarray:
-        """Frame `index` of the artefact alone: uint8 [H, W, 4], straight alpha."""
+        """Return frame `index` of the artefact alone: uint8 [H, W, 4], straight alpha."""
         rgba = self.premultiplied(index)
         alpha = rgba[..., 3:]
         color = np.where(alpha > 0, rgba[..., :3] / np.maximum(alpha, 1e-6), 0)
         return _to_bytes(np.concatenate([color, alpha], -1))
 
     def composited(self, index: int, background: np.ndarray | tuple[int, int, int]) -> np.ndarray:
-        """I = C + (1 - A) B (method, section 6): uint8 [H, W, 3] over a picture uint8 [H, W, 3] or a colour."""
+        """Return I = C + (1 - A) B (method, section 6): uint8 [H, W, 3] over a picture uint8 [H, W, 3] or a colour."""
         rgba = self.premultiplied(index)
         ground = np.asarray(background, np.float32) / 255
         return _to_bytes(rgba[..., :3] + (1 - rgba[..., 3:]) * ground)
@@ -56,7 +56,7 @@ class Player:
     def frames(
         self, mode: str, color: tuple[int, int, int] = WHITE, start: int = 0, stop: int | None = None
     ) -> Iterator[np.ndarray]:
-        """Decoded frames start ... stop - 1, uint8 [H, W, 3]: over `color` ("fp") or over the background layer ("pc").
+        """Yield decoded frames start ... stop - 1, uint8 [H, W, 3]: over `color` ("fp") or over the background layer ("pc").
 
         Raises NerfsemError when "pc" is asked of a bundle without background.
         """

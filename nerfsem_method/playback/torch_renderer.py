@@ -1,4 +1,4 @@
-"""Pictures of a decoded field with torch, on any device; on a CPU `raycast` makes the same ones without it."""
+"""Torch makes the pictures of a decoded field on any device; on a CPU `raycast` makes the same ones without it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
 
 RAYS, RAYS_CUDA = 1 << 14, 1 << 18
-"""Rays rendered at a time: as many as the caches, or a small GPU's memory, can hold."""
+"""So many rays are rendered at a time: as many as the caches, or a small GPU's memory, can hold."""
 
 
 class TorchRenderer:
-    """Renders a decoded field with torch, on any device."""
+    """This class renders a decoded field with torch, on any device."""
 
     def __init__(self, state: FieldState, camera: Intrinsics, device: str) -> None:
         self._field = RadianceField.from_state(state).to(device).eval()
@@ -23,7 +23,7 @@ class TorchRenderer:
 
     @torch.no_grad()
     def picture(self, pose: np.ndarray) -> np.ndarray:
-        """The field seen from cam_from_world [3, 4]: float32 [H, W, 4], premultiplied RGBA without gain."""
+        """Return the field seen from cam_from_world [3, 4]: float32 [H, W, 4], premultiplied RGBA without gain."""
         cameras = CameraPath(self._camera, pose[None]).to(self._device)
         parts = []
         for pixels in cameras.frame_pixels().split(RAYS_CUDA if torch.device(self._device).type == "cuda" else RAYS):

@@ -1,7 +1,7 @@
 """A camera is described by its intrinsics, COLMAP's OPENCV model, and by one pose a frame.
 
 Conventions: OpenCV axes (x right, y down, z forward), pixel centres at +0.5, P_c = R P_w + t. `distorted` and `undistorted` are
-plain arithmetic, so that NumPy arrays, torch tensors and compiled loops share one formula.
+plain arithmetic, so that there is one formula for NumPy arrays, torch tensors and compiled loops.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 from nerfsem_method.errors import CaptureError
 
 UNDISTORTION_STEPS = 8
-"""Fixed-point steps from a distorted to an ideal pixel; part of the format, hence fixed."""
+"""A pixel is undistorted by this many fixed-point steps; the number is part of the format, so that all decoders agree."""
 STEEPEST = 1e3
 """Ideal coordinates stay within +- this from step to step: absurd coefficients must not give rays that are not numbers."""
 
-# COLMAP's parameter order of each camera model, as positions in (fx, fy, cx, cy, k1, k2, p1, p2)
+# The parameters of each camera model, in COLMAP's order, go to these indices of (fx, fy, cx, cy, k1, k2, p1, p2).
 _COLMAP_MODELS = {
     "SIMPLE_PINHOLE": ((0, 1), 2, 3),
     "PINHOLE": (0, 1, 2, 3),
@@ -31,8 +31,8 @@ _COLMAP_MODELS = {
 def distorted(x: Any, y: Any, k1: Any, k2: Any, p1: Any, p2: Any) -> tuple[Any, Any]:
     """Return the distorted normalised coordinates of ideal ones (x, y), element by element.
 
-    OpenCV's radial-tangential model: r^2 = x^2 + y^2, x' = x (1 + k1 r^2 + k2 r^4) + 2 p1 x y + p2 (r^2 + 2 x^2), and y' likewise
-    with x and y, p1 and p2 exchanged.
+    The model is OpenCV's radial-tangential one: r^2 = x^2 + y^2, x' = x (1 + k1 r^2 + k2 r^4) + 2 p1 x y + p2 (r^2 + 2 x^2), and
+    y' likewise with x and y, p1 and p2 exchanged.
     """
     r2 = x * x + y * y
     radial = 1 + r2 * (k1 + r2 * k2)
@@ -43,7 +43,7 @@ def distorted(x: Any, y: Any, k1: Any, k2: Any, p1: Any, p2: Any) -> tuple[Any, 
 
 
 def undistorted(x: Any, y: Any, k1: Any, k2: Any, p1: Any, p2: Any) -> tuple[Any, Any]:
-    """Return the ideal coordinates of distorted arrays (x, y): `distorted` inverted by UNDISTORTION_STEPS fixed-point steps."""
+    """Return the ideal coordinates of distorted arrays (x, y): UNDISTORTION_STEPS fixed-point steps invert `distorted`."""
     u, v = x, y
     for _ in range(UNDISTORTION_STEPS):
         a, b = distorted(u, v, k1, k2, p1, p2)
@@ -65,7 +65,10 @@ def look_at_point(poses: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """One camera for the whole clip, in COLMAP's OPENCV model; lengths in pixels of a `width` x `height` frame."""
+    """The intrinsics are those of one camera for the whole clip, in COLMAP's OPENCV model.
+
+    Lengths are in pixels of a `width` x `height` frame; k1, k2, p1 and p2 have no unit.
+    """
 
     width: int
     height: int
@@ -80,33 +83,33 @@ class Intrinsics:
 
     @classmethod
     def from_colmap(cls, model: str, width: int, height: int, params: list[float]) -> Intrinsics:
-        """Read COLMAP's name and parameters. Raises CaptureError for a model without an OPENCV equivalent."""
+        """Return the camera of COLMAP's model name and parameters. Raises CaptureError for one without an OPENCV equivalent."""
         if model not in _COLMAP_MODELS or len(params) != len(_COLMAP_MODELS[model]):
             known = ", ".join(_COLMAP_MODELS)
             raise CaptureError(f"camera model {model} with {len(params)} parameters is not supported; use one of {known}")
         values = [0.0] * 8
-        for slot, value in zip(_COLMAP_MODELS[model], params, strict=True):
-            for position in slot if isinstance(slot, tuple) else (slot,):
-                values[position] = float(value)
+        for indices, value in zip(_COLMAP_MODELS[model], params, strict=True):
+            for index in indices if isinstance(indices, tuple) else (indices,):
+                values[index] = float(value)
         return cls(width, height, *values)
 
     @property
     def params(self) -> tuple[float, ...]:
-        """(fx, fy, cx, cy, k1, k2, p1, p2): COLMAP's OPENCV order."""
+        """Return (fx, fy, cx, cy, k1, k2, p1, p2), which is COLMAP's OPENCV order."""
         return (self.fx, self.fy, self.cx, self.cy, self.k1, self.k2, self.p1, self.p2)
 
     @property
     def distortion(self) -> tuple[float, float, float, float]:
-        """(k1, k2, p1, p2)."""
+        """Return the lens distortion (k1, k2, p1, p2)."""
         return (self.k1, self.k2, self.p1, self.p2)
 
     def scaled(self, width: int, height: int) -> Intrinsics:
-        """The same camera seen through a frame of another size."""
+        """Return the same camera, seen through a frame of another size in pixels."""
         sx, sy = width / self.width, height / self.height
         return Intrinsics(width, height, self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy, *self.distortion)
 
     def pixel_directions(self, pixels: np.ndarray) -> np.ndarray:
-        """Camera-space viewing directions (x, y, 1) [..., 3] of image positions (u, v) [..., 2], undistorted."""
+        """Return the undistorted camera-space directions (x, y, 1) [..., 3] of image positions (u, v) [..., 2] in pixels."""
         x, y = np.moveaxis((pixels - (self.cx, self.cy)) / (self.fx, self.fy), -1, 0)
         u, v = undistorted(x, y, *self.distortion)
         return np.stack([u, v, np.ones_like(u)], -1)
@@ -118,7 +121,10 @@ class Intrinsics:
         return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
 
     def project(self, points: np.ndarray, cam_from_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Image positions [..., 2] and depths [...] of world points [..., 3]; depth <= 0 lies behind the camera."""
+        """Return image positions [..., 2] in pixels and depths [...] of world points [..., 3].
+
+        A point whose depth is not positive lies behind the camera.
+        """
         local = points @ cam_from_world[:, :3].T + cam_from_world[:, 3]
         depth = local[..., 2]
         x, y = np.moveaxis(local[..., :2] / np.where(np.abs(depth) < 1e-9, 1e-9, depth)[..., None], -1, 0)

@@ -1,4 +1,4 @@
-"""The visual hull: which voxels of a box lie inside the mattes of all cameras. NumPy and numba only."""
+"""The visual hull is the set of a box's voxels that lie inside the mattes of all cameras; NumPy and numba suffice for it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from nerfsem_method.compiled.threads import in_parts
 from nerfsem_method.scene.camera import Intrinsics, distorted
 
 MIN_SHARE_OF_VIEWS = 0.1
-"""A voxel that fewer views than this share (and fewer than three) see is not supported by the clip, and goes."""
 MIN_VIEWS = 3
+"""A voxel goes that fewer views than this see, or a smaller share of all views than that: the clip does not support it."""
 
 
 def dilate(mattes: np.ndarray, radius: float) -> np.ndarray:
-    """Mattes [N, H, W] uint8 above one half, grown by a disc of `radius` pixels; bool [N, H, W]."""
+    """Return where mattes uint8 [N, H, W] exceed one half, grown by a disc of `radius` pixels, as bool [N, H, W]."""
     grown = np.zeros(mattes.shape, np.bool_)
     in_parts(len(mattes), lambda _, start, stop: _dilate(mattes[start:stop], radius, grown[start:stop]))
     return grown
@@ -30,7 +30,7 @@ def _dilate(mattes: np.ndarray, radius: float, grown: np.ndarray) -> None:  # pr
         for dy in range(-reach, reach + 1):
             span = int(math.sqrt(radius * radius - dy * dy))
             for y in range(max(0, -dy), min(height, height - dy)):
-                until = -1  # the last column that is filled already
+                until = -1  # Columns up to this one are filled already.
                 for x in range(width):
                     if mattes[n, y, x] > 127:
                         for fill in range(max(x - span, until + 1, 0), min(x + span + 1, width)):
@@ -45,14 +45,14 @@ _distorted = njit(inline="always")(distorted)
 def pixel_of(
     wx: float, wy: float, wz: float, pose: np.ndarray, camera: np.ndarray, width: int, height: int
 ) -> tuple[float, float, float]:  # pragma: no cover (compiled)
-    """Image position (u, v) and depth of a world point in a compiled loop; depth 0 where the frame does not see it."""
+    """Return image position (u, v) in pixels and depth of a world point, for compiled loops; its depth is 0 out of the frame."""
     fx, fy, cx, cy, k1, k2, p1, p2 = camera
     z = pose[2, 0] * wx + pose[2, 1] * wy + pose[2, 2] * wz + pose[2, 3]
     if z <= 1e-9:
         return 0.0, 0.0, 0.0
     x = (pose[0, 0] * wx + pose[0, 1] * wy + pose[0, 2] * wz + pose[0, 3]) / z
     y = (pose[1, 0] * wx + pose[1, 1] * wy + pose[1, 2] * wz + pose[1, 3]) / z
-    # far outside the frame the distortion polynomial may fold back into it
+    # Far outside the frame the distortion polynomial may fold back into it.
     if abs(fx * x) > width or abs(fy * y) > height:
         return 0.0, 0.0, 0.0
     x, y = _distorted(x, y, k1, k2, p1, p2)
@@ -75,7 +75,7 @@ def _vote(
     stop: int,
     kept: np.ndarray,
 ) -> None:  # pragma: no cover (compiled)
-    """The slices start ... stop - 1 of `kept` [x, y, z]."""
+    """Fill the slices start ... stop - 1 of `kept` [x, y, z], see `carve`."""
     count, height, width = inside.shape
     grid = kept.shape[0]
     may_miss = int(tolerance * count)
@@ -112,9 +112,10 @@ def carve(
 ) -> np.ndarray:
     """Carve a cube of `resolution`^3 voxels at corner `lower` [3] with edge `size` (world units) by the mattes.
 
-    `poses` [N, 3, 4] are cam_from_world, `mattes` [N, H, W] uint8 at the camera's size. Voxel (i, j, k) is centred at
+    `poses` [N, 3, 4] are cam_from_world, and `mattes` are uint8 [N, H, W] at the camera's size. Voxel (i, j, k) is centred at
     lower + (i + 0.5, j + 0.5, k + 0.5) * size / resolution. It stays where its centre falls on a matte above one half,
-    grown by `margin_pixels`, in all but a share `tolerance` of the views that see it. Returns bool [x, y, z].
+    grown by `margin_pixels`, in all but a share `tolerance` of the views that see it. Returns bool [x, y, z]; raises ValueError
+    for mattes of another shape.
     """
     if mattes.shape != (len(poses), camera.height, camera.width):
         raise ValueError(f"mattes {mattes.shape} do not fit {len(poses)} frames of {camera.width}x{camera.height}")

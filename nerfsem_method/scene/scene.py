@@ -20,13 +20,14 @@ from nerfsem_method.scene.camera import Intrinsics
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame of the video.
+    """A frame is one picture of the video.
 
     Attributes:
-        index: its number, counted from 0.
-        cam_from_world: its pose [3, 4].
-        source: how the pose was found, "registered" or "interpolated".
-        image, matte: paths of its picture and its soft matte below the scene's folder; "" in a scene made of a bundle.
+        index: Frames are numbered from 0.
+        cam_from_world: The pose is a matrix [3, 4] from world to camera coordinates.
+        source: The pose was "registered" by COLMAP, or "interpolated".
+        image, matte: The picture and the soft matte lie at these paths below the scene's folder; they are "" in a scene made of
+            a bundle.
     """
 
     index: int
@@ -38,7 +39,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Video:
-    """Facts of the source video; `rate` is in frames a second."""
+    """These are the facts of the source video: width and height are in pixels, `rate` is in frames a second."""
 
     name: str
     width: int
@@ -50,13 +51,13 @@ class Video:
 
 @dataclass(frozen=True)
 class Scene:
-    """A captured scene folder, or what a bundle knows of one.
+    """A scene is a captured folder, or what a bundle knows of one.
 
     Attributes:
-        root: the folder in which `scene.json` lies, or that of the bundle.
-        video, camera: the facts of the video, and one camera for all of its frames.
-        frames: all frames in video order.
-        bundle: the bundle of which the scene was made, whose frames have no pictures; None for a captured scene.
+        root: In this folder lies `scene.json`, or the bundle.
+        video, camera: These are the facts of the video, and the one camera of all its frames.
+        frames: All frames are listed in video order.
+        bundle: The scene was made of this bundle, and its frames have no pictures; None for a captured scene.
     """
 
     root: Path
@@ -67,11 +68,11 @@ class Scene:
 
     @property
     def poses(self) -> np.ndarray:
-        """All cam_from_world matrices [N, 3, 4], float64."""
+        """Return all cam_from_world matrices [N, 3, 4], float64."""
         return np.stack([frame.cam_from_world for frame in self.frames])
 
     def save(self) -> None:
-        """Write `scene.json` into the folder; the last step of a capture, atomic."""
+        """Write `scene.json` into the folder in one move, as the last step of a capture. Raises OutputError."""
         data: dict[str, Any] = {
             "video": {**vars(self.video), "rate": str(self.video.rate)},
             "axes": "opencv",
@@ -88,7 +89,7 @@ class Scene:
 
     @classmethod
     def load(cls, root: Path) -> Scene:
-        """Read a scene folder. Raises CaptureError when `scene.json` is missing or not one of ours."""
+        """Read a scene folder. Raises CaptureError when `scene.json` is missing or is not one of ours."""
         path = root / "scene.json"
         try:
             data = json.loads(path.read_text())
