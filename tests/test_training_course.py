@@ -16,7 +16,7 @@ from nerfsem_method.training.course import Course, Event
 from nerfsem_method.training.radiance import RadianceField
 
 STEPS = 1000
-COURSE = Course(prune_from=0.1, prune_every=0.1, freeze_at=0.6, quantise_at=0.8)
+COURSE = Course(carve_from=0.1, carve_every=0.1, freeze_at=0.6, quantise_at=0.8)
 VIDEO = Video("relic.mp4", 8, 8, 2, Fraction(30), "ab" * 32)
 
 
@@ -39,7 +39,7 @@ def see(field, share):
 
 
 def test_events_come_when_the_course_says_so_and_in_order():
-    course = Course(prune_from=0.1, prune_every=0.1, freeze_at=0.5, quantise_at=0.5, align_at=(0.5,), measure_every=0.25)
+    course = Course(carve_from=0.1, carve_every=0.1, freeze_at=0.5, quantise_at=0.5, align_at=(0.5,), measure_every=0.25)
     happened = {step: list(course.events(step, STEPS)) for step in range(STEPS)}
     assert happened[500] == [Event.FREEZE, Event.QUANTISE, Event.MEASURE, Event.STEER, Event.ALIGN]
     assert [step for step, events in happened.items() if Event.CARVE in events] == [100, 200, 300, 400]
@@ -82,7 +82,7 @@ def test_what_no_ray_sees_goes_when_the_course_says_so_and_its_entries_with_it(f
 def test_no_voxel_goes_before_rays_had_time_to_see_it(field):
     see(field, 0.0)
     for step in range(1, COURSE.fewest_steps):
-        conduct(field, step, 100, Course(prune_from=0.0, prune_every=0.02))
+        conduct(field, step, 100, Course(carve_from=0.0, carve_every=0.02))
     assert torch.equal(field.occupancy.occupied, field.occupancy.hull)
 
 

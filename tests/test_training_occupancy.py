@@ -43,7 +43,7 @@ def test_it_starts_as_the_hull(grid):
 
 def test_what_is_seen_stays_with_a_border_within_the_hull(grid):
     observe(grid, {(5, 5, 5): 0.5, (2, 7, 7): 0.3, (8, 8, 3): 0.1})
-    grid.prune(0.2)
+    grid.carve(0.2)
     assert torch.equal(grid.occupied, (block(5, 5, 5) | block(2, 7, 7)) & grid.hull)
     assert grid.empty[5, 5, 5] == 0 < grid.empty[8, 8, 3]
 
@@ -51,23 +51,23 @@ def test_what_is_seen_stays_with_a_border_within_the_hull(grid):
 def test_what_was_seen_is_forgotten_by_and_by(grid):
     observe(grid, {(5, 5, 5): 0.5})
     for _ in range(2):
-        grid.prune(0.2)
+        grid.carve(0.2)
         assert grid.occupied.any()
-    grid.prune(0.2)
+    grid.carve(0.2)
     assert not grid.occupied.any()
 
 
 def test_a_voxel_seen_again_comes_back(grid):
     observe(grid, {(5, 5, 5): 0.5})
-    grid.prune(0.2)
+    grid.carve(0.2)
     observe(grid, {(8, 8, 8): 0.5})
-    grid.prune(0.2)
+    grid.carve(0.2)
     assert grid.occupied[8, 8, 8]
 
 
 def test_the_final_grid_keeps_weak_voxels_beside_strong_ones_alone(grid):
     observe(grid, {(5, 5, 5): 0.5, (5, 5, 6): 0.1, (8, 8, 8): 0.1, (5, 6, 5): 0.01})
-    grid.finish(0.2, 0.05)
+    grid.freeze(0.2, 0.05)
     assert [tuple(voxel) for voxel in grid.occupied.nonzero().tolist()] == [(5, 5, 5), (5, 5, 6)]
 
 

@@ -1,9 +1,9 @@
-"""A plate is a frame with the artefact painted over; a bundle keeps plates, and mean background colours (method, section 6).
+"""A plate is a frame with the object painted over; a bundle keeps plates, and mean background colours (method, section 6).
 
-The decoder shows C + (1 - A) B: the plate B matters where the artefact is not, and along its edge. So pixels outside
+The decoder shows C + (1 - A) B: the plate B matters where the object is not, and along its edge. So pixels outside
 the soft matte are never touched, a rim inside the outline continues the background around it, and only further inside
 does the plate turn into the paper's flat colour ("mean") or stay the continued background ("smooth"). With this rim the
-two cost the same on the sample clip (16.8 and 16.9 kB at equal PSNR), "mean" being 0.15 dB better around the artefact.
+two cost the same on the sample clip (16.8 and 16.9 kB at equal PSNR), "mean" being 0.15 dB better around the object.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nerfsem_method.codec.background import Background
 
 Fill = Literal["mean", "smooth"]
 
-_GUARD = 2  # So many pixels around the matte may carry the artefact's colour, and must not spread it.
+_GUARD = 2  # So many pixels around the matte may carry the object's colour, and must not spread it.
 _BIN = 8  # Mean colours hardly ever repeat exactly, so they are counted in cells of 8 x 8 x 8.
 
 
@@ -31,7 +31,7 @@ def make_background(
     options: BackgroundOptions,
     fill: Fill = "mean",
 ) -> Background:
-    """Paint the artefact over in frames uint8 [H, W, 3] with mattes uint8 [H, W], and code what is left.
+    """Paint the object over in frames uint8 [H, W, 3] with mattes uint8 [H, W], and code what is left.
 
     Both are read twice, one frame at a time. Raises StreamError when ffmpeg fails.
     """
@@ -59,7 +59,7 @@ def most_frequent(means: np.ndarray) -> np.ndarray:
 def make_plate(
     frames: Iterable[np.ndarray], mattes: Iterable[np.ndarray], colour: np.ndarray, fill: Fill = "mean"
 ) -> Iterator[np.ndarray]:
-    """Yield frames uint8 [H, W, 3] with the artefact painted over; they equal the input where the matte is 0."""
+    """Yield frames uint8 [H, W, 3] with the object painted over; they equal the input where the matte is 0."""
     import cv2
 
     for frame, matte in zip(frames, mattes, strict=True):

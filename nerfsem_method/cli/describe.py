@@ -14,9 +14,9 @@ class DublinCore:
     """These are the fifteen elements of Dublin Core (ISO 15836-1); one not given stays as it is, an empty text removes it."""
 
     title: str | None = None
-    """Name the artefact or the recording."""
+    """Name the object or the recording."""
     creator: str | None = None
-    """Say who made the artefact."""
+    """Say who made the object."""
     subject: str | None = None
     """Give topics or keywords."""
     description: str | None = None

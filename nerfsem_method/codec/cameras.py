@@ -1,7 +1,7 @@
 """Cameras and exposure gains are coded as integers, by one description for both directions.
 
-A pose is written around the artefact's centre c = (1/2, 1/2, 1/2): P_c = R (P_w - c) + s. An orbit keeps s almost
-still, and a rounding error of R then moves the artefact by no more than its own radius. Of the rotation, the step from
+A pose is written around the object's centre c = (1/2, 1/2, 1/2): P_c = R (P_w - c) + s. An orbit keeps s almost
+still, and a rounding error of R then moves the object by no more than its own radius. Of the rotation, the step from
 one frame to the next is coded (closed loop: against the decoded previous frame), as modified Rodrigues parameters,
 tan(angle / 4) * axis (Schaub and Junkins, 1996). Every component is a sequence of integers, coded as differences of an
 order that the encoder picks.
@@ -22,7 +22,7 @@ from nerfsem_method.errors import CorruptBundle
 from nerfsem_method.scene.camera import Intrinsics
 
 REPROJECTION = 0.08
-"""Quantised poses move a corner of the artefact's box by so many pixels at most if all roundings conspire; encoder only.
+"""Quantised poses move a corner of the object's box by so many pixels at most if all roundings conspire; encoder only.
 
 The largest movement observed over a clip is about half of it, below 0.05 pixel; the mean one is 0.01."""
 FOCAL_BITS = 8

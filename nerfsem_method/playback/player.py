@@ -1,4 +1,4 @@
-"""A bundle plays as a video: the artefact of each frame is rendered, and composited over its background."""
+"""A bundle plays as a video: the object of each frame is rendered, and composited over its background."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Player:
             self._renderer = Raycaster(bundle.state, bundle.camera)
 
     def premultiplied(self, index: int) -> np.ndarray:
-        """Return frame `index` of the artefact alone: float32 [H, W, 4] in [0, 1], colour weighted by alpha."""
+        """Return frame `index` of the object alone: float32 [H, W, 4] in [0, 1], colour weighted by alpha."""
         picture = self._renderer.picture(self.bundle.poses[index])
         alpha = picture[..., 3:].clip(0, 1)
         color = (picture[..., :3] * self.bundle.gains[index]).clip(0, alpha)
         return np.concatenate([color, alpha], -1)
 
     def frame(self, index: int) -> np.ndarray:
-        """Return frame `index` of the artefact alone: uint8 [H, W, 4], straight alpha."""
+        """Return frame `index` of the object alone: uint8 [H, W, 4], straight alpha."""
         rgba = self.premultiplied(index)
         alpha = rgba[..., 3:]
         color = np.where(alpha > 0, rgba[..., :3] / np.maximum(alpha, 1e-6), 0)

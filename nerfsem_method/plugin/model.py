@@ -56,7 +56,7 @@ class NerfsemModelConfig(ModelConfig):
 
 
 class NerfsemModel(Model):
-    """A binary radiance field of one artefact, its cameras and its rate."""
+    """A binary radiance field of one object, its cameras and its rate."""
 
     config: NerfsemModelConfig
     rate_weight: Tensor

@@ -1,6 +1,6 @@
 """A scene is a captured clip: the video's facts, one camera, one pose a frame, and where each frame's picture and matte lie.
 
-World units are those in which the artefact's box is the unit cube; z points up.
+World units are those in which the object's box is the unit cube; z points up.
 """
 
 from __future__ import annotations

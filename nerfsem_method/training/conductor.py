@@ -43,7 +43,7 @@ class Conductor:
         self._step = 0
         self._side_bytes: float | None = None
         self._actions = {
-            Event.CARVE: lambda: field.carve(course.prune_threshold),
+            Event.CARVE: lambda: field.carve(course.carve_threshold),
             Event.FREEZE: lambda: field.freeze(*course.freeze_thresholds),
             Event.QUANTISE: field.heads.quantise,
             Event.REFRESH: field.refresh,

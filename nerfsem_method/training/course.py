@@ -33,9 +33,9 @@ class Event(Enum):
 class Course:
     """A course fixes the stages of training; times are shares of the number of steps, unless a name says otherwise."""
 
-    prune_from: float = 0.02
+    carve_from: float = 0.02
     """The occupancy begins to be carved here."""
-    prune_every: float = 0.02
+    carve_every: float = 0.02
     """The occupancy is carved so often, but not within `fewest_steps`."""
     freeze_at: float = 0.6
     """The occupancy is final from here on."""
@@ -55,7 +55,7 @@ class Course:
     """Densities and projections are estimated anew after so many steps."""
     fewest_steps: int = 50
     """There are so many steps between two carvings at least: what has not been looked at must not go."""
-    prune_threshold: float = 0.08
+    carve_threshold: float = 0.08
     """A voxel must once have had this share of a ray's colour to stay."""
     freeze_thresholds: tuple[float, float] = (0.1, 0.02)
     """The same when the occupancy becomes final: for a voxel by itself, and for one beside such a voxel."""
@@ -68,7 +68,7 @@ class Course:
         """Yield what happens before step `step` of `steps`, in order."""
         if step == int(self.freeze_at * steps):
             yield Event.FREEZE
-        elif self.prune_from * steps <= step < self.freeze_at * steps and step % self._period(self.prune_every, steps) == 0:
+        elif self.carve_from * steps <= step < self.freeze_at * steps and step % self._period(self.carve_every, steps) == 0:
             yield Event.CARVE
         if step == int(self.quantise_at * steps):
             yield Event.QUANTISE

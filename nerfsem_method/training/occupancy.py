@@ -1,4 +1,4 @@
-"""The occupancy says where the artefact is: a voxel grid starts as the visual hull and is carved down to the visible surface."""
+"""The occupancy says where the object is: a voxel grid starts as the visual hull and is carved down to the visible surface."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class OccupancyGrid(nn.Module):
         flat = (voxels[:, 0] * self.side + voxels[:, 1]) * self.side + voxels[:, 2]
         self.seen.view(-1).scatter_reduce_(0, flat, weights, "amax")
 
-    def prune(self, threshold: float) -> None:
+    def carve(self, threshold: float) -> None:
         """Keep voxels with a contribution above `threshold` and those next to them; forget half of what was seen."""
         self.set(_grown(self.seen > threshold) & self.hull)
         self.seen *= 0.5
 
-    def finish(self, strong: float, weak: float) -> None:
+    def freeze(self, strong: float, weak: float) -> None:
         """Keep, for good, voxels with a contribution above `strong`, and those next to them above `weak`.
 
         There are two thresholds because few rays hit a voxel that the surface cuts at a corner, and a hole there shows.

@@ -74,13 +74,13 @@ class RadianceField(nn.Module):
         return Step(rendering, samples, bits)
 
     def carve(self, threshold: float) -> None:
-        """Let go of voxels that contribute to no ray, see `OccupancyGrid.prune`."""
-        self.occupancy.prune(threshold)
+        """Let go of voxels that contribute to no ray, see `OccupancyGrid.carve`."""
+        self.occupancy.carve(threshold)
         self._list_coded()
 
     def freeze(self, strong: float, weak: float) -> None:
-        """Make the occupancy final, see `OccupancyGrid.finish`."""
-        self.occupancy.finish(strong, weak)
+        """Make the occupancy final, see `OccupancyGrid.freeze`."""
+        self.occupancy.freeze(strong, weak)
         self._list_coded()
 
     def _set_occupancy(self, occupied: Tensor) -> None:

@@ -22,7 +22,7 @@ class Rendering:
 
     Attributes:
         color: [R, 3] premultiplied by the accumulation.
-        accumulation: [R] alpha of the artefact.
+        accumulation: [R] alpha of the object.
         depth: [R] mean distance of the light's origin (premultiplied).
         weights: [S] share of each sample in its ray's colour, without gradient.
         distortion: scalar, see `distortion_loss`.

@@ -54,7 +54,7 @@ def with_everything(made: nsem.Bundle) -> nsem.Bundle:
 
 
 def background(made: nsem.Bundle) -> Background:
-    """Sliding ramps behind the artefact."""
+    """Sliding ramps behind the object."""
     video = made.video
     y, x = np.mgrid[: video.height, : video.width]
     pictures = [np.stack([9 * x + 5 * i, 7 * y, 90 + 0 * x - 3 * i], -1).astype(np.uint8) for i in range(video.frames)]
