@@ -21,7 +21,8 @@ INTRODUCTION = """\
 # Results
 
 `python -m benchmarks` makes this page of [the records](../benchmarks/results), which hold further tables. Below each table stands
-what made it: a command at a commit on a machine. [The decisions](decisions/README.md) say why things are so, and what failed."""
+what made it: a command at a commit on a machine. [The decisions](decisions/README.md) say why things are so, and what failed.
+FP bundles hold the object alone, PC bundles its background too. CENTER means the object's pixels, Y luma; both are in dB."""
 
 
 def page(folder: Path = RESULTS) -> str:
@@ -42,13 +43,14 @@ def _answer(tables: list[Table]) -> Iterator[str]:
 
 
 def _made_by(tables: list[Table]) -> str:
+    """Return a paragraph, a line for each command at a commit on a machine; lines name their tables where there are several."""
     groups = [list(group) for _, group in groupby(tables, lambda table: (table.command, table.commit, table.machine))]
-    sentences = []
+    lines = []
     for group in groups:
         first, titles = group[0], "; ".join(table.title for table in group)
-        sentences.append(f"{titles + ': ' if len(groups) > 1 else ''}`{first.command}` at {first.commit}, {first.machine}.")
-        sentences += dict.fromkeys(table.note for table in group if table.note)
-    return " ".join(sentences)
+        made = f"{titles + ': ' if len(groups) > 1 else ''}`{first.command}` at {first.commit}, {first.machine}."
+        lines.append(" ".join([made, *dict.fromkeys(table.note for table in group if table.note)]))
+    return "<br>".join(lines)
 
 
 if __name__ == "__main__":

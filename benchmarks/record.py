@@ -1,6 +1,7 @@
 """A record holds the latest figures of one program: tables, each with the command, the commit and the machine that made it.
 
-Programs print their tables and keep them here; `python -m benchmarks` turns all records into docs/results.md.
+Programs print their tables and keep them here; `python -m benchmarks` turns all records into docs/results.md. The figures of
+commands that keep no record, which are nerfsem's own verbs, `make demo` and `.ci/run`, are entered by hand, in nerfsem.json.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -37,12 +38,12 @@ PROGRAMS = {
     "benchmarks.study.clips": "Clips",
     "benchmarks.fuzz.__main__": "Fuzz",
 }
-"""The class of each program that keeps a record; each is run below."""
+"""These programs keep a record, and each is run below; the values are their classes."""
 WITHOUT_RECORD = {"benchmarks.__main__", "benchmarks.fuzz.make_seeds"}
 
 
 def smoke(program: str, results: Path, *arguments: object) -> list[Table]:
-    """Run a program as its command line would; the tables of its record."""
+    """Run a program as its command line would, and return the tables of its record."""
     module = importlib.import_module(program)
     parsed = tyro.cli(getattr(module, PROGRAMS[program]), args=[*map(str, arguments), "--results", str(results)])
     assert not parsed.run()
@@ -58,7 +59,7 @@ def test_every_program_is_run_here(root):
 
 @pytest.fixture(scope="module")
 def source(vase_scene, vase_video, tmp_path_factory) -> Path:
-    """A folder like those of the full clips: relic.mp4, masks/ and poses_truth.json, of the small scene's frames."""
+    """Write a folder like those of the full clips, with relic.mp4, masks/ and poses_truth.json, of the small scene's frames."""
     folder = tmp_path_factory.mktemp("source")
     pictures = [np.asarray(Image.open(vase_scene.root / frame.image)) for frame in vase_scene.frames]
     write_video(folder / "relic.mp4", pictures, Fraction(15))
@@ -76,8 +77,8 @@ def source(vase_scene, vase_video, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def threads():
-    """Torch's threads as they were before the test."""
+def threads() -> Iterator[None]:
+    """Let torch have as many threads after the test as before."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -111,7 +112,7 @@ def test_memory(source, tmp_path):
 
 @pytest.fixture(scope="module")
 def studied(vase_scene, source, tmp_path_factory) -> tuple[Path, list[Table]]:
-    """The folder of a rate-distortion study on a scene that is captured already, and its tables."""
+    """Study a scene that is captured already, and return the study's folder and its tables."""
     folder = tmp_path_factory.mktemp("rd")
     scene = Scene.load(shutil.copytree(vase_scene.root, folder / "work/scene"))
     even = [0.2] * len(scene.frames), [1.0] * len(scene.frames)
@@ -192,13 +193,13 @@ def test_each_clip_can_be_made(source, tmp_path, monkeypatch):
 # The reader's robustness ----------------------------------------------------------------------------------------------
 
 
-def test_fuzz(tmp_path, capsys):
+def test_fuzz(tmp_path):
     arguments = ("--cases", 20, "--bounds-checked", 0, "--coverage", 1, "--output-dir", tmp_path / "failed")
     damaged, covered = smoke("benchmarks.fuzz.__main__", tmp_path, *arguments)
     assert damaged.rows[0][:3] == ["20", "0", "0"]
     assert sum(int(part.split()[0]) for part in damaged.rows[0][3].split(", ")) == 20
     assert 80 < float(covered.rows[0][-1].removesuffix(" %")) <= 100
-    assert not (tmp_path / "failed").exists() and "codec" not in capsys.readouterr().err
+    assert not (tmp_path / "failed").exists()
 
 
 def test_the_seeds_are_what_their_program_makes():
@@ -225,7 +226,7 @@ def test_tables_with_the_same_columns_are_one_on_the_page(tmp_path):
     two = Table("two", ("a",), [["2"]], "speed", "Noisy.", **made | {"commit": "89abcde"})
     write(tmp_path, "benchmarks.timing.speed", [one, two, replace(one, title="no answer", question=None, rows=[["3"]])])
     text = page(tmp_path)
-    assert "| a |\n|---|\n| 1 |\n| 2 |\n\none: `make bench` at 0123456, a machine. two: `make bench` at 89abcde" in text
+    assert "| a |\n|---|\n| 1 |\n| 2 |\n\none: `make bench` at 0123456, a machine.<br>two: `make bench` at 89abcde" in text
     assert "89abcde, a machine. Noisy.\n" in text
     assert "| 3 |" not in text and text.count("No figures yet.") == len(QUESTIONS) - 1
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,9 @@ class Ablation:
         bundle = checkpoint.bundle_of(field, cameras, scene.video).quantised()
         data, rows = nsem.encode(bundle), feature_bytes(bundle)
         quality = self._quality(field, cameras, scene, nsem.decode(data))
-        keep(self.results, PROGRAM, parts_table(bundle, data, sum(row.order0 for row in rows)), features_table(rows), quality)
+        note = f"{len(scene.frames)} frames of {scene.camera.width}x{scene.camera.height} from {scene.video.name}."
+        parts = replace(parts_table(bundle, data, sum(row.order0 for row in rows)), note=note)
+        keep(self.results, PROGRAM, parts, features_table(rows), quality)
 
     def _quality(self, field: RadianceField, cameras: CameraPath, scene: Scene, decoded: Bundle) -> Table:
         """Compare pictures by heads and cameras in floating point with those of the decoded bundle."""

@@ -82,8 +82,8 @@ def clips(source: Path) -> dict[str, Callable[[Path], object]]:
     def thin(filters: str, *options: str) -> Callable[[Path], None]:
         return lambda path: filtered(source / "relic.mp4", filters, path, *options)
 
-    def drawn(count: int, boxes: list[Box], room: Box | None, rate: int = 15) -> Callable[[Path], int]:
-        return lambda path: write_video(path, draw(orbit(count), boxes, room), Fraction(rate))
+    def drawn(count: int, boxes: list[Box], hall: Box | None, rate: int = 15) -> Callable[[Path], int]:
+        return lambda path: write_video(path, draw(orbit(count), boxes, hall), Fraction(rate))
 
     still = "trim=end_frame=1,loop=29:1,scale=270:480,noise=alls=4:allf=t"
     return {
@@ -91,13 +91,13 @@ def clips(source: Path) -> dict[str, Callable[[Path], object]]:
         "no-texture": drawn(48, [Box((0, 0, 0), 0.5, plain=True)], None),
         "arc-of-15-degrees": thin("trim=end_frame=6,scale=270:480:flags=area,minterpolate=fps=90:mi_mode=mci"),
         "motion-blur": thin(f"{THIN},avgblur=sizeX=7:sizeY=1"),
-        "two-objects": drawn(60, PAIR, ROOM),
+        "two-objects": drawn(60, PAIR, HALL),
         "rotated-by-metadata": lambda path: rotated(source / "relic.mp4", path),
         "variable-rate": thin(f"{THIN},setpts='(N+0.15*mod(7*N,5))/15/TB'", "-fps_mode", "vfr"),
         "odd-size": thin(THIN.replace("270:480", "269:479"), "-pix_fmt", "yuv444p"),
         "damaged-end": lambda path: damaged(source / "relic.mp4", path),
         "audio-only": lambda path: ffmpeg("-f", "lavfi", "-i", "sine=duration=3", "-c:a", "aac", str(path)),
-        "long-60-fps": drawn(400, PAIR[:1], ROOM, rate=60),
+        "long-60-fps": drawn(400, PAIR[:1], HALL, rate=60),
         "rolling-exposure": thin(f"{THIN},eq=gamma='1+0.45*sin(n/5)':eval=frame"),
         "turntable": lambda path: write_video(path, turntable(source), Fraction(30)),
     }
@@ -133,18 +133,18 @@ def damaged(video: Path, path: Path) -> None:
 
 
 def turntable(source: Path, size: tuple[int, int] = (540, 960)) -> Iterator[np.ndarray]:
-    """Yield the vase of every frame before the room of the first one, without the vase of that; RGB uint8 [H, W, 3]."""
+    """Yield the vase of every frame before the surroundings of the first, the vase painted over; RGB uint8 [H, W, 3]."""
     import cv2
 
     masks = [cv2.resize(cv2.imread(str(path), 0), size, interpolation=cv2.INTER_AREA) for path in list_mattes(source / "masks")]
-    rng, room = np.random.default_rng(0), None
+    rng, still = np.random.default_rng(0), None
     for frame, mask in zip(read_video(source / "relic.mp4", *size), masks, strict=True):
-        if room is None:
+        if still is None:
             hole = cv2.dilate(mask, np.ones((9, 9), np.uint8))
-            room = cv2.inpaint(np.ascontiguousarray(frame), (hole > 0).astype(np.uint8), 5, cv2.INPAINT_TELEA)
+            still = cv2.inpaint(np.ascontiguousarray(frame), (hole > 0).astype(np.uint8), 5, cv2.INPAINT_TELEA)
         share = mask[..., None] / 255.0
-        noise = rng.normal(0, 1.5, room.shape)
-        yield np.round(share * frame + (1 - share) * (room + noise)).clip(0, 255).astype(np.uint8)
+        noise = rng.normal(0, 1.5, still.shape)
+        yield np.round(share * frame + (1 - share) * (still + noise)).clip(0, 255).astype(np.uint8)
 
 
 # Drawn ----------------------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def turntable(source: Path, size: tuple[int, int] = (540, 960)) -> Iterator[np.n
 
 @dataclass(frozen=True)
 class Box:
-    """A box is a cube around `centre` with edges of `edge`, its six faces turned in (a room) or out."""
+    """A box is a cube around `centre` with edges of `edge`, its six faces turned in (a hall) or out."""
 
     centre: tuple[float, float, float]
     edge: float
@@ -161,7 +161,7 @@ class Box:
 
 
 PAIR = [Box((-0.3, 0.0, 0.0), 0.34), Box((0.3, 0.1, 0.0), 0.34)]
-ROOM = Box((0.0, 0.0, 2.2), 5.2, inward=True)
+HALL = Box((0.0, 0.0, 2.2), 5.2, inward=True)
 FOCAL = 420.0
 
 
@@ -177,16 +177,16 @@ def orbit(count: int) -> list[np.ndarray]:
     return poses
 
 
-def draw(poses: list[np.ndarray], boxes: list[Box], room: Box | None) -> Iterator[np.ndarray]:
+def draw(poses: list[np.ndarray], boxes: list[Box], hall: Box | None) -> Iterator[np.ndarray]:
     """Yield RGB frames [H, W, 3] uint8 of textured boxes, the far faces drawn first."""
     import cv2
 
     width, height = SIZE
-    faces = [face for number, box in enumerate(filter(None, [room, *boxes])) for face in _faces(box, number)]
+    faces = [face for number, box in enumerate(filter(None, [hall, *boxes])) for face in _faces(box, number)]
     for pose in poses:
         picture = np.full((height, width, 3), 170, np.uint8)
         eye = -pose[:, :3].T @ pose[:, 3]
-        # A room is behind all else, whatever the distance of its faces' middles.
+        # A hall is behind all else, whatever the distance of its faces' middles.
         order = sorted(faces, key=lambda face: (not face[3], -np.linalg.norm(face[0].mean(0) - eye)))
         for corners, normal, texture, _ in order:
             if (eye - corners[0]) @ normal <= 0:

@@ -20,7 +20,7 @@ import torch
 import tyro
 
 from benchmarks.record import RESULTS, Table, keep
-from benchmarks.timing.stopwatch import COLUMNS, Machine, Row, Stopwatch, reference
+from benchmarks.timing.stopwatch import COLUMNS, Machine, Row, Stopwatch
 from benchmarks.timing.subjects import GOLDEN, quick_bundle, resized, scene_of, standard_bundle
 from nerfsem_method.cli.main import run
 from nerfsem_method.codec import nsem
@@ -186,7 +186,7 @@ def frame_row(large: Bundle, name: str, machine: Machine, stopwatch: Stopwatch, 
     ours = stopwatch.timed(lambda: player.composited(0, WHITE), 3)
     small = large.camera.scaled(large.camera.width // 4, large.camera.height // 4)
     renderer = TorchRenderer(large.state, small, "cpu")
-    with reference():
+    with stopwatch.reference():
         plain = 16 * stopwatch.timed(lambda: renderer.picture(large.poses[0]), 1, 1)
     work, visible = Work(large.state.spec), _visible_samples(large)
     width, height = large.camera.width, large.camera.height

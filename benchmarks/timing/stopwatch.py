@@ -78,9 +78,20 @@ class Stopwatch:
         ours, plain = [], []
         for _ in range(1 if self.once else 8):
             ours.append(self._median(work, repetitions[0]))
-            with reference():
+            with self.reference():
                 plain.append(self._median(work, repetitions[1]))
         return min(ours), min(plain)
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Let plain torch compute on all cores; beside compiled loops, which bring their own threads, it has one."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(1 if self.once else os.cpu_count() or 1)
+        try:
+            with using("plain"):
+                yield
+        finally:
+            torch.set_num_threads(before)
 
     def _warm_up(self, work: Callable[[], object]) -> None:
         if not self.once:
@@ -93,18 +104,6 @@ class Stopwatch:
             work()
             seconds.append(time.perf_counter() - started)
         return median(seconds)
-
-
-@contextmanager
-def reference() -> Iterator[None]:
-    """Let plain torch compute on all cores; beside compiled loops, which bring their own threads, it has one as in training."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)
-    try:
-        with using("plain"):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
