@@ -49,11 +49,15 @@ check: install ## Lint and type-check
 	@"$(BIN)/ruff" check .
 	"$(BIN)/pyright" --pythonpath "$(BIN)/python"
 
-bench: install ## Measure speed: a table, appended to benchmarks/RESULTS.md (minutes)
-	@"$(BIN)/python" -m benchmarks.speed
+# Each program keeps its figures in benchmarks/results/, of which docs/results.md is made.
+bench: install ## Measure speed (minutes); see docs/results.md
+	@"$(BIN)/python" -m benchmarks.timing.speed
+	"$(BIN)/python" -m benchmarks
 
-study: install ## Measure rate-distortion on the full clip (hours; needs ../shared/data/vase)
-	@"$(BIN)/python" -m benchmarks
+study: install ## Measure rate-distortion on the full clip (hours; needs ../shared/data/vase); see docs/results.md
+	@"$(BIN)/python" -m benchmarks.study.rate_distortion
+	"$(BIN)/python" -m benchmarks
 
-fuzz: install ## Decode 20,000 damaged bundles: no crash, no hang, only named errors (a minute or two)
+fuzz: install ## Decode 20,000 damaged bundles: no crash, no hang, only named errors (a minute or two); see docs/results.md
 	@"$(BIN)/python" -m benchmarks.fuzz
+	"$(BIN)/python" -m benchmarks

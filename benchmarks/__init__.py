@@ -1,0 +1,1 @@
+"""The benchmarks are programs that measure nerfsem; each keeps its latest figures in results/."""

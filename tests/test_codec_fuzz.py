@@ -57,7 +57,7 @@ def test_cases_are_the_same_every_time_and_half_of_them_have_good_checksums():
 
 @pytest.mark.parametrize("seed, outcome", [(0, "hang above 0.2 s"), (1, "crash, exit code 7")])
 def test_crashes_and_hangs_are_put_down_to_their_case(seed, outcome):
-    verdicts = list(campaign._worker(crash_or_spin, seed, range(5, 9), campaign.Limits(0.2), {}))
+    verdicts = list(campaign.watched(crash_or_spin, seed, range(5, 9), campaign.Limits(0.2), {}))
     assert [(verdict.number, verdict.outcome) for verdict in verdicts] == [(5, "decoded"), (6, outcome)]
 
 

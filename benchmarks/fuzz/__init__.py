@@ -1,1 +1,1 @@
-"""Fuzzing of the `.nsem` reader: mutated bundles must decode or be refused by name, in bounded time and memory."""
+"""The fuzzer damages `.nsem` bundles: they must decode or be refused by name, in bounded time and memory."""

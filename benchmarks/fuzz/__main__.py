@@ -1,4 +1,4 @@
-"""`make fuzz`: mutated bundles against the reader; the exit code is 1 if any of them ends other than well or by a named error.
+"""`make fuzz` sets damaged bundles on the reader; the exit code is 1 if any ends other than well or by a named error.
 
     python -m benchmarks.fuzz --cases 200000 --seed 0 --coverage 2000
 
@@ -18,9 +18,12 @@ import tyro
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.fuzz import campaign, coverage, mutate
+from benchmarks.record import RESULTS, Table, keep
 
+PROGRAM = "benchmarks.fuzz"
+COLUMNS = ("damaged bundles", "bounds checked", "failures", "ends", "slowest", "largest memory", "minutes", "line coverage")
 LOGGED = 10000
-"""Cases from line to line where there is no terminal to draw a progress bar on."""
+"""So many cases lie between two lines of progress where there is no terminal to draw a bar on."""
 
 
 @dataclass(frozen=True)
@@ -28,24 +31,26 @@ class Fuzz:
     """Decode damaged bundles: no crash, no hang, no large allocation, only named errors."""
 
     cases: int = 20000
-    """How many."""
+    """So many bundles are decoded."""
     seed: int = 0
     """Another seed gives other cases."""
     start: int = 0
-    """Number of the first case."""
+    """The first case has this number."""
     bounds_checked: float = 0.02
-    """Share of the cases, at the end, that run with array bounds checked in compiled code."""
+    """This share of the cases, the last ones, run with array bounds checked in compiled code."""
     coverage: int = 0
-    """Cases from the first on whose line coverage of the codec is measured, without compilation: slow."""
+    """So many cases, the first ones, run once more as plain Python, which is slow, to see which lines of the codec they reach."""
     seconds: float = 10.0
-    """CPU seconds that a case may take."""
+    """A case may take so many CPU seconds."""
     megabytes: int = 1024
-    """Memory that a case may take, above what the idle decoder has."""
+    """A case may take so much memory above what the idle decoder has."""
     output_dir: Path = Path("outputs/fuzz")
-    """Where files that fail are kept."""
+    """Files that fail are kept here."""
+    results: Path = RESULTS
+    """The record is kept in this folder."""
 
     def run(self) -> int:
-        """Run, print a summary; the exit code."""
+        """Run the cases, print the table and keep it; return the exit code."""
         began = time.monotonic()
         summary = campaign.Summary()
         checked = round(self.cases * self.bounds_checked)
@@ -67,9 +72,10 @@ class Fuzz:
             campaign.run(self.seed, plain, limits, told, {})
             bounds = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": cache}  # a cache of its own: its key knows no bounds
             campaign.run(self.seed, range(plain.stop, plain.stop + checked), limits, told, bounds)
-        self._print(summary, checked, time.monotonic() - began)
+        tables = [_damaged(summary, checked, time.monotonic() - began)]
         if self.coverage:
-            self._cover()
+            tables.append(_covered(self._cover(), self.coverage))
+        keep(self.results, PROGRAM, *tables)
         return 1 if summary.failures else 0
 
     def _keep(self, verdict: campaign.Verdict) -> None:
@@ -78,15 +84,8 @@ class Fuzz:
         path.write_bytes(mutate.case(self.seed, verdict.number, mutate.load_seeds()))
         print(f"case {verdict.number}: {verdict.outcome} ({path})", file=sys.stderr)
 
-    def _print(self, summary: campaign.Summary, checked: int, seconds: float) -> None:
-        print(f"{summary.cases} cases ({checked} of them with bounds checked) in {seconds / 60:.1f} minutes")
-        for outcome, count in summary.outcomes.most_common():
-            print(f"{count:9d}  {outcome}")
-        if summary.slowest is not None:
-            print(f"slowest: case {summary.slowest.number}, {summary.slowest.seconds:.2f} s of CPU")
-        print(f"largest memory: {summary.memory / 2**20:.0f} MiB above the idle decoder")
-
-    def _cover(self) -> None:
+    def _cover(self) -> coverage.Report:
+        """Return which lines of the codec the first cases reach."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
         with campaign.environment({"NUMBA_DISABLE_JIT": "1"}):
@@ -99,10 +98,32 @@ class Fuzz:
             while (report := ours.recv()) is None:
                 progress.update(task, advance=1)
         process.join()
-        for name, (run, lines, missing) in report.items():
-            print(f"{name:18} {run:4d} of {lines:4d} lines  never: {', '.join(map(str, missing)) or '-'}")
-        run, lines = (sum(entry[i] for entry in report.values()) for i in (0, 1))
-        print(f"line coverage of nerfsem_method/codec: {100 * run / max(lines, 1):.1f} % ({self.coverage} cases)")
+        return report
+
+
+def _damaged(summary: campaign.Summary, checked: int, seconds: float) -> Table:
+    """Return how the cases ended."""
+    assert summary.slowest is not None
+    row = (
+        f"{summary.cases:,}",
+        f"{checked:,}",
+        str(len(summary.failures)),
+        ", ".join(f"{count:,} {outcome}" for outcome, count in summary.outcomes.most_common()),
+        f"{summary.slowest.seconds:.2f} s of CPU",
+        f"{summary.memory / 2**20:.0f} MiB above the idle decoder",
+        f"{seconds / 60:.1f}",
+        "",
+    )
+    return Table("damaged bundles", COLUMNS, [row], "reader", f"The slowest case was number {summary.slowest.number}.")
+
+
+def _covered(report: coverage.Report, cases: int) -> Table:
+    """Return the share of the codec's lines that the cases reach, and print the lines that none does."""
+    for name, (run, lines, missing) in report.items():
+        print(f"{name:18} {run:4d} of {lines:4d} lines  never: {', '.join(map(str, missing)) or '-'}")
+    run, lines = sum(entry[0] for entry in report.values()), sum(entry[1] for entry in report.values())
+    row = (f"{cases:,}", *[""] * (len(COLUMNS) - 2), f"{100 * run / max(lines, 1):.1f} %")
+    return Table("line coverage", COLUMNS, [row], "reader")
 
 
 if __name__ == "__main__":

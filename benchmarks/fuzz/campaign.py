@@ -1,4 +1,4 @@
-"""Run the cases in a process that is watched: a crash or a hang costs one case, not the campaign."""
+"""A campaign runs its cases in a process that is watched: a crash or a hang costs one case, not the campaign."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from benchmarks.fuzz.worker import Verdict, cpu_seconds, serve
 
 STALLED = 600.0
-"""Seconds without CPU time after which a worker counts as stuck, too."""
+"""A worker that has had no CPU time for so many seconds counts as stuck, too."""
 
 
 @dataclass
 class Summary:
-    """What a campaign found."""
+    """A summary holds what a campaign found."""
 
     cases: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -39,7 +39,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Limits:
-    """CPU seconds and bytes of address space that a case may take."""
+    """A case may take so many CPU seconds and bytes of address space."""
 
     seconds: float = 10.0
     memory: int = 1 << 30
@@ -49,14 +49,14 @@ def run(campaign: int, numbers: range, limits: Limits, told: Callable[[Verdict],
     """Judge the cases `numbers` of a campaign in workers with the environment `env`; `told` gets each Verdict in order."""
     while numbers:
         done = 0
-        for verdict in _worker(serve, campaign, numbers, limits, env):
+        for verdict in watched(serve, campaign, numbers, limits, env):
             told(verdict)
             done += 1
         numbers = numbers[done:]
 
 
-def _worker(target: Callable[..., None], campaign: int, numbers: range, limits: Limits, env: dict[str, str]) -> Iterator[Verdict]:
-    """Verdicts of one process that runs `target` (`serve`); the last one may be that it hung or crashed."""
+def watched(target: Callable[..., None], campaign: int, numbers: range, limits: Limits, env: dict[str, str]) -> Iterator[Verdict]:
+    """Yield the verdicts of one process that runs `target` (`serve`); the last one may be that it hung or crashed."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     with environment(env):
@@ -83,7 +83,7 @@ def _worker(target: Callable[..., None], campaign: int, numbers: range, limits: 
 
 
 def _answers(connection, process: int | None, seconds: float) -> bool:
-    """Whether something comes before the process has used `seconds` of CPU time (it may have to wait for the CPU)."""
+    """Return whether something comes before the process has used `seconds` of CPU time (it may have to wait for the CPU)."""
     if connection.poll(seconds / 2):
         return True
     assert process is not None
@@ -100,7 +100,7 @@ def _answers(connection, process: int | None, seconds: float) -> bool:
 
 @contextmanager
 def environment(changes: dict[str, str]) -> Iterator[None]:
-    """Changes to the environment, for processes that start meanwhile."""
+    """Change the environment for processes that start meanwhile."""
     before = dict(os.environ)
     os.environ.update(changes)
     try:

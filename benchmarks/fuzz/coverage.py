@@ -1,4 +1,4 @@
-"""Line coverage of `nerfsem_method/codec` under the cases, kernels included: they run as plain Python then."""
+"""Line coverage tells which lines of `nerfsem_method/codec` the cases reach, kernels included: they run as plain Python here."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ ROOM = Path(__file__).resolve().parents[2] / "nerfsem_method" / "codec"
 CASE_SECONDS = 20
 """A case that takes longer is left: plain Python is slow, and the compiled run has judged it."""
 
+Report = dict[str, tuple[int, int, list[int]]]
+"""For each module it holds the number of lines run, that of all lines, and the lines never run."""
+
 
 class _TooSlow(BaseException):
     pass
 
 
 def measure(connection: Connection, campaign: int, numbers: range) -> None:
-    """Run the cases and send {module: (lines run, all lines, lines never run)}; needs NUMBA_DISABLE_JIT=1 in the environment."""
+    """Run the cases and send a Report; needs NUMBA_DISABLE_JIT=1 in the environment."""
     seen: dict[str, set[int]] = {}
     sys.settrace(_tracer(seen))
     from benchmarks.fuzz.worker import judge
@@ -38,7 +41,7 @@ def measure(connection: Connection, campaign: int, numbers: range) -> None:
             signal.alarm(0)
         connection.send(None)
     sys.settrace(None)
-    report = {}
+    report: Report = {}
     for path in sorted(ROOM.glob("*.py")):
         lines = _lines(path)
         run = lines & seen.get(str(path), set())
@@ -51,7 +54,7 @@ def _give_up(*_) -> None:
 
 
 def _tracer(seen: dict[str, set[int]]):
-    """A trace function that notes lines of ROOM; a function all of whose lines are known is traced no more."""
+    """Return a trace function that notes lines of ROOM; a function all of whose lines are known is traced no more."""
     room, left = str(ROOM), {}
 
     def enter(frame, event, argument):
@@ -74,7 +77,7 @@ def _tracer(seen: dict[str, set[int]]):
 
 
 def _lines(path: Path) -> set[int]:
-    """Lines with code, without those of a module's or class's docstring."""
+    """Return the lines with code, without those of a module's or class's docstring."""
     found: set[int] = set()
     for code in _codes(compile(path.read_text(), str(path), "exec")):
         found |= {line for _, _, line in code.co_lines() if line}

@@ -1,6 +1,10 @@
-"""Write the seeds: bundles of 1 kB or less that decode in a moment. `PYTHONPATH=.:tests python -m benchmarks.fuzz.make_seeds`."""
+"""This program writes the seeds: bundles of 1 kB or less that decode in a moment.
+
+PYTHONPATH=.:tests python -m benchmarks.fuzz.make_seeds
+"""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from tiny_field import tiny_bundle
@@ -13,7 +17,7 @@ from nerfsem_method.codec.metadata import with_metadata
 from nerfsem_method.field.spec import FieldSpec, Level
 
 FRAMES = 4
-SMALL = {"occupancy": 8, "steps": 16, "width": 2, "geometry": 2, "directions": 1, "context_width": 2}
+SMALL: dict[str, Any] = {"occupancy": 8, "steps": 16, "width": 2, "geometry": 2, "directions": 1, "context_width": 2}
 SPECS = {
     "dense": FieldSpec((Level(2, 2), Level(4, 1)), (Level(4, 1), Level(6, 2)), **SMALL),
     "hashed": FieldSpec(
@@ -24,9 +28,9 @@ SPECS = {
 
 
 def make() -> dict[str, bytes]:
-    """Dense and hashed, FP and PC, and one with metadata; the PC ones with changing exposure.
+    """Return the seeds by name: dense and hashed, FP and PC, and one with metadata; the PC ones have a changing exposure.
 
-    The H.264 stream is none: the reader does not look in.
+    Their H.264 stream is none: the reader does not look into it.
     """
     means = np.arange(3 * FRAMES, dtype=np.uint8).reshape(FRAMES, 3) * 20
     background = Background(b"\x00\x00\x01\x67" + bytes(range(12)), np.array([90, 80, 70], np.uint8), means)

@@ -1,4 +1,4 @@
-"""Case number n of a campaign: a seed bundle, damaged in a way that (campaign, n) alone decides."""
+"""Case number n of a campaign is a seed bundle, damaged in a way that (campaign, n) alone decides."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Parts = list[tuple[bytes, bytes]]
 
 
 def load_seeds() -> list[bytes]:
-    """All seeds, in the order of their names."""
+    """Return all seeds, in the order of their names."""
     return [path.read_bytes() for path in sorted(SEEDS.glob("*.nsem"))]
 
 
 def case(campaign: int, number: int, seeds: list[bytes]) -> bytes:
-    """The bytes of a case; those with odd numbers have their checksums repaired, so that they reach the section decoders."""
+    """Return the bytes of a case; odd numbers have their checksums repaired, so that they reach the section decoders."""
     rng = np.random.default_rng([campaign, number])
     data = seeds[rng.integers(len(seeds))]
     repaired = number % 2 == 1
@@ -32,7 +32,7 @@ def case(campaign: int, number: int, seeds: list[bytes]) -> bytes:
 
 
 def repair(data: bytes) -> bytes:
-    """`data` with the right checksum wherever a section, by its stated length, has one."""
+    """Return `data` with the right checksum wherever a section, by its stated length, has one."""
     out = bytearray(data)
     position = HEADER
     while position + _SECTION.size <= len(out):
@@ -45,7 +45,7 @@ def repair(data: bytes) -> bytes:
 
 
 def split(data: bytes) -> Parts:
-    """Tags and payloads as far as the stated lengths make sense."""
+    """Return tags and payloads as far as the stated lengths make sense."""
     parts, position = [], HEADER
     while position + _SECTION.size <= len(data):
         tag, length = _SECTION.unpack_from(data, position)
@@ -58,7 +58,7 @@ def split(data: bytes) -> Parts:
 
 
 def join(data: bytes, parts: Parts) -> bytes:
-    """Inverse of `split`, behind the header of `data`; the checksums are right."""
+    """Undo `split`, behind the header of `data`; the checksums are right."""
     bodies = [_SECTION.pack(tag, len(payload)) + payload for tag, payload in parts]
     return data[:HEADER] + b"".join(body + struct.pack("<I", zlib.crc32(body)) for body in bodies)
 
@@ -112,23 +112,23 @@ def _rearrange(rng, data, seeds):
     other = split(seeds[rng.integers(len(seeds))])
     if not parts:
         return data
-    index, place = rng.integers(len(parts), size=2)
+    index, other_index = rng.integers(len(parts), size=2)
     action = rng.integers(5)
     if action == 0:
-        parts[index], parts[place] = parts[place], parts[index]
+        parts[index], parts[other_index] = parts[other_index], parts[index]
     elif action == 1:
-        parts.insert(place, parts[index])
+        parts.insert(other_index, parts[index])
     elif action == 2:
         del parts[index]
     elif action == 3:
-        parts[index] = (parts[index][0], parts[place][1])
+        parts[index] = (parts[index][0], parts[other_index][1])
     else:
         parts[index] = other[rng.integers(len(other))]
     return join(data, parts)
 
 
 def _change_payload(rng, data, seeds):
-    """One of the byte mutators within one section, or noise in its place."""
+    """Let a byte mutator loose within one section, or put noise there."""
     parts = split(data)
     if not parts:
         return data
@@ -146,23 +146,23 @@ def _change_payload(rng, data, seeds):
 
 
 def _sure_stream(rng) -> bytes:
-    """Every bit alike: nearly free of cost, hence the most symbols a byte."""
+    """Return bits that are all alike: nearly free of cost, hence the most symbols a byte."""
     return [b"\0", b"\xff"][rng.integers(2)] * int(rng.geometric(0.002))
 
 
 def _lie_in_spec(rng, data, seeds):
-    """Another number in SPEC."""
+    """Put another number into SPEC."""
     return _with_spec(data, lambda numbers: _lie(rng, numbers))
 
 
 def _lie(rng, numbers: list[int]) -> None:
-    place = rng.integers(len(numbers))
-    near = max(numbers[place] + int(rng.integers(-2, 3)), 0)
-    numbers[place] = near if rng.random() < 0.4 else _number(rng)
+    index = rng.integers(len(numbers))
+    near = max(numbers[index] + int(rng.integers(-2, 3)), 0)
+    numbers[index] = near if rng.random() < 0.4 else _number(rng)
 
 
 def _bomb(rng, data, seeds):
-    """Large numbers in SPEC with streams that are sure of every bit: much work asked for by few bytes."""
+    """Put large numbers into SPEC beside streams that are sure of every bit: few bytes ask for much work."""
     sure = {b"OCCU", b"GRID", b"HEAD", b"CTXT"}
     parts = [(tag, _sure_stream(rng) if tag in sure and rng.random() < 0.8 else payload) for tag, payload in split(data)]
     return _with_spec(join(data, parts), lambda numbers: _enlarge(rng, numbers))
@@ -174,7 +174,7 @@ def _enlarge(rng, numbers: list[int]) -> None:
 
 
 def _with_spec(data: bytes, change) -> bytes:
-    """`data` with `change` made to the list of SPEC's numbers: four before the name, the rest behind the SHA-256."""
+    """Return `data` with `change` made to the list of SPEC's numbers: four before the name, the rest behind the SHA-256."""
     parts = split(data)
     index = next((i for i, (tag, _) in enumerate(parts) if tag == b"SPEC"), None)
     if index is None or not parts[index][1]:
@@ -199,7 +199,7 @@ SECTION_MUTATORS = [_rearrange, _change_payload, _change_payload, _change_payloa
 
 
 def _number(rng) -> int:
-    """An unsigned number of any magnitude, often beside a power of two."""
+    """Return an unsigned number of any magnitude, often beside a power of two."""
     return max((1 << int(rng.integers(41))) + int(rng.integers(-1, 2)), 0) if rng.random() < 0.7 else int(rng.integers(300))
 
 

@@ -1,4 +1,4 @@
-"""The process that decodes cases; it may crash or hang without harm to the campaign."""
+"""The worker is the process that decodes cases; it may crash or hang without harm to the campaign."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ PAGE = resource.getpagesize()
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one case ended: decoded, refused (a named error), or failed (anything else); CPU seconds, and bytes of memory above
-    what the process had before its first case."""
+    """A verdict tells how one case ended: decoded, refused (a named error), or failed (anything else).
+
+    `seconds` are of CPU; `memory` is in bytes, above what the process had before its first case.
+    """
 
     number: int
     outcome: str
@@ -28,7 +30,7 @@ class Verdict:
 
 
 def judge(data: bytes) -> tuple[str, bool]:
-    """Outcome of one file, and whether it is a failure. What decodes is coded again, which has to end well or by name, too."""
+    """Return how one file ends, and whether that is a failure; what decodes is coded again, which must end well or by name."""
     from nerfsem_method.codec import nsem
     from nerfsem_method.codec.container import unpack
     from nerfsem_method.codec.metadata import metadata_of, with_metadata
@@ -54,7 +56,7 @@ def judge(data: bytes) -> tuple[str, bool]:
 
 
 def serve(connection: Connection, campaign: int, numbers: Iterable[int], memory: int) -> None:
-    """Judge cases and send a Verdict for each; None first, when warm, and None last."""
+    """Judge cases and send a Verdict for each; None comes first, when the seeds have decoded, and None last."""
     seeds = load_seeds()
     warnings.simplefilter("error")
     for seed in seeds:
@@ -85,7 +87,7 @@ def _peak_resident() -> int:
 
 
 def cpu_seconds(process: int) -> float:
-    """CPU time that a process has used."""
+    """Return the CPU time in seconds that a process has used."""
     with open(f"/proc/{process}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,16 +1,16 @@
-"""What each part of a bundle costs, coded plainly and as it is; and what quantisation costs in quality: on one trained run.
+"""This program takes a trained run apart: what each part of its bundle costs, and what quantisation costs in quality.
 
     nerfsem compress ../shared/data/vase/relic.mp4 relic.nsem --mattes ../shared/data/vase/masks --work-dir work
-    python -m benchmarks.ablation --work-dir work
+    python -m benchmarks.study.ablation --work-dir work
 
-Prints Markdown tables for docs/ablation.md. Everything is lossless on the same symbols but the last table, which is rendered.
+Everything is lossless on the same symbols but the last table, which compares pictures.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import tyro
 from PIL import Image
 from rich.progress import track
 
+from benchmarks.record import RESULTS, Table, keep
 from nerfsem_method.cli.main import run
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.coder import Meter
@@ -29,15 +30,21 @@ from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.evaluation.metrics import masked_reference, measure
 from nerfsem_method.field.layout import table_layout
-from nerfsem_method.playback.player import Player
-from nerfsem_method.playback.torch_renderer import RAYS
+from nerfsem_method.field.state import QuantisedTensor
+from nerfsem_method.playback.player import WHITE, Player
 from nerfsem_method.plugin import checkpoint
+from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
+
+PROGRAM = "benchmarks.study.ablation"
+RAYS = 1 << 14
+"""So many rays are rendered at a time: more would not stay in the caches."""
 
 
 @dataclass(frozen=True)
 class TableBytes:
-    """Bytes of one table: a bit a symbol, order-0 entropy a feature, context models alone, and as coded."""
+    """A table takes so many bytes by order-0 entropy of each feature, by context models alone, and as it is coded."""
 
     name: str
     symbols: int
@@ -51,27 +58,29 @@ class Ablation:
     """Take the FP bundle of a finished `nerfsem compress --work-dir` apart."""
 
     work_dir: Path
-    """The folder that compress kept."""
+    """This is the folder that compress kept."""
     every: int = 4
     """Quality is measured on every so many-th frame."""
+    results: Path = RESULTS
+    """The record is kept in this folder."""
 
     def run(self) -> None:
-        """Print the tables. Raises NerfsemError when there is no single run in the folder."""
+        """Print the tables and keep them. Raises NerfsemError when there is no run in the folder."""
         runs = sorted((self.work_dir / "runs").rglob("config.yml"))
         if not runs:
             raise NerfsemError(f"{self.work_dir} holds no run; make one with nerfsem compress --work-dir")
         config = checkpoint.load_config(runs[-1])
         scene = checkpoint.run_scene(config)
-        bundle = checkpoint.run_bundle(config, scene, None)
-        data = nsem.encode(bundle)
-        print(parts_table(bundle, data))
-        print()
-        print(features_table(feature_bytes(bundle)))
-        print()
-        print(self._quality(config, scene, nsem.decode(data)))
-
-    def _quality(self, config, scene, decoded: Bundle) -> str:
         field, cameras = checkpoint.run_field(config, scene)
+        bundle = checkpoint.bundle_of(field, cameras, scene.video).quantised()
+        data, rows = nsem.encode(bundle), feature_bytes(bundle)
+        quality = self._quality(field, cameras, scene, nsem.decode(data))
+        note = f"{len(scene.frames)} frames of {scene.camera.width}x{scene.camera.height} from {scene.video.name}."
+        parts = replace(parts_table(bundle, data, sum(row.order0 for row in rows)), note=note)
+        keep(self.results, PROGRAM, parts, features_table(rows), quality)
+
+    def _quality(self, field: RadianceField, cameras: CameraPath, scene: Scene, decoded: Bundle) -> Table:
+        """Compare pictures by heads and cameras in floating point with those of the decoded bundle."""
         chosen = range(0, len(scene.frames), self.every)
         mattes = [np.asarray(Image.open(scene.root / scene.frames[i].matte).convert("L")) for i in chosen]
         truth = [
@@ -86,19 +95,19 @@ class Ablation:
         def stored() -> Iterator[np.ndarray]:
             player = Player(decoded, "cpu")
             for index in track(chosen, "decoded bundle"):
-                yield player.composited(index, (255, 255, 255))
+                yield player.composited(index, WHITE)
 
-        lines = [f"| frames 0, {self.every}, ... | PSNR | PSNR-CENTER |", "|---" * 3 + "|"]
+        rows = []
         names = ("real-valued heads and cameras", "decoded bundle")
         for name, frames in zip(names, (trained(), stored()), strict=True):
             quality = measure(frames, truth, mattes)
-            lines.append(f"| {name} | {quality.psnr:.3f} | {quality.psnr_center:.3f} |")
-        return "\n".join(lines)
+            rows.append((name, f"{quality.psnr:.3f}", f"{quality.psnr_center:.3f}"))
+        return Table("quantisation", (f"frames 0, {self.every}, ...", "PSNR", "PSNR-CENTER"), rows)
 
 
 @torch.no_grad()
-def _unquantised_frame(field: RadianceField, cameras, index: int) -> np.ndarray:
-    """A frame over white, uint8 [H, W, 3], by heads and cameras in floating point."""
+def _unquantised_frame(field: RadianceField, cameras: CameraPath, index: int) -> np.ndarray:
+    """Return a frame over white, uint8 [H, W, 3], by heads and cameras in floating point."""
     field.heads.quantised = False
     width, height = cameras.size
     parts = []
@@ -135,47 +144,47 @@ def feature_bytes(bundle: Bundle) -> list[TableBytes]:
     return rows
 
 
-def features_table(rows: list[TableBytes]) -> str:
-    """Bytes of the tables by coder."""
+def features_table(rows: list[TableBytes]) -> Table:
+    """Return the bytes of the tables by coder."""
     total = TableBytes("all", *(sum(getattr(row, key) for row in rows) for key in ("symbols", "order0", "contexts", "coded")))
-    lines = [
-        "| table | symbols | a bit each | order 0 | context models | + neighbours (stored) | below order 0 |",
-        "|---" * 7 + "|",
-    ]
+    cells = []
     for row in (*rows, total):
-        lines.append(
-            f"| {row.name} | {row.symbols} | {row.symbols / 8:.0f} | {row.order0:.0f} | {row.contexts:.0f} | {row.coded:.0f} "
-            f"| {100 * (1 - row.coded / row.order0):.0f} % |"
-        )
-    return "\n".join(lines)
+        sizes = (row.symbols / 8, row.order0, row.contexts, row.coded)
+        below = f"{100 * (1 - row.coded / row.order0):.0f} %"
+        cells.append((row.name, str(row.symbols), *(f"{size:.0f}" for size in sizes), below))
+    columns = ("table", "symbols", "a bit each", "order 0", "context models", "+ neighbours (stored)", "below order 0")
+    return Table("tables by coder", columns, cells)
 
 
-def parts_table(bundle: Bundle, data: bytes) -> str:
-    """Bytes of the parts, written plainly and as stored."""
-    state = bundle.state
-    count = lambda tensors: sum(tensor.integers.size for tensor in tensors.values())  # noqa: E731
-    order0 = sum(row.order0 for row in feature_bytes(bundle))
+def parts_table(bundle: Bundle, data: bytes, order0: float) -> Table:
+    """Return the bytes of the parts, written plainly and as stored; `order0` bytes are the tables' order-0 entropy."""
+    state, sizes = bundle.state, nsem.sizes(data)
+    heads, contexts = _weights(state.heads), _weights(state.contexts)
     plain = {
         "CAMS": ("seven binary32 a frame", 28 * len(bundle.poses)),
         "OCCU": ("a bit a voxel", state.occupancy.size / 8),
-        "HEAD": ("binary16", 2 * count(state.heads)),
-        "CTXT": ("8 bits", count(state.contexts)),
+        "HEAD": ("binary16", 2 * heads),
+        "CTXT": ("8 bits", contexts),
         "GRID": ("order-0 entropy of the coded entries", order0),
     }
-    sizes = nsem.sizes(data)
-    lines = ["| part | plainly | bytes | stored | a unit |", "|---" * 5 + "|"]
     units = {
         "CAMS": f"{sizes['CAMS'] / len(bundle.poses):.2f} bytes a frame",
         "OCCU": f"{8 * sizes['OCCU'] / state.occupancy.sum():.2f} bits an occupied voxel",
-        "HEAD": f"{8 * sizes['HEAD'] / count(state.heads):.2f} bits a weight",
-        "CTXT": f"{8 * sizes['CTXT'] / count(state.contexts):.2f} bits a weight",
+        "HEAD": f"{8 * sizes['HEAD'] / heads:.2f} bits a weight",
+        "CTXT": f"{8 * sizes['CTXT'] / contexts:.2f} bits a weight",
+        "GRID": f"{8 * sizes['GRID'] / sum(int(np.count_nonzero(table)) for table in state.tables):.2f} bits a symbol",
     }
+    rows, whole = [], 0.0
     for part, size in sizes.items():
-        how, bytes_ = plain.get(part, ("", size))
-        lines.append(f"| {part} | {how} | {bytes_:.0f} | {size} | {units.get(part, '')} |")
-    both = sum(plain.get(part, ("", size))[1] for part, size in sizes.items())
-    lines.append(f"| all | | {both:.0f} | {len(data)} | |")
-    return "\n".join(lines)
+        how, written = plain.get(part, ("", size))
+        whole += written
+        rows.append((part, how, f"{written:,.0f}", f"{size:,}", units.get(part, "")))
+    rows.append(("all", "", f"{whole:,.0f}", f"{len(data):,}", ""))
+    return Table("parts", ("part", "written plainly", "bytes", "stored", "a unit"), rows, "parts")
+
+
+def _weights(tensors: dict[str, QuantisedTensor]) -> int:
+    return sum(tensor.integers.size for tensor in tensors.values())
 
 
 if __name__ == "__main__":

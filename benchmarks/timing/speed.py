@@ -1,9 +1,8 @@
-"""How fast the hot loops are, beside the same work in plain torch and beside what this machine could do at best.
+"""This program tells how fast the hot loops are, beside the same work in plain torch and what the machine can do at best.
 
-    python -m benchmarks.speed
+    python -m benchmarks.timing.speed
 
-One table, appended to RESULTS.md with commit and hardware: `benchmarks.stopwatch` measures, `benchmarks.subjects` makes what is
-measured.
+`stopwatch` measures, `subjects` makes what is measured.
 """
 
 from __future__ import annotations
@@ -20,8 +19,9 @@ import numpy as np
 import torch
 import tyro
 
-from benchmarks.stopwatch import Machine, Row, compared, reference, report, timed
-from benchmarks.subjects import GOLDEN, quick_bundle, resized, scene_of, standard_bundle
+from benchmarks.record import RESULTS, Table, keep
+from benchmarks.timing.stopwatch import COLUMNS, Machine, Row, Stopwatch
+from benchmarks.timing.subjects import GOLDEN, quick_bundle, resized, scene_of, standard_bundle
 from nerfsem_method.cli.main import run
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.nsem import Bundle
@@ -34,37 +34,39 @@ from nerfsem_method.training.march import march
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.render import sample_weights
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
+PROGRAM = "benchmarks.timing.speed"
 SAMPLES = 32768
 STEP = 6001
-"""A step of `quick` after its occupancy is frozen, where none but the usual happens."""
+"""At this step of `quick` the occupancy has been frozen, and none but the usual happens."""
+SMALLER = 16
+"""A rehearsal renders frames that are so many times smaller."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Operations and bytes of a field's samples, each float32 read or written once."""
+    """The work on a field's samples is so many operations and bytes, each float32 read or written once."""
 
     spec: FieldSpec
 
     @property
     def look_up(self) -> float:
-        """Operations a sample: a product and a sum for each corner and feature, and the weights."""
+        """Return the operations a sample takes: a product and a sum for each corner and feature, and the weights."""
         return sum((1 << len(table.axes)) * (2 * table.features + 2) for table in self.spec.tables)
 
     @property
     def density_head(self) -> float:
-        """Operations a sample."""
+        """Return the operations a sample takes."""
         spec = self.spec
         return 2 * spec.width * (spec.features + 6 * spec.frequencies + 1 + spec.geometry)
 
     @property
     def encoded(self) -> float:
-        """Bytes a sample: its position and its features."""
+        """Return the bytes of a sample: its position and its features."""
         return 12 + 4 * self.spec.features
 
 
-def field_rows(made: Bundle, machine: Machine) -> list[Row]:
-    """Encoding, marching and heads of a training step's samples."""
+def field_rows(made: Bundle, machine: Machine, stopwatch: Stopwatch) -> list[Row]:
+    """Time encoding, marching and heads of a training step's samples."""
     field = RadianceField.from_state(made.state)
     work, tables = Work(made.state.spec), range(len(made.state.spec.tables))
     cameras = _rays(made)
@@ -91,17 +93,17 @@ def field_rows(made: Bundle, machine: Machine) -> list[Row]:
         ("grid encoding forward and backward", both, 2 * work.encoded, 2 * operations, 15.0),
         ("the same with density head", evaluate, 2 * 12 + 8 * 16, 2 * operations + 3 * SAMPLES * work.density_head, None),
     ):
-        ours, plain = compared(call)
+        ours, plain = stopwatch.compared(call)
         limit = machine.limit(moved * SAMPLES + (theta if call is not forward else 0), count)
         rows.append(Row(what, ours, plain, limit, faster))
-    ours, plain = compared(lambda: _march(field, cameras))
+    ours, plain = stopwatch.compared(lambda: _march(field, cameras))
     written = 24 * len(samples.rays)
     what = f"ray marching, {samples.count} rays, {len(samples.rays)} samples"
     return [*rows, Row(what, ours, plain, machine.limit(written, 15 * len(samples.rays)))]
 
 
 def _rays(made: Bundle, count: int = 2400) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rays of a few frames through pixels where the object is."""
+    """Return rays of a few frames through pixels where the object is."""
     generator = torch.Generator().manual_seed(0)
     cameras, player = CameraPath(made.camera, made.poses), Player(made, "cpu")
     parts = []
@@ -119,8 +121,8 @@ def _march(field: RadianceField, rays: tuple[torch.Tensor, torch.Tensor]):
     return march(*rays, *space, 1 / field.spec.steps, torch.full_like(rays[0][:, 0], 0.5))
 
 
-def step_rows(made: Bundle, machine: Machine, folder: Path) -> list[Row]:
-    """A whole training step through nerfstudio's trainer, and the rate term's part of it."""
+def step_rows(made: Bundle, machine: Machine, stopwatch: Stopwatch, folder: Path) -> list[Row]:
+    """Time a whole training step through nerfstudio's trainer, and the rate term's part of it."""
     trainer = _trainer(scene_of(made, folder / "scene"), made, folder)
     field = trainer.pipeline.model.field
     step = iter(range(STEP, STEP + 10**6))
@@ -134,10 +136,10 @@ def step_rows(made: Bundle, machine: Machine, folder: Path) -> list[Row]:
 
     for _ in range(8):  # the number of rays settles
         iterate()
-    ours, plain = compared(iterate, (15, 5))
+    ours, plain = stopwatch.compared(iterate, (15, 5))
     generator = np.random.default_rng(0)
     samples = trainer.pipeline.model.config.course.rate_samples
-    rate, plain_rate = compared(lambda: field.rate.bits(field.grids, samples, generator).backward())
+    rate, plain_rate = stopwatch.compared(lambda: field.rate.bits(field.grids, samples, generator).backward())
     work = Work(field.spec)
     operations = SAMPLES * (2 * work.look_up + 3 * work.density_head)
     moved = SAMPLES * (2 * 12 + 8 * 16) + 28 * field.grids.slots.size  # Adam reads four and writes three values
@@ -149,7 +151,7 @@ def step_rows(made: Bundle, machine: Machine, folder: Path) -> list[Row]:
 
 
 def _trainer(scene, made: Bundle, folder: Path):
-    """A trainer of `quick` that stands where it made the bundle."""
+    """Return a trainer of `quick` that stands where it made the bundle."""
     from nerfsem_method.plugin.config import trainer_config
 
     config = trainer_config("quick")
@@ -168,35 +170,33 @@ def _trainer(scene, made: Bundle, folder: Path):
     return trainer
 
 
-def coding_rows(standard: Bundle) -> list[Row]:
-    """The whole bundle to bytes and back."""
+def coding_rows(standard: Bundle, stopwatch: Stopwatch) -> list[Row]:
+    """Time coding the whole bundle to bytes and back."""
     data = nsem.encode(standard)
     signs = sum(int(np.count_nonzero(table)) for table in standard.state.tables)
     return [
-        Row(f"encode a `standard` bundle, {signs} signs", timed(lambda: nsem.encode(standard), 1), within=3),
-        Row(f"decode it, {len(data)} bytes", timed(lambda: nsem.decode(data), 1), within=3),
+        Row(f"encode a `standard` bundle, {signs} signs", stopwatch.timed(lambda: nsem.encode(standard), 1), within=3),
+        Row(f"decode it, {len(data)} bytes", stopwatch.timed(lambda: nsem.decode(data), 1), within=3),
     ]
 
 
-def frame_row(made: Bundle, name: str, machine: Machine, within: float) -> Row:
-    """One frame over white; the reference renders a sixteenth of the pixels and counts sixteen times."""
-    large = resized(made)
+def frame_row(large: Bundle, name: str, machine: Machine, stopwatch: Stopwatch, within: float) -> Row:
+    """Time a frame over white; the reference renders a sixteenth of the pixels and counts sixteen times."""
     player = Player(large, "cpu")
-    ours = timed(lambda: player.composited(0, WHITE), 3)
+    ours = stopwatch.timed(lambda: player.composited(0, WHITE), 3)
     small = large.camera.scaled(large.camera.width // 4, large.camera.height // 4)
-    renderer = TorchRenderer(made.state, small, "cpu")
-    with reference():
-        plain = 16 * timed(lambda: renderer.picture(made.poses[0]), 1, 1)
-    work, visible = Work(made.state.spec), _visible_samples(made, large)
-    return Row(
-        f"a frame of {large.camera.width}x{large.camera.height}, `{name}`, {visible / 1e6:.1f} M samples", ours, plain,
-        machine.limit(large.camera.width * large.camera.height * 16, visible * (work.look_up + work.density_head)), within=within,
-    )  # fmt: skip
+    renderer = TorchRenderer(large.state, small, "cpu")
+    with stopwatch.reference():
+        plain = 16 * stopwatch.timed(lambda: renderer.picture(large.poses[0]), 1, 1)
+    work, visible = Work(large.state.spec), _visible_samples(large)
+    width, height = large.camera.width, large.camera.height
+    limit = machine.limit(width * height * 16, visible * (work.look_up + work.density_head))
+    return Row(f"a frame of {width}x{height}, `{name}`, {visible / 1e6:.1f} M samples", ours, plain, limit, within=within)
 
 
-def _visible_samples(made: Bundle, large: Bundle) -> float:
-    """Samples of frame 0 that a ray reaches before it is opaque, estimated from every sixteenth pixel."""
-    field, cameras = RadianceField.from_state(made.state), CameraPath(large.camera, large.poses)
+def _visible_samples(made: Bundle) -> float:
+    """Estimate, from every sixteenth pixel, how many samples of frame 0 a ray reaches before it is opaque."""
+    field, cameras = RadianceField.from_state(made.state), CameraPath(made.camera, made.poses)
     pixels = cameras.frame_pixels()[::16]
     rays = cameras.rays(torch.zeros(len(pixels), dtype=torch.int64), pixels)
     with torch.no_grad():
@@ -208,7 +208,7 @@ def _visible_samples(made: Bundle, large: Bundle) -> float:
 
 
 def first_run(folder: Path) -> Row:
-    """`nerfsem decode` of one frame where nothing is compiled yet."""
+    """Time `nerfsem decode` of one frame where nothing is compiled yet."""
     start = "import sys; from nerfsem_method.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", start, "decode", str(GOLDEN), str(folder / "frames"), "--frames", "0:1"]
     started = time.perf_counter()
@@ -219,29 +219,33 @@ def first_run(folder: Path) -> Row:
 
 @dataclass(frozen=True)
 class Speed:
-    """Measure, print the table, and append it to RESULTS.md."""
+    """Measure the speed of training and decoding on this machine's processor, in some minutes."""
+
+    rehearse: bool = False
+    """Time every call once, on small frames and without a fresh installation: it tries the program, its figures mean nothing."""
+    results: Path = RESULTS
+    """The record is kept in this folder."""
 
     def run(self) -> None:
-        """Takes some minutes."""
+        """Print the table and keep it."""
         torch.manual_seed(0)
-        machine = Machine.measured()
+        stopwatch, scale = Stopwatch(self.rehearse), SMALLER if self.rehearse else 1
+        machine = Machine.measured(stopwatch)
         torch.set_num_threads(1)
         quick = quick_bundle()
         standard = standard_bundle(quick)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             rows = [
-                *field_rows(quick, machine),
-                *step_rows(quick, machine, folder),
-                *coding_rows(standard),
-                frame_row(quick, "quick", machine, 0.7),
-                frame_row(standard, "standard", machine, 2),
-                first_run(folder),
+                *field_rows(quick, machine, stopwatch),
+                *step_rows(quick, machine, stopwatch, folder),
+                *coding_rows(standard, stopwatch),
+                frame_row(resized(quick, scale), "quick", machine, stopwatch, 0.7),
+                frame_row(resized(standard, scale), "standard", machine, stopwatch, 2),
             ]
-        text = report(machine, rows)
-        print(text)
-        with RESULTS.open("a") as file:
-            file.write("\n" + text)
+            if not self.rehearse:
+                rows.append(first_run(folder))
+        keep(self.results, PROGRAM, Table("on a processor", COLUMNS, [row.cells() for row in rows], "speed", machine.note()))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A stranger's clips: what capture says to each, and that it never crashes.
+"""This program captures a stranger's clips and tells what capture says to each; it must never crash.
 
-    python -m benchmarks.clips --source ../shared/data/vase --output-dir clips
+    python -m benchmarks.study.clips --source ../shared/data/vase --output-dir clips
 
-Makes the clips with ffmpeg from relic.mp4 and masks/, and some by drawing, captures each in a process of its own, and
-prints a Markdown table. Clips and captures that exist are used again.
+The clips are made with ffmpeg from relic.mp4 and masks/, some are drawn, and each is captured in a process of its own. Clips and
+captures that exist are used again.
 """
 
 from __future__ import annotations
@@ -15,19 +15,23 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import tyro
 
+from benchmarks.record import RESULTS, Table, keep
 from nerfsem_method.capture.mattes.given import list_mattes
+from nerfsem_method.cli.main import run
+from nerfsem_method.errors import NerfsemError
 from nerfsem_method.media.video import read_video, write_video
 
+PROGRAM = "benchmarks.study.clips"
+COLUMNS = ("clip", "exit code", "seconds", "registered", "verdict")
 SIZE = (270, 480)
 THIN = "select='not(mod(n,2))',setpts=N/15/TB,scale=270:480:flags=area"
-"""60 frames of the clip, 6 degrees apart."""
+"""This filter leaves 60 frames of the clip, 6 degrees apart."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +39,30 @@ class Clips:
     """Capture a set of bad and awkward clips and tell what came of each."""
 
     source: Path = Path("../shared/data/vase")
-    """A folder with relic.mp4 and masks/."""
+    """This folder holds relic.mp4 and masks/."""
     output_dir: Path = Path("clips")
-    """Clips and scene folders."""
+    """Clips and scene folders lie here."""
     only: tuple[str, ...] = ()
-    """Names of the clips to take instead of all."""
+    """The clips of these names are taken instead of all."""
+    results: Path = RESULTS
+    """The record is kept in this folder."""
 
     def run(self) -> None:
-        """Print one row a clip."""
+        """Print a row for each clip and keep it. Raises NerfsemError for an unknown name."""
         makers = clips(self.source)
         unknown = set(self.only) - makers.keys()
         if unknown:
-            sys.exit(f"no clip is called {', '.join(sorted(unknown))}; there are {', '.join(makers)}")
+            raise NerfsemError(f"no clip is called {', '.join(sorted(unknown))}; there are {', '.join(makers)}")
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        print("| clip | exit code | seconds | registered | verdict |\n|---|---|---|---|---|")
         for name in self.only or makers:
             path = self.output_dir / f"{name}.mp4"
             if not path.exists():
                 makers[name](path)
-            print(row(name, path, self.output_dir / name), flush=True)
+            keep(self.results, PROGRAM, Table(name, COLUMNS, [_row(name, path, self.output_dir / name)], "clips"))
 
 
-def row(name: str, clip: Path, scene: Path) -> str:
-    """Capture one clip in a process of its own; the table's row."""
+def _row(name: str, clip: Path, scene: Path) -> tuple[str, ...]:
+    """Capture one clip in a process of its own."""
     started = time.monotonic()
     command = [sys.executable, "-m", "nerfsem_method.cli.main", "capture", str(clip), str(scene)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -68,27 +73,32 @@ def row(name: str, clip: Path, scene: Path) -> str:
         report = json.loads((scene / "report.json").read_text())
         words = "; ".join(report["warnings"]) or "nothing to complain about"
         registered = f"{report['frames'] - len(report['interpolated'])} of {report['frames']}"
-    return f"| {name} | {done.returncode} | {seconds:.0f} | {registered} | {words.replace(str(clip), clip.name)} |"
+    return name, str(done.returncode), f"{seconds:.0f}", registered, words.replace(str(clip), clip.name)
 
 
 def clips(source: Path) -> dict[str, Callable[[Path], object]]:
-    """What makes each clip, by its name."""
-    video = str(source / "relic.mp4")
-    thin = partial(filtered, video)
+    """Return what makes each clip, by its name."""
+
+    def thin(filters: str, *options: str) -> Callable[[Path], None]:
+        return lambda path: filtered(source / "relic.mp4", filters, path, *options)
+
+    def drawn(count: int, boxes: list[Box], hall: Box | None, rate: int = 15) -> Callable[[Path], int]:
+        return lambda path: write_video(path, draw(orbit(count), boxes, hall), Fraction(rate))
+
     still = "trim=end_frame=1,loop=29:1,scale=270:480,noise=alls=4:allf=t"
     return {
-        "still-camera": partial(thin, still, "-frames:v", "30"),
-        "no-texture": lambda path: write_video(path, draw(orbit(48), [Box((0, 0, 0), 0.5, plain=True)], None), Fraction(15)),
-        "arc-of-15-degrees": partial(thin, "trim=end_frame=6,scale=270:480:flags=area,minterpolate=fps=90:mi_mode=mci"),
-        "motion-blur": partial(thin, f"{THIN},avgblur=sizeX=7:sizeY=1"),
-        "two-objects": lambda path: write_video(path, draw(orbit(60), PAIR, ROOM), Fraction(15)),
-        "rotated-by-metadata": partial(rotated, video),
-        "variable-rate": partial(thin, f"{THIN},setpts='(N+0.15*mod(7*N,5))/15/TB'", "-fps_mode", "vfr"),
-        "odd-size": partial(thin, THIN.replace("270:480", "269:479"), "-pix_fmt", "yuv444p"),
-        "damaged-end": partial(damaged, video),
+        "still-camera": thin(still, "-frames:v", "30"),
+        "no-texture": drawn(48, [Box((0, 0, 0), 0.5, plain=True)], None),
+        "arc-of-15-degrees": thin("trim=end_frame=6,scale=270:480:flags=area,minterpolate=fps=90:mi_mode=mci"),
+        "motion-blur": thin(f"{THIN},avgblur=sizeX=7:sizeY=1"),
+        "two-objects": drawn(60, PAIR, HALL),
+        "rotated-by-metadata": lambda path: rotated(source / "relic.mp4", path),
+        "variable-rate": thin(f"{THIN},setpts='(N+0.15*mod(7*N,5))/15/TB'", "-fps_mode", "vfr"),
+        "odd-size": thin(THIN.replace("270:480", "269:479"), "-pix_fmt", "yuv444p"),
+        "damaged-end": lambda path: damaged(source / "relic.mp4", path),
         "audio-only": lambda path: ffmpeg("-f", "lavfi", "-i", "sine=duration=3", "-c:a", "aac", str(path)),
-        "long-60-fps": lambda path: write_video(path, draw(orbit(400), PAIR[:1], ROOM), Fraction(60)),
-        "rolling-exposure": partial(thin, f"{THIN},eq=gamma='1+0.45*sin(n/5)':eval=frame"),
+        "long-60-fps": drawn(400, PAIR[:1], HALL, rate=60),
+        "rolling-exposure": thin(f"{THIN},eq=gamma='1+0.45*sin(n/5)':eval=frame"),
         "turntable": lambda path: write_video(path, turntable(source), Fraction(30)),
     }
 
@@ -97,44 +107,44 @@ def clips(source: Path) -> dict[str, Callable[[Path], object]]:
 
 
 def ffmpeg(*arguments: str) -> None:
+    """Run ffmpeg."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", *arguments]
     subprocess.run(command, check=True)
 
 
-def filtered(video: str, filters: str, *rest: str) -> None:
-    """`video` through ffmpeg's `filters`; `rest` are output options and, last, the path."""
-    *options, path = rest
-    ffmpeg("-i", video, "-vf", filters, "-an", "-crf", "16", *options, "-movflags", "+faststart", str(path))
+def filtered(video: Path, filters: str, path: Path, *options: str) -> None:
+    """Write `video` through ffmpeg's `filters`, with output options."""
+    ffmpeg("-i", str(video), "-vf", filters, "-an", "-crf", "16", *options, "-movflags", "+faststart", str(path))
 
 
-def rotated(video: str, path: Path) -> None:
-    """Stored lying on its side, as phones do, with a note for the player."""
+def rotated(video: Path, path: Path) -> None:
+    """Write the clip lying on its side, as phones do, with a note for the player."""
     lying = path.with_suffix(".lying.mp4")
-    filtered(video, f"{THIN},transpose=1", str(lying))
+    filtered(video, f"{THIN},transpose=1", lying)
     ffmpeg("-display_rotation", "90", "-i", str(lying), "-c", "copy", str(path))
     lying.unlink()
 
 
-def damaged(video: str, path: Path) -> None:
-    """The last quarter of the file is gone."""
-    filtered(video, THIN, str(path))
+def damaged(video: Path, path: Path) -> None:
+    """Write the clip without the last quarter of its file."""
+    filtered(video, THIN, path)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 3 // 4])
 
 
 def turntable(source: Path, size: tuple[int, int] = (540, 960)) -> Iterator[np.ndarray]:
-    """The vase of every frame before the room of the first one, in which the vase is painted over; RGB uint8 [H, W, 3]."""
+    """Yield the vase of every frame before the surroundings of the first, the vase painted over; RGB uint8 [H, W, 3]."""
     import cv2
 
     masks = [cv2.resize(cv2.imread(str(path), 0), size, interpolation=cv2.INTER_AREA) for path in list_mattes(source / "masks")]
-    rng, room = np.random.default_rng(0), None
+    rng, still = np.random.default_rng(0), None
     for frame, mask in zip(read_video(source / "relic.mp4", *size), masks, strict=True):
-        if room is None:
+        if still is None:
             hole = cv2.dilate(mask, np.ones((9, 9), np.uint8))
-            room = cv2.inpaint(np.ascontiguousarray(frame), (hole > 0).astype(np.uint8), 5, cv2.INPAINT_TELEA)
+            still = cv2.inpaint(np.ascontiguousarray(frame), (hole > 0).astype(np.uint8), 5, cv2.INPAINT_TELEA)
         share = mask[..., None] / 255.0
-        noise = rng.normal(0, 1.5, room.shape)
-        yield np.round(share * frame + (1 - share) * (room + noise)).clip(0, 255).astype(np.uint8)
+        noise = rng.normal(0, 1.5, still.shape)
+        yield np.round(share * frame + (1 - share) * (still + noise)).clip(0, 255).astype(np.uint8)
 
 
 # Drawn ----------------------------------------------------------------------------------------------------------------
@@ -142,7 +152,7 @@ def turntable(source: Path, size: tuple[int, int] = (540, 960)) -> Iterator[np.n
 
 @dataclass(frozen=True)
 class Box:
-    """A cube around `centre` with edges of `edge`, its six faces turned in (a room) or out."""
+    """A box is a cube around `centre` with edges of `edge`, its six faces turned in (a hall) or out."""
 
     centre: tuple[float, float, float]
     edge: float
@@ -151,12 +161,12 @@ class Box:
 
 
 PAIR = [Box((-0.3, 0.0, 0.0), 0.34), Box((0.3, 0.1, 0.0), 0.34)]
-ROOM = Box((0.0, 0.0, 2.2), 5.2, inward=True)
+HALL = Box((0.0, 0.0, 2.2), 5.2, inward=True)
 FOCAL = 420.0
 
 
 def orbit(count: int) -> list[np.ndarray]:
-    """cam_from_world [3, 4] of a turn at radius 2 that bobs a little; z is up."""
+    """Return the cam_from_world [3, 4] of a turn at radius 2 that bobs a little; z is up."""
     poses = []
     for angle in np.linspace(0, 2 * np.pi, count, endpoint=False):
         centre = np.array([2 * np.cos(angle), 2 * np.sin(angle), 0.7 + 0.1 * np.sin(3 * angle)])
@@ -167,16 +177,16 @@ def orbit(count: int) -> list[np.ndarray]:
     return poses
 
 
-def draw(poses: list[np.ndarray], boxes: list[Box], room: Box | None) -> Iterator[np.ndarray]:
-    """RGB frames [H, W, 3] uint8 of textured boxes, the far faces first."""
+def draw(poses: list[np.ndarray], boxes: list[Box], hall: Box | None) -> Iterator[np.ndarray]:
+    """Yield RGB frames [H, W, 3] uint8 of textured boxes, the far faces drawn first."""
     import cv2
 
     width, height = SIZE
-    faces = [face for number, box in enumerate(filter(None, [room, *boxes])) for face in _faces(box, number)]
+    faces = [face for number, box in enumerate(filter(None, [hall, *boxes])) for face in _faces(box, number)]
     for pose in poses:
         picture = np.full((height, width, 3), 170, np.uint8)
         eye = -pose[:, :3].T @ pose[:, 3]
-        # A room is behind all else, whatever the distance of its faces' middles
+        # A hall is behind all else, whatever the distance of its faces' middles.
         order = sorted(faces, key=lambda face: (not face[3], -np.linalg.norm(face[0].mean(0) - eye)))
         for corners, normal, texture, _ in order:
             if (eye - corners[0]) @ normal <= 0:
@@ -191,7 +201,7 @@ def draw(poses: list[np.ndarray], boxes: list[Box], room: Box | None) -> Iterato
 
 
 def _faces(box: Box, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, bool]]:
-    """Corners [4, 3], normal [3], texture and whether it is a wall, of each face."""
+    """Yield corners [4, 3], normal [3], texture and whether it is a wall, of each face."""
     import cv2
 
     rng = np.random.default_rng(seed)
@@ -209,7 +219,7 @@ def _faces(box: Box, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _homography(pose: np.ndarray, corners: np.ndarray, side: int) -> np.ndarray | None:
-    """From a face's texture to the frame; None where the face reaches behind the camera and is out of sight."""
+    """Return the homography from a face's texture to the frame; None where all of the face is behind the camera."""
     edge_a, edge_b = (corners[1] - corners[0]) / side, (corners[3] - corners[0]) / side
     camera = np.array([[FOCAL, 0, SIZE[0] / 2], [0, FOCAL, SIZE[1] / 2], [0, 0, 1]])
     plane = np.stack([edge_a, edge_b, corners[0]], 1)
@@ -219,4 +229,4 @@ def _homography(pose: np.ndarray, corners: np.ndarray, side: int) -> np.ndarray 
 
 
 if __name__ == "__main__":
-    tyro.cli(Clips).run()
+    sys.exit(run(tyro.cli(Clips)))

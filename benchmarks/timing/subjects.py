@@ -1,4 +1,4 @@
-"""What the speed is measured on: the golden vase as `quick` trained it, the same seen through a `standard` field, and its clip.
+"""Speed is measured on the golden vase as `quick` trained it, on the same through a `standard` field, and on its clip.
 
 No data beyond the checkout is needed: frames to train on are rendered from the golden bundle.
 """
@@ -20,17 +20,18 @@ from nerfsem_method.playback.player import Player
 from nerfsem_method.scene.scene import Frame, Scene
 from nerfsem_method.training import presets
 
-GOLDEN = Path(__file__).resolve().parents[1] / "tests/golden/vase.nsem"
+GOLDEN = Path(__file__).resolve().parents[2] / "tests/golden/vase.nsem"
 SIZE = (720, 1280)
+"""Frames have this width and height in pixels where speed and memory are told for frames of a phone's size."""
 
 
 def quick_bundle() -> Bundle:
-    """The golden vase: a trained `quick` field, 120 frames of 270x480."""
+    """Return the golden vase: a trained `quick` field, 120 frames of 270x480."""
     return nsem.read(GOLDEN)
 
 
 def standard_bundle(quick: Bundle) -> Bundle:
-    """The same pictures from a field of the `standard` preset's shapes.
+    """Return a bundle with the same pictures from a field of the `standard` preset's shapes.
 
     Features that `quick` has keep their signs and weights; the others get random signs and no weight. The context models know
     nothing, so the tables are about as long as they can be.
@@ -68,15 +69,15 @@ def _ignorant(spec: FieldSpec) -> dict[str, QuantisedTensor]:
     }
 
 
-def resized(made: Bundle) -> Bundle:
-    """The bundle with frames of SIZE."""
-    width, height = SIZE
+def resized(made: Bundle, scale: int = 1) -> Bundle:
+    """Return the bundle with frames of SIZE, made `scale` times smaller."""
+    width, height = SIZE[0] // scale, SIZE[1] // scale
     video = replace(made.video, width=width, height=height)
     return replace(made, video=video, camera=made.camera.scaled(width, height))
 
 
 def scene_of(made: Bundle, folder: Path, every: int = 10) -> Scene:
-    """A scene folder of every `every`-th frame as the bundle shows it."""
+    """Write a scene folder of every `every`-th frame as the bundle shows it."""
     for name in ("frames", "mattes"):
         (folder / name).mkdir(parents=True)
     player, frames = Player(made, "cpu"), []

@@ -1,9 +1,9 @@
-"""Memory of a long clip: 300 frames of 720x1280 are trained on for some steps, and a bundle of as many frames is decoded.
+"""This program measures the memory of a long clip: it trains on 300 frames of 720x1280 for some steps, and decodes as many.
 
-    python -m benchmarks.memory --source ../shared/data/vase
+    python -m benchmarks.timing.memory --source ../shared/data/vase
 
 The clip is the vase's, looped and scaled by ffmpeg, its true masks and cameras looped likewise. Training and decoding run in
-processes of their own, whose largest resident memory is printed.
+processes of their own, whose largest resident memory counts.
 """
 
 from __future__ import annotations
@@ -25,72 +25,82 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from benchmarks.subjects import SIZE, quick_bundle, resized, standard_bundle
+from benchmarks.record import RESULTS, Table, keep
+from benchmarks.timing.stopwatch import COLUMNS
+from benchmarks.timing.subjects import SIZE, quick_bundle, resized, standard_bundle
 from nerfsem_method.cli.main import run
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
-FRAMES = 300
+PROGRAM = "benchmarks.timing.memory"
 LOWER, EDGE = np.array([-0.34, -0.34, 0.86]), 0.68
-"""The cube around the vase, in metres."""
+"""The cube around the vase has this lowest corner and edge, in metres."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Print one row: peak memory of training and of decoding."""
+    """Measure the peak memory of training (bar: 12 GB) and of decoding (bar: 2 GB)."""
 
     source: Path = Path("../shared/data/vase")
-    """A folder with relic.mp4, masks/ and poses_truth.json."""
+    """This folder holds relic.mp4, masks/ and poses_truth.json."""
     preset: str = "standard"
-    """What is trained."""
+    """This preset is trained."""
     steps: int = 40
-    """So many; memory does not grow after the first ones."""
+    """It is trained for so many steps; memory does not grow after the first ones."""
+    length: int = 300
+    """The clip has so many frames."""
     frames: int = 30
-    """Frames that are decoded, of FRAMES; one after the other."""
+    """So many of them are decoded, one after the other."""
+    scale: int = 1
+    """The frames are so many times smaller than 720x1280."""
+    results: Path = RESULTS
+    """The record is kept in this folder."""
 
     def run(self) -> None:
-        """Bars: 12 GB for training, 2 GB for decoding."""
+        """Print the row and keep it. Raises NerfsemError when one of the processes fails."""
+        width, height = size = (SIZE[0] // self.scale, SIZE[1] // self.scale)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            long_scene(self.source, folder / "scene")
+            long_scene(self.source, folder / "scene", self.length, size)
             training = _peak(_train, folder / "scene", self.preset, self.steps, folder)
-            decoding = _peak(_decode, folder, self.frames)
-        what = f"{FRAMES} frames of {SIZE[0]}x{SIZE[1]}, `{self.preset}`"
-        print(f"| {what} | training {training:.2f} GB | decoding {decoding:.2f} GB |")
+            decoding = _peak(_decode, folder, self.length, self.frames, self.scale)
+        what = f"memory of training on {self.length} frames of {width}x{height}, `{self.preset}`, and of decoding them"
+        row = (what, "", f"{training:.2f} GB, {decoding:.2f} GB", "", "", "", "< 12 GB, < 2 GB")
+        keep(self.results, PROGRAM, Table("memory", COLUMNS, [row], "speed"))
 
 
-def long_scene(source: Path, folder: Path) -> None:
-    """A scene folder of FRAMES frames of SIZE, in unit-cube coordinates."""
-    width, height = SIZE
+def long_scene(source: Path, folder: Path, length: int, size: tuple[int, int]) -> None:
+    """Write a scene folder of `length` frames of `size`, in unit-cube coordinates."""
+    width, height = size
     for name in ("frames", "mattes"):
         (folder / name).mkdir(parents=True)
     looped = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-stream_loop", "-1", "-i", str(source / "relic.mp4")]
-    scaled = ["-frames:v", str(FRAMES), "-vf", f"scale={width}:{height}", "-start_number", "0"]
+    scaled = ["-frames:v", str(length), "-vf", f"scale={width}:{height}", "-start_number", "0"]
     subprocess.run([*looped, *scaled, str(folder / "frames/%06d.png")], check=True)
     truth = json.loads((source / "poses_truth.json").read_text())
     masks = sorted((source / "masks").glob("*.png"))
     frames = []
-    for index in range(FRAMES):
+    for index in range(length):
         name = f"mattes/{index:06d}.png"
         with Image.open(masks[index % len(masks)]) as mask:
-            mask.convert("L").resize(SIZE, Image.Resampling.BILINEAR).save(folder / name)
+            mask.convert("L").resize(size, Image.Resampling.BILINEAR).save(folder / name)
         pose = _pose(np.array(truth["frames"][index % len(truth["frames"])]["transform_matrix"]))
         frames.append(Frame(index, pose, "registered", f"frames/{index:06d}.png", name))
     camera = Intrinsics(*(truth[key] for key in ("w", "h", "fl_x", "fl_y", "cx", "cy"))).scaled(width, height)
-    Scene(folder, Video("long.mp4", width, height, FRAMES, Fraction(30), "ab" * 32), camera, tuple(frames)).save()
+    Scene(folder, Video("long.mp4", width, height, length, Fraction(30), "ab" * 32), camera, tuple(frames)).save()
 
 
 def _pose(world_from_camera: np.ndarray) -> np.ndarray:
-    """cam_from_world [3, 4] in unit-cube coordinates of a matrix in OpenGL axes and metres."""
+    """Return cam_from_world [3, 4] in unit-cube coordinates of a matrix [4, 4] in OpenGL axes and metres."""
     rotation = (world_from_camera[:3, :3] * (1.0, -1.0, -1.0)).T
     center = (world_from_camera[:3, 3] - LOWER) / EDGE
     return np.concatenate([rotation, -(rotation @ center)[:, None]], 1)
 
 
 def _peak(work: Callable[..., None], *arguments: object) -> float:
-    """Largest resident memory, in GB, of a process that does this and nothing else."""
+    """Return the largest resident memory, in GB, of a process that does this and nothing else."""
     queue = (context := multiprocessing.get_context("spawn")).Queue()
     process = context.Process(target=_measured, args=(queue, work, *arguments))
     process.start()
@@ -116,12 +126,12 @@ def _train(scene: Path, preset: str, steps: int, folder: Path) -> None:
     train(config)
 
 
-def _decode(folder: Path, frames: int) -> None:
+def _decode(folder: Path, length: int, frames: int, scale: int) -> None:
     from nerfsem_method.cli.decode import Decode
 
-    made = resized(standard_bundle(quick_bundle()))
-    order = np.arange(FRAMES) % len(made.poses)
-    video = replace(made.video, frames=FRAMES)
+    made = resized(standard_bundle(quick_bundle()), scale)
+    order = np.arange(length) % len(made.poses)
+    video = replace(made.video, frames=length)
     long = replace(made, video=video, poses=made.poses[order], gains=made.gains[order])
     nsem.write(folder / "long.nsem", long)
     Decode(folder / "long.nsem", folder / "long.mp4", frames=f"0:{frames}").run()

@@ -1,10 +1,10 @@
-"""Capture against truth: cameras and mattes of the vase clip, cameras of perikles, and a contact sheet to look at.
+"""This program holds a capture against truth: cameras and mattes of the vase clip, cameras of perikles, and a sheet to look at.
 
-    python -m benchmarks.capture --source ../shared/data/vase --output-dir captured --given-mattes
-    python -m benchmarks.capture --source ../shared/data/perikles --output-dir captured-bust
+    python -m benchmarks.study.capture --source ../shared/data/vase --output-dir captured --given-mattes
+    python -m benchmarks.study.capture --source ../shared/data/perikles --output-dir captured-bust
 
-Cameras are compared after the similarity that fits the camera centres and orientations best. Prints a Markdown row of what
-there is truth for, and writes `<output-dir>.png`: the mattes over every few frames.
+Cameras are compared after the similarity that fits the camera centres and orientations best. Beside the record stands
+`<output-dir>.png`: the mattes over every few frames.
 """
 
 from __future__ import annotations
@@ -19,19 +19,23 @@ import numpy as np
 import tyro
 from PIL import Image
 
+from benchmarks.record import RESULTS, Table, keep
 from nerfsem_method.capture.ingest import ingest
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.cli.main import run
+from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.scene import Scene
 
+PROGRAM = "benchmarks.study.capture"
+COLUMNS = ("clip", "registered", "rotation median, max", "centre median", "focal length", "mattes' IoU mean, least", "seconds")
 SHEET, SHEET_COLUMNS, SHEET_HEIGHT = 21, 7, 480
-"""Frames of the contact sheet, frames a row, pixels."""
+"""The contact sheet shows so many frames, so many in a row, each of this height in pixels."""
 VEIL = (90, 0, 90)
 
 
 @dataclass(frozen=True)
 class CameraErrors:
-    """Degrees, percent of the cameras' mean distance from their centre, percent of the true focal length."""
+    """Errors are degrees, percent of the cameras' mean distance from their centre, and percent of the true focal length."""
 
     rotation_median: float
     rotation_max: float
@@ -40,54 +44,56 @@ class CameraErrors:
 
 
 @dataclass(frozen=True)
-class CaptureBenchmark:
+class CaptureStudy:
     """Capture a clip, measure the errors against known cameras and mattes, and draw the mattes over the frames."""
 
     source: Path = Path("../shared/data/vase")
-    """A folder with relic.mp4 and, where they are known, masks/ and poses_truth.json or poses_photoscan.json."""
+    """This folder holds relic.mp4 and, where they are known, masks/ and poses_truth.json or poses_photoscan.json."""
     output_dir: Path = Path("captured")
-    """The scene folder."""
+    """The scene is written into this folder."""
     given_mattes: bool = False
-    """Use the true mattes instead of the classical segmenter."""
+    """The true mattes are used instead of the classical segmenter's."""
     scale: str | None = None
-    """Size of the frames."""
+    """The frames have this size."""
     keep_support: bool = False
-    """Keep what the object stands on."""
+    """What the object stands on is kept."""
+    results: Path = RESULTS
+    """The record is kept in this folder."""
 
     def run(self) -> None:
-        """Print one row of a table."""
+        """Print a row of the table and keep it. Raises CaptureError as `nerfsem capture` does."""
         masks, truth = self.source / "masks", next(self.source.glob("poses_*.json"), None)
         options = CaptureOptions(masks if self.given_mattes else None, scale=self.scale, keep_support=self.keep_support)
         started = time.monotonic()
         scene = ingest(self.source / "relic.mp4", options, self.output_dir)
         seconds = time.monotonic() - started
         registered = sum(frame.source == "registered" for frame in scene.frames)
-        cameras, overlaps = "not known | not known | not known", "not known"
+        cameras, overlaps = ("not known",) * 3, "not known"
         if truth is not None:
-            errors = camera_errors(scene, json.loads(truth.read_text()))
-            cameras = (
-                f"{errors.rotation_median:.3f}, {errors.rotation_max:.3f} deg "
-                f"| {errors.centre_median:.3f} % of the ring | {errors.focal:+.2f} %"
-            )
+            cameras = _camera_cells(camera_errors(scene, json.loads(truth.read_text())))
         if masks.exists() and not self.keep_support:
             overlap = matte_overlap(scene, sorted(masks.glob("*.png")))
             overlaps = f"{overlap.mean():.4f}, {overlap.min():.4f} in frame {overlap.argmin()}"
-        print("| mattes | registered | rotation median, max | centre median | focal | IoU mean, least | seconds |")
-        print("|---" * 7 + "|")
-        print(
-            f"| {'given' if self.given_mattes else 'classical'} | {registered} of {len(scene.frames)} "
-            f"| {cameras} | {overlaps} | {seconds:.0f} |"
-        )
+        name = f"{self.source.name} {scene.camera.width}x{scene.camera.height}, {'given' if self.given_mattes else 'own'} mattes"
+        row = (name, f"{registered} of {len(scene.frames)}", *cameras, overlaps, f"{seconds:.0f}")
         contact_sheet(scene).save(self.output_dir.with_suffix(".png"))
+        keep(self.results, PROGRAM, Table(name, COLUMNS, [row], "capture"))
+
+
+def _camera_cells(errors: CameraErrors) -> tuple[str, str, str]:
+    return (
+        f"{errors.rotation_median:.3f}, {errors.rotation_max:.3f} deg",
+        f"{errors.centre_median:.3f} % of the ring",
+        f"{errors.focal:+.2f} %",
+    )
 
 
 def camera_errors(scene: Scene, truth: dict) -> CameraErrors:
-    """Errors of a scene's cameras against truth, camera to world, in the axes that its `convention` names."""
+    """Return the errors of a scene's cameras against truth, camera to world, in the axes that its `convention` names."""
     true = np.array([frame["transform_matrix"] for frame in truth["frames"]])
     flip = (1.0, -1.0, -1.0) if "OpenGL" in truth["convention"] else (1.0, 1.0, 1.0)
     true_rotations, true_centres = true[:, :3, :3] * flip, true[:, :3, 3]
-    rotations = scene.poses[:, :, :3].transpose(0, 2, 1)
-    centres = -np.einsum("nij,nj->ni", rotations, scene.poses[:, :, 3])
+    rotations, centres = scene.poses[:, :, :3].transpose(0, 2, 1), camera_centres(scene.poses)
     u, _, vt = np.linalg.svd(np.einsum("nij,nkj->ik", true_rotations, rotations))
     turn = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
     residual = np.einsum("ij,njk,nlk->nil", turn, rotations, true_rotations)
@@ -101,7 +107,7 @@ def camera_errors(scene: Scene, truth: dict) -> CameraErrors:
 
 
 def matte_overlap(scene: Scene, masks: list[Path]) -> np.ndarray:
-    """Intersection over union [N] of the scene's mattes and the true ones, both above one half."""
+    """Return the intersection over union [N] of the scene's mattes and the true ones, both above one half."""
     size = (scene.camera.width, scene.camera.height)
     overlaps = []
     for frame, mask in zip(scene.frames, masks, strict=True):
@@ -112,21 +118,21 @@ def matte_overlap(scene: Scene, masks: list[Path]) -> np.ndarray:
 
 
 def contact_sheet(scene: Scene) -> Image.Image:
-    """SHEET frames from all around, what the mattes leave out in dark violet; rows of SHEET_COLUMNS."""
+    """Return a picture of SHEET frames from all around, what the mattes leave out in dark violet."""
     height = SHEET_HEIGHT
     width = round(height * scene.camera.width / scene.camera.height)
     rows = -(-SHEET // SHEET_COLUMNS)
     sheet = Image.new("RGB", (SHEET_COLUMNS * width, rows * height))
     chosen = np.unique(np.linspace(0, len(scene.frames), SHEET, endpoint=False).astype(int))
-    for place, index in enumerate(chosen):
+    for number, index in enumerate(chosen):
         frame = scene.frames[index]
         picture = Image.open(scene.root / frame.image).convert("RGB")
         veiled = Image.blend(picture, Image.new("RGB", picture.size, VEIL), 0.8)
         veiled.paste(picture, mask=Image.open(scene.root / frame.matte).convert("L"))
         small = veiled.resize((width, height), Image.Resampling.BOX)
-        sheet.paste(small, (place % SHEET_COLUMNS * width, place // SHEET_COLUMNS * height))
+        sheet.paste(small, (number % SHEET_COLUMNS * width, number // SHEET_COLUMNS * height))
     return sheet
 
 
 if __name__ == "__main__":
-    sys.exit(run(tyro.cli(CaptureBenchmark)))
+    sys.exit(run(tyro.cli(CaptureStudy)))

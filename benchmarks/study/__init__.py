@@ -1,0 +1,1 @@
+"""These programs study what comes out, and how good it is."""

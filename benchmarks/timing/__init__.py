@@ -1,0 +1,1 @@
+"""These programs measure what takes how long, and how much memory."""

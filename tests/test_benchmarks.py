@@ -1,0 +1,251 @@
+"""Every program of benchmarks/ runs from end to end on something small, and docs/results.md is what the records make of it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import numpy as np
+import pytest
+import torch
+import tyro
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from benchmarks.__main__ import PAGE, QUESTIONS, page
+from benchmarks.fuzz import make_seeds, mutate
+from benchmarks.record import RESULTS, Table, keep, read, write
+from nerfsem_method.capture import ingest
+from nerfsem_method.capture.report.figures import Report
+from nerfsem_method.errors import NerfsemError
+from nerfsem_method.media.video import read_video, write_video
+from nerfsem_method.scene.scene import Scene
+
+PROGRAMS = {
+    "benchmarks.timing.speed": "Speed",
+    "benchmarks.timing.gpu": "Gpu",
+    "benchmarks.timing.memory": "Memory",
+    "benchmarks.study.rate_distortion": "RateDistortion",
+    "benchmarks.study.ablation": "Ablation",
+    "benchmarks.study.capture": "CaptureStudy",
+    "benchmarks.study.clips": "Clips",
+    "benchmarks.fuzz.__main__": "Fuzz",
+}
+"""These programs keep a record, and each is run below; the values are their classes."""
+WITHOUT_RECORD = {"benchmarks.__main__", "benchmarks.fuzz.make_seeds"}
+
+
+def smoke(program: str, results: Path, *arguments: object) -> list[Table]:
+    """Run a program as its command line would, and return the tables of its record."""
+    module = importlib.import_module(program)
+    parsed = tyro.cli(getattr(module, PROGRAMS[program]), args=[*map(str, arguments), "--results", str(results)])
+    assert not parsed.run()
+    record = json.loads((results / f"{module.PROGRAM.rpartition('.')[2]}.json").read_text())
+    assert record["program"] == program.removesuffix(".__main__")
+    return [Table(**table) for table in record["tables"]]
+
+
+def test_every_program_is_run_here(root):
+    files = [path.relative_to(root) for path in (root / "benchmarks").rglob("*.py") if "__main__" in path.read_text()]
+    assert {".".join(path.with_suffix("").parts) for path in files} == PROGRAMS.keys() | WITHOUT_RECORD
+
+
+@pytest.fixture(scope="module")
+def source(vase_scene, vase_video, tmp_path_factory) -> Path:
+    """Write a folder like those of the full clips, with relic.mp4, masks/ and poses_truth.json, of the small scene's frames."""
+    folder = tmp_path_factory.mktemp("source")
+    pictures = [np.asarray(Image.open(vase_scene.root / frame.image)) for frame in vase_scene.frames]
+    write_video(folder / "relic.mp4", pictures, Fraction(15))
+    shutil.copytree(vase_scene.root / "mattes", folder / "masks")
+    cameras = json.loads((vase_video.parent / "vase_cameras.json").read_text())
+    flip = np.diag([1.0, -1.0, -1.0, 1.0])
+    matrices = [np.linalg.inv(np.vstack([pose, [0, 0, 0, 1]])) @ flip for pose in cameras["cam_from_world"][::5]]
+    sizes = {"w": "width", "h": "height", "fl_x": "fx", "fl_y": "fy", "cx": "cx", "cy": "cy"}
+    truth = {"convention": "OpenGL", "frames": [{"transform_matrix": matrix.tolist()} for matrix in matrices]}
+    (folder / "poses_truth.json").write_text(json.dumps(truth | {key: cameras[name] for key, name in sizes.items()}))
+    return folder
+
+
+# What takes how long --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Let torch have as many threads after the test as before."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_speed(tmp_path, threads):
+    (table,) = smoke("benchmarks.timing.speed", tmp_path, "--rehearse")
+    assert len(table.rows) == 10 and all(row[2] for row in table.rows)
+    assert re.fullmatch(r"\d+ threads, load .* GFLOP/s\.", table.note)
+
+
+def test_gpu_in_the_interpreter(root, tmp_path):
+    pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
+    bundle = root / "tests/golden/dense-fp.nsem"
+    small = ("--bundle", bundle, "--rays", 20, "--frames", 1, "--scale", 80)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    whole, kernels = smoke("benchmarks.timing.gpu", tmp_path, "--device", device, *small)
+    assert len(whole.rows) == 2 and len(kernels.rows) == 4
+    assert float(re.findall(r"; (\d\.\d\d)/255", whole.rows[1][0])[0]) < 1
+
+
+def test_memory(source, tmp_path):
+    small = ("--preset", "smoke", "--steps", 2, "--length", 14, "--frames", 2, "--scale", 16)
+    ((row,),) = [table.rows for table in smoke("benchmarks.timing.memory", tmp_path, "--source", source, *small)]
+    training, decoding = (float(figure.removesuffix(" GB")) for figure in row[2].split(", "))
+    assert row[0].startswith("memory of training on 14 frames of 45x80") and training > 0.1 and decoding > 0.1
+
+
+# What comes out, how good ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def studied(vase_scene, source, tmp_path_factory) -> tuple[Path, list[Table]]:
+    """Study a scene that is captured already, and return the study's folder and its tables."""
+    folder = tmp_path_factory.mktemp("rd")
+    scene = Scene.load(shutil.copytree(vase_scene.root, folder / "work/scene"))
+    even = [0.2] * len(scene.frames), [1.0] * len(scene.frames)
+    Report(len(scene.frames), [], "frame", 0, 0.5, 300.0, 100, 350.0, *even, []).save(scene.root)
+    small = ("--preset", "smoke", "--max-steps", 3, "--scale", "135:240", "--rate-weights", "1e-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ingest, "ingest", create_autospec(ingest.ingest, return_value=scene))
+        given = ("--source", source, "--output-dir", folder)
+        return folder, smoke("benchmarks.study.rate_distortion", folder / "results", *given, *small)
+
+
+def test_rate_distortion(studied):
+    folder, (ours, parts, peers) = studied
+    size = (folder / "lambda-1e-08/relic.nsem").stat().st_size
+    assert ours.rows[0][1] == f"{size:,}" and sum(map(int, parts.rows[0])) == size
+    assert {row[0].split()[0] for row in peers.rows} == {"x264", "x265"}
+
+
+def test_ablation(studied, tmp_path):
+    folder, _ = studied
+    parts, tables, quality = smoke("benchmarks.study.ablation", tmp_path, "--work-dir", folder / "work", "--every", 6)
+    size = (folder / "lambda-1e-08/relic.nsem").stat().st_size
+    assert parts.rows[-1][0] == "all" and parts.rows[-1][3] == f"{size:,}"
+    assert len(tables.rows) > 2 and tables.rows[-1][0] == "all"
+    real, stored = (float(row[1]) for row in quality.rows)
+    assert real > 5 and abs(real - stored) < 3
+
+
+def test_ablation_without_a_run(tmp_path):
+    with pytest.raises(NerfsemError, match="holds no run"):
+        smoke("benchmarks.study.ablation", tmp_path, "--work-dir", tmp_path)
+
+
+def test_capture_of_the_truth_itself(vase_scene, source, tmp_path, monkeypatch):
+    capture = importlib.import_module("benchmarks.study.capture")
+    monkeypatch.setattr(capture, "ingest", create_autospec(ingest.ingest, return_value=vase_scene))
+    arguments = ("--source", source, "--output-dir", tmp_path / "captured")
+    (table,) = smoke("benchmarks.study.capture", tmp_path, *arguments)
+    exact = ["12 of 12", "0.000, 0.000 deg", "0.000 % of the ring", "+0.00 %", "1.0000, 1.0000 in frame 0"]
+    assert table.rows[0][1:-1] == exact
+    assert Image.open(tmp_path / "captured.png").width > 1000
+
+
+def test_camera_errors_of_a_turned_camera(vase_scene, source):
+    capture = importlib.import_module("benchmarks.study.capture")
+    turn = Rotation.from_rotvec([0, 0, 3], degrees=True).as_matrix()
+    first = replace(vase_scene.frames[0], cam_from_world=turn @ vase_scene.frames[0].cam_from_world)
+    wrong = replace(vase_scene, frames=(first, *vase_scene.frames[1:]))
+    errors = capture.camera_errors(wrong, json.loads((source / "poses_truth.json").read_text()))
+    assert 2 < errors.rotation_max < 3.1 and errors.rotation_median < 0.5
+
+
+def test_clips(source, tmp_path):
+    arguments = ("--source", source, "--output-dir", tmp_path / "clips", "--only", "audio-only", "still-camera")
+    sound, still = smoke("benchmarks.study.clips", tmp_path, *arguments)
+    assert sound.rows[0][:2] == ["audio-only", "2"] and "no video stream" in sound.rows[0][4]
+    assert still.rows[0][:2] == ["still-camera", "2"] and "the camera hardly moves" in still.rows[0][4]
+
+
+def test_an_unknown_clip(source, tmp_path):
+    with pytest.raises(NerfsemError, match="no clip is called sunset"):
+        smoke("benchmarks.study.clips", tmp_path, "--source", source, "--only", "sunset")
+
+
+def test_each_clip_can_be_made(source, tmp_path, monkeypatch):
+    clips = importlib.import_module("benchmarks.study.clips")
+    monkeypatch.setattr(clips, "orbit", lambda count, orbit=clips.orbit: orbit(2))
+    for name, make in clips.clips(source).items():
+        make(tmp_path / f"{name}.mp4")
+        assert (tmp_path / f"{name}.mp4").stat().st_size, name
+    (drawn, _) = read_video(tmp_path / "two-objects.mp4", *clips.SIZE)
+    assert drawn.std() > 20
+    turned = list(read_video(tmp_path / "rotated-by-metadata.mp4", *clips.SIZE))
+    upright = list(read_video(tmp_path / "motion-blur.mp4", *clips.SIZE))
+    assert np.abs(np.subtract(turned, upright, dtype=float)).mean() < 10
+
+
+# The reader's robustness ----------------------------------------------------------------------------------------------
+
+
+def test_fuzz(tmp_path):
+    arguments = ("--cases", 20, "--bounds-checked", 0, "--coverage", 1, "--output-dir", tmp_path / "failed")
+    damaged, covered = smoke("benchmarks.fuzz.__main__", tmp_path, *arguments)
+    assert damaged.rows[0][:3] == ["20", "0", "0"]
+    assert sum(int(part.split()[0]) for part in damaged.rows[0][3].split(", ")) == 20
+    assert 80 < float(covered.rows[0][-1].removesuffix(" %")) <= 100
+    assert not (tmp_path / "failed").exists()
+
+
+def test_the_seeds_are_what_their_program_makes():
+    assert make_seeds.make() == {path.stem: path.read_bytes() for path in mutate.SEEDS.glob("*.nsem")}
+
+
+# Records and the page -------------------------------------------------------------------------------------------------
+
+
+def test_a_newer_table_takes_the_place_of_the_one_with_its_title(tmp_path):
+    first, second = (Table(title, ("a", "b"), [["1", "\u00b12"]], "speed") for title in ("first", "second"))
+    keep(tmp_path, "benchmarks.timing.speed", first, second)
+    keep(tmp_path, "benchmarks.timing.speed", replace(first, rows=[["3", "4"]]))
+    tables = read(tmp_path / "speed.json")
+    assert [(table.title, table.rows) for table in tables] == [("first", [["3", "4"]]), ("second", [["1", "\u00b12"]])]
+    assert all(table.command.startswith("python -m benchmarks.timing.speed") and table.commit for table in tables)
+    assert re.search(r"\d+ cores, \d+ GiB", tables[0].machine)
+    assert '"rows": [\n    ["3", "4"]\n   ]' in (tmp_path / "speed.json").read_text()
+
+
+def test_tables_with_the_same_columns_are_one_on_the_page(tmp_path):
+    made = {"command": "make bench", "commit": "0123456", "machine": "a machine"}
+    one = Table("one", ("a",), [["1"]], "speed", **made)
+    two = Table("two", ("a",), [["2"]], "speed", "Noisy.", **made | {"commit": "89abcde"})
+    write(tmp_path, "benchmarks.timing.speed", [one, two, replace(one, title="no answer", question=None, rows=[["3"]])])
+    text = page(tmp_path)
+    assert "| a |\n|---|\n| 1 |\n| 2 |\n\none: `make bench` at 0123456, a machine.<br>two: `make bench` at 89abcde" in text
+    assert "89abcde, a machine. Noisy.\n" in text
+    assert "| 3 |" not in text and text.count("No figures yet.") == len(QUESTIONS) - 1
+
+
+def test_the_page_is_what_the_records_make_of_it():
+    assert PAGE.read_text() == page(), "run: python -m benchmarks"
+    assert len(PAGE.read_text().splitlines()) <= 100
+
+
+def test_every_figure_names_its_command_commit_and_machine():
+    tables = [table for path in RESULTS.glob("*.json") for table in read(path)]
+    assert {table.question for table in tables} == {*QUESTIONS, None}
+    for table in tables:
+        assert table.command and re.match(r"[0-9a-f]{7}", table.commit) and table.machine, table.title
+        assert all(len(row) == len(table.columns) for row in table.rows), table.title
+
+
+def test_every_decision_has_a_number_and_stands_in_the_index(root):
+    pages = sorted(path.name for path in (root / "docs/decisions").glob("[0-9]*.md"))
+    assert [int(name[:3]) for name in pages] == list(range(1, len(pages) + 1))
+    index = (root / "docs/decisions/README.md").read_text()
+    assert re.findall(r"\((\d{3}-[a-z0-9-]+\.md)\)", index) == pages
