@@ -36,6 +36,7 @@ from nerfsem_method.plugin import checkpoint
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.snapshot import snapshot
 
 PROGRAM = "benchmarks.study.ablation"
 RAYS = 1 << 14
@@ -72,7 +73,7 @@ class Ablation:
         config = checkpoint.load_config(runs[-1])
         scene = checkpoint.run_scene(config)
         field, cameras = checkpoint.run_field(config, scene)
-        bundle = checkpoint.bundle_of(field, cameras, scene.video).quantised()
+        bundle = snapshot(field, cameras, scene.video).quantised()
         data, rows = nsem.encode(bundle), feature_bytes(bundle)
         quality = self._quality(field, cameras, scene, nsem.decode(data))
         note = f"{len(scene.frames)} frames of {scene.camera.width}x{scene.camera.height} from {scene.video.name}."

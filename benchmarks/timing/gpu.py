@@ -218,7 +218,7 @@ def step_row(subject: Subject, name: str, clock: Clock) -> Row:
 
     def step() -> None:
         optimizer.zero_grad()
-        made = field.step(*subject.rays, Course())
+        made = field.step(*subject.rays, Course().rate_samples)
         (made.rendering.color.mean() + 1e-9 * made.bits).backward()
         optimizer.step()
 
