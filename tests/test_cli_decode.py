@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_bundle import FRAMES, HEIGHT, WIDTH, tiny_bundle
+from tiny_field import FRAMES, HEIGHT, WIDTH, opaque_bundle
 
 from nerfsem_method.cli.decode import Decode, parse_color, parse_range
 from nerfsem_method.cli.info import Info
@@ -23,8 +23,8 @@ from nerfsem_method.playback.player import Player
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("bundles")
-    nsem.write(folder / "pc.nsem", tiny_bundle())
-    nsem.write(folder / "fp.nsem", tiny_bundle(background=False))
+    nsem.write(folder / "pc.nsem", opaque_bundle())
+    nsem.write(folder / "fp.nsem", opaque_bundle(background=False))
     return {"pc": folder / "pc.nsem", "fp": folder / "fp.nsem"}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tiny_bundle import FRAMES, HEIGHT, WIDTH, tiny_bundle
+from tiny_field import FRAMES, HEIGHT, WIDTH, opaque_bundle
 
 from nerfsem_method.cli.evaluate import Evaluate, PeerName
 from nerfsem_method.codec import nsem
@@ -23,7 +23,7 @@ from nerfsem_method.playback.player import Player
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """relic.mp4, relic.nsem and mattes/, made from the bundle's own frames."""
     root = tmp_path_factory.mktemp("study")
-    nsem.write(root / "relic.nsem", tiny_bundle())
+    nsem.write(root / "relic.nsem", opaque_bundle())
     player = Player(nsem.read(root / "relic.nsem"))
     write_video(root / "relic.mp4", player.frames("pc"), Fraction(10))
     (root / "mattes").mkdir()

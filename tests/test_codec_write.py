@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_bundle import tiny_bundle
+from tiny_field import opaque_bundle
 
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import OutputError
@@ -18,9 +18,9 @@ import resource, signal, sys
 from pathlib import Path
 from nerfsem_method.cli.main import run
 from nerfsem_method.codec import nsem
-from tiny_bundle import tiny_bundle
+from tiny_field import opaque_bundle
 
-made = tiny_bundle()
+made = opaque_bundle()
 nsem.decode(nsem.encode(made))  # what is compiled now need not be stored later
 
 class Command:
@@ -42,7 +42,7 @@ HALF = "Path.write_bytes = lambda path, data: (path.open('wb', 0).write(data[:30
 def good(tmp_path) -> Path:
     """A bundle that is there already."""
     path = tmp_path / "relic.nsem"
-    nsem.write(path, tiny_bundle(background=False))
+    nsem.write(path, opaque_bundle(background=False))
     return path
 
 
@@ -86,4 +86,4 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     blocker = tmp_path / "file"
     blocker.write_text("")
     with pytest.raises(OutputError, match="choose another place"):
-        nsem.write(blocker / "relic.nsem", tiny_bundle(background=False))
+        nsem.write(blocker / "relic.nsem", opaque_bundle(background=False))

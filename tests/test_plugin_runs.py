@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from tiny_bundle import HEIGHT, WIDTH, tiny_bundle
+from tiny_field import HEIGHT, WIDTH, opaque_bundle
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec import nsem
@@ -19,7 +19,7 @@ def imported(tmp_path_factory):
     """The config.yml of an imported run, made with relative paths from a folder that holds the bundle no more."""
     folder = tmp_path_factory.mktemp("import")
     path = folder / "tiny relic.nsem"
-    nsem.write(path, tiny_bundle())
+    nsem.write(path, opaque_bundle())
     before = os.getcwd()
     os.chdir(folder)
     try:

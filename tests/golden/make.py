@@ -16,16 +16,12 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from tiny_field import DENSE, HASHED, tiny_bundle
+from tiny_field import DENSE, HASHED, ramps, tiny_bundle
 
-from nerfsem_method.background.options import BackgroundOptions
-from nerfsem_method.background.plate import make_background
 from nerfsem_method.codec import nsem
-from nerfsem_method.codec.background import Background
 from nerfsem_method.field.spec import Level
 
 FOLDER = Path(__file__).parent
@@ -50,16 +46,7 @@ def with_everything(made: nsem.Bundle) -> nsem.Bundle:
     camera = replace(made.camera, fy=42.0, cx=11.5, k1=-0.6, k2=2.0, p1=0.03, p2=-0.04)
     phases = np.arange(len(made.poses))[:, None] + np.arange(3)
     gains = np.exp2(0.8 * np.sin(phases)).astype(np.float32)
-    return replace(made, camera=camera, gains=gains, background=background(made)).quantised()
-
-
-def background(made: nsem.Bundle) -> Background:
-    """Sliding ramps behind the artefact."""
-    video = made.video
-    y, x = np.mgrid[: video.height, : video.width]
-    pictures = [np.stack([9 * x + 5 * i, 7 * y, 90 + 0 * x - 3 * i], -1).astype(np.uint8) for i in range(video.frames)]
-    mattes = [np.zeros((video.height, video.width), np.uint8)] * video.frames
-    return make_background(pictures, mattes, Fraction(10), BackgroundOptions(crf=30))
+    return replace(made, camera=camera, gains=gains, background=ramps(made.video)).quantised()
 
 
 def record(name: str) -> None:
