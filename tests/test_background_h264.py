@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Generator
 from fractions import Fraction
 
 import numpy as np
@@ -37,7 +39,7 @@ def test_frames_of_odd_size_come_back(stream):
 def test_equal_frames_give_equal_bytes_and_pictures(stream):
     assert encode(frames(), Fraction(30), BackgroundOptions(crf=20, gop=3)) == stream
     again = [list(decode(stream, WIDTH, HEIGHT, FRAMES)) for _ in range(2)]
-    np.testing.assert_array_equal(*again)
+    np.testing.assert_array_equal(again[0], again[1])
 
 
 def test_the_stream_is_annex_b_with_key_frames_and_without_sei(stream):
@@ -70,7 +72,16 @@ def test_pictures_far_larger_than_announced_are_not_decoded():
         list(decode(large, 16, 16, 1))
 
 
-def test_a_reader_may_stop_early(stream):
+def test_a_reader_that_stops_early_leaves_no_process_behind(stream, monkeypatch):
+    started = []
+
+    def start(*given, run=subprocess.Popen, **named):
+        started.append(run(*given, **named))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
     pictures = decode(stream, WIDTH, HEIGHT, FRAMES)
+    assert isinstance(pictures, Generator)
     assert next(pictures).shape == (HEIGHT, WIDTH, 3)
     pictures.close()
+    assert started and all(process.returncode is not None for process in started)

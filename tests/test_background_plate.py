@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from nerfsem_method.background.h264 import decode
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.background.plate import continued, make_background, make_plate, mean_colours, most_frequent
 from nerfsem_method.codec.background import Background
@@ -106,5 +107,9 @@ def test_damaged_payloads_are_corrupt():
 def test_a_clip_becomes_a_background_section():
     frames, mattes = clip()
     background = make_background(frames, mattes, Fraction(30), BackgroundOptions(crf=40))
-    assert background.means.shape == (6, 3)
-    assert 0 < len(background.stream) < 4000
+    np.testing.assert_array_equal(background.means, mean_colours(frames, mattes))
+    np.testing.assert_array_equal(background.fill, most_frequent(background.means))
+    assert len(background.stream) < 4000
+    decoded = np.array(list(decode(background.stream, 64, 96, 6)), int)
+    painted = np.array(list(make_plate(frames, mattes, background.fill)), int)
+    assert np.abs(decoded - painted).mean() < 6

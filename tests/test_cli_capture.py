@@ -76,8 +76,8 @@ def test_a_box_that_is_none(vase_video, tmp_path, capsys, box, complaint):
 
 
 def test_hints_for_another_segmenter(vase_video, vase_mattes, tmp_path, capsys):
-    for hint in ({"keep_support": True}, {"object_box": "0,0,20,20"}):
-        options = CaptureOptions(mattes=vase_mattes, **hint)
+    hints = CaptureOptions(vase_mattes, keep_support=True), CaptureOptions(vase_mattes, object_box="0,0,20,20")
+    for options in hints:
         assert "--segmenter classical" in refused(Capture(vase_video, tmp_path / "scene", options), capsys)
 
 

@@ -82,18 +82,18 @@ def test_wrong_requests_are_named_before_anything_is_rendered(paths, tmp_path, m
     monkeypatch.setattr(Player, "premultiplied", lambda *_: pytest.fail("rendered"))
     (tmp_path / "file").write_text("x")
     wrong = [
-        (Decode(paths["pc"], tmp_path / "o.mp4", background_color="transparent"), OutputError),
-        (Decode(paths["pc"], tmp_path / "o.mp4", background_color="pink"), NerfsemError),
-        (Decode(paths["pc"], tmp_path / "o.mp4", mode="pc", background_color="white"), NerfsemError),
-        (Decode(paths["pc"], tmp_path / "o.gif"), OutputError),
-        (Decode(paths["pc"], tmp_path / "file" / "o.mp4"), OutputError),
-        (Decode(paths["pc"], tmp_path / "o.mp4", frames="5:99"), NerfsemError),
-        (Decode(paths["fp"], tmp_path / "o.mp4", mode="pc"), NerfsemError),
-        (Decode(tmp_path / "missing.nsem", tmp_path / "o.mp4"), BundleError),
-        (Decode(tmp_path / "file", tmp_path / "o.mp4"), BundleError),
+        (Decode(paths["pc"], tmp_path / "o.mp4", background_color="transparent"), OutputError, "name a folder"),
+        (Decode(paths["pc"], tmp_path / "o.mp4", background_color="pink"), NerfsemError, "pink is no colour"),
+        (Decode(paths["pc"], tmp_path / "o.mp4", mode="pc", background_color="white"), NerfsemError, "leave it out"),
+        (Decode(paths["pc"], tmp_path / "o.gif"), OutputError, "neither an .mp4 file nor a folder"),
+        (Decode(paths["pc"], tmp_path / "file" / "o.mp4"), OutputError, "choose another place"),
+        (Decode(paths["pc"], tmp_path / "o.mp4", frames="5:99"), NerfsemError, "B <= 8"),
+        (Decode(paths["fp"], tmp_path / "o.mp4", mode="pc"), NerfsemError, "holds no background"),
+        (Decode(tmp_path / "missing.nsem", tmp_path / "o.mp4"), BundleError, "missing.nsem cannot be read"),
+        (Decode(tmp_path / "file", tmp_path / "o.mp4"), BundleError, "not a .nsem bundle"),
     ]
-    for request, error in wrong:
-        with pytest.raises(error) as raised:
+    for request, error, complaint in wrong:
+        with pytest.raises(error, match=complaint) as raised:
             request.run()
         assert "\n" not in str(raised.value)
     assert not (tmp_path / "o.mp4").exists()

@@ -58,18 +58,18 @@ def test_clips_mattes_and_outputs_that_do_not_fit_are_named(folder, tmp_path, va
     (tmp_path / "few").mkdir()
     clip, bundle, out = folder / "relic.mp4", folder / "relic.nsem", tmp_path / "report"
     wrong = [
-        (Evaluate(tmp_path / "none.mp4", bundle, out, peers=()), CaptureError),
-        (Evaluate(clip, bundle, out, peers=()), CaptureError),
-        (Evaluate(clip, bundle, out, tmp_path / "few", peers=()), CaptureError),
-        (Evaluate(clip, bundle, out, folder / "mattes", tmp_path, peers=()), CaptureError),
-        (Evaluate(clip, bundle, out, scene_dir=vase_scene.root, peers=()), CaptureError),
-        (Evaluate(vase_video, bundle, out, vase_mattes, peers=()), CaptureError),
-        (Evaluate(vase_video, bundle, out, folder / "mattes", peers=()), CaptureError),
-        (Evaluate(clip, clip, out, folder / "mattes", peers=()), NerfsemError),
-        (Evaluate(clip, bundle, tmp_path / "file", folder / "mattes", peers=()), OutputError),
+        (Evaluate(tmp_path / "none.mp4", bundle, out, peers=()), CaptureError, "none.mp4 does not exist"),
+        (Evaluate(clip, bundle, out, peers=()), CaptureError, "give --mattes DIR"),
+        (Evaluate(clip, bundle, out, tmp_path / "few", peers=()), CaptureError, "few holds 0 mattes for the 8 frames"),
+        (Evaluate(clip, bundle, out, folder / "mattes", tmp_path, peers=()), CaptureError, "give one of them"),
+        (Evaluate(clip, bundle, out, scene_dir=vase_scene.root, peers=()), CaptureError, "holds 12 mattes"),
+        (Evaluate(vase_video, bundle, out, vase_mattes, peers=()), CaptureError, "holds 60 mattes"),
+        (Evaluate(vase_video, bundle, out, folder / "mattes", peers=()), CaptureError, "has more frames, the bundle 8"),
+        (Evaluate(clip, clip, out, folder / "mattes", peers=()), NerfsemError, "not a .nsem bundle"),
+        (Evaluate(clip, bundle, tmp_path / "file", folder / "mattes", peers=()), OutputError, "name a folder"),
     ]
-    for request, error in wrong:
-        with pytest.raises(error) as raised:
+    for request, error, complaint in wrong:
+        with pytest.raises(error, match=complaint) as raised:
             request.run()
         assert "\n" not in str(raised.value)
         assert not (out / "metrics.json").exists()

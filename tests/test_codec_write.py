@@ -82,6 +82,14 @@ def test_a_killed_export_leaves_the_old_bundle_and_the_next_one_works(good):
     assert nsem.read(good).mode == "pc"
 
 
+def test_a_file_that_cannot_take_its_place_is_thrown_away(good, monkeypatch):
+    before = good.read_bytes()
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OutputError, match="No space left"):
+        nsem.write(good, opaque_bundle())
+    assert good.read_bytes() == before and list(good.parent.iterdir()) == [good]
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     blocker = tmp_path / "file"
     blocker.write_text("")

@@ -1,4 +1,4 @@
-"""Threads: parts are shared out once, and errors come back."""
+"""All threads work on parts of a whole: every part once, errors come back, and training and viewing go on side by side."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,10 +37,13 @@ def test_an_error_in_a_thread_reaches_the_caller():
     def work(thread, start, stop):
         raise ValueError(f"thread {thread}")
 
+    def fail_first(index):
+        _ = 1 / index
+
     with pytest.raises(ValueError, match="thread"):
         threads.in_parts(10, work)
     with pytest.raises(ZeroDivisionError):
-        threads.in_turns(3, lambda index: 1 / index)
+        threads.in_turns(3, fail_first)
 
 
 def test_a_viewer_may_render_while_training_computes():

@@ -5,7 +5,7 @@ import sys
 import types
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import tyro
@@ -34,7 +34,7 @@ class Mesh(Exporter):
 @pytest.fixture
 def ns_export(monkeypatch):
     """A module in the place of nerfstudio's, with the same shape, under the patch."""
-    module = types.ModuleType("nerfstudio.scripts.exporter")
+    module: Any = types.ModuleType("nerfstudio.scripts.exporter")
     module.Exporter = Exporter
     module.Commands = tyro.conf.FlagConversionOff[
         Annotated[PointCloud, tyro.conf.subcommand("pointcloud")] | Annotated[Mesh, tyro.conf.subcommand("poisson")]

@@ -1,6 +1,8 @@
 """Imported bundles: a run that loads anywhere on this machine, without the video, and shows what the player shows."""
 
 import os
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -30,7 +32,8 @@ def imported(tmp_path_factory):
     return config
 
 
-def load(config, mode):
+def load(config: Path, mode: Literal["test", "inference"]) -> Any:
+    """Return the run's pipeline as nerfstudio loads it."""
     from nerfstudio.utils.eval_utils import eval_setup
 
     return eval_setup(config, test_mode=mode)[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ def streams() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Bits and probabilities `ones` that the reference decoder met in the coded sections of a golden bundle."""
     spec = importlib.util.spec_from_file_location("reference_decoder", ROOT / "docs/reference_decoder.py")
     assert spec is not None and spec.loader is not None
-    reference = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    reference: Any = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = reference
     spec.loader.exec_module(reference)
     recorded: list[list[tuple[int, int]]] = []
 
