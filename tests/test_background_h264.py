@@ -1,4 +1,4 @@
-"""The H.264 stream: repeatable, lean, and refused by name when it is not what it should be."""
+"""The H.264 stream is repeatable and lean, and refused by name when it is not what it should be."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_equal_frames_give_equal_bytes_and_pictures(stream):
 
 def test_the_stream_is_annex_b_with_key_frames_and_without_sei(stream):
     kinds = [nal_type(unit, H264) for unit in nal_units(stream)]
-    assert kinds.count(5) == 3  # a key frame every third picture
+    assert kinds.count(5) == 3  # gop=3
     assert kinds.count(7) == kinds.count(8) == 1
     assert set(kinds) <= {1, 5, 7, 8}
     assert stream.startswith(b"\x00\x00\x01")

@@ -1,4 +1,4 @@
-"""`nerfsem capture`: one line for whatever is wrong, before any structure from motion, and a summary at the end."""
+"""`nerfsem capture` says in one line what is wrong, before any structure from motion, and sums up at the end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def short_clip(tmp_path) -> Path:
 
 
 def refused(capture: Capture, capsys) -> str:
-    """The one line that the command prints when it refuses."""
+    """Return the one line that the command prints when it refuses."""
     assert main.run(capture) == 2
     output = capsys.readouterr()
     assert output.err.count("\n") == 1 and output.err.startswith("nerfsem: error: ")

@@ -1,4 +1,4 @@
-"""decode, info and verify, as a user calls them: right outputs, and one line for every wrong input."""
+"""The verbs decode, info and verify give right outputs, and one line for every wrong input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archival metadata: it goes in, changes and goes out, and never touches the video."""
+"""Archival metadata goes in, changes and goes out, and never touches the video."""
 
 import json
 
@@ -62,6 +62,6 @@ MALFORMED = [b"", b"[]", b'{"title": 3}', b'{"colour": "red"}', b"\xff", b"[" * 
 
 @pytest.mark.parametrize("payload", MALFORMED)
 def test_a_malformed_record_is_named(payload):
-    (held,) = unpack(pack([Section("meta", payload)]), ())  # to the container a record is bytes
+    (held,) = unpack(pack([Section("meta", payload)]), ())  # a record is mere bytes to the container
     with pytest.raises(CorruptBundle, match="Dublin Core"):
         metadata_of([held])

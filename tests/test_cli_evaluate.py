@@ -1,4 +1,4 @@
-"""evaluate, as a user calls it: on a clip that is the decoded bundle itself."""
+"""The verb evaluate measures a clip that is the decoded bundle itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nerfsem_method.playback.player import Player
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """relic.mp4, relic.nsem and mattes/, made from the bundle's own frames."""
+    """Return a folder of relic.nsem, and of relic.mp4 and mattes/ made from its frames."""
     root = tmp_path_factory.mktemp("study")
     nsem.write(root / "relic.nsem", opaque_bundle())
     player = Player(nsem.read(root / "relic.nsem"))
@@ -40,11 +40,11 @@ def test_a_pc_bundle_is_measured_in_both_modes_against_its_peers(folder, tmp_pat
     assert pc["ours"]["bytes"] == (folder / "relic.nsem").stat().st_size == sum(metrics["parts"].values())
     assert fp["ours"]["bytes"] == len(nsem.drop_background((folder / "relic.nsem").read_bytes()))
     assert fp["ours"]["bpp"] == pytest.approx(8 * fp["ours"]["bytes"] / (FRAMES * WIDTH * HEIGHT))
-    assert pc["ours"]["psnr"] > 25  # the clip is the decoded video, but for its mp4 coding
+    assert pc["ours"]["psnr"] > 25  # only the mp4 lies between them
     assert len(pc["peers"]["x264"]) == len(PEERS["x264"].levels)
     assert any("byte for byte" in note for note in metrics["notes"])
     picture = Image.open(tmp_path / "report" / "comparison.png")
-    assert picture.width == 5 * WIDTH  # source, FP, a peer for FP, PC, a peer for PC
+    assert picture.width == 5 * WIDTH  # the source, then each mode beside its peer
     assert "pc:" in capsys.readouterr().out
 
 

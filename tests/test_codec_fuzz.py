@@ -1,4 +1,4 @@
-"""Hostile bundles: a few hundred mutated ones, and those that once asked for too much."""
+"""Hostile bundles do no harm: a few hundred mutated ones, and those that once asked for too much."""
 
 import tomllib
 import tracemalloc
@@ -91,7 +91,7 @@ def _forged(spec: FieldSpec, occupancy: np.ndarray, grid: bytes) -> bytes:
 
 
 def test_a_small_file_cannot_ask_for_many_vertices():
-    """A full occupancy costs some bytes, 264 million valid vertices (tens of GB) no more."""
+    """A full occupancy costs a few bytes, and brings 264 million valid vertices (tens of GB) about."""
     spec = FieldSpec((Level(640, 1),), (Level(4, 1),), log2_volume_limit=8, occupancy=16)
     data = _forged(spec, np.ones((16, 16, 16), bool), b"\xff" * 100)
     with traced_memory() as peak, pytest.raises(CorruptBundle, match="more vertices than a bundle of this size"):
@@ -142,7 +142,7 @@ def test_contexts_do_not_depend_on_how_many_vertices_are_held_at_once(spec, monk
 
 def test_colours_are_read_without_unfolding_the_stream_behind_them():
     data = rice.pack(np.array([3, -2, 0])) + bytes(4 << 20)
-    rice.unpack(data, 3)  # compiled
+    rice.unpack(data, 3)  # compiling takes memory, too
     with traced_memory() as peak:
         values, used = rice.unpack(data, 3)
     assert values.tolist() == [3, -2, 0] and used == 3 and peak() < 1 << 20
@@ -200,7 +200,7 @@ def test_names_cannot_command_a_terminal():
 
 
 def test_a_damaged_tag_cannot_command_a_terminal():
-    """Case 46094 of campaign 0: the complaint ran over two lines."""
+    """In case 46094 of campaign 0 the complaint ran over two lines."""
     with pytest.raises(CorruptBundle, match="is damaged") as caught:
         nsem.decode(SEEDS[0][:12] + b"A\n\x1bC" + SEEDS[0][16:])
     assert str(caught.value).isprintable()

@@ -1,4 +1,4 @@
-"""The bundle around the coded parts: what goes in comes out, its bytes are frozen, and no damage gives other symbols."""
+"""The bundle gives back what goes in, its bytes are frozen, and no damage gives other symbols."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CODED = (nsem.CAMERAS, nsem.OCCUPANCY, nsem.HEADS, nsem.CONTEXTS, nsem.TABLES)
 
 
 def assert_same(made: nsem.Bundle, read: nsem.Bundle) -> None:
-    """Every array of two bundles is equal."""
+    """Check that all arrays of two bundles are equal."""
     for name in ("poses", "gains"):
         np.testing.assert_array_equal(getattr(made, name), getattr(read, name))
     np.testing.assert_array_equal(made.state.occupancy, read.state.occupancy)
@@ -91,7 +91,7 @@ def test_flipped_bits_and_truncations_are_named():
 
 @pytest.mark.parametrize("tag", CODED)
 def test_bytes_behind_a_coded_stream_change_nothing(tag):
-    """FORMAT.md, section 2: bytes that are never read are ignored."""
+    """FORMAT.md, section 2, says that bytes that are never read are ignored."""
     made = tiny_bundle()
     parts = nsem.sections(made)
     assert_same(made, nsem.decode(forged(parts, tag, payload_of(parts, tag) + b"\xff" * 9)))

@@ -73,7 +73,7 @@ def test_neighbours_save_bits_where_signs_are_smooth(spec):
 
 
 def test_layout_lists_exactly_the_vertices_that_samples_can_read():
-    """Truth by brute force: the corners of the level's cells at many points inside occupied voxels."""
+    """Brute force tells the truth: the corners of the level's cells at many points inside occupied voxels."""
     occupancy = ball(12)
     for table in (*DENSE.tables[:3], *HASHED.tables[:1]):
         layout = table_layout(table, occupancy)

@@ -1,4 +1,4 @@
-"""A failed export leaves the bundle that was there, whole, and nothing beside it: full disk, Ctrl-C, a process that is killed."""
+"""An export that fails, by a full disk, Ctrl-C or a kill, leaves the bundle that was there, and nothing beside it."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ sys.exit(run(Command()))
 FULL = "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))"
 """The kernel lets no file grow beyond 300 bytes: writing fails halfway, as on a full disk."""
 TEMPORARY = "Path(sys.argv[1] + '.tmp').write_bytes(bytes(400))"
-"""Another file than the result."""
+"""This writes another file than the result."""
 HALF = "Path.write_bytes = lambda path, data: (path.open('wb', 0).write(data[:300]), signal.raise_signal({}))"
 """The process gets a signal when half of the file is written."""
 
 
 @pytest.fixture
 def good(tmp_path) -> Path:
-    """A bundle that is there already."""
+    """Return the path of a bundle that is there already."""
     path = tmp_path / "relic.nsem"
     nsem.write(path, opaque_bundle(background=False))
     return path

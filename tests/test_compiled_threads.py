@@ -47,7 +47,7 @@ def test_an_error_in_a_thread_reaches_the_caller():
 
 
 def test_a_viewer_may_render_while_training_computes():
-    """Two threads of Python at the same time, as nerfstudio's viewer and trainer are: nothing stops, pictures stay the same."""
+    """nerfstudio's viewer and trainer are two threads of Python."""
     camera, state = Intrinsics(48, 40, 60.0, 60.0, 24.0, 20.0), tiny_state(DENSE)
     renderer, field = TorchRenderer(state, camera, "cpu"), RadianceField.from_state(state)
     cameras = CameraPath(camera, orbit(3))

@@ -1,4 +1,4 @@
-"""Metrics: known answers."""
+"""All metrics have known answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_psnr_is_the_mean_of_the_frames_values_not_of_their_errors():
 
 def test_the_center_is_where_the_matte_exceeds_one_half():
     decoded = pictures(100)[0].copy()
-    decoded[:, 10:] = 0  # everything outside is wrong
+    decoded[:, 10:] = 0
     decoded[:, :10] = 105
     quality = measure([decoded], pictures(100), [half()])
     assert quality.psnr_center == pytest.approx(20 * np.log10(255 / 5))

@@ -1,4 +1,4 @@
-"""Peers: encoded bytes are really decoded, and all are treated alike."""
+"""All peers are treated alike, and what they encode is really decoded."""
 
 from __future__ import annotations
 

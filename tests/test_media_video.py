@@ -1,4 +1,4 @@
-"""Frames to files and back."""
+"""Frames go to files and come back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A decoded bundle as pictures: exposure, straight alpha, what lies behind."""
+"""The player shows a decoded bundle with its exposure, as straight alpha or over what lies behind."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The methods that nerfstudio sees: presets, learning rates, names of runs, and a command line that reads them."""
+"""nerfstudio sees each preset as a method, with its learning rates, names of runs and command line."""
 
 import importlib.metadata
 import io

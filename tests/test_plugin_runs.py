@@ -1,4 +1,4 @@
-"""Imported bundles: a run that loads anywhere on this machine, without the video, and shows what the player shows."""
+"""An imported bundle is a run that loads anywhere on this machine, without the video, and shows what the player shows."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ from nerfsem_method.plugin.runs import import_bundle
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """The config.yml of an imported run, made with relative paths from a folder that holds the bundle no more."""
+    """Return the config.yml of a run that was imported by relative paths, and whose bundle is gone."""
     folder = tmp_path_factory.mktemp("import")
     path = folder / "tiny relic.nsem"
     nsem.write(path, opaque_bundle())
@@ -48,7 +48,7 @@ def test_it_loads_from_another_folder_and_renders_like_the_player(imported, mode
     bundle = nsem.read(imported.parent / "tiny relic.nsem")
     expected = Player(bundle, "cpu").composited(3, (255, 255, 255))
     assert np.abs(rendered - expected).max() <= 1
-    assert expected.min() < 200  # something is there
+    assert expected.min() < 200  # not all is ground
 
 
 def test_the_viewer_gets_cameras_and_pictures(imported):

@@ -31,13 +31,13 @@ FRAMES = 16
 
 
 def _blocks(root: Path) -> list[list[str]]:
-    """The commands of each sh block of the README."""
+    """Return the commands of each sh block of the README."""
     text = (root / "README.md").read_text()
     return [block.strip().splitlines() for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
 
 
 def _run(command: str, folder: Path) -> None:
-    """Run a command in `folder`; nerfsem's own in this process, where the libraries that they need are loaded already."""
+    """Run a command in `folder`: nerfsem's own in this process, where its libraries are loaded already, others by the shell."""
     for long, short in SHORTER:
         command = command.replace(long, short)
     words = shlex.split(command)
@@ -59,7 +59,7 @@ def _run_here(program: str, words: list[str], folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def checkout(root, tmp_path_factory) -> Path:
-    """A folder that looks like the checkout to the README's relative paths, with a shorter sample clip."""
+    """Return a folder that looks like the checkout to the README's relative paths, with a shorter sample clip."""
     folder = tmp_path_factory.mktemp("readme")
     sample, data = root / "tests/data", folder / "tests/data"
     write_video(data / "vase.mp4", islice(read_video(sample / "vase.mp4", 270, 480), FRAMES), Fraction(15))
@@ -79,7 +79,7 @@ def test_set_up_commands_are_targets_of_the_makefile(root):
 
 @pytest.fixture(scope="module")
 def compressed(root, checkout) -> Path:
-    """The checkout after the commands on one's own clip."""
+    """Return the checkout after the commands on one's own clip."""
     _, own_clip, _ = _blocks(root)
     assert own_clip[0] == "source .venv/bin/activate"
     for command in own_clip[1:]:
@@ -87,8 +87,8 @@ def compressed(root, checkout) -> Path:
     return checkout
 
 
+@pytest.mark.slow
 def test_commands_on_a_clip(compressed):
-    """From clip to bundle to frames, and to a report."""
     data = (compressed / "relic.nsem").read_bytes()
     assert nsem.decode(data).mode == "pc" and nsem.decode(nsem.drop_background(data)).mode == "fp"
     frames = sorted((compressed / "object-frames").glob("*.png"))
@@ -98,8 +98,8 @@ def test_commands_on_a_clip(compressed):
     assert {"metrics.json", "comparison.png", "index.html"} <= {path.name for path in (compressed / "report").iterdir()}
 
 
+@pytest.mark.slow
 def test_commands_of_nerfstudio(root, compressed):
-    """The captured scene trained, exported and imported by nerfstudio's own commands."""
     for command in _blocks(root)[2]:
         _run(command, compressed)
     (exported,) = (compressed / "exports").glob("*-pc.nsem")
@@ -107,8 +107,9 @@ def test_commands_of_nerfstudio(root, compressed):
     assert (compressed / "imported" / "config.yml").exists()
 
 
+@pytest.mark.slow
 def test_demo(compressed):
-    """`make demo`'s program with the smallest preset, on the capture that is there already: every promised file appears."""
+    """The program of `make demo` leaves every promised file; it takes the capture that is there already."""
     shutil.copytree(compressed / "work" / "scene", compressed / "demo" / "work" / "scene")
     _run_here("nerfsem_method.cli.demo", ["demo", "smoke"], compressed)
     expected = {"relic-fp.nsem", "relic-pc.nsem", "relic-fp.mp4", "relic-pc.mp4", "comparison.png", "metrics.json"}

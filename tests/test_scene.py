@@ -1,4 +1,4 @@
-"""The scene's camera model and its file."""
+"""A scene survives its file, and its camera model is invertible."""
 
 from __future__ import annotations
 

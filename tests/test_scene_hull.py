@@ -1,4 +1,4 @@
-"""Carving against silhouettes that are known exactly."""
+"""Carving finds a sphere whose silhouettes are known exactly."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from nerfsem_method.compiled import njit
@@ -41,8 +41,14 @@ def packed(layers: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.
     return np.concatenate([weight.ravel() for weight, _ in full]), np.concatenate([bias for _, bias in full]), sizes
 
 
-WIDTH = next((width for width, feature in ((16, "avx512f"), (8, "avx2")) if get_host_cpu_features().get(feature)), 4)
-"""Lanes of this processor's vectors."""
+def _width() -> int:
+    """Return the float32 lanes of the vectors that numba compiles for: this processor's, unless NUMBA_CPU_FEATURES names others."""
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()  # the disk cache tells processors apart by it, too
+    return next((width for width, feature in ((16, "+avx512f"), (8, "+avx2")) if feature in features.split(",")), 4)
+
+
+WIDTH = _width()
+"""A vector has so many lanes."""
 _VECTORS = 2 if WIDTH == 8 else 4
 """Vectors of lanes that are worked on together: with STRIPS outputs each, what the registers hold."""
 _VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
