@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from nerfsem_method.cli.info import Info
 from nerfsem_method.cli.verify import Verify
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import BundleError, CorruptBundle, NerfsemError, OutputError
+from nerfsem_method.media.annexb import nal_units
 from nerfsem_method.media.video import read_video
 from nerfsem_method.playback.player import Player
 
@@ -116,10 +118,19 @@ def test_info_tells_where_every_byte_goes(paths, capsys):
     assert facts["bpp"] == pytest.approx(8 * size / (FRAMES * WIDTH * HEIGHT))
     assert facts["mode"] == "pc"
     assert facts["video"]["frames"] == FRAMES
+    assert facts["exposure"] == "constant"
     Info(paths["fp"]).run()
     text = capsys.readouterr().out
     assert f"{WIDTH} x {HEIGHT}" in text
     assert "background" not in text
+
+
+def test_info_tells_of_a_changing_exposure(paths, tmp_path, capsys):
+    made = nsem.read(paths["fp"])
+    made.gains[3] = 0.5
+    nsem.write(tmp_path / "relic.nsem", made)
+    Info(tmp_path / "relic.nsem", json=True).run()
+    assert json.loads(capsys.readouterr().out)["exposure"] == "per frame"
 
 
 def test_verify_accepts_the_sound_and_names_the_damaged(paths, tmp_path, capsys):
@@ -132,6 +143,16 @@ def test_verify_accepts_the_sound_and_names_the_damaged(paths, tmp_path, capsys)
     damaged.write_bytes(data)
     with pytest.raises(CorruptBundle, match="damaged"):
         Verify(damaged).run()
+
+
+def test_verify_decodes_the_background_too(paths, tmp_path):
+    made = nsem.read(paths["pc"])
+    assert made.background is not None
+    units = nal_units(made.background.stream)
+    shorter = replace(made.background, stream=b"".join(b"\0\0\1" + unit for unit in units[:-1]))
+    nsem.write(tmp_path / "short.nsem", replace(made, background=shorter))
+    with pytest.raises(CorruptBundle, match=f"{FRAMES - 1} pictures instead of {FRAMES}"):
+        Verify(tmp_path / "short.nsem").run()
 
 
 def test_colours_and_ranges_are_read_as_documented():

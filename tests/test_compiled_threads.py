@@ -33,15 +33,17 @@ def test_every_part_is_worked_on_once(count):
     assert sorted(again) == list(range(count))
 
 
-def test_an_error_in_a_thread_reaches_the_caller():
+def test_an_error_in_any_thread_reaches_the_caller():
     def work(thread, start, stop):
-        raise ValueError(f"thread {thread}")
+        if thread == failing:
+            raise ValueError(f"thread {thread}")
 
     def fail_first(index):
         _ = 1 / index
 
-    with pytest.raises(ValueError, match="thread"):
-        threads.in_parts(10, work)
+    for failing in range(threads.THREADS):  # noqa: B007 (`work` reads it)
+        with pytest.raises(ValueError, match=f"thread {failing}"):
+            threads.in_parts(10 * threads.THREADS, work)
     with pytest.raises(ZeroDivisionError):
         threads.in_turns(3, fail_first)
 

@@ -13,6 +13,7 @@ from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import BundleError, CaptureError, NerfsemError, OutputError
 from nerfsem_method.playback.player import Player
+from nerfsem_method.plugin import checkpoint
 from nerfsem_method.plugin.runs import import_bundle
 
 
@@ -72,12 +73,20 @@ def test_the_checkpoint_loads_safely(imported):
 
 
 def test_it_can_be_exported_again_to_the_same_field(imported, tmp_path):
-    from nerfsem_method.plugin import checkpoint
-
     again = nsem.read(checkpoint.export(imported, tmp_path, "fp", BackgroundOptions()))
     first = nsem.read(imported.parent / "tiny relic.nsem")
     assert all(np.array_equal(a, b) for a, b in zip(first.state.tables, again.state.tables, strict=True))
     assert again.video == first.video and again.mode == "fp"
+
+
+def test_the_newest_checkpoint_is_exported(imported, tmp_path):
+    config = import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "run")
+    first = tmp_path / "run/nerfstudio_models/step-000000000.ckpt"
+    state = torch.load(first, weights_only=True)
+    state["pipeline"]["_model.cameras.gains"] /= 2
+    torch.save(state, first.with_name("step-000000020.ckpt"))
+    newest = nsem.read(checkpoint.export(config, tmp_path, "fp", BackgroundOptions()))
+    np.testing.assert_array_equal(newest.gains, np.full((8, 3), 0.5))
 
 
 def test_a_folder_in_use_is_left_alone(imported, tmp_path):
@@ -88,7 +97,6 @@ def test_a_folder_in_use_is_left_alone(imported, tmp_path):
 
 
 def test_an_empty_folder_is_filled(imported, tmp_path):
-    config = import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "b")
     (tmp_path / "c").mkdir()
     config = import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "c")
     assert config.exists()

@@ -9,16 +9,16 @@ import sys
 
 import pytest
 
-LAYER = """
+HEAD = """
 import numpy as np
-from nerfsem_method.raycast.perceptron import LANES, WIDTH, layer, padded_layer
+from nerfsem_method.raycast.perceptron import LANES, WIDTH, packed, run_head
 
 rng = np.random.default_rng(0)
-weight, bias = padded_layer(rng.integers(-9, 10, (5, 7)), rng.integers(-9, 10, 5))
-x, y = rng.integers(-9, 10, 8 * LANES).astype(np.float32), np.zeros(8 * LANES, np.float32)
-layer(weight, bias, x, True, y)
-assert (y.reshape(8, LANES) == np.maximum(weight @ x.reshape(8, LANES) + bias[:, None], 0)).all()
-(code,) = layer.inspect_asm().values()
+weight, bias, x = (rng.integers(-9, 10, shape).astype(np.float32) for shape in ((4, 8), 4, (8, LANES)))
+y, scratch = np.zeros((2, 4 * LANES), np.float32)
+run_head(packed([(weight, bias)]), x.ravel(), y, scratch)
+assert (y.reshape(4, LANES) == weight @ x + bias[:, None]).all()
+(code,) = run_head.inspect_asm().values()
 print(WIDTH, *(name for name in ("xmm", "ymm", "zmm") if f"%{name}" in code))
 """
 
@@ -31,6 +31,6 @@ print(WIDTH, *(name for name in ("xmm", "ymm", "zmm") if f"%{name}" in code))
 )
 def test_vectors_are_as_wide_as_the_registers_that_numba_uses(name, features, width, registers, tmp_path):
     asked = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path)}
-    shown = subprocess.run([sys.executable, "-c", LAYER], env=os.environ | asked, capture_output=True, text=True)
+    shown = subprocess.run([sys.executable, "-c", HEAD], env=os.environ | asked, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.split() == [str(width), *registers]
