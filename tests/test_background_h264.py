@@ -66,6 +66,20 @@ def test_wrong_sizes_and_garbage_are_corrupt(stream):
             list(decode(data, width, HEIGHT, FRAMES))
 
 
+def test_flipped_bits_in_pictures_are_noticed(stream):
+    """ffmpeg would conceal most of them; a few change nothing that it checks."""
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(20):
+        damaged = bytearray(stream)
+        damaged[rng.integers(len(stream) // 2, len(stream))] ^= 1 << rng.integers(8)
+        try:
+            list(decode(bytes(damaged), WIDTH, HEIGHT, FRAMES))
+        except CorruptBundle:
+            refused += 1
+    assert refused > 10
+
+
 def test_pictures_far_larger_than_announced_are_not_decoded():
     large = encode([np.zeros((720, 720, 3), np.uint8)], Fraction(30), BackgroundOptions())
     with pytest.raises(CorruptBundle):

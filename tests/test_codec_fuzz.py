@@ -206,6 +206,15 @@ def test_a_damaged_tag_cannot_command_a_terminal():
     assert str(caught.value).isprintable()
 
 
+def test_a_spec_that_is_cut_short_or_goes_on_is_refused():
+    data = header.pack_header(VIDEO, HASHED)
+    for length in range(len(data)):
+        with pytest.raises(CorruptBundle, match="ends early"):
+            header.unpack_header(data[:length])
+    with pytest.raises(CorruptBundle, match="left over"):
+        header.unpack_header(data + b"\0")
+
+
 def test_spec_numbers_of_too_many_bytes_are_refused():
     with pytest.raises(BundleError, match="frames is out of range"):
         header.unpack_header(b"\x80" * 9 + b"\x01")

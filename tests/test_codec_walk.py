@@ -107,11 +107,18 @@ def test_occupancy_is_much_smaller_than_its_order_0_entropy():
     assert len(data) < 0.35 * order0
 
 
-def test_weights_out_of_range_are_refused():
-    state = tiny_state(DENSE)
+@pytest.mark.parametrize(
+    ("exponent", "integer", "sound"), [(8, 32767, True), (9, 0, False), (-25, 0, False), (0, 32768, False), (0, -32768, False)]
+)
+def test_weights_out_of_range_are_refused(exponent, integer, sound):
+    shapes = {"a": (2, 3), "b": (4,)}
     encoder = Encoder()
-    encoder.integers(np.full(len(state.heads), 40), len(state.heads))  # steps of 2 ** 40
-    for tensor in state.heads.values():
-        encoder.integers(tensor.integers, tensor.integers.size)
-    with pytest.raises(CorruptBundle, match="out of range"):
-        code_weights(Decoder(encoder.finish()), DENSE.head_shapes(), None)
+    encoder.integers(np.array([0, exponent]), 2)
+    encoder.integers(np.arange(6), 6)
+    encoder.integers(np.array([0, 1, integer, 2]), 4)
+    decoder = Decoder(encoder.finish())
+    if sound:
+        assert code_weights(decoder, shapes, None)["b"].values.max() == integer * 2.0**exponent
+    else:
+        with pytest.raises(CorruptBundle, match="weights b are out of range"):
+            code_weights(decoder, shapes, None)
