@@ -42,8 +42,9 @@ def packed(layers: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.
 
 
 def _width() -> int:
-    """Return the float32 lanes of the vectors that numba compiles for: this processor's, unless NUMBA_CPU_FEATURES names others."""
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()  # the disk cache tells processors apart by it, too
+    """Return the float32 lanes of numba's vectors: this processor's, or those that NUMBA_CPU_FEATURES names."""
+    codegen = cpu_target.target_context.codegen()  # pyright: ignore[reportAttributeAccessIssue] (numba's own cached property)
+    _, _, features = codegen.magic_tuple()  # numba's cache tells processors apart by the same
     return next((width for width, feature in ((16, "+avx512f"), (8, "+avx2")) if feature in features.split(",")), 4)
 
 
