@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help install demo test check bench study fuzz
+.PHONY: help install demo test test-avx2 test-plain check bench study fuzz
 .DEFAULT_GOAL := help
 
 VENV ?= .venv
@@ -12,7 +12,7 @@ PYTHON ?=
 BIN := $(VENV)/bin
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 # Two stamps in the environment, by content: the locked set (minutes, 8 GB), and the editable install of this checkout
 # (seconds). Each is written last, so an interrupted install is taken up again.
@@ -42,8 +42,21 @@ install: ## Build .venv (VENV=path elsewhere) with the tested versions of requir
 demo: install ## Sample clip -> demo/relic-fp.nsem, relic-pc.nsem, decoded videos, comparison.png, metrics.json
 	@"$(BIN)/python" -m nerfsem_method.cli.demo
 
-test: install ## Run the tests
+test: install ## Run the tests; PYTEST_ADDOPTS='-m "not slow"' leaves out what takes long
 	@"$(BIN)/python" -m pytest
+
+AVX512 := AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL
+# Libraries and compiled loops choose their code by the processor. These two take the code of lesser ones, on any x86-64 that has AVX2.
+AVX2 := OPENBLAS_CORETYPE=Haswell MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 \
+	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx2,+fma NPY_DISABLE_CPU_FEATURES="$(AVX512)"
+PLAIN := OPENBLAS_CORETYPE=Nehalem MKL_ENABLE_INSTRUCTIONS=SSE4_2 ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default \
+	NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= NPY_DISABLE_CPU_FEATURES="AVX F16C FMA3 AVX2 $(AVX512)"
+
+test-avx2: install ## Run the tests on the code paths of a processor with AVX2 and no more
+	@$(AVX2) "$(BIN)/python" -m pytest
+
+test-plain: install ## Run the tests on the plainest code paths
+	@$(PLAIN) "$(BIN)/python" -m pytest
 
 check: install ## Lint and type-check
 	@"$(BIN)/ruff" check .

@@ -1,4 +1,4 @@
-"""Silhouettes of a sphere that are known exactly, seen from a ring of cameras."""
+"""A ring of cameras sees a sphere, whose silhouettes are known exactly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RADIUS = 0.3
 
 
 def looking_at(centre: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """cam_from_world [3, 4] of an upright camera, z up in the world."""
+    """Return cam_from_world [3, 4] of an upright camera, z up in the world."""
     forward = (target - centre) / np.linalg.norm(target - centre)
     right = np.cross(forward, (0.0, 0.0, 1.0))
     right /= np.linalg.norm(right)
@@ -20,6 +20,7 @@ def looking_at(centre: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def ring(count: int = 16, distance: float = 2.0) -> np.ndarray:
+    """Return cam_from_world [count, 3, 4] of cameras around the origin, at three heights in turn."""
     turn = np.linspace(0, 2 * np.pi, count, endpoint=False)
     heights = 0.4 * np.cos(3 * turn)
     return np.stack([
@@ -29,7 +30,7 @@ def ring(count: int = 16, distance: float = 2.0) -> np.ndarray:
 
 
 def sphere_mattes(camera: Intrinsics, poses: np.ndarray) -> np.ndarray:
-    """Silhouettes [N, H, W] of the sphere of RADIUS around the origin."""
+    """Return the silhouettes [N, H, W] uint8 of the sphere of RADIUS around the origin."""
     columns, rows = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
     rays = camera.pixel_directions(np.stack([columns, rows], -1))
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The plate: true outside of the matte, calm inside, small in the bundle."""
+"""The plate is true outside of the matte, calm inside, and small in the bundle."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from nerfsem_method.background.h264 import decode
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.background.plate import continued, make_background, make_plate, mean_colours, most_frequent
 from nerfsem_method.codec.background import Background
@@ -16,7 +17,7 @@ FILL = np.array([10, 200, 30], np.uint8)
 
 
 def clip(frames: int = 6, height: int = 96, width: int = 64) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """A grey ramp that brightens slowly, with a red disc of soft edge that moves."""
+    """Return frames and mattes of a red disc with a soft edge that moves over a grey ramp, which brightens slowly."""
     y, x = np.mgrid[:height, :width]
     pictures, mattes = [], []
     for i in range(frames):
@@ -34,7 +35,7 @@ def test_pixels_outside_the_matte_are_untouched_and_the_object_is_gone(fill):
     for frame, matte, plate in zip(frames, mattes, make_plate(frames, mattes, FILL, fill), strict=True):
         np.testing.assert_array_equal(plate[matte == 0], frame[matte == 0])
         assert plate.dtype == np.uint8
-        assert plate[..., 0].max() < 200  # nothing of the red disc
+        assert plate[..., 0].max() < 200  # the disc is red
 
 
 @pytest.mark.parametrize("fill", ["mean", "smooth"])
@@ -71,7 +72,7 @@ def test_an_object_that_fills_the_frame_leaves_the_flat_colour():
 def test_mean_colours_leave_the_object_out():
     frames, mattes = clip()
     means = mean_colours(frames, mattes).astype(int)
-    assert np.ptp(means, axis=1).max() <= 1  # grey, but for the soft edge: no red in them
+    assert np.ptp(means, axis=1).max() <= 1  # no red has come in, but for the soft edge
     assert (np.diff(means[:, 0]) == 2).all()
 
 
@@ -106,5 +107,9 @@ def test_damaged_payloads_are_corrupt():
 def test_a_clip_becomes_a_background_section():
     frames, mattes = clip()
     background = make_background(frames, mattes, Fraction(30), BackgroundOptions(crf=40))
-    assert background.means.shape == (6, 3)
-    assert 0 < len(background.stream) < 4000
+    np.testing.assert_array_equal(background.means, mean_colours(frames, mattes))
+    np.testing.assert_array_equal(background.fill, most_frequent(background.means))
+    assert len(background.stream) < 4000
+    decoded = np.array(list(decode(background.stream, 64, 96, 6)), int)
+    painted = np.array(list(make_plate(frames, mattes, background.fill)), int)
+    assert np.abs(decoded - painted).mean() < 6

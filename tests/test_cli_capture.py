@@ -1,4 +1,4 @@
-"""`nerfsem capture`: one line for whatever is wrong, before any structure from motion, and a summary at the end."""
+"""`nerfsem capture` says in one line what is wrong, before any structure from motion, and sums up at the end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def short_clip(tmp_path) -> Path:
 
 
 def refused(capture: Capture, capsys) -> str:
-    """The one line that the command prints when it refuses."""
+    """Return the one line that the command prints when it refuses."""
     assert main.run(capture) == 2
     output = capsys.readouterr()
     assert output.err.count("\n") == 1 and output.err.startswith("nerfsem: error: ")
@@ -76,8 +76,8 @@ def test_a_box_that_is_none(vase_video, tmp_path, capsys, box, complaint):
 
 
 def test_hints_for_another_segmenter(vase_video, vase_mattes, tmp_path, capsys):
-    for hint in ({"keep_support": True}, {"object_box": "0,0,20,20"}):
-        options = CaptureOptions(mattes=vase_mattes, **hint)
+    hints = CaptureOptions(vase_mattes, keep_support=True), CaptureOptions(vase_mattes, object_box="0,0,20,20")
+    for options in hints:
         assert "--segmenter classical" in refused(Capture(vase_video, tmp_path / "scene", options), capsys)
 
 

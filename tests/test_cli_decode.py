@@ -1,21 +1,23 @@
-"""decode, info and verify, as a user calls them: right outputs, and one line for every wrong input."""
+"""The verbs decode, info and verify give right outputs, and one line for every wrong input."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_bundle import FRAMES, HEIGHT, WIDTH, tiny_bundle
+from tiny_field import FRAMES, HEIGHT, WIDTH, opaque_bundle
 
 from nerfsem_method.cli.decode import Decode, parse_color, parse_range
 from nerfsem_method.cli.info import Info
 from nerfsem_method.cli.verify import Verify
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import BundleError, CorruptBundle, NerfsemError, OutputError
+from nerfsem_method.media.annexb import nal_units
 from nerfsem_method.media.video import read_video
 from nerfsem_method.playback.player import Player
 
@@ -23,8 +25,8 @@ from nerfsem_method.playback.player import Player
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("bundles")
-    nsem.write(folder / "pc.nsem", tiny_bundle())
-    nsem.write(folder / "fp.nsem", tiny_bundle(background=False))
+    nsem.write(folder / "pc.nsem", opaque_bundle())
+    nsem.write(folder / "fp.nsem", opaque_bundle(background=False))
     return {"pc": folder / "pc.nsem", "fp": folder / "fp.nsem"}
 
 
@@ -82,18 +84,18 @@ def test_wrong_requests_are_named_before_anything_is_rendered(paths, tmp_path, m
     monkeypatch.setattr(Player, "premultiplied", lambda *_: pytest.fail("rendered"))
     (tmp_path / "file").write_text("x")
     wrong = [
-        (Decode(paths["pc"], tmp_path / "o.mp4", background_color="transparent"), OutputError),
-        (Decode(paths["pc"], tmp_path / "o.mp4", background_color="pink"), NerfsemError),
-        (Decode(paths["pc"], tmp_path / "o.mp4", mode="pc", background_color="white"), NerfsemError),
-        (Decode(paths["pc"], tmp_path / "o.gif"), OutputError),
-        (Decode(paths["pc"], tmp_path / "file" / "o.mp4"), OutputError),
-        (Decode(paths["pc"], tmp_path / "o.mp4", frames="5:99"), NerfsemError),
-        (Decode(paths["fp"], tmp_path / "o.mp4", mode="pc"), NerfsemError),
-        (Decode(tmp_path / "missing.nsem", tmp_path / "o.mp4"), BundleError),
-        (Decode(tmp_path / "file", tmp_path / "o.mp4"), BundleError),
+        (Decode(paths["pc"], tmp_path / "o.mp4", background_color="transparent"), OutputError, "name a folder"),
+        (Decode(paths["pc"], tmp_path / "o.mp4", background_color="pink"), NerfsemError, "pink is no colour"),
+        (Decode(paths["pc"], tmp_path / "o.mp4", mode="pc", background_color="white"), NerfsemError, "leave it out"),
+        (Decode(paths["pc"], tmp_path / "o.gif"), OutputError, "neither an .mp4 file nor a folder"),
+        (Decode(paths["pc"], tmp_path / "file" / "o.mp4"), OutputError, "choose another place"),
+        (Decode(paths["pc"], tmp_path / "o.mp4", frames="5:99"), NerfsemError, "B <= 8"),
+        (Decode(paths["fp"], tmp_path / "o.mp4", mode="pc"), NerfsemError, "holds no background"),
+        (Decode(tmp_path / "missing.nsem", tmp_path / "o.mp4"), BundleError, "missing.nsem cannot be read"),
+        (Decode(tmp_path / "file", tmp_path / "o.mp4"), BundleError, "not a .nsem bundle"),
     ]
-    for request, error in wrong:
-        with pytest.raises(error) as raised:
+    for request, error, complaint in wrong:
+        with pytest.raises(error, match=complaint) as raised:
             request.run()
         assert "\n" not in str(raised.value)
     assert not (tmp_path / "o.mp4").exists()
@@ -116,10 +118,19 @@ def test_info_tells_where_every_byte_goes(paths, capsys):
     assert facts["bpp"] == pytest.approx(8 * size / (FRAMES * WIDTH * HEIGHT))
     assert facts["mode"] == "pc"
     assert facts["video"]["frames"] == FRAMES
+    assert facts["exposure"] == "constant"
     Info(paths["fp"]).run()
     text = capsys.readouterr().out
     assert f"{WIDTH} x {HEIGHT}" in text
     assert "background" not in text
+
+
+def test_info_tells_of_a_changing_exposure(paths, tmp_path, capsys):
+    made = nsem.read(paths["fp"])
+    made.gains[3] = 0.5
+    nsem.write(tmp_path / "relic.nsem", made)
+    Info(tmp_path / "relic.nsem", json=True).run()
+    assert json.loads(capsys.readouterr().out)["exposure"] == "per frame"
 
 
 def test_verify_accepts_the_sound_and_names_the_damaged(paths, tmp_path, capsys):
@@ -132,6 +143,16 @@ def test_verify_accepts_the_sound_and_names_the_damaged(paths, tmp_path, capsys)
     damaged.write_bytes(data)
     with pytest.raises(CorruptBundle, match="damaged"):
         Verify(damaged).run()
+
+
+def test_verify_decodes_the_background_too(paths, tmp_path):
+    made = nsem.read(paths["pc"])
+    assert made.background is not None
+    units = nal_units(made.background.stream)
+    shorter = replace(made.background, stream=b"".join(b"\0\0\1" + unit for unit in units[:-1]))
+    nsem.write(tmp_path / "short.nsem", replace(made, background=shorter))
+    with pytest.raises(CorruptBundle, match=f"{FRAMES - 1} pictures instead of {FRAMES}"):
+        Verify(tmp_path / "short.nsem").run()
 
 
 def test_colours_and_ranges_are_read_as_documented():

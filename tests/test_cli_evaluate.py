@@ -1,29 +1,33 @@
-"""evaluate, as a user calls it: on a clip that is the decoded bundle itself."""
+"""The verb evaluate measures a clip that is the decoded bundle itself."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import typing
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
-from tiny_bundle import FRAMES, HEIGHT, WIDTH, tiny_bundle
+from tiny_field import FRAMES, HEIGHT, WIDTH, opaque_bundle
 
 from nerfsem_method.cli.evaluate import Evaluate, PeerName
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
+from nerfsem_method.evaluation.metrics import IDENTICAL_DB
 from nerfsem_method.evaluation.peers import PEERS
 from nerfsem_method.media.video import write_video
 from nerfsem_method.playback.player import Player
+from nerfsem_method.scene.scene import Frame, Scene
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """relic.mp4, relic.nsem and mattes/, made from the bundle's own frames."""
+    """Return a folder of relic.nsem, and of relic.mp4 and mattes/ made from its frames."""
     root = tmp_path_factory.mktemp("study")
-    nsem.write(root / "relic.nsem", tiny_bundle())
+    nsem.write(root / "relic.nsem", opaque_bundle())
     player = Player(nsem.read(root / "relic.nsem"))
     write_video(root / "relic.mp4", player.frames("pc"), Fraction(10))
     (root / "mattes").mkdir()
@@ -40,11 +44,12 @@ def test_a_pc_bundle_is_measured_in_both_modes_against_its_peers(folder, tmp_pat
     assert pc["ours"]["bytes"] == (folder / "relic.nsem").stat().st_size == sum(metrics["parts"].values())
     assert fp["ours"]["bytes"] == len(nsem.drop_background((folder / "relic.nsem").read_bytes()))
     assert fp["ours"]["bpp"] == pytest.approx(8 * fp["ours"]["bytes"] / (FRAMES * WIDTH * HEIGHT))
-    assert pc["ours"]["psnr"] > 25  # the clip is the decoded video, but for its mp4 coding
+    assert fp["ours"]["psnr"] > 25 and pc["ours"]["psnr"] > 25  # only the mp4 lies between them
     assert len(pc["peers"]["x264"]) == len(PEERS["x264"].levels)
     assert any("byte for byte" in note for note in metrics["notes"])
-    picture = Image.open(tmp_path / "report" / "comparison.png")
-    assert picture.width == 5 * WIDTH  # source, FP, a peer for FP, PC, a peer for PC
+    picture = np.asarray(Image.open(tmp_path / "report" / "comparison.png"))
+    columns = np.split(picture[-HEIGHT:], 5, axis=1)  # the source, then each mode beside its peer
+    assert [column[0, 0].min() > 200 for column in columns] == [False, True, True, False, False]  # FP lies on white
     assert "pc:" in capsys.readouterr().out
 
 
@@ -53,23 +58,39 @@ def test_without_peers_it_is_quick_and_still_measures(folder, tmp_path):
     assert json.loads((tmp_path / "report" / "metrics.json").read_text())["modes"]["fp"]["peers"] == {}
 
 
+def test_a_scene_beside_the_clip_is_found(folder, tmp_path):
+    """A capture keeps it there; its pictures are compared with, and not the clip's."""
+    clip, bundle = shutil.copy(folder / "relic.mp4", tmp_path), nsem.read(folder / "relic.nsem")
+    root = tmp_path / "relic.nerfsem"
+    root.mkdir()
+    frames = []
+    for index, picture in enumerate(Player(bundle).frames("pc")):
+        Image.fromarray(picture).save(root / f"{index}.png")
+        shutil.copy(folder / f"mattes/{index:03d}.png", root / f"{index}-matte.png")
+        frames.append(Frame(index, bundle.poses[index], "registered", f"{index}.png", f"{index}-matte.png"))
+    Scene(root, bundle.video, bundle.camera, tuple(frames)).save()
+    Evaluate(Path(clip), folder / "relic.nsem", tmp_path / "report", peers=()).run()
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert metrics["modes"]["pc"]["ours"]["psnr"] == IDENTICAL_DB
+
+
 def test_clips_mattes_and_outputs_that_do_not_fit_are_named(folder, tmp_path, vase_video, vase_mattes, vase_scene):
     (tmp_path / "file").write_text("x")
     (tmp_path / "few").mkdir()
     clip, bundle, out = folder / "relic.mp4", folder / "relic.nsem", tmp_path / "report"
     wrong = [
-        (Evaluate(tmp_path / "none.mp4", bundle, out, peers=()), CaptureError),
-        (Evaluate(clip, bundle, out, peers=()), CaptureError),
-        (Evaluate(clip, bundle, out, tmp_path / "few", peers=()), CaptureError),
-        (Evaluate(clip, bundle, out, folder / "mattes", tmp_path, peers=()), CaptureError),
-        (Evaluate(clip, bundle, out, scene_dir=vase_scene.root, peers=()), CaptureError),
-        (Evaluate(vase_video, bundle, out, vase_mattes, peers=()), CaptureError),
-        (Evaluate(vase_video, bundle, out, folder / "mattes", peers=()), CaptureError),
-        (Evaluate(clip, clip, out, folder / "mattes", peers=()), NerfsemError),
-        (Evaluate(clip, bundle, tmp_path / "file", folder / "mattes", peers=()), OutputError),
+        (Evaluate(tmp_path / "none.mp4", bundle, out, peers=()), CaptureError, "none.mp4 does not exist"),
+        (Evaluate(clip, bundle, out, peers=()), CaptureError, "give --mattes DIR"),
+        (Evaluate(clip, bundle, out, tmp_path / "few", peers=()), CaptureError, "few holds 0 mattes for the 8 frames"),
+        (Evaluate(clip, bundle, out, folder / "mattes", tmp_path, peers=()), CaptureError, "give one of them"),
+        (Evaluate(clip, bundle, out, scene_dir=vase_scene.root, peers=()), CaptureError, "holds 12 mattes"),
+        (Evaluate(vase_video, bundle, out, vase_mattes, peers=()), CaptureError, "holds 60 mattes"),
+        (Evaluate(vase_video, bundle, out, folder / "mattes", peers=()), CaptureError, "has more frames, the bundle 8"),
+        (Evaluate(clip, clip, out, folder / "mattes", peers=()), NerfsemError, "not a .nsem bundle"),
+        (Evaluate(clip, bundle, tmp_path / "file", folder / "mattes", peers=()), OutputError, "name a folder"),
     ]
-    for request, error in wrong:
-        with pytest.raises(error) as raised:
+    for request, error, complaint in wrong:
+        with pytest.raises(error, match=complaint) as raised:
             request.run()
         assert "\n" not in str(raised.value)
         assert not (out / "metrics.json").exists()

@@ -1,4 +1,4 @@
-"""The command line as a whole: its help, its version, and its exit codes."""
+"""The command line as a whole has help for all verbs, one line for each mistake, and exit codes."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The arithmetic coder: exact bytes, round trips, and the meter's agreement with the file."""
+"""The arithmetic coder writes exact bytes and reads them again, and the meter agrees with the file."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from nerfsem_method.errors import CorruptBundle
 
 
 def _reference_encode(bits, ones):
-    """torchac's interval arithmetic restated with Python integers and a list of bits (an independent statement)."""
+    """Encode by torchac's interval arithmetic, stated once more with Python integers and a list of bits."""
     low, high, pending, out = 0, 0xFFFFFFFF, 0, []
 
     def emit(bit):

@@ -1,4 +1,4 @@
-"""The container: what goes in comes out, and every way a file can lie has its own error."""
+"""The container gives back what goes in, and every way a file can lie has its own error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KNOWN = {"INFO", "GRID"}
 
 
 def raw(tag: bytes, payload: bytes, length: int | None = None) -> bytes:
-    """A section with a right checksum and whatever tag and length are asked for."""
+    """Return a section with a right checksum and whatever tag and length are asked for."""
     body = tag + struct.pack("<I", len(payload) if length is None else length) + payload
     return body + struct.pack("<I", zlib.crc32(body))
 

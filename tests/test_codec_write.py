@@ -1,4 +1,4 @@
-"""A failed export leaves the bundle that was there, whole, and nothing beside it: full disk, Ctrl-C, a process that is killed."""
+"""An export that fails, by a full disk, Ctrl-C or a kill, leaves the bundle that was there, and nothing beside it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_bundle import tiny_bundle
+from tiny_field import opaque_bundle
 
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import OutputError
@@ -18,9 +18,9 @@ import resource, signal, sys
 from pathlib import Path
 from nerfsem_method.cli.main import run
 from nerfsem_method.codec import nsem
-from tiny_bundle import tiny_bundle
+from tiny_field import opaque_bundle
 
-made = tiny_bundle()
+made = opaque_bundle()
 nsem.decode(nsem.encode(made))  # what is compiled now need not be stored later
 
 class Command:
@@ -33,16 +33,16 @@ sys.exit(run(Command()))
 FULL = "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))"
 """The kernel lets no file grow beyond 300 bytes: writing fails halfway, as on a full disk."""
 TEMPORARY = "Path(sys.argv[1] + '.tmp').write_bytes(bytes(400))"
-"""Another file than the result."""
+"""This writes another file than the result."""
 HALF = "Path.write_bytes = lambda path, data: (path.open('wb', 0).write(data[:300]), signal.raise_signal({}))"
 """The process gets a signal when half of the file is written."""
 
 
 @pytest.fixture
 def good(tmp_path) -> Path:
-    """A bundle that is there already."""
+    """Return the path of a bundle that is there already."""
     path = tmp_path / "relic.nsem"
-    nsem.write(path, tiny_bundle(background=False))
+    nsem.write(path, opaque_bundle(background=False))
     return path
 
 
@@ -82,8 +82,16 @@ def test_a_killed_export_leaves_the_old_bundle_and_the_next_one_works(good):
     assert nsem.read(good).mode == "pc"
 
 
+def test_a_file_that_cannot_take_its_place_is_thrown_away(good, monkeypatch):
+    before = good.read_bytes()
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OutputError, match="No space left"):
+        nsem.write(good, opaque_bundle())
+    assert good.read_bytes() == before and list(good.parent.iterdir()) == [good]
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     blocker = tmp_path / "file"
     blocker.write_text("")
     with pytest.raises(OutputError, match="choose another place"):
-        nsem.write(blocker / "relic.nsem", tiny_bundle(background=False))
+        nsem.write(blocker / "relic.nsem", opaque_bundle(background=False))

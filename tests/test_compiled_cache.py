@@ -1,4 +1,4 @@
-"""Where compiled loops are kept: that they are never older than any source, and that some place is always found."""
+"""Compiled loops are never older than any source, and some place for them is always found."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ print(encoder.finish().hex())
 
 @pytest.fixture
 def site(tmp_path):
-    """The package installed somewhere else, with files in the place of its cache folders, which hold the superuser off, too."""
+    """Return a copy of the package with files where its cache folders would be, which hold the superuser off, too."""
     shutil.copytree(ROOT / "nerfsem_method", tmp_path / "site/nerfsem_method", ignore=shutil.ignore_patterns("__pycache__"))
     for folder in {path.parent for path in (tmp_path / "site").rglob("*.py")}:
         (folder / "__pycache__").write_text("")

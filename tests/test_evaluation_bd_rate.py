@@ -1,4 +1,4 @@
-"""Curves: known answers of the delta rate, and no invented numbers."""
+"""The delta rate of two curves has known answers, and no number is invented."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_a_curve_of_scaled_sizes_differs_by_the_scale(factor):
 
 
 def test_only_the_common_quality_counts():
-    shifted = [(size * 0.7, quality + 3) for size, quality in CURVE]  # 3 dB are a factor of two here
+    shifted = [(size * 0.7, quality + 3) for size, quality in CURVE]  # 3 dB are worth a factor of two
     assert bd_rate(CURVE, shifted) == pytest.approx(100 * (0.35 - 1))
 
 

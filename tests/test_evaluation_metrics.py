@@ -1,9 +1,10 @@
-"""Metrics: known answers."""
+"""All metrics have known answers."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from nerfsem_method.evaluation.metrics import IDENTICAL_DB, masked_reference, measure
 
@@ -21,20 +22,20 @@ def half() -> np.ndarray:
 
 
 def test_psnr_is_the_mean_of_the_frames_values_not_of_their_errors():
-    quality = measure(pictures(110, 101), pictures(100, 100), [half(), half()])
-    expected = (20 * np.log10(255 / 10) + 20 * np.log10(255 / 1)) / 2
+    quality = measure(pictures(110, 101, 105), pictures(100, 100, 100), [half()] * 3)
+    expected = np.mean([20 * np.log10(255 / error) for error in (10, 1, 5)])
     assert quality.psnr == pytest.approx(expected)
     assert quality.psnr_y == pytest.approx(expected)
-    assert quality.frames == 2
+    assert quality.frames == 3
 
 
 def test_the_center_is_where_the_matte_exceeds_one_half():
     decoded = pictures(100)[0].copy()
-    decoded[:, 10:] = 0  # everything outside is wrong
+    decoded[:, 10:] = 0
     decoded[:, :10] = 105
     quality = measure([decoded], pictures(100), [half()])
     assert quality.psnr_center == pytest.approx(20 * np.log10(255 / 5))
-    assert quality.psnr < quality.psnr_center
+    assert quality.psnr_center is not None and quality.psnr < quality.psnr_center
     edge = half()
     edge[:, 9] = 127
     assert measure([decoded], pictures(100), [edge]).psnr_center == pytest.approx(20 * np.log10(255 / 5))
@@ -62,6 +63,23 @@ def test_identical_frames_have_a_finite_psnr_and_full_ssim():
     quality = measure(noise, noise, [half()])
     assert quality.psnr == quality.psnr_center == IDENTICAL_DB
     assert quality.ssim == pytest.approx(1)
+
+
+def test_ssim_is_that_of_its_paper():
+    """Wang et al. (2004): Gaussian windows of 11 x 11 pixels, sigma 1.5; K1 = 0.01, K2 = 0.03."""
+    rng = np.random.default_rng(1)
+    reference = rng.integers(0, 256, SHAPE)
+    decoded = np.clip(reference + rng.normal(0, 30, SHAPE), 0, 255).astype(np.uint8)
+
+    def blurred(picture):
+        return gaussian_filter(picture.astype(float), (1.5, 1.5, 0), radius=(5, 5, 0))[5:-5, 5:-5]
+
+    mean, other = blurred(decoded), blurred(reference)
+    variances = blurred(decoded.astype(float) ** 2) - mean**2 + blurred(reference**2) - other**2
+    covariance = blurred(decoded.astype(float) * reference) - mean * other
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    expected = (2 * mean * other + c1) * (2 * covariance + c2) / ((mean**2 + other**2 + c1) * (variances + c2))
+    assert measure([decoded], [reference.astype(np.uint8)], [half()]).ssim == pytest.approx(expected.mean(), abs=1e-6)
 
 
 def test_lpips_is_a_number_or_has_a_reason_never_both():

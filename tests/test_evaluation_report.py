@@ -1,4 +1,4 @@
-"""The report: gains read off the peers' curves, four files, and nothing invented."""
+"""The report reads gains off the peers' curves, has four files, and invents nothing."""
 
 from __future__ import annotations
 

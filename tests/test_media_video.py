@@ -1,4 +1,4 @@
-"""Frames to files and back."""
+"""Frames go to files and come back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from nerfsem_method.errors import CaptureError, OutputError
-from nerfsem_method.files import check_png_folder, check_writable, replacing
 from nerfsem_method.media.annexb import H264, lean_stream, nal_units
 from nerfsem_method.media.video import read_video, write_png_folder, write_video
 
@@ -70,10 +69,6 @@ def test_outputs_that_cannot_be_written_are_named_before_any_work(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    for path in (tmp_path / "file" / "out.mp4", tmp_path):
-        with pytest.raises(OutputError):
-            check_writable(path)
-
     def never():
         raise AssertionError("a frame was asked for")
         yield
@@ -83,22 +78,7 @@ def test_outputs_that_cannot_be_written_are_named_before_any_work(tmp_path):
             write_png_folder(path, never())
     with pytest.raises(OutputError):
         write_video(tmp_path / "file" / "out.mp4", never(), Fraction(30))
-    with pytest.raises(OutputError):
-        check_png_folder(tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").exists()
-
-
-def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path):
-    target = tmp_path / "a.bin"
-    target.write_bytes(b"old")
-    with pytest.raises(KeyError), replacing(target) as partial:
-        partial.write_bytes(b"half")
-        raise KeyError
-    assert target.read_bytes() == b"old"
-    with replacing(target) as partial:
-        partial.write_bytes(b"new")
-    assert target.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_files_that_are_no_videos_are_named(tmp_path):

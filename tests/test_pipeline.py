@@ -1,4 +1,4 @@
-"""`nerfsem compress`: what it checks before long work, and what it makes of a capture."""
+"""`nerfsem compress` checks all it can before long work, and makes a bundle of a capture."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ from nerfsem_method.plugin import training
 
 @pytest.fixture
 def captured(vase_scene, monkeypatch):
-    """The capture replaced by a ready scene with a report; the calls that it got."""
+    """Put a ready scene with a report in the capture's place, and return the calls that it gets."""
     calls = []
     count = len(vase_scene.frames)
     per_frame = [0.2] * count, [1.0] * count
@@ -71,7 +71,7 @@ def test_what_cannot_work_is_refused_before_the_capture(captured, vase_video, tm
 
 
 def test_a_size_that_is_met_ends_well_and_the_background_counts(captured, vase_video, tmp_path, monkeypatch):
-    """What steers the training (tests of rate control) is told what the background leaves of the size."""
+    """The training is steered to what the background leaves of the size; tests of rate control show that it gets there."""
     told = []
     monkeypatch.setattr(training, "train", lambda config, run=training.train: told.append(config.pipeline.model) or run(config))
     plain, steered = tmp_path / "plain.nsem", tmp_path / "steered.nsem"

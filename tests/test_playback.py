@@ -1,4 +1,4 @@
-"""A decoded bundle as pictures: exposure, straight alpha, what lies behind."""
+"""The player shows a decoded bundle with its exposure, as straight alpha or over what lies behind."""
 
 from dataclasses import replace
 
@@ -41,6 +41,8 @@ def test_straight_alpha_and_composition_say_the_same(player):
     for ground in ((255, 255, 255), (0, 64, 128)):
         by_hand = straight[..., :3] * alpha + np.array(ground) * (1 - alpha)
         np.testing.assert_allclose(player.composited(1, ground), by_hand, atol=2)
+        exact = player.premultiplied(1)[..., :3] * 255 + (1 - player.premultiplied(1)[..., 3:]) * np.array(ground)
+        assert np.abs(player.composited(1, ground) - exact).max() < 0.501  # rounded, not cut
     plate = np.random.default_rng(0).integers(0, 256, (32, 24, 3), np.uint8)
     empty = alpha[..., 0] == 0
     np.testing.assert_array_equal(player.composited(1, plate)[empty], plate[empty])

@@ -1,4 +1,4 @@
-"""The methods that nerfstudio sees: presets, learning rates, names of runs, and a command line that reads them."""
+"""nerfstudio sees each preset as a method, with its learning rates, names of runs and command line."""
 
 import importlib.metadata
 import io
@@ -11,6 +11,7 @@ import yaml
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.plugin import config
 from nerfsem_method.plugin.config import DecaySchedulerConfig, trainer_config
+from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig
 from nerfsem_method.training import presets
 
 
@@ -96,8 +97,8 @@ def test_a_name_given_by_hand_stays():
 def test_the_learning_rates_fall_over_the_steps_asked_for():
     made = trainer_config("smoke")
     made.max_num_iterations = 7
-    made._target = lambda config, **kwargs: config  # in place of a Trainer
-    groups = made.setup().optimizers.values()
+    made.data, made.timestamp = Path("relic.mp4"), "now"
+    groups = made.setup(local_rank=0, world_size=1).config.optimizers.values()
     assert [group["scheduler"].max_steps for group in groups] == [7, 7, 7]
 
 
@@ -125,6 +126,7 @@ def test_ns_train_reads_our_options():
     made = tyro.cli(AnnotatedBaseConfigUnion, args=[*words.split(), "--capture.segmenter", "birefnet"])
     assert isinstance(made, config.NerfsemTrainerConfig) and made.max_num_iterations == 5
     parser = made.pipeline.datamanager.dataparser
+    assert isinstance(parser, ObjectVideoDataParserConfig)
     assert (parser.holdout_every, parser.capture.segmenter) == (8, "birefnet")
 
 

@@ -1,4 +1,4 @@
-"""The data manager: which pixels are drawn, what a batch holds, and that seed and step alone decide it."""
+"""The data manager draws pixels near the object, and seed and step alone decide which."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The data parser: splits, conventions of cameras, and what it says about bad input."""
+"""The data parser splits the frames, turns cameras into nerfstudio's, and names bad input."""
 
 from pathlib import Path
 

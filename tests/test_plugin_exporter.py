@@ -1,11 +1,11 @@
-"""`ns-export nerfsem-bitstream`: the patch touches one call, and the real console script lists the command."""
+"""The patch behind `ns-export nerfsem-bitstream` touches one call, and the real console script lists the command."""
 
 import subprocess
 import sys
 import types
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import tyro
@@ -33,8 +33,8 @@ class Mesh(Exporter):
 
 @pytest.fixture
 def ns_export(monkeypatch):
-    """A module in the place of nerfstudio's, with the same shape, under the patch."""
-    module = types.ModuleType("nerfstudio.scripts.exporter")
+    """Put a module of the same shape in the place of nerfstudio's, patch it, and return it."""
+    module: Any = types.ModuleType("nerfstudio.scripts.exporter")
     module.Exporter = Exporter
     module.Commands = tyro.conf.FlagConversionOff[
         Annotated[PointCloud, tyro.conf.subcommand("pointcloud")] | Annotated[Mesh, tyro.conf.subcommand("poisson")]
@@ -89,6 +89,7 @@ def test_without_ns_export_nothing_is_patched(monkeypatch):
     assert tyro.cli is before
 
 
+@pytest.mark.slow
 def test_the_real_script_lists_it():
     script = Path(sys.executable).with_name("ns-export")
     if not script.exists():

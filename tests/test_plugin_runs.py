@@ -1,25 +1,28 @@
-"""Imported bundles: a run that loads anywhere on this machine, without the video, and shows what the player shows."""
+"""An imported bundle is a run that loads anywhere on this machine, without the video, and shows what the player shows."""
 
 import os
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
-from tiny_bundle import HEIGHT, WIDTH, tiny_bundle
+from tiny_field import HEIGHT, WIDTH, opaque_bundle
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import BundleError, CaptureError, NerfsemError, OutputError
 from nerfsem_method.playback.player import Player
+from nerfsem_method.plugin import checkpoint
 from nerfsem_method.plugin.runs import import_bundle
 
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """The config.yml of an imported run, made with relative paths from a folder that holds the bundle no more."""
+    """Return the config.yml of a run that was imported by relative paths, and whose bundle is gone."""
     folder = tmp_path_factory.mktemp("import")
     path = folder / "tiny relic.nsem"
-    nsem.write(path, tiny_bundle())
+    nsem.write(path, opaque_bundle())
     before = os.getcwd()
     os.chdir(folder)
     try:
@@ -30,7 +33,8 @@ def imported(tmp_path_factory):
     return config
 
 
-def load(config, mode):
+def load(config: Path, mode: Literal["test", "inference"]) -> Any:
+    """Return the run's pipeline as nerfstudio loads it."""
     from nerfstudio.utils.eval_utils import eval_setup
 
     return eval_setup(config, test_mode=mode)[1]
@@ -45,7 +49,7 @@ def test_it_loads_from_another_folder_and_renders_like_the_player(imported, mode
     bundle = nsem.read(imported.parent / "tiny relic.nsem")
     expected = Player(bundle, "cpu").composited(3, (255, 255, 255))
     assert np.abs(rendered - expected).max() <= 1
-    assert expected.min() < 200  # something is there
+    assert expected.min() < 200  # not all is ground
 
 
 def test_the_viewer_gets_cameras_and_pictures(imported):
@@ -69,12 +73,20 @@ def test_the_checkpoint_loads_safely(imported):
 
 
 def test_it_can_be_exported_again_to_the_same_field(imported, tmp_path):
-    from nerfsem_method.plugin import checkpoint
-
     again = nsem.read(checkpoint.export(imported, tmp_path, "fp", BackgroundOptions()))
     first = nsem.read(imported.parent / "tiny relic.nsem")
     assert all(np.array_equal(a, b) for a, b in zip(first.state.tables, again.state.tables, strict=True))
     assert again.video == first.video and again.mode == "fp"
+
+
+def test_the_newest_checkpoint_is_exported(imported, tmp_path):
+    config = import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "run")
+    first = tmp_path / "run/nerfstudio_models/step-000000000.ckpt"
+    state = torch.load(first, weights_only=True)
+    state["pipeline"]["_model.cameras.gains"] /= 2
+    torch.save(state, first.with_name("step-000000020.ckpt"))
+    newest = nsem.read(checkpoint.export(config, tmp_path, "fp", BackgroundOptions()))
+    np.testing.assert_array_equal(newest.gains, np.full((8, 3), 0.5))
 
 
 def test_a_folder_in_use_is_left_alone(imported, tmp_path):
@@ -85,7 +97,6 @@ def test_a_folder_in_use_is_left_alone(imported, tmp_path):
 
 
 def test_an_empty_folder_is_filled(imported, tmp_path):
-    config = import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "b")
     (tmp_path / "c").mkdir()
     config = import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "c")
     assert config.exists()

@@ -1,4 +1,4 @@
-"""The project as a whole: what is packaged, what is pinned, and what continuous integration runs."""
+"""The project as a whole packages, pins and runs in continuous integration what it says it does."""
 
 from __future__ import annotations
 
@@ -19,13 +19,22 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def test_make_help_explains_every_target():
     shown = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True).stdout
-    for target in ("install", "demo", "test", "check", "bench", "study", "fuzz"):
-        assert f"make {target}" in shown
+    for target in ("install", "demo", "test", "test-avx2", "test-plain", "check", "bench", "study", "fuzz"):
+        assert re.search(rf"^  make {target} +\w", shown, re.MULTILINE), target
 
 
 def test_continuous_integration_runs_what_the_readme_names():
-    assert "make test" in (ROOT / ".ci/run").read_text()
-    assert "\nmake test\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = (ROOT / ".ci/run").read_text()
+    assert "\nmake test " in commands and " make test-plain " in commands
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\nmake test\n" in readme and "`make test-plain`" in readme
+
+
+@pytest.mark.parametrize(("target", "width"), [("test", None), ("test-avx2", "haswell"), ("test-plain", "generic")])
+def test_the_test_targets_run_every_test_on_their_processor(target, width):
+    told = subprocess.run(["make", "-n", "-C", ROOT, target], capture_output=True, text=True).stdout
+    (command,) = (line for line in told.splitlines() if line.endswith(" -m pytest"))
+    assert re.findall(r"NUMBA_CPU_NAME=(\S+)", command) == ([width] if width else [])
 
 
 def _pins(name: str) -> list[str]:
@@ -59,7 +68,7 @@ def test_presets_are_found_in_this_checkout():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """The project built as a wheel and unpacked."""
+    """Build the project as a wheel, and return the folder where it is unpacked."""
     builder = pytest.importorskip("hatchling.builders.wheel")
     folder = tmp_path_factory.mktemp("wheel")
     (made,) = builder.WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])

@@ -1,4 +1,4 @@
-"""Golden bundles, and a second decoder that follows FORMAT.md: both read the same symbols and see the same frames.
+"""A second decoder that follows FORMAT.md reads the same symbols of the golden bundles, and sees the same frames.
 
 tests/golden/make.py says what the bundles are.
 """
@@ -34,14 +34,14 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The reference decoder in a fresh process that can import NumPy and the standard library only."""
+    """Run the reference decoder in a fresh process that can import NumPy and the standard library only."""
     command = [sys.executable, "-c", ALONE, str(REFERENCE), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def golden(request) -> tuple[Path, dict, nsem.Bundle]:
-    """A bundle's path, what is known of it, and what the package makes of it."""
+    """Return a bundle's path, what is known of it, and what the package makes of it."""
     path = GOLDEN / f"{request.param}.nsem"
     return path, json.loads(path.with_suffix(".json").read_text()), nsem.read(path)
 
@@ -62,7 +62,7 @@ def test_the_package_decodes_the_recorded_symbols(golden):
 
 
 def test_the_reference_decoder_agrees(golden, tmp_path):
-    """Symbols and background are equal; so are its frame, the recorded one and the package's, within 1/255."""
+    """Symbols and background are equal, and its frame, the recorded one and the package's differ by 1/255 at most."""
     path, facts, read = golden
     extra = ["--background", tmp_path / "plate.h264"] if "background" in facts else []
     result = run(path, "--output", tmp_path / "frame.png", "--stride", facts["stride"], *extra)
@@ -81,7 +81,7 @@ def test_the_reference_decoder_agrees(golden, tmp_path):
 
 @pytest.fixture(scope="module")
 def reference() -> ModuleType:
-    """The reference decoder as a module."""
+    """Return the reference decoder as a module."""
     spec = importlib.util.spec_from_file_location("reference_decoder", REFERENCE)
     assert spec is not None and spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)

@@ -1,4 +1,4 @@
-"""The scene's camera model and its file."""
+"""A scene survives its file, and its camera model is invertible."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def test_a_scene_survives_its_file(tmp_path: Path) -> None:
     Scene(tmp_path, video, CAMERA, (frame,)).save()
     again = Scene.load(tmp_path)
     assert (again.video, again.camera) == (video, CAMERA)
-    assert again.frames[0].source == "interpolated"
+    kept = again.frames[0]
+    assert (kept.index, kept.source, kept.image, kept.matte) == (0, "interpolated", "frames/000000.png", "mattes/000000.png")
     assert np.array_equal(again.poses[0], pose)
     assert [path.name for path in tmp_path.iterdir()] == ["scene.json"]
 

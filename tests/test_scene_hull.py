@@ -1,4 +1,4 @@
-"""Carving against silhouettes that are known exactly."""
+"""Carving finds a sphere whose silhouettes are known exactly."""
 
 from __future__ import annotations
 
@@ -42,11 +42,26 @@ def test_a_bad_matte_is_outvoted_up_to_the_tolerance() -> None:
     assert carve(CAMERA, poses, mattes, 16, np.full(3, -0.5), 1.0, tolerance=0.07).any()
 
 
+def half_turned(poses: np.ndarray, seeing: int) -> np.ndarray:
+    """Return the poses with all cameras but the first `seeing` turned away."""
+    turned = poses.copy()
+    turned[seeing:] = np.diag([-1.0, 1.0, -1.0]) @ poses[seeing:]
+    return turned
+
+
 def test_what_too_few_views_see_is_not_kept() -> None:
     poses = ring()
     everything = np.full((len(poses), 80, 60), 255, np.uint8)
-    hull = carve(CAMERA, poses, everything, 8, np.array([40.0, 40.0, 40.0]), 1.0)
-    assert not hull.any()
+    for seeing in (0, 2, 3):
+        assert carve(CAMERA, half_turned(poses, seeing), everything, 8, np.full(3, -0.2), 0.4).any() == (seeing == 3)
+
+
+def test_the_tolerance_is_a_share_of_the_views_that_see_a_voxel() -> None:
+    poses = half_turned(ring(), 4)
+    mattes = np.full((len(poses), 80, 60), 255, np.uint8)
+    for missed, kept in ((1, True), (2, False)):
+        mattes[:missed] = 0
+        assert carve(CAMERA, poses, mattes, 8, np.full(3, -0.2), 0.4, tolerance=0.3).any() == kept
 
 
 def test_the_margin_is_a_disc() -> None:

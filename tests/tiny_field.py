@@ -1,11 +1,15 @@
-"""A tiny random field, the same on every machine, for codec and playback tests."""
+"""Tiny random fields, and bundles of them, are the same on every machine; tests of many rooms use them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
+from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.background.plate import make_background
+from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.field.layout import table_layout
 from nerfsem_method.field.spec import FieldSpec, Level
@@ -19,17 +23,19 @@ HASHED = FieldSpec(
     log2_volume_limit=9, log2_plane_limit=8, occupancy=16, steps=32, width=8, geometry=3, directions=3, frequencies=2,
     shading="sample", color_layers=2,
 )  # fmt: skip
+FRAMES, WIDTH, HEIGHT = 8, 34, 45
+"""An `opaque_bundle` has so many frames of this odd size."""
 
 
 def ball(side: int, radius: float = 0.4, thickness: float = 0.12) -> np.ndarray:
-    """Occupancy [side, side, side] of a hollow ball."""
+    """Return the occupancy [side, side, side] of a hollow ball."""
     axis = (np.arange(side) + 0.5) / side - 0.5
     distance = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
     return (distance < radius) & (distance > radius - thickness)
 
 
 def tiny_state(spec: FieldSpec, seed: int = 0) -> FieldState:
-    """Random symbols and weights over a hollow ball."""
+    """Return random symbols and weights over a hollow ball."""
     rng = np.random.default_rng(seed)
     occupancy = ball(spec.occupancy)
     tables = []
@@ -51,7 +57,7 @@ def tiny_state(spec: FieldSpec, seed: int = 0) -> FieldState:
 
 
 def orbit(frames: int) -> np.ndarray:
-    """cam_from_world [frames, 3, 4] of cameras around the unit cube, looking at its centre."""
+    """Return cam_from_world [frames, 3, 4] of cameras around the unit cube, looking at its centre."""
     poses = []
     for angle in np.linspace(0, 2 * np.pi, frames, endpoint=False):
         forward = np.array([np.cos(angle), np.sin(angle), -0.2])
@@ -64,9 +70,27 @@ def orbit(frames: int) -> np.ndarray:
     return np.stack(poses)
 
 
-def tiny_bundle(spec: FieldSpec = DENSE, frames: int = 6, background=None) -> Bundle:
-    """A bundle of a tiny field: `frames` frames of 24 x 32 pixels."""
+def tiny_bundle(spec: FieldSpec = DENSE, frames: int = 6, background: Background | None = None) -> Bundle:
+    """Return a bundle of a tiny field: `frames` frames of 24 x 32 pixels of a hollow ball that is a faint cloud."""
     video = Video("tiny.mp4", 24, 32, frames, Fraction(10), "ab" * 32)
     camera = Intrinsics(24, 32, 40.0, 40.0, 12.0, 16.0, k1=0.01)
     gains = np.ones((frames, 3), np.float32)
     return Bundle(tiny_state(spec), video, camera, orbit(frames), gains, background).quantised()
+
+
+def opaque_bundle(background: bool = True) -> Bundle:
+    """Return a bundle of FRAMES frames whose middle an opaque ball fills; corners show the background, if there is one."""
+    made = tiny_bundle(frames=FRAMES)
+    made.state.heads["density.1.bias"].integers[0] = 255
+    video, camera = replace(made.video, width=WIDTH, height=HEIGHT), Intrinsics(WIDTH, HEIGHT, 60.0, 60.0, WIDTH / 2, HEIGHT / 2)
+    layer = ramps(video) if background else None
+    return replace(made, video=video, camera=camera, background=layer).quantised()
+
+
+def ramps(video: Video) -> Background:
+    """Return a background layer of ramps that slide from frame to frame."""
+    y, x = np.mgrid[: video.height, : video.width]
+    colours = (np.stack([9 * x + 5 * i, 7 * y, 90 + 0 * x - 3 * i], -1) for i in range(video.frames))
+    pictures = [each.clip(0, 255).astype(np.uint8) for each in colours]
+    mattes = [np.zeros((video.height, video.width), np.uint8)] * video.frames
+    return make_background(pictures, mattes, Fraction(10), BackgroundOptions(crf=30))

@@ -17,7 +17,8 @@ from nerfsem_method.field.hashing import entry_of
 from nerfsem_method.field.layout import TableLayout
 from nerfsem_method.field.spec import PLANE_AXES, FieldSpec, Table
 
-_CHUNK = 1 << 16  # The contexts of so many vertices are held at once, which bounds the memory.
+CHUNK = 1 << 16
+"""The contexts of so many vertices are held at once."""
 
 
 @njit(cache=True)
@@ -108,9 +109,9 @@ class Contexts:
         name = self._spec.context_name(index)
         weights = tuple(self._weights[f"{name}.{part}"] for part in ("0.weight", "0.bias", "1.weight", "1.bias"))
         logits = np.empty((len(layout.vertices), self._spec.tables[index].features), np.int64)
-        for first in range(0, len(logits), _CHUNK):
-            part = layout.part(first, first + _CHUNK)
-            logits[first : first + _CHUNK] = two_layers(self.inputs(index, part, tables), weights)
+        for first in range(0, len(logits), CHUNK):
+            part = layout.part(first, first + CHUNK)
+            logits[first : first + CHUNK] = two_layers(self.inputs(index, part, tables), weights)
         if self._spec.tables[index].hashed:
             weighted = np.add.reduceat(logits * layout.weights[:, None], layout.starts[:-1], axis=0)
             logits = weighted // np.add.reduceat(layout.weights, layout.starts[:-1])[:, None]

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from nerfsem_method.compiled import fast_part, njit
@@ -58,8 +58,15 @@ def packed(layers: list[tuple[np.ndarray, np.ndarray]]) -> Head:
     return Head(weights, biases, np.array([each.weights.shape for each in full], np.int64))
 
 
-WIDTH = next((width for width, feature in ((16, "avx512f"), (8, "avx2")) if get_host_cpu_features().get(feature)), 4)
-"""This processor's vectors have so many lanes."""
+def _width() -> int:
+    """Return the float32 lanes of numba's vectors: this processor's, or those that NUMBA_CPU_FEATURES names."""
+    codegen = cpu_target.target_context.codegen()  # pyright: ignore[reportAttributeAccessIssue] (numba's own cached property)
+    _, _, features = codegen.magic_tuple()  # numba's cache tells processors apart by the same
+    return next((width for width, feature in ((16, "+avx512f"), (8, "+avx2")) if feature in features.split(",")), 4)
+
+
+WIDTH = _width()
+"""A vector has so many lanes."""
 _VECTORS = 2 if WIDTH == 8 else 4
 """So many vectors of lanes are worked on together: with STRIPS outputs each, as many as the registers hold."""
 _VECTOR = ir.VectorType(ir.FloatType(), WIDTH)

@@ -1,4 +1,4 @@
-"""Cut the sample clip (vase.mp4, vase_mattes/, vase_cameras.json) from the full-size source folder.
+"""This program cuts the sample clip (vase.mp4, vase_mattes/, vase_cameras.json) from the full-size source folder.
 
 Usage: python make_sample.py SOURCE_FOLDER   (relic.mp4, masks/, poses_truth.json)
 """
@@ -21,7 +21,7 @@ MATTE_LEVELS = 16  # a coarser alpha ramp halves the PNGs and is far below the e
 
 
 def cut_video(source: Path, target: Path) -> None:
-    """Every STRIDE-th frame at SIZE, at half the frame rate, so that the clip lasts as long as its source."""
+    """Write every STRIDE-th frame at SIZE, at half the frame rate, so that the clip lasts as long as its source."""
     picture = f"select=not(mod(n\\,{STRIDE})),scale={SIZE[0]}:{SIZE[1]}:flags=area,setpts=N/15/TB"
     coding = ["-c:v", "libx264", "-preset", "veryslow", "-crf", str(CRF), "-pix_fmt", "yuv420p", "-r", "15"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", str(source), "-vf", picture, *coding, "-an"]
@@ -38,7 +38,7 @@ def shrink_mattes(source: Path, target: Path) -> None:
 
 
 def convert_cameras(source: Path, target: Path) -> None:
-    """OpenGL camera-to-world to OpenCV cam_from_world; intrinsics follow the frame size."""
+    """Turn OpenGL's camera-to-world into OpenCV's cam_from_world; the intrinsics follow the frame size."""
     truth = json.loads(source.read_text())
     scale = SIZE[0] / truth["w"]
     poses = []

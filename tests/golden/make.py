@@ -1,12 +1,12 @@
-"""How the golden bundles were made: `python tests/golden/make.py` (with tests/ on the path) writes them anew.
+"""This program made the golden bundles: `python tests/golden/make.py` (with tests/ on the path) writes them anew.
 
 They are what version 1 looks like, so they are never made anew to please a test: only a new version adds new ones. The four
 tiny ones are random fields that together use every option of the format; vase.nsem is a trained bundle of the sample
 object (CC0), 120 frames of 270x480, kept as it was exported. Beside each bundle lie
 
 - NAME.json: SHA-256 of all symbols (of which the HASH section holds the first bytes) and of the background's H.264 stream;
-- NAME.png: every `stride`-th pixel of every `stride`-th row of frame 0 over white, as docs/reference_decoder.py renders it. A
-  picture and not a hash: rendering is floating-point arithmetic, and may differ by 1/255 from machine to machine.
+- NAME.png: every `stride`-th pixel of every `stride`-th row of frame 0 over white, as docs/reference_decoder.py renders it. It is
+  a picture and not a hash because rendering is floating-point arithmetic, and may differ by 1/255 from machine to machine.
 """
 
 from __future__ import annotations
@@ -16,16 +16,12 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from tiny_field import DENSE, HASHED, tiny_bundle
+from tiny_field import DENSE, HASHED, ramps, tiny_bundle
 
-from nerfsem_method.background.options import BackgroundOptions
-from nerfsem_method.background.plate import make_background
 from nerfsem_method.codec import nsem
-from nerfsem_method.codec.background import Background
 from nerfsem_method.field.spec import Level
 
 FOLDER = Path(__file__).parent
@@ -34,7 +30,7 @@ STRIDES = {"dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "vase":
 
 
 def tiny_bundles() -> dict[str, nsem.Bundle]:
-    """The four tiny fields."""
+    """Return the bundles of the four tiny fields by name."""
     dense_sample = replace(DENSE, shading="sample", directions=4, color_layers=0)
     hashed_ray = replace(HASHED, shading="ray", planes=tuple(Level(side, 1) for side in (12, 16, 24, 32, 40)))
     return {
@@ -46,20 +42,11 @@ def tiny_bundles() -> dict[str, nsem.Bundle]:
 
 
 def with_everything(made: nsem.Bundle) -> nsem.Bundle:
-    """A bundle with strong distortion, a changing exposure and a background."""
+    """Return a bundle with strong distortion, a changing exposure and a background."""
     camera = replace(made.camera, fy=42.0, cx=11.5, k1=-0.6, k2=2.0, p1=0.03, p2=-0.04)
     phases = np.arange(len(made.poses))[:, None] + np.arange(3)
     gains = np.exp2(0.8 * np.sin(phases)).astype(np.float32)
-    return replace(made, camera=camera, gains=gains, background=background(made)).quantised()
-
-
-def background(made: nsem.Bundle) -> Background:
-    """Sliding ramps behind the object."""
-    video = made.video
-    y, x = np.mgrid[: video.height, : video.width]
-    pictures = [np.stack([9 * x + 5 * i, 7 * y, 90 + 0 * x - 3 * i], -1).astype(np.uint8) for i in range(video.frames)]
-    mattes = [np.zeros((video.height, video.width), np.uint8)] * video.frames
-    return make_background(pictures, mattes, Fraction(10), BackgroundOptions(crf=30))
+    return replace(made, camera=camera, gains=gains, background=ramps(made.video)).quantised()
 
 
 def record(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Rice codes: exact, short, and bounded on bad data."""
+"""Rice codes are exact, short, and bounded on bad data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_zeros_take_a_bit_each():
 
 
 def test_golden_bytes():
-    assert pack(np.array([0, -1, 1, 2])).hex() == "005bc0"  # parameter 0; 0 10 110 11110
+    assert pack(np.array([0, -1, 1, 2])).hex() == "005bc0"  # parameter 0, then 0 10 110 11110
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\x09\x00\x00", b"\x00" + b"\xff" * 3000])

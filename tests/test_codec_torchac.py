@@ -1,6 +1,6 @@
-"""Our arithmetic coder and torchac (Mentzer et al.): same symbols and probabilities, same bytes, and each reads the other.
+"""Our arithmetic coder and torchac (Mentzer et al.) write the same bytes, and each reads the other.
 
-Runs where torchac is installed and its extension can be compiled: pip install torchac ninja, and a C++ compiler.
+These tests run where torchac is installed and its extension can be compiled: pip install torchac ninja, and a C++ compiler.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,21 +22,22 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def torchac():
-    """The package; importing it compiles its extension."""
+    """Return the package; importing it compiles its extension."""
     if importlib.util.find_spec("torchac") is None:
         pytest.skip("torchac is not installed")
     try:
         import torchac
-    except Exception as error:  # no compiler, no ninja, no header of torch: many kinds
+    except Exception as error:  # a compiler, ninja or torch's headers may lack, and each lack raises something else
         pytest.skip(f"torchac cannot be compiled here: {error}")
     return torchac
 
 
 def streams() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Bits and probabilities `ones` that the reference decoder met in the coded sections of a golden bundle."""
+    """Return the bits and probabilities `ones` that the reference decoder met in the coded sections of a golden bundle."""
     spec = importlib.util.spec_from_file_location("reference_decoder", ROOT / "docs/reference_decoder.py")
     assert spec is not None and spec.loader is not None
-    reference = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    reference: Any = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = reference
     spec.loader.exec_module(reference)
     recorded: list[list[tuple[int, int]]] = []
 
@@ -56,7 +58,7 @@ def streams() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def extremes() -> tuple[np.ndarray, np.ndarray]:
-    """Likely and unlikely bits of all probabilities there are, the least and the greatest among them."""
+    """Return likely and unlikely bits of all probabilities there are, the least and the greatest among them."""
     rng = np.random.default_rng(3)
     ones = np.concatenate([np.arange(1, 65536), np.full(500, 1), np.full(500, 65535)])
     bits = rng.integers(0, 65536, ones.size) < ones
