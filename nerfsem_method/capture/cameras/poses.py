@@ -110,7 +110,9 @@ def _object(frames: list[Path], mattes: list[Path] | None, seen: Motion) -> list
     return [seen.region() * np.uint8(255)] * len(frames)
 
 
-def _solve(frames: list[Path], mattes: list[np.ndarray] | None, region: str, still_room: bool, advance: Advance) -> SparseModel:
+def _solve(
+    frames: list[Path], mattes: list[np.ndarray] | None, region: str, still_background: bool, advance: Advance
+) -> SparseModel:
     from PIL import Image
 
     with Image.open(frames[0]) as picture:
@@ -119,7 +121,7 @@ def _solve(frames: list[Path], mattes: list[np.ndarray] | None, region: str, sti
         work = Path(name)
         masks = str(_write_masks(frames, mattes, work / "masks")) if mattes else None
         keys = motion.keyframes(frames)
-        job = Job(str(frames[0].parent), [f.name for f in frames], keys, max(size), masks, still_room, name)
+        job = Job(str(frames[0].parent), [f.name for f in frames], keys, max(size), masks, still_background, name)
         job.write(work / "job.json")
         _run_worker(work, advance)
         result = json.loads((work / "result.json").read_text())
