@@ -22,7 +22,7 @@ from PIL import Image
 from nerfsem_method.capture import ingest as ingest_module
 from nerfsem_method.capture import stages
 from nerfsem_method.capture.cameras import normalise, poses
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.ingest import ingest
 from nerfsem_method.capture.mattes import classical
 from nerfsem_method.capture.mattes.given import copy_mattes

@@ -13,7 +13,7 @@ from PIL import Image
 from sphere_views import CAMERA, ring, sphere_mattes
 
 from nerfsem_method.capture.cameras import poses
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.ingest import ingest
 from nerfsem_method.capture.mattes import learned, vote
 from nerfsem_method.capture.mattes.given import load_mattes

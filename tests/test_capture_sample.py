@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from nerfsem_method.capture.cameras.poses import SparseModel, solve
+from nerfsem_method.capture.cameras.poses import solve
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.frames import extract, probe
 from nerfsem_method.capture.ingest import ingest

@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from true_scene import true_scene
 
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes import vote
 from nerfsem_method.capture.mattes.given import load_mattes
 from nerfsem_method.scene.camera import Intrinsics
