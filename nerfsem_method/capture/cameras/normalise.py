@@ -54,7 +54,7 @@ def unit_box(
 ) -> Similarity:
     """Return the similarity under which the artefact's hull, with BORDER around it, fills the unit cube.
 
-    `poses` [N, 3, 4], `mattes` [N, H, W] uint8 at the camera's size; `points` [P, 3] are triangulated points on the
+    `poses` are [N, 3, 4], `mattes` [N, H, W] uint8 at the camera's size; `points` [P, 3] are triangulated points on the
     object, possibly none; `tolerance` is the share of views that may miss a voxel. Raises CaptureError when nothing
     survives carving.
     """

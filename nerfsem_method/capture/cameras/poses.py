@@ -21,10 +21,10 @@ Region = Literal["auto", "object", "frame"]
 def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance: Advance) -> SparseModel:
     """Return the cameras of `frames`, from features of the whole frame or of the object alone.
 
-    The background of a static object carries more features than a smooth artefact, and other ones on each side (sample
-    clip, 60 frames: 60 registered on whole frames, 17 on the object). Where the object turns before a fixed camera the
-    background says that nothing moves. "auto" takes the object where the background stands still, and where whole frames
-    fail and `mattes` are given. Raises CaptureError when nothing moves, too few frames can be registered, or COLMAP dies.
+    The background of a static object carries more features than a smooth artefact, and other ones on each side (of the
+    sample clip's 60 frames, 60 are registered on whole frames, 17 on the object). Where the object turns before a fixed
+    camera, the background says that nothing moves. "auto" takes the object where the background stands still, and where whole
+    frames fail and `mattes` are given. Raises CaptureError when nothing moves, too few frames can be registered, or COLMAP dies.
     """
     seen = motion.look(frames)
     if seen.nothing:

@@ -75,7 +75,7 @@ def write_masks(frames: list[Path], mattes: list[np.ndarray], folder: Path) -> P
 
 def _run_worker(work: Path, advance: Advance) -> None:
     """Run COLMAP on `work`/job.json and pass on its progress."""
-    # The search path goes along: the caller may run from a source tree
+    # The search path goes along, because the caller may run from a source tree
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "nerfsem_method.capture.colmap.worker", str(work / "job.json")]
     with (
@@ -87,7 +87,7 @@ def _run_worker(work: Path, advance: Advance) -> None:
                 stage, done, total = line.split()
                 reached = STAGES.index(stage) + min(int(done) / max(int(total), 1), 1.0)
                 advance(round(100 * reached / len(STAGES)), 100)
-        except BaseException:  # Ctrl-C included: no orphan may go on computing
+        except BaseException:  # no orphan may go on computing, not even after Ctrl-C
             process.kill()
             raise
     if process.returncode:

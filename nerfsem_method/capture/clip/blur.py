@@ -33,7 +33,7 @@ def edge_blur(picture: np.ndarray) -> float:
         near = cv2.dilate(edges.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
         if not near.any():
             continue
-        left = min(float((after[near] ** 2).sum() / (before[near] ** 2).sum()), 0.999)  # of the gradient's energy
+        left = min(float((after[near] ** 2).sum() / (before[near] ** 2).sum()), 0.999)  # so much is left of the energy
         variance = (EXTRA_BLUR * left) ** 2 / (1 - left**2) - NOISE_BLUR**2
         worst = max(worst, float(np.sqrt(max(variance, 0.0))))
     return worst

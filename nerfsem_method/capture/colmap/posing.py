@@ -49,7 +49,7 @@ class Points:
     def pose(self, pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Return cam_from_world [3, 4] of a frame that sees the points `rows` at `pixels` [N, 2], and which fit [N] bool.
 
-        Return None where too few do.
+        The answer is None where too few fit.
         """
         if len(rows) < MIN_MATCHES:
             return None
@@ -95,7 +95,7 @@ def pose_others(job: Job, keys: Matcher, model: pycolmap.Reconstruction, found: 
             tell("others", done, len(others))
             pixels, descriptors = read_features(database, image_id(database, job.names[frame]))
             after = bisect([job.keys[index] for index in known], frame)
-            feature_of: dict[int, int] = {}  # by the point's row
+            feature_of: dict[int, int] = {}  # the keys are rows of points
             for index in known[max(0, after - NEIGHBOURS) : after + NEIGHBOURS]:
                 for feature, other in pairs.mutual_matches(descriptors, keys.descriptors[index]):
                     if (row := int(points.seen[index][other])) >= 0:

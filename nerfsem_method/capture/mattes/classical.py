@@ -85,7 +85,7 @@ def _find_body(frames: list[Path], model: SparseModel, cluster: Cluster, box: Ob
             )
         shadows = fusion.shadows(grid, density, camera, model.poses)
         near = fusion.around(grid, density, camera, model.poses, round(GROWTH * stage.voxels))
-    assert shadows is not None  # there are passes
+    assert shadows is not None  # there is at least one pass
     return shadows
 
 

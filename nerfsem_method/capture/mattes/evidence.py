@@ -108,7 +108,7 @@ class View:
     def marks(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return where a frame shows points, three pictures [H, W] uint8 of 0 and 1.
 
-        The first marks the object's points, all of them, for it is in front of its own back; the second is what these cover
+        The first marks all of the object's points, even those on its back, for it covers these; the second is what these cover
         together; the third marks the other points that are seen here.
         """
         model, cluster = self.model, self.cluster

@@ -71,10 +71,10 @@ class Grid:
 
 
 def fuse(grid: Grid, candidates: np.ndarray, camera: Intrinsics, poses: np.ndarray, odds: np.ndarray) -> np.ndarray:
-    """Return the densities [X, Y, Z] float32 of the one body among `candidates` [X, Y, Z] bool that explains frames best.
+    """Return the densities [X, Y, Z] float32 of the one body among `candidates` [X, Y, Z] bool that explains all frames best.
 
-    `odds` [N, H, W] float32: log of how much likelier each pixel's colour is on the object, at `camera`'s size
-    (`Grid.camera_for`); `poses` [N, 3, 4] cam_from_world. Zero everywhere if nothing is left.
+    `odds` [N, H, W] float32 are the logs of how much likelier each pixel's colour is on the object, at `camera`'s size
+    (`Grid.camera_for`); `poses` [N, 3, 4] are cam_from_world. The densities are zero everywhere if nothing is left.
     """
     from scipy.ndimage import gaussian_filter
 

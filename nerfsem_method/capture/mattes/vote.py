@@ -7,7 +7,7 @@ outline, that region is drawn anew, along the picture's edges near the shadow's 
 stays as the network drew it, finer than any voxel.
 
 Some things cannot be set right. What goes wrong alike in most frames cannot be noticed: it is the body. What is thinner
-than two strips, neither. Who walks past before the object hides a part of it: that looks like a failure, and is filled.
+than two strips cannot, either. Who walks past before the object hides a part of it: that looks like a failure, and is filled.
 And a frame without a camera of its own (interpolated) has no say and keeps its matte, for where it looks is a guess.
 """
 
@@ -71,7 +71,7 @@ def _compare(
     """Return how the body on which the mattes [N, H, W] agree best looks in each frame, and where they clearly differ from it.
 
     The first is the chance [N, h, w] that each pixel shows it, the second is [N, H, W] bool.
-    `poses` [N, 3, 4] cam_from_world; `points` [P, 3] on the object, possibly none. `tell` hears how many rounds are done.
+    `poses` [N, 3, 4] are cam_from_world, `points` [P, 3] lie on the object, possibly none. `tell` hears how many rounds are done.
     """
     shrink = min(1.0, HULL_SIDE / max(camera.width, camera.height))
     small = camera.scaled(round(camera.width * shrink), round(camera.height * shrink))

@@ -87,9 +87,6 @@ def _tile(value: str, name: str, explanation: str) -> str:
     return f'<div class="tile"><b>{value}</b><span>{name}</span><small>{explanation}</small></div>'
 
 
-# Cameras --------------------------------------------------------------------------------------------------------------
-
-
 def _plan(scene: Scene, report: Report, cloud: Cloud, axes: tuple[int, int]) -> str:
     """Return an SVG of the cameras' way and the object's points along two of the world's axes; the second one points up."""
     centres = camera_centres(scene.poses)[:, axes] - 0.5
@@ -148,9 +145,6 @@ def _camera(centre: np.ndarray, view: np.ndarray, index: int, count: int, missin
     return f'<polygon {paint} points="{corners}"><title>frame {index}{note}</title></polygon>'
 
 
-# Curves ---------------------------------------------------------------------------------------------------------------
-
-
 def _curve(values: list[float], report: Report, limit: float, unit: str) -> str:
     """Return an SVG of one figure a frame, from zero; interpolated frames are marked, and the `limit` where there is one."""
     top = max(max(*values, limit) * 1.15, 1e-6)
@@ -168,9 +162,6 @@ def _curve(values: list[float], report: Report, limit: float, unit: str) -> str:
     svg = f'<svg viewBox="-2 0 {CURVE_WIDTH + 4} {CURVE_HEIGHT}" preserveAspectRatio="none">{marks}{area}{line}</svg>'
     ends = ("frame 0", f"{min(values):.3g} to {max(values):.3g} {unit}", str(len(values) - 1))
     return svg + '<div class="ends">' + "".join(f"<span>{end}</span>" for end in ends) + "</div>"
-
-
-# Pictures -------------------------------------------------------------------------------------------------------------
 
 
 def _contact_sheet(scene: Scene, report: Report) -> str:
