@@ -54,6 +54,15 @@ def triangulated(scene: Scene, mattes: np.ndarray) -> SparseModel:
     return SparseModel(scene.camera, scene.poses, registered, points, colours, np.concatenate(views), 0.5, 0)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    stages = zip(classical.PASSES, QUICK, strict=True)
+    passes = tuple(dataclasses.replace(stage, long_side=side, voxels=voxels) for stage, (side, voxels) in stages)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(classical, "PASSES", passes)
+        yield
+
+
 @pytest.fixture(scope="module")
 def truth(vase_scene):
     return load_mattes(vase_scene.root / "mattes")
@@ -78,18 +87,10 @@ def few(model):
 
 @pytest.fixture(scope="module")
 def found(frames, model, tmp_path_factory):
-    """These are the mattes that the real passes give."""
     folder, told = tmp_path_factory.mktemp("mattes"), []
     classical.segment(frames, model, folder, lambda done, total: told.append((done, total)))
     assert told[-1][0] == told[-1][1]
     return load_mattes(folder)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    stages = zip(classical.PASSES, QUICK, strict=True)
-    passes = tuple(dataclasses.replace(stage, long_side=side, voxels=voxels) for stage, (side, voxels) in stages)
-    monkeypatch.setattr(classical, "PASSES", passes)
 
 
 def test_a_large_support_leaves_the_artefact_its_colours(frames, model, truth, tmp_path):
@@ -118,7 +119,7 @@ def test_edges_are_soft(found):
     assert ((found > 0) & (found < 255)).any((1, 2)).all()
 
 
-def test_the_same_mattes_come_out_every_time(frames, few, quick, tmp_path):
+def test_the_same_mattes_come_out_every_time(frames, few, tmp_path):
     for attempt in ("a", "b"):
         (tmp_path / attempt).mkdir()
         classical.segment(frames[:8], few, tmp_path / attempt, lambda done, total: None)
@@ -151,7 +152,7 @@ def test_smooth_sides_with_few_points_belong_to_the_body(model):
     assert group.mine[rough:].mean() > 0.8
 
 
-def test_the_pedestal_is_kept_where_that_is_asked_for(frames, model, few, found, quick, tmp_path):
+def test_the_pedestal_is_kept_where_that_is_asked_for(frames, model, few, found, tmp_path):
     group = cluster.find(model, keep_support=True)
     assert not np.isfinite(group.height)
     assert group.others[VASE_POINTS : VASE_POINTS + PEDESTAL_POINTS].mean() < 0.2
@@ -162,7 +163,7 @@ def test_the_pedestal_is_kept_where_that_is_asked_for(frames, model, few, found,
     assert (kept > 127)[found > 200].mean() > 0.95
 
 
-def test_nothing_is_found_below_the_plane_on_which_it_stands(frames, few, quick, monkeypatch, tmp_path):
+def test_nothing_is_found_below_the_plane_on_which_it_stands(frames, few, monkeypatch, tmp_path):
     """The plane is raised to the vase's middle: its foot, as much vase as the rest by colour, is cut off."""
     vase = few.points[:VASE_POINTS]
     middle = np.median(vase[:, 2])
@@ -179,7 +180,7 @@ def test_nothing_is_found_below_the_plane_on_which_it_stands(frames, few, quick,
         assert kept[vase[:, 2] < middle - 0.15].mean() < 0.1
 
 
-def test_nothing_is_found_where_cameras_look_through(frames, few, quick, monkeypatch, tmp_path):
+def test_nothing_is_found_where_cameras_look_through(frames, few, monkeypatch, tmp_path):
     """The cameras see walls through the whole foot, as it were."""
     vase = few.points[:VASE_POINTS]
     middle, asked = np.median(vase[:, 2]), []
@@ -198,7 +199,7 @@ def test_nothing_is_found_where_cameras_look_through(frames, few, quick, monkeyp
         assert kept[vase[:, 2] < middle - 0.15].mean() < 0.1
 
 
-def test_nothing_is_found_outside_the_box_pointed_out(frames, few, quick, tmp_path):
+def test_nothing_is_found_outside_the_box_pointed_out(frames, few, tmp_path):
     vase = few.points[:VASE_POINTS]
     pixels, _ = few.camera.project(vase[vase[:, 2] > np.median(vase[:, 2])], few.poses[0])
     low, high = pixels.min(0), pixels.max(0)

@@ -75,8 +75,8 @@ def test_the_cameras_are_the_true_ones_up_to_a_similarity(captured: Scene, truth
 
 
 def test_frames_between_keyframes_are_posed_against_the_model(pictures: list[Path], truth: dict, monkeypatch) -> None:
-    count = 16
-    monkeypatch.setattr(motion, "KEYFRAMES", 10)
+    count = 12
+    monkeypatch.setattr(motion, "KEYFRAMES", 8)
     model = solve(pictures[:count], None, "frame", silent)
     assert model.registered.all()
     assert set(model.views[:, 1].astype(int)) == set(range(count))
