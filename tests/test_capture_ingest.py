@@ -6,88 +6,50 @@ The clip's true cameras stand in for COLMAP here; test_capture_sample.py runs th
 from __future__ import annotations
 
 import html
-import json
 import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
+from true_cameras import FRAMES, TrueCameras, shorter_clip
 
-from nerfsem_method.capture import ingest as ingest_module
-from nerfsem_method.capture import stages
 from nerfsem_method.capture.cameras import normalise, poses
-from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.ingest import ingest
 from nerfsem_method.capture.mattes import classical, given
 from nerfsem_method.capture.mattes.given import copy_mattes
 from nerfsem_method.capture.options import CaptureOptions
-from nerfsem_method.capture.report import page as report_page
 from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.files import partial_of
-from nerfsem_method.scene.camera import Intrinsics, camera_centres
+from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.scene import Scene
 
-EVERY, FRAMES = 4, 15
-"""The clip here is every fourth frame of the sample clip."""
 SCALE = "54:96"
 
 
-class TrueCameras:
-    """This stands in for COLMAP: the clip's true cameras, frame 7 unregistered, and one point in the vase's middle."""
+@pytest.fixture(scope="module")
+def clip_and_mattes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return shorter_clip(tmp_path_factory.mktemp("clip"))
 
-    def __init__(self, data: Path) -> None:
-        self.truth = json.loads((data / "vase_cameras.json").read_text())
-        self.cam_from_world = np.array(self.truth["cam_from_world"])[::EVERY]
-        self.calls: list[list[Path]] = []
-        self.failure: BaseException | None = None
 
-    def __call__(self, frames: list[Path], mattes: list[Path] | None, region: str, advance: object) -> SparseModel:
-        self.calls.append(frames)
-        if self.failure:
-            raise self.failure
-        truth = self.truth
-        camera = Intrinsics(*(truth[name] for name in ("width", "height", "fx", "fy", "cx", "cy")))
-        cam_from_world = self.cam_from_world[: len(frames)]
-        centre = np.array([truth["relic_center"]])
-        registered = np.arange(len(frames)) != 7
-        views = [[0, i, *camera.project(centre[0], pose)[0]] for i, pose in enumerate(cam_from_world)]
-        colours = np.array([[200, 90, 40]], np.uint8)
-        return SparseModel(camera, cam_from_world, registered, centre, colours, np.array(views), 0.5, 3)
+@pytest.fixture(scope="module")
+def clip(clip_and_mattes: tuple[Path, Path]) -> Path:
+    return clip_and_mattes[0]
+
+
+@pytest.fixture(scope="module")
+def mattes(clip_and_mattes: tuple[Path, Path]) -> Path:
+    return clip_and_mattes[1]
 
 
 @pytest.fixture
-def colmap(vase_video: Path, monkeypatch: pytest.MonkeyPatch) -> TrueCameras:
-    cameras = TrueCameras(vase_video.parent)
+def colmap(monkeypatch: pytest.MonkeyPatch) -> TrueCameras:
+    cameras = TrueCameras()
     monkeypatch.setattr(poses, "solve", cameras)
     return cameras
-
-
-def ffmpeg(*arguments: str | Path) -> None:
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *map(str, arguments)]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-
-
-@pytest.fixture(scope="module")
-def clip(vase_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clip") / "relic.mp4"
-    ffmpeg("-i", vase_video, "-vf", f"select=not(mod(n\\,{EVERY})),setpts=N/(15*TB)", "-r", "15", path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def mattes(vase_mattes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("mattes")
-    for path in sorted(vase_mattes.iterdir())[::EVERY]:
-        shutil.copy(path, folder)
-    return folder
 
 
 @pytest.fixture
@@ -101,10 +63,10 @@ def options(mattes: Path) -> CaptureOptions:
 
 
 @pytest.fixture(scope="module")
-def captured(clip: Path, options: CaptureOptions, vase_video: Path) -> Iterator[Scene]:
+def captured(clip: Path, options: CaptureOptions) -> Iterator[Scene]:
     """This capture lies beside the clip for tests that do not write."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(poses, "solve", TrueCameras(vase_video.parent))
+        patched.setattr(poses, "solve", TrueCameras())
         yield ingest(clip, options)
 
 
@@ -135,8 +97,8 @@ def test_the_folder_holds_what_it_promises(captured, clip) -> None:
     assert Scene.load(root).frames[7].source == "interpolated"
 
 
-def test_the_vase_fills_the_unit_cube(captured, vase_video) -> None:
-    true, new = camera_centres(TrueCameras(vase_video.parent).cam_from_world), camera_centres(captured.poses)
+def test_the_vase_fills_the_unit_cube(captured) -> None:
+    true, new = camera_centres(TrueCameras().cam_from_world), camera_centres(captured.poses)
     metres = np.linalg.norm(true[4] - true[0]) / np.linalg.norm(new[4] - new[0])  # so long is an edge of the cube
     assert 0.55 < metres < 0.85  # the vase is 0.62 m tall
     report = read_report(captured.root)
@@ -168,86 +130,6 @@ def test_a_deleted_scene_file_costs_no_stage(scene, video, options) -> None:
     changed = {name for name, stamp in stamps(scene.root).items() if before.get(name) != stamp}
     assert changed == {"scene.json", "capture.json", "points.ply", "report.json", "report.html"}
     assert np.array_equal(again.poses, scene.poses)
-
-
-def test_an_interrupted_capture_goes_on_where_it_stopped(video, options, colmap) -> None:
-    colmap.failure = KeyboardInterrupt()
-    with pytest.raises(KeyboardInterrupt):
-        ingest(video, options)
-    root = video.with_name("relic.nerfsem")
-    assert not (root / "scene.json").exists() and not (root / "cameras").exists()
-    half_written = partial_of(root / "cameras") / "model.npz"
-    half_written.parent.mkdir(exist_ok=True)
-    half_written.write_bytes(b"half")
-    before = stamps(root / "frames")
-    colmap.failure = None
-    ingest(video, options)
-    assert stamps(root / "frames") == before
-    assert not half_written.parent.exists()
-
-
-class Killed(BaseException):
-    """This ends a capture as SIGKILL does, after which nothing is cleaned up."""
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    """Return what is in each file of a folder."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-
-@pytest.fixture
-def short(clip: Path, mattes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, CaptureOptions]:
-    """This clip is as short as a clip may be, small, and captured coarsely."""
-    monkeypatch.setattr(normalise, "ROUNDS", (12,))
-    monkeypatch.setattr(stages, "progress_bar", lambda label: nullcontext(lambda done, total: None))
-    monkeypatch.setattr(ingest_module, "progress_bar", lambda label: nullcontext(lambda done, total: None))
-    monkeypatch.setattr(report_page, "SHEET_FRAMES", 1)
-    count, video, few = frame_files.MIN_FRAMES, tmp_path / "short.mp4", tmp_path / "mattes"
-    ffmpeg("-i", clip, "-frames:v", count, "-vf", "scale=36:64", video)
-    few.mkdir()
-    for path in sorted(mattes.iterdir())[:count]:
-        shutil.copy(path, few)
-    return video, CaptureOptions(mattes=few)
-
-
-def test_a_capture_killed_at_any_moment_and_run_again_gives_the_same(short, colmap, monkeypatch, tmp_path) -> None:
-    """The capture is killed before the first, second, ... change to its folder, until there is none left to be killed before."""
-    video, options = short
-    whole = contents(ingest(video, options, tmp_path / "whole").root)
-    changes = {
-        "rename": Path,
-        "replace": Path,
-        "unlink": Path,
-        "mkdir": Path,
-        "write_text": Path,
-        "write_bytes": Path,
-        "rmtree": shutil,
-    }
-    left = [0]
-
-    def deadly(change):
-        def instead(*args, **kwargs):
-            left[0] -= 1
-            if left[0] == 0:
-                raise Killed
-            return change(*args, **kwargs)
-
-        return instead
-
-    for moment in range(1, 200):
-        root = tmp_path / f"killed{moment}"
-        left[0] = moment
-        with monkeypatch.context() as patched:
-            for name, owner in changes.items():
-                patched.setattr(owner, name, deadly(getattr(owner, name)))
-            try:
-                ingest(video, options, root)
-                break
-            except Killed:
-                pass
-        assert contents(ingest(video, options, root).root) == whole, f"killed before change {moment}"
-        shutil.rmtree(root)
-    assert 10 < moment < 199
 
 
 @pytest.fixture
