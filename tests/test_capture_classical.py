@@ -1,4 +1,4 @@
-"""The weight-free segmenter finds the vase of the sample clip, without the pedestal under it unless that is asked for."""
+"""The segmenter without weights finds the vase of the sample clip, and the pedestal under it only if that is asked for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes import classical, cluster
 from nerfsem_method.capture.mattes.colour import BINS
+from nerfsem_method.capture.mattes.evidence import View
 from nerfsem_method.capture.mattes.given import load_mattes
 from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.errors import CaptureError
@@ -19,24 +20,24 @@ from nerfsem_method.scene.hull import carve
 from nerfsem_method.scene.scene import Scene
 
 GRID = 48
-VASE_POINTS = 1500
-PEDESTAL_HALF, PEDESTAL_POINTS = 0.6, 500
-ROOM_HALF, ROOM_POINTS = 6.0, 400
+VASE_POINTS, PEDESTAL_POINTS, WALL_POINTS = 1500, 500, 400
+PEDESTAL_HALF, WALL_DISTANCE = 0.6, 6.0
+"""The scene's unit is about the vase's height."""
+QUICK = ((160, 48), (160, 48), (160, 64), (240, 64))
+"""Passes of so many pixels and voxels take a quarter of the time."""
 
 
 def triangulated(scene: Scene, mattes: np.ndarray) -> SparseModel:
-    """What COLMAP would find: points on the vase, on the pedestal's top and on the walls, seen by most frames."""
+    """Return what COLMAP would find: points on the vase, on the pedestal's top and on walls, seen by most frames."""
     rng = np.random.default_rng(1)
     kept = carve(scene.camera, scene.poses, mattes, GRID, np.zeros(3), 1.0, margin_pixels=0)
     inner = kept & np.roll(kept, 1, 2) & np.roll(kept, -1, 2)
     vase = (np.argwhere(kept & inner) + rng.uniform(size=(int(inner.sum()), 3))) / GRID
     vase = rng.permutation(vase)[:VASE_POINTS]
     middle, foot = vase.mean(0), vase[:, 2].min() - 0.02
-    top = np.column_stack(
-        [middle[:2] + rng.uniform(-1, 1, (PEDESTAL_POINTS, 2)) * PEDESTAL_HALF, np.full(PEDESTAL_POINTS, foot)]
-    )
-    walls = rng.normal(size=(ROOM_POINTS, 3))
-    walls = middle + ROOM_HALF * walls / np.linalg.norm(walls, axis=1, keepdims=True)
+    top = np.column_stack([middle[:2] + rng.uniform(-1, 1, (PEDESTAL_POINTS, 2)) * PEDESTAL_HALF, np.full(PEDESTAL_POINTS, foot)])
+    walls = rng.normal(size=(WALL_POINTS, 3))
+    walls = middle + WALL_DISTANCE * walls / np.linalg.norm(walls, axis=1, keepdims=True)
     points = np.concatenate([vase, top, walls])
     views = []
     for index, (pose, matte) in enumerate(zip(scene.poses, mattes, strict=True)):
@@ -51,6 +52,15 @@ def triangulated(scene: Scene, mattes: np.ndarray) -> SparseModel:
     registered = np.ones(len(mattes), bool)
     colours = np.zeros((len(points), 3), np.uint8)
     return SparseModel(scene.camera, scene.poses, registered, points, colours, np.concatenate(views), 0.5, 0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    stages = zip(classical.PASSES, QUICK, strict=True)
+    passes = tuple(dataclasses.replace(stage, long_side=side, voxels=voxels) for stage, (side, voxels) in stages)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(classical, "PASSES", passes)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -68,23 +78,9 @@ def frames(vase_scene):
     return sorted((vase_scene.root / "frames").glob("*.png"))
 
 
-def test_a_large_support_leaves_the_artefact_its_colours(frames, model, truth, tmp_path):
-    """A white vase on a black pedestal: half of the palette is white, however little of the picture is."""
-    picture = np.where(truth[0] > 127, 255, 0).astype(np.uint8)
-    Image.fromarray(np.stack([picture] * 3, -1)).save(tmp_path / "000000.png")
-    group = cluster.find(model, keep_support=True)
-    middle = group.support.mean(0) * (1, 1, 0)
-    wide = dataclasses.replace(group, support=middle + (group.support - middle) * (3, 3, 1))
-    view = classical._View([tmp_path / "000000.png"], model, wide, classical.PASSES[0])
-    shadows = np.float32(view._marks(0)[1])[None]
-    assert picture.mean() / 255 < 0.35 * shadows.mean()
-    for palette in (view.first_palette(0), view.palette(shadows, 0)):
-        light = palette.reshape(BINS, BINS, BINS)[BINS // 2 :].sum()
-        assert light == pytest.approx(0.5, abs=0.03)
-
-
 @pytest.fixture
 def few(model):
+    """This model has the cameras of the first eight frames alone."""
     views = model.views[model.views[:, 1] < 8]
     return dataclasses.replace(model, poses=model.poses[:8], registered=model.registered[:8], views=views)
 
@@ -95,6 +91,21 @@ def found(frames, model, tmp_path_factory):
     classical.segment(frames, model, folder, lambda done, total: told.append((done, total)))
     assert told[-1][0] == told[-1][1]
     return load_mattes(folder)
+
+
+def test_a_large_support_leaves_the_artefact_its_colours(frames, model, truth, tmp_path):
+    """A white vase stands on a black pedestal: half of the palette is white, however little of the picture is."""
+    picture = np.where(truth[0] > 127, 255, 0).astype(np.uint8)
+    Image.fromarray(np.stack([picture] * 3, -1)).save(tmp_path / "000000.png")
+    group = cluster.find(model, keep_support=True)
+    middle = group.support.mean(0) * (1, 1, 0)
+    wide = dataclasses.replace(group, support=middle + (group.support - middle) * (3, 3, 1))
+    view = View([tmp_path / "000000.png"], model, wide, classical.PASSES[0])
+    shadows = np.float32(view.marks(0)[1])[None]
+    assert picture.mean() / 255 < 0.35 * shadows.mean()
+    for palette in (view.first_palette(0), view.palette(shadows, 0)):
+        light = palette.reshape(BINS, BINS, BINS)[BINS // 2 :].sum()
+        assert light == pytest.approx(0.5, abs=0.03)
 
 
 def test_the_vase_is_cut_out(found, truth):
@@ -128,7 +139,7 @@ def test_the_pedestal_is_told_from_the_vase(model):
 
 
 def test_smooth_sides_with_few_points_belong_to_the_body(model):
-    """A barrel, of which one third shows 600 points that touch, and two thirds show 200 that do not."""
+    """One third of a barrel shows 600 points that touch, and two thirds show 200 that do not."""
     rng, rough, smooth = np.random.default_rng(0), 600, 200
     target = look_at_point(model.poses)
     distance = np.median(np.linalg.norm(camera_centres(model.poses) - target, axis=1))
@@ -141,12 +152,12 @@ def test_smooth_sides_with_few_points_belong_to_the_body(model):
     assert group.mine[rough:].mean() > 0.8
 
 
-def test_the_pedestal_is_kept_where_that_is_asked_for(frames, model, found, tmp_path):
+def test_the_pedestal_is_kept_where_that_is_asked_for(frames, model, few, found, tmp_path):
     group = cluster.find(model, keep_support=True)
     assert not np.isfinite(group.height)
     assert group.others[VASE_POINTS : VASE_POINTS + PEDESTAL_POINTS].mean() < 0.2
-    classical.segment(frames, model, tmp_path, lambda done, total: None, keep_support=True)
-    kept = load_mattes(tmp_path)
+    classical.segment(frames[:8], few, tmp_path, lambda done, total: None, keep_support=True)
+    kept, found = load_mattes(tmp_path), found[:8]
     below = np.s_[:, -20:]
     assert (kept[below] > 127).mean() > 0.3 > 0.05 > (found[below] > 127).mean()
     assert (kept > 127)[found > 200].mean() > 0.95
@@ -170,7 +181,7 @@ def test_nothing_is_found_below_the_plane_on_which_it_stands(frames, few, monkey
 
 
 def test_nothing_is_found_where_cameras_look_through(frames, few, monkeypatch, tmp_path):
-    """As if points of the room were seen through the whole foot."""
+    """The cameras see walls through the whole foot, as it were."""
     vase = few.points[:VASE_POINTS]
     middle, asked = np.median(vase[:, 2]), []
 
@@ -180,7 +191,7 @@ def test_nothing_is_found_where_cameras_look_through(frames, few, monkeypatch, t
 
     monkeypatch.setattr(classical, "looked_through", looked_through)
     classical.segment(frames[:8], few, tmp_path, lambda done, total: None)
-    assert len(asked) == len(classical.PASSES) and min(asked) >= ROOM_POINTS
+    assert len(asked) == len(classical.PASSES) and min(asked) >= WALL_POINTS
     for matte, pose in zip(load_mattes(tmp_path), few.poses, strict=True):
         column, row = np.floor(few.camera.project(vase, pose)[0]).astype(int).T
         kept = matte[row, column] > 127

@@ -1,4 +1,4 @@
-"""Decoding: every frame once, upright, at the size asked for; and what is said about files that do not decode."""
+"""Every frame is decoded once, upright, at the size asked for; and something is said about files that do not decode."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ def ffmpeg(*arguments: str | Path) -> None:
 
 
 def pattern(path: Path, frames: int, *options: str | Path) -> Path:
-    """A clip of 64x48 in which every frame differs."""
+    """Write a clip of 64x48 in which every frame differs."""
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10", "-frames:v", str(frames), "-pix_fmt", "yuv420p", *options, path)
     return path
 
 
 def decode(video: Path, target: Path, size: tuple[int, int] | None = None) -> list[Path]:
+    """Write the frames of a video into a new folder."""
     facts = probe(video)
     target.mkdir()
     return extract(video, facts, target, size or (facts.width, facts.height), lambda done, total: None)

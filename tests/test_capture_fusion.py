@@ -1,4 +1,4 @@
-"""One body from evidence in all views: dissenting views are outvoted, gaps in the evidence wear nothing off."""
+"""One body is found from evidence in all views: dissenting views are outvoted, gaps in the evidence wear nothing off."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ COLUMNS, ROWS = np.meshgrid(np.arange(SMALL.width) + 0.5, np.arange(SMALL.height
 
 
 def sphere_odds() -> np.ndarray:
+    """Return the evidence of frames that all show the sphere."""
     return np.where(sphere_mattes(SMALL, POSES) > 0, 3.0, -3.0).astype(np.float32)
 
 
 def found(odds: np.ndarray) -> np.ndarray:
+    """Return the shadows of the body that this evidence gives."""
     density = fuse(GRID, np.ones(GRID.shape, bool), SMALL, POSES, odds)
     return shadows(GRID, density, SMALL, POSES)
 

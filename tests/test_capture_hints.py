@@ -1,4 +1,4 @@
-"""The box that a user draws: what is accepted, and what it contains."""
+"""These tests say which boxes of a user are accepted, and what they contain."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ def test_a_box_must_lie_in_the_frame(text: str) -> None:
 def test_points_are_looked_up_in_the_frame_of_the_box() -> None:
     poses = ring()
     box = ObjectBox(2, (0.4, 0.4), (0.6, 0.6))
-    away = poses[2, 0, :3] * 0.5  # to the right in that frame
+    away = poses[2, 0, :3] * 0.5  # that frame shows it to the right
     behind = -4 * poses[2, 2, :3]
     assert box.shows(np.stack([np.zeros(3), away, behind]), CAMERA, poses).tolist() == [True, False, False]

@@ -1,4 +1,4 @@
-"""The learned segmenters' code path, with a tiny model of the same interface: a folder with its own code and weights."""
+"""These tests run the learned segmenters' code with a tiny model of the same interface: a folder with own code and weights."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from sphere_views import CAMERA, ring, sphere_mattes
 
-from nerfsem_method.capture.cameras import poses
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras import normalise, poses
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.ingest import ingest
 from nerfsem_method.capture.mattes import learned, vote
 from nerfsem_method.capture.mattes.given import load_mattes
@@ -32,7 +32,7 @@ class TinyConfig(PretrainedConfig):
     model_type = "tiny"
 
 class Tiny(PreTrainedModel):
-    """Like the published models, it never calls post_init() and returns a list whose last entry are logits."""
+    """Like the published models, this never calls post_init() and returns a list that ends with the logits."""
     config_class = TinyConfig
 
     def __init__(self, bb_pretrained=True, config=None):
@@ -43,7 +43,7 @@ class Tiny(PreTrainedModel):
     def forward(self, x):
         assert x.shape[-2:] == (1024, 1024)
         logits = self.head(x)
-        for picture in logits:  # in some frames it finds nothing, or everything, whatever they show
+        for picture in logits:  # it finds nothing, or everything, in some frames, whatever they show
             picture += {"nothing": -99, "all": 99, "": 0}[getattr(self.config, "failures", {}).get(str(self.seen), "")]
             self.seen += 1
         return [torch.zeros_like(x[:, :1]), logits]
@@ -52,7 +52,7 @@ class Tiny(PreTrainedModel):
 
 @pytest.fixture(autouse=True)
 def private_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """transformers copies a model's code to its cache before importing it: keep it out of the user's."""
+    """Keep the code out of the user's cache, to which transformers copies a model's code before it imports it."""
     from transformers import dynamic_module_utils
 
     monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
@@ -61,7 +61,7 @@ def private_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    """A model whose logit is 20 * (red - 0.5) of the picture in [0, 1]."""
+    """The model's logit is 20 * (red - 0.5) of the picture in [0, 1]."""
     import torch
     from safetensors.torch import save_file
 
@@ -83,7 +83,7 @@ def save_config(folder: Path, **more: object) -> None:
 
 @pytest.fixture
 def frames(tmp_path: Path) -> list[Path]:
-    """Two frames, red on the left and blue on the right half."""
+    """Two frames are red on the left and blue on the right half."""
     picture = np.zeros((40, 60, 3), np.uint8)
     picture[:, :30, 0] = 255
     picture[:, 30:, 2] = 255
@@ -94,6 +94,7 @@ def frames(tmp_path: Path) -> list[Path]:
 
 
 def run(frames: list[Path], weights: Path, tmp_path: Path, name: str = "birefnet") -> np.ndarray:
+    """Return the mattes that a model draws."""
     target = tmp_path / "mattes"
     target.mkdir()
     learned.segment(frames, name, weights, target, lambda done, total: None)
@@ -135,7 +136,7 @@ def test_a_missing_package_names_the_way_out(frames, weights, tmp_path) -> None:
 
 
 def test_its_own_packages_are_found_before_those_of_the_environment_and_by_it_alone(frames, weights, tmp_path, monkeypatch):
-    """As a current timm in place of the one that nerfstudio holds; here, a newer `this`."""
+    """A newer `this` stands for a current timm, which is found before the one that nerfstudio holds."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delitem(sys.modules, "this", raising=False)
     learned.packages_folder().mkdir(parents=True)
@@ -174,14 +175,16 @@ def test_a_download_that_fails_names_the_way_out(frames, tmp_path, monkeypatch, 
 
 @pytest.fixture
 def clip(tmp_path, monkeypatch) -> Path:
-    """A red ball before a blue wall, from a ring of cameras that stand in for COLMAP's."""
+    """A red ball is seen before a blue wall by a ring of cameras, which stand in for COLMAP's; voxels are coarse."""
     import imageio_ffmpeg
 
     cameras = ring(16)
     nothing = (np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 4)))
     model = SparseModel(CAMERA, cameras, np.ones(len(cameras), bool), *nothing, 0.4, 5)
     monkeypatch.setattr(poses, "solve", lambda frames, mattes, region, advance: model)
+    monkeypatch.setattr(vote, "COARSE", 32)
     monkeypatch.setattr(vote, "FINE", 40)
+    monkeypatch.setattr(normalise, "ROUNDS", (24, 32))
     size = CAMERA.width, CAMERA.height
     writer = imageio_ffmpeg.write_frames(str(tmp_path / "ball.mp4"), size, macro_block_size=1, output_params=["-crf", "4"])
     writer.send(None)
@@ -192,6 +195,7 @@ def clip(tmp_path, monkeypatch) -> Path:
 
 
 def captured(clip: Path, weights: Path, scene_dir: Path) -> tuple[Scene, np.ndarray]:
+    """Return the scene that a model's mattes give, and the mattes."""
     scene = ingest(clip, CaptureOptions(segmenter="birefnet", segmenter_weights=weights), scene_dir)
     return scene, np.stack([np.asarray(Image.open(scene.root / frame.matte)) for frame in scene.frames])
 
@@ -207,10 +211,11 @@ def test_frames_in_which_the_network_fails_are_set_right_by_the_others(clip, wei
     ours, true = mattes[~others] > 127, right[~others] > 127
     assert ((ours & true).sum((1, 2)) / (ours | true).sum((1, 2))).min() > 0.9
     assert any("in frames 5-6, 9, 12 and was redrawn" in warning for warning in read_report(scene.root).warnings)
-    assert np.allclose(scene.poses, good.poses, atol=0.06)  # 2 % of a camera's distance
+    assert np.allclose(scene.poses, good.poses, atol=0.06)  # cameras may move by 2 % of their distance
 
 
 def stopped(*args: object) -> None:
+    """Stop as on Ctrl-C."""
     raise KeyboardInterrupt
 
 
@@ -227,9 +232,9 @@ def test_the_network_is_not_asked_again_after_a_stop_nor_for_other_cameras(clip,
     np.testing.assert_array_equal(captured(clip, weights, root)[1], mattes)
     assert (root / "report.json").read_bytes() == (whole.root / "report.json").read_bytes()
     monkeypatch.setattr(vote, "set_right", stopped)
-    captured(clip, weights, root)  # all is there
+    captured(clip, weights, root)  # nothing is left to do
     others = CaptureOptions(segmenter="birefnet", segmenter_weights=weights, sfm_region="frame")
-    with pytest.raises(KeyboardInterrupt):  # but other cameras may judge the mattes otherwise
+    with pytest.raises(KeyboardInterrupt):  # other cameras may judge the mattes otherwise
         ingest(clip, others, root)
 
 

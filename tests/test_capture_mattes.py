@@ -1,4 +1,4 @@
-"""Ready-made mattes: what is accepted, and what is said about the rest."""
+"""These tests say which ready-made mattes are accepted, and what is said about the rest."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ SIZE = (40, 60)
 
 
 def disc(width: int, height: int) -> np.ndarray:
+    """Return a matte of an ellipse in the middle of the frame."""
     rows, columns = np.mgrid[:height, :width]
     return np.where((columns / width - 0.5) ** 2 + (rows / height - 0.5) ** 2 < 0.09, 255, 0).astype(np.uint8)
 
 
 def folder_of(path: Path, count: int, size: tuple[int, int] = SIZE, mode: str = "L", suffix: str = "png") -> Path:
+    """Write a folder of mattes."""
     path.mkdir()
     for index in range(count):
         matte = Image.fromarray(disc(*size))
@@ -32,6 +34,7 @@ def folder_of(path: Path, count: int, size: tuple[int, int] = SIZE, mode: str = 
 
 
 def copied(source: Path, tmp_path: Path, count: int) -> np.ndarray:
+    """Return the mattes of a folder as a capture takes them over."""
     target = tmp_path / "target"
     target.mkdir()
     copy_mattes(source, target, count, SIZE, lambda done, total: None)
@@ -48,7 +51,7 @@ def test_mattes_of_another_scale_are_resized(tmp_path: Path) -> None:
     mattes = copied(folder_of(tmp_path / "m", 2, (80, 120)), tmp_path, 2)
     assert mattes.shape == (2, 60, 40)
     assert np.abs(mattes[0].astype(int) - disc(*SIZE)).mean() < 5
-    assert ((mattes > 0) & (mattes < 255)).any()  # soft at the edge
+    assert ((mattes > 0) & (mattes < 255)).any()  # the edge is soft
 
 
 def test_alpha_is_the_matte_where_there_is_one(tmp_path: Path) -> None:

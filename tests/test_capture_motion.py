@@ -1,4 +1,4 @@
-"""Whether a clip's room stands still, and which of its frames carry the motion."""
+"""These tests say whether a clip's background stands still, and which of its frames carry the motion."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.motion import Motion
 
 RNG = np.random.default_rng(0)
-ROOM = RNG.integers(0, 255, (120, 400)).astype(np.uint8)
+BACKGROUND = RNG.integers(0, 255, (120, 400)).astype(np.uint8)
 OBJECT = RNG.integers(0, 255, (60, 400)).astype(np.uint8)
 
 
 def clip(camera_step: int, object_step: int) -> Motion:
-    """A patterned object [60 x 40 pixels] in the middle of a patterned room, each with its own motion; noise as of a sensor."""
+    """Return a patterned object before a patterned background, each with its own motion in pixels a frame, and some noise."""
     frames = []
     for i in range(motion.SAMPLES):
-        picture = ROOM[:, camera_step * i : camera_step * i + 80].astype(float)
+        picture = BACKGROUND[:, camera_step * i : camera_step * i + 80].astype(float)
         picture[30:90, 20:60] = OBJECT[:, object_step * i : object_step * i + 40]
         frames.append(np.clip(picture + RNG.normal(0, 2, picture.shape), 0, 255).astype(np.uint8))
     return Motion(np.stack(frames))
 
 
-def test_a_turning_object_before_a_still_room_is_a_turntable() -> None:
+def test_a_turning_object_before_a_still_background_is_a_turntable() -> None:
     seen = clip(0, 7)
     assert seen.turntable and not seen.nothing
     region = seen.region()
@@ -40,10 +40,10 @@ def test_a_still_clip_is_told_from_both() -> None:
     assert seen.nothing and not seen.turntable
 
 
-def test_a_blank_wall_is_no_still_room() -> None:
+def test_a_blank_wall_is_no_still_background() -> None:
     frames = clip(0, 7).samples.copy()
     frames[:, :30], frames[:, 90:], frames[:, :, :20], frames[:, :, 60:] = 128, 128, 128, 128
-    assert Motion(frames).still_edges < 0.3  # the rim of the object alone
+    assert Motion(frames).still_edges < 0.3  # only the rim of the object has edges there
 
 
 def test_keyframes_are_evenly_spread_over_the_motion_and_sharp() -> None:
@@ -60,7 +60,7 @@ def test_keyframes_are_evenly_spread_over_the_motion_and_sharp() -> None:
 
 
 def test_no_gap_is_wide_where_motion_is_not_seen() -> None:
-    """A blank stretch: the camera walks on, the measured way does not."""
+    """Along a blank stretch the camera walks on, and the measured way does not."""
     way = np.concatenate([np.linspace(0, 100, 150), np.full(100, 100.0), np.linspace(100, 200, 150)])
     chosen = motion.spread(way, np.ones(400), 100)
     assert np.diff(chosen).max() <= 400 / 100 / motion.REGULAR + 1

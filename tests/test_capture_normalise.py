@@ -1,11 +1,11 @@
-"""World units: the object's box becomes the unit cube, z up."""
+"""The object's box becomes the unit cube, z up, whatever COLMAP's units were."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from test_scene_hull import CAMERA, RADIUS, ring, sphere_mattes
+from sphere_views import CAMERA, RADIUS, ring, sphere_mattes
 
 from nerfsem_method.capture.cameras.normalise import Similarity, unit_box, upright
 from nerfsem_method.errors import CaptureError
@@ -37,7 +37,7 @@ def test_the_object_fills_the_unit_cube_whatever_the_world_was(with_points: bool
     middle = units.points(COLMAP_WORLD.points(np.zeros((1, 3))))[0]
     radius = units.scale * COLMAP_WORLD.scale * RADIUS
     assert np.abs(middle - 0.5).max() < 0.03
-    assert 0.38 < radius < 0.485  # 3 % border, and what half a voxel and a pixel of caution cost at this size
+    assert 0.38 < radius < 0.485  # a border of 3 %, and half a voxel and a pixel of caution, lie around it
     up = units.points(COLMAP_WORLD.points(np.array([[0, 0, 0.1]])))[0] - middle
     assert up[2] > 0.98 * np.linalg.norm(up)
     assert (camera_centres(units.poses(elsewhere)).min(0) < 0).any()
@@ -53,7 +53,7 @@ def test_upright_survives_cameras_that_are_upside_down() -> None:
 def test_mattes_of_another_video_are_recognised() -> None:
     poses = ring()
     mattes = np.zeros((len(poses), 80, 60), np.uint8)
-    for index, matte in enumerate(mattes):  # a patch that jumps from corner to corner
+    for index, matte in enumerate(mattes):  # the mattes show a patch that jumps from corner to corner
         y, x = [(0, 0), (60, 0), (0, 45), (60, 45)][index % 4]
         matte[y : y + 20, x : x + 15] = 255
     with pytest.raises(CaptureError, match="cameras and the mattes disagree"):

@@ -15,7 +15,7 @@ RADIUS = 50.0
 
 
 def picture(object_level: float, noise: float = 2.0) -> np.ndarray:
-    """A disc, a few levels off a wall that gets brighter from left to right by much more than that."""
+    """Return a disc, a few levels off a wall that gets brighter from left to right by much more than that."""
     wall = 100 + 80 * COLUMNS / WIDTH
     level = np.where(DISTANCE < RADIUS, wall + object_level, wall)
     level = level + np.random.default_rng(0).normal(0, noise, level.shape)
@@ -23,10 +23,12 @@ def picture(object_level: float, noise: float = 2.0) -> np.ndarray:
 
 
 def chance(radius: float, blur: float = 4.0) -> np.ndarray:
+    """Return the chance of each pixel to lie on a disc, soft at its rim."""
     return (1 / (1 + np.exp((DISTANCE - radius) / blur))).astype(np.float32)
 
 
 def overlap(ours: np.ndarray) -> float:
+    """Return the intersection over union with the true disc."""
     true = DISTANCE < RADIUS
     return (ours & true).sum() / (ours | true).sum()
 

@@ -1,9 +1,9 @@
-"""Which frames are compared, and how features are matched."""
+"""These tests say which frames are compared, and how features are matched."""
 
 from __future__ import annotations
 
 import numpy as np
-from test_scene_hull import ring
+from sphere_views import ring
 
 from nerfsem_method.capture.colmap import pairs
 
@@ -44,7 +44,7 @@ def test_matches_are_mutual_and_unambiguous() -> None:
     matches = pairs.mutual_matches(first, second)
     assert len(matches) == 40
     assert np.array_equal(order[matches[:, 1]], matches[:, 0])
-    twice = np.concatenate([second, second[:5]])  # five features that exist twice: ambiguous
+    twice = np.concatenate([second, second[:5]])  # five features exist twice and are ambiguous
     left = set(pairs.mutual_matches(first, twice)[:, 0].tolist())
     assert left == set(range(40)) - set(order[:5].tolist())
 

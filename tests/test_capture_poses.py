@@ -1,4 +1,4 @@
-"""From COLMAP's result to a pose for every frame, and what is said when there is none."""
+"""These tests lead from COLMAP's result to a pose for every frame, and to what is said when there is none."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_scene_hull import ring
+from sphere_views import ring
 
 from nerfsem_method.capture.cameras import poses
-from nerfsem_method.capture.cameras.poses import SparseModel, fill_gaps
+from nerfsem_method.capture.cameras.reconstruct import checked_model, fill_gaps, write_masks
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
 
 DIAGONAL = 550.0
+"""The frames of these results are 270 pixels wide and 480 high."""
+NO_POINTS = {"positions": np.zeros((1, 3)), "colours": np.zeros((1, 3), np.uint8), "views": np.zeros((0, 4))}
 
 
 def result_of(known: dict[int, np.ndarray], motion: float | None = 80.0) -> dict:
-    """What the COLMAP process writes."""
+    """Return what COLMAP's process writes."""
     camera = ["SIMPLE_RADIAL", 270, 480, [560.0, 135.0, 240.0, 0.0]]
     rows = {str(i): pose.tolist() for i, pose in known.items()}
     return {"motion": motion, "closures": 0, "poses": rows, "camera": camera, "reprojection_error": 0.4}
 
 
-ARRAYS = {"positions": np.zeros((1, 3)), "colours": np.zeros((1, 3), np.uint8), "views": np.zeros((0, 4))}
-
-
 def checked(known: dict[int, np.ndarray], count: int, motion: float | None = 80.0) -> SparseModel:
-    return poses._checked_model(count, result_of(known, motion), ARRAYS, DIAGONAL)
+    """Return the model of `count` frames of which these have a pose."""
+    return checked_model(count, result_of(known, motion), NO_POINTS, DIAGONAL, "frame")
 
 
 def test_known_poses_are_kept_and_gaps_lie_on_the_way() -> None:
@@ -110,20 +111,21 @@ def test_a_dying_colmap_leaves_its_last_words(tmp_path: Path, monkeypatch: pytes
 
 @pytest.fixture
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
-    """Stands in for COLMAP: fails on whole frames, and keeps what it was asked for: region, and whether the room is still."""
+    """Stand in for COLMAP: fail on whole frames, and keep what was asked for: region, and whether the background is still."""
     seen: list[tuple[str, bool]] = []
 
-    def solved(pictures, mattes, region, still_room, advance):
-        seen.append((region, still_room))
+    def solved(pictures, mattes, region, still_background, advance):
+        seen.append((region, still_background))
         if mattes is None:
             raise CaptureError("cameras were found for only 3 of 8 frames")
         return "model"
 
-    monkeypatch.setattr(poses, "_solve", solved)
+    monkeypatch.setattr(poses, "reconstruct", solved)
     return seen
 
 
 def solve(pictures: list[Path], mattes: list[Path] | None, region: poses.Region = "auto") -> SparseModel:
+    """Solve the cameras of pictures."""
     return poses.solve(pictures, mattes, region, lambda done, total: None)
 
 
@@ -137,8 +139,8 @@ def test_a_result_on_the_object_replaces_a_failure_on_the_whole_frame(tmp_path, 
         solve(pictures, pictures, "frame")
 
 
-def test_an_object_that_turns_before_a_still_room_is_taken_alone(tmp_path, tried) -> None:
-    pictures = turning(tmp_path, room=np.random.default_rng(0).integers(0, 255, (96, 64)))
+def test_an_object_that_turns_before_a_still_background_is_taken_alone(tmp_path, tried) -> None:
+    pictures = turning(tmp_path, background=np.random.default_rng(0).integers(0, 255, (96, 64)))
     assert solve(pictures, None) == "model"
     assert tried == [("object", True)]
 
@@ -163,26 +165,27 @@ def test_masks_are_named_as_colmap_reads_them(tmp_path: Path) -> None:
     pictures = frames(tmp_path)
     matte = np.zeros((24, 16), np.uint8)
     matte[8:16, 4:12] = 255
-    folder = poses._write_masks(pictures, [matte] * len(pictures), tmp_path / "masks")
+    folder = write_masks(pictures, [matte] * len(pictures), tmp_path / "masks")
     assert sorted(path.name for path in folder.iterdir()) == [f"{i:06d}.png.png" for i in range(len(pictures))]
     mask = np.asarray(Image.open(folder / "000000.png.png"))
     assert mask.shape == (48, 32) and mask[16, 8] == 255 and mask[0, 0] == 0
 
 
 def frames(folder: Path) -> list[Path]:
+    """Write eight grey pictures, in which nothing can be recognised."""
     paths = [folder / f"{i:06d}.png" for i in range(8)]
     for path in paths:
         Image.new("RGB", (32, 48), (90, 90, 90)).save(path)
     return paths
 
 
-def turning(folder: Path, room: np.ndarray) -> list[Path]:
-    """A pattern that moves sideways within the middle of a still room [96, 64]."""
+def turning(folder: Path, background: np.ndarray) -> list[Path]:
+    """Write pictures of a pattern that moves sideways within the middle of a still background [96, 64]."""
     rng = np.random.default_rng(1)
     pattern = rng.integers(0, 255, (48, 200)).astype(np.uint8)
     paths = [folder / f"{i:06d}.png" for i in range(16)]
     for i, path in enumerate(paths):
-        picture = room.astype(np.uint8)
+        picture = background.astype(np.uint8)
         picture[24:72, 16:48] = pattern[:, 5 * i : 5 * i + 32]
         Image.fromarray(picture).save(path)
     return paths

@@ -1,4 +1,4 @@
-"""What a capture's report says, and the page that shows it."""
+"""These tests say what a capture's report tells, and what the page shows of it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_scene_hull import ring
+from sphere_views import ring
 
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.blur import edge_blur
 from nerfsem_method.capture.report import figures as report
 from nerfsem_method.capture.report import page as report_page
@@ -22,12 +22,13 @@ COUNT = 12
 
 
 def facts(**changes: np.ndarray) -> FrameFacts:
-    """Of twelve good frames, but for the changes."""
+    """Return the facts of twelve good frames, but for the changes."""
     good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "cut": False, "pieces": 1, "redrawn": False}
     return FrameFacts(**{name: changes.get(name, np.full(COUNT, value)) for name, value in good.items()})
 
 
 def model(lost: tuple[int, ...] = (), **changes: float) -> SparseModel:
+    """Return a good model in which some frames are lost, but for the changes."""
     registered = ~np.isin(np.arange(COUNT), lost)
     nothing = (np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 4)))
     camera = Intrinsics(54, 96, 112.0, 112.0, 27.0, 48.0)
@@ -35,7 +36,7 @@ def model(lost: tuple[int, ...] = (), **changes: float) -> SparseModel:
 
 
 def warned(scene: Scene, seen: FrameFacts, solved: SparseModel | None = None, points: int = 500, announced: int = COUNT) -> str:
-    """All warnings in one text."""
+    """Return all warnings in one text."""
     return " | ".join(report.summarise(scene, solved or model(), points, seen, announced).warnings)
 
 
@@ -69,12 +70,12 @@ def test_the_cameras_are_judged(scene) -> None:
     assert "fit the frames badly" in warned(scene, facts(), model(reprojection_error=2.0))
     assert "only 3 points" in warned(scene, facts(), points=3)
     assert "announces 40 frames" in warned(scene, facts(), announced=40)
-    assert "announces" not in warned(scene, facts(), announced=0)  # a container that does not say
+    assert "announces" not in warned(scene, facts(), announced=0)  # this container does not say
 
 
 def test_cameras_that_circle_something_else_are_noticed(scene) -> None:
     def beside(pose: np.ndarray) -> np.ndarray:
-        return np.column_stack([pose[:, :3], pose[:, 3] - pose[:, 0]])  # the same camera, one edge of the box along x
+        return np.column_stack([pose[:, :3], pose[:, 3] - pose[:, 0]])  # the camera moves by an edge of the box along x
 
     frames = tuple(replace(frame, cam_from_world=beside(frame.cam_from_world)) for frame in scene.frames)
     assert "circle a point beside the object" in warned(replace(scene, frames=frames), facts())

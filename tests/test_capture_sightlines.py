@@ -1,11 +1,11 @@
-"""A voxel through which a camera sees a point of the room is empty; all others may be full."""
+"""A voxel through which a camera sees a point of the background is empty; all others may be full."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes.fusion import Grid
 from nerfsem_method.capture.mattes.sightlines import looked_through
 from nerfsem_method.scene.camera import Intrinsics
@@ -13,11 +13,11 @@ from nerfsem_method.scene.camera import Intrinsics
 CAMERA = Intrinsics(100, 100, 200.0, 200.0, 50.0, 50.0)
 GRID = Grid(np.full(3, -0.5), 0.1, (10, 10, 10))
 AHEAD = np.array([[1.0, 0, 0, 0.05], [0, 1.0, 0, 0.05], [0, 0, 1.0, 4.0]])
-"""Looks along z, through the middle of the column at x, y = -0.05."""
+"""This camera looks along z, through the middle of the column at x, y = -0.05."""
 
 
 def empty(depth: float, track: int = 3, other: bool = True, pixel: float = 50.0) -> np.ndarray:
-    """What is empty if a point on the optical axis, at `depth`, is seen from one place in `track` frames."""
+    """Return what is empty if a point on the optical axis, at `depth`, is seen from one place in `track` frames."""
     point = np.array([[-0.05, -0.05, depth - 4.0]])
     views = np.column_stack([np.zeros(track), np.arange(track), np.full((track, 2), pixel)])
     poses = np.repeat(AHEAD[None], track, axis=0)

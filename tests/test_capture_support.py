@@ -1,4 +1,4 @@
-"""What the artefact stands on is told from the artefact's own ledges."""
+"""What the object stands on is told from the object's own ledges."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ TOP = -0.5
 
 
 def ring(count: int, radius: tuple[float, float], height: tuple[float, float], seed: int) -> np.ndarray:
+    """Return points on an upright ring around the z axis, between two radii and two heights."""
     rng = np.random.default_rng(seed)
     angle, r = rng.uniform(0, 2 * np.pi, count), rng.uniform(*radius, count)
     return np.column_stack([r * np.cos(angle), r * np.sin(angle), rng.uniform(*height, count)])
 
 
 def painted(*parts: tuple[np.ndarray, tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Points and their colours, a little different each."""
+    """Return points and their colours, a little different each."""
     points = np.concatenate([part for part, _ in parts])
     colours = np.concatenate([np.tile(np.array(colour, float), (len(part), 1)) for part, colour in parts])
     colours += np.random.default_rng(9).normal(0, 12, colours.shape)
@@ -28,7 +29,7 @@ def painted(*parts: tuple[np.ndarray, tuple[int, int, int]]) -> tuple[np.ndarray
 BUST = np.concatenate(
     [
         ring(400, (0.45, 0.5), (TOP, 0.2), 1),
-        ring(200, (0.2, 0.5), (0.18, 0.2), 2),  # shoulders: a ledge of its own
+        ring(200, (0.2, 0.5), (0.18, 0.2), 2),  # these are shoulders, a ledge of its own
         ring(300, (0.18, 0.22), (0.2, 0.9), 3),
     ]
 )

@@ -1,4 +1,4 @@
-"""A small scene has the sample clip's exact cameras, for tests that need no structure from motion."""
+"""This module makes a small scene folder from the sample clip's exact cameras, for tests that need no structure from motion."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
 DATA = Path(__file__).resolve().parent / "data"
-LOWER, SIZE = np.array([-0.34, -0.34, 0.86]), 0.68  # this cube, in metres, holds the vase
+LOWER, SIZE = np.array([-0.34, -0.34, 0.86]), 0.68
+"""A cube of this size in metres stands around the vase, with this corner."""
 
 
 def true_scene(folder: Path, every: int = 4, width: int = 68, height: int = 120) -> Scene:
-    """Write every `every`-th frame of the sample clip, scaled, as a scene folder in unit-cube coordinates."""
+    """Write every `every`-th frame of the sample clip, scaled, as a scene folder in unit-cube coordinates; return the scene."""
     truth = json.loads((DATA / "vase_cameras.json").read_text())
     clip = DATA / "vase.mp4"
     reader = imageio_ffmpeg.read_frames(str(clip), pix_fmt="rgb24")

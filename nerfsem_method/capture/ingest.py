@@ -1,4 +1,4 @@
-"""Video -> scene folder, in stages that are cached, resumable and atomic."""
+"""This module turns a video into a scene folder, in stages that are cached, resumable and atomic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nerfsem_method.capture.cameras import normalise, poses
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.clip.frames import Advance, VideoFacts
 from nerfsem_method.capture.mattes import given as matte_files
@@ -28,7 +28,7 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
 CAPTURE_VERSION = 6
-"""Part of every cache key: raise it when a stage's result changes."""
+"""Every cache key contains this number: raise it when a stage's result changes."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
 
@@ -45,17 +45,19 @@ def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) 
 
 
 def _hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _key(*parts: Any) -> str:
+    """Return the cache key of a stage that depends on `parts` alone."""
     return hashlib.sha256(json.dumps([CAPTURE_VERSION, *parts], default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class _Capture:
-    """One run: the stages' keys depend only on what each stage reads."""
+    """A capture is one way from a video to its scene folder; the key of a stage depends only on what the stage reads."""
 
     video: Path
     facts: VideoFacts
@@ -64,48 +66,57 @@ class _Capture:
 
     @cached_property
     def sha256(self) -> str:
+        """Return the video's SHA-256."""
         return _hash_file(self.video)
 
     @cached_property
     def size(self) -> tuple[int, int]:
+        """Return the frames' width and height."""
         scale = self.options.scale
         return frame_files.parse_scale(scale) if scale else (self.facts.width, self.facts.height)
 
     @cached_property
     def box(self) -> ObjectBox | None:
+        """Return the box that the user pointed out."""
         text = self.options.object_box
         return ObjectBox.parse(text, self.facts.width, self.facts.height) if text else None
 
     @cached_property
     def frames_key(self) -> str:
+        """Return the key of the frames."""
         return _key(self.sha256, self.size)
 
     @cached_property
     def cameras_key(self) -> str:
+        """Return the key of the cameras, which see the video at its own size whatever the scale."""
         mattes = self.first_mattes[1] if self.first_mattes and self.options.sfm_region == "object" else ""
         return _key(self.sha256, importlib.metadata.version("pycolmap"), self.options.sfm_region, mattes)
 
     @property
     def learned(self) -> bool:
-        """Whether a network draws the mattes, frame by frame; the cameras then let all frames judge each."""
+        """Return whether a network draws the mattes, frame by frame; the cameras then let all frames judge each."""
         return not self.options.mattes and self.options.segmenter != "classical"
 
     @cached_property
     def first_mattes(self) -> tuple[str, str] | None:
-        """Stage and key of the mattes that come before the cameras, so that bad ones fail early; the classical ones are
-        seeded by the cameras."""
+        """Return stage and key of the mattes that come before the cameras, so that bad ones fail early.
+
+        There are none for the classical segmenter, which needs the cameras.
+        """
         if self.learned:
             return "drawn", self._segmenter_key("")
         return ("mattes", self.mattes_key) if self.options.mattes else None
 
     @cached_property
     def mattes_key(self) -> str:
+        """Return the key of the mattes."""
         if self.options.mattes:
             files = matte_files.list_mattes(self.options.mattes)
             return _key(self.frames_key, [(path.name, _hash_file(path)) for path in files])
         return _key(self.first_mattes, self.cameras_key) if self.learned else self._segmenter_key(self.cameras_key)
 
     def _segmenter_key(self, cameras: str) -> str:
+        """Return the key of mattes by a segmenter that sees these cameras; weights are known by size and time, not read."""
         weights = self.options.segmenter_weights
         files = sorted(weights.glob("*")) if weights else []
         stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -114,9 +125,11 @@ class _Capture:
 
     @cached_property
     def scene_key(self) -> str:
+        """Return the key of the whole scene."""
         return _key(self.frames_key, self.cameras_key, self.mattes_key)
 
     def run(self) -> Scene:
+        """Fill the folder with what it lacks, and return its scene."""
         root = self.folder.root
         self._check_hints()
         if self.folder.holds("scene", self.scene_key) and (root / "scene.json").exists():
@@ -139,7 +152,7 @@ class _Capture:
         return scene
 
     def _check_hints(self) -> None:
-        """Hints that would change nothing are refused, not overlooked."""
+        """Refuse hints that would change nothing: they are not overlooked."""
         classical = not self.options.mattes and self.options.segmenter == "classical"
         if (self.options.keep_support or self.box) and not classical:
             raise CaptureError(
@@ -148,9 +161,11 @@ class _Capture:
             )
 
     def _extract_frames(self, target: Path, advance: Advance) -> None:
+        """Make the stage "frames"."""
         frame_files.extract(self.video, self.facts, target, self.size, advance)
 
     def _segment(self, frames: list[Path], target: Path, advance: Advance) -> None:
+        """Make the stage "mattes", or "drawn" if all views judge the mattes later."""
         if self.options.mattes:
             matte_files.copy_mattes(self.options.mattes, target, len(frames), self.size, advance)
         elif self.options.segmenter == "classical":
@@ -165,10 +180,12 @@ class _Capture:
         matte_files.check_coverage(matte_files.load_mattes(target))
 
     def _set_right(self, frames: list[Path], target: Path, advance: Advance) -> None:
+        """Make the stage "mattes" of those that a network drew."""
         root = self.folder.root
         vote.set_right(frames, matte_files.load_mattes(root / "drawn"), SparseModel.load(root / "cameras"), target, advance)
 
     def _solve_cameras(self, target: Path, advance: Advance) -> None:
+        """Make the stage "cameras", on frames of the video's own size but for SFM_LONG_SIDE."""
         facts, region = self.facts, self.options.sfm_region
         shrink = min(1.0, SFM_LONG_SIDE / max(facts.width, facts.height))
         size = (round(facts.width * shrink), round(facts.height * shrink))
@@ -182,7 +199,7 @@ class _Capture:
             poses.solve(frames, ready, region, advance).save(target)
 
     def _assemble(self, frames: list[Path]) -> Scene:
-        """Normalise the cameras by the object's hull; write points.ply, report.json and report.html."""
+        """Return the scene in units of the object's hull, and write points.ply, report.json and report.html."""
         root, model = self.folder.root, SparseModel.load(self.folder.root / "cameras")
         mattes = matte_files.load_mattes(root / "mattes")
         drawn = matte_files.load_mattes(root / "drawn") if self.learned else mattes
@@ -195,8 +212,8 @@ class _Capture:
         video = Video(self.video.name, *self.size, len(frames), self.facts.rate, self.sha256)
         source = np.where(model.registered, "registered", "interpolated").tolist()
         cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
-        entries = (Frame(i, *pose, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, *pose) in cameras)
-        scene = Scene(root, video, camera, tuple(entries))
+        made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
+        scene = Scene(root, video, camera, tuple(made))
         summary = report.summarise(scene, model, len(cloud.points), seen, self.facts.announced)
         summary.save(root)
         write_page(scene, summary, cloud)
@@ -204,7 +221,7 @@ class _Capture:
 
 
 def _write_ply(path: Path, points: np.ndarray, colours: np.ndarray) -> None:
-    """Binary little-endian PLY of points [P, 3] with colours [P, 3] uint8."""
+    """Write a binary little-endian PLY file of points [P, 3] with colours [P, 3] uint8."""
     row = np.dtype([("position", "<f4", 3), ("colour", "u1", 3)])
     table = np.zeros(len(points), row)
     table["position"], table["colour"] = points, colours

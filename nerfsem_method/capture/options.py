@@ -1,4 +1,4 @@
-"""What a user may choose about a capture. No heavy imports: the command line shows these fields."""
+"""This module holds what a user may choose about a capture; it imports nothing heavy, for the command line shows its fields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class CaptureOptions:
-    """How a video becomes a scene folder; part of the folder's cache key."""
+    """These options say how a video becomes a scene folder; they are part of the folder's cache key."""
 
     mattes: Path | None = None
     """Folder of ready-made mattes, one image a frame in the order of their names (white: the object)."""
@@ -33,4 +33,4 @@ class CaptureOptions:
 
     sfm_region: Literal["auto", "object", "frame"] = "auto"
     """Where COLMAP looks for features: the whole frame, or the object alone, as on a turntable before a fixed camera.
-    auto decides by whether the room stands still."""
+    auto decides by whether the background stands still."""

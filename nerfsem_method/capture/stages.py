@@ -1,4 +1,4 @@
-"""The scene folder as a cache: each stage fills a sub-folder, atomically, and is remembered by its key."""
+"""This module makes the scene folder a cache: each stage fills a sub-folder, atomically, and is remembered by its key."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from nerfsem_method.errors import CaptureError, OutputError
 from nerfsem_method.files import partial_of, replacing, replacing_folder
 
 RECORD = "capture.json"
+"""A scene folder remembers in this file which stages it holds; other folders have none and are left alone."""
 
 
 @contextmanager
 def progress_bar(label: str):
-    """A rich progress line for one stage; yields its Advance."""
+    """Show a line of progress for one stage, and yield its Advance."""
     columns = (TextColumn("{task.description:<24}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("left"), TimeRemainingColumn()) as progress:
         task = progress.add_task(label, total=None)
@@ -28,7 +29,7 @@ def progress_bar(label: str):
 
 
 class StageFolder:
-    """A scene folder and the keys of the stages that it holds complete."""
+    """A stage folder is a scene folder with the keys of the stages that it holds complete."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -38,8 +39,8 @@ class StageFolder:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             held = {path.name for path in self.root.iterdir()}
-            # the record's temporary name lies there when a run was killed just here
-            foreign = RECORD not in held and bool(held - {partial_of(Path(RECORD)).name})
+            after_a_kill = {partial_of(Path(RECORD)).name}  # the record had not yet taken its name
+            foreign = RECORD not in held and bool(held - after_a_kill)
             if not foreign:
                 self._record(self.keys())
         except (OSError, OutputError) as error:
@@ -51,20 +52,22 @@ class StageFolder:
             raise CaptureError(f"{self.root} holds other files and is no scene folder; name another folder (--scene-dir)")
 
     def keys(self) -> dict[str, str]:
-        """Stage name to key; empty for a folder that is new or damaged."""
+        """Return the key of each complete stage by its name; none for a folder that is new or damaged."""
         try:
             return dict(json.loads((self.root / RECORD).read_text())["stages"])
         except (OSError, ValueError, KeyError, TypeError):
             return {}
 
     def holds(self, stage: str, key: str) -> bool:
+        """Return whether the stage is complete under this key."""
         return self.keys().get(stage) == key
 
     def remember(self, stage: str, key: str) -> None:
+        """Record that the stage is complete under this key."""
         self._record({**self.keys(), stage: key})
 
     def fill(self, stage: str, key: str, label: str, make: Callable[[Path, Advance], None]) -> Path:
-        """The stage's folder, made by `make(folder, advance)` under a temporary name unless it is there already."""
+        """Return the stage's folder, which `make(folder, advance)` fills under a temporary name unless it is there already."""
         target = self.root / stage
         if self.holds(stage, key) and target.is_dir():
             return target
@@ -76,5 +79,6 @@ class StageFolder:
         return target
 
     def _record(self, keys: dict[str, str]) -> None:
+        """Write the record of all complete stages."""
         with replacing(self.root / RECORD) as partial:
             partial.write_text(json.dumps({"stages": keys}, indent=1))

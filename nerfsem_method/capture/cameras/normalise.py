@@ -1,4 +1,4 @@
-"""World units: find the artefact's box by its visual hull and make it the unit cube, z up."""
+"""This module finds the object's box by its visual hull and makes it the unit cube, z up."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_poin
 from nerfsem_method.scene.hull import carve
 
 BORDER = 0.03
-"""Empty share of the box on each side of the hull."""
+"""This share of the box stays empty on each side of the hull, for what the hull misses."""
 ROUNDS = (48, 64, 96)
-"""Voxels along the box in the first and the tightening rounds."""
+"""The first round and the tightening ones have so many voxels along the box."""
 MIN_POINTS = 20
-"""Points on the object that tell its middle better than the point where the optical axes meet."""
+"""From so many points on, their median tells the object's middle better than the point where the optical axes meet."""
 HULL_TOLERANCE = 0.15
-"""Share of views that may miss a voxel: poses and mattes of a real clip disagree by a few pixels somewhere."""
+"""This share of the views may miss a voxel: poses and mattes of a real clip disagree by a few pixels somewhere."""
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """new = scale * rotation @ old + shift."""
+    """A similarity takes positions to new units: new = scale * rotation @ old + shift."""
 
     scale: float
     rotation: np.ndarray
     shift: np.ndarray
 
     def points(self, old: np.ndarray) -> np.ndarray:
+        """Return positions [P, 3] in new units."""
         return self.scale * old @ self.rotation.T + self.shift
 
     def poses(self, old: np.ndarray) -> np.ndarray:
-        """cam_from_world [N, 3, 4] for points in new units; camera axes keep their directions."""
+        """Return cam_from_world [N, 3, 4] for points in new units; camera axes keep their directions."""
         rotation = old[:, :, :3] @ self.rotation.T
         return np.concatenate([rotation, (self.scale * old[:, :, 3] - rotation @ self.shift)[..., None]], -1)
 
 
 def upright(poses: np.ndarray) -> np.ndarray:
-    """Rotation [3, 3] that takes the cameras' mean up direction (image -y) to +z by the shortest way."""
+    """Return the rotation [3, 3] that takes the cameras' mean up direction (image -y) to +z by the shortest way."""
     up = -poses[:, 1, :3].mean(0)
     up /= np.linalg.norm(up)
     cross, cosine = np.cross(up, (0.0, 0.0, 1.0)), up[2]
@@ -51,11 +52,11 @@ def upright(poses: np.ndarray) -> np.ndarray:
 def unit_box(
     camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: np.ndarray, tolerance: float = HULL_TOLERANCE
 ) -> Similarity:
-    """The similarity under which the artefact's hull, with BORDER around it, fills the unit cube.
+    """Return the similarity under which the object's hull, with BORDER around it, fills the unit cube.
 
-    `poses` [N, 3, 4], `mattes` [N, H, W] uint8 at the camera's size; `points` [P, 3] are triangulated points on the
-    object, possibly none; `tolerance` is the share of views that may miss a voxel. Raises CaptureError when nothing survives
-    carving.
+    `poses` are [N, 3, 4], `mattes` [N, H, W] uint8 at the camera's size; `points` [P, 3] are triangulated points on the
+    object, possibly none; `tolerance` is the share of views that may miss a voxel. Raises CaptureError when nothing
+    survives carving.
     """
     turn = Similarity(1.0, upright(poses), np.zeros(3))
     turned = turn.poses(poses)
@@ -79,7 +80,7 @@ def unit_box(
 
 
 def _generous_half_size(camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, middle: np.ndarray) -> float:
-    """Half the edge of a cube around `middle` that contains all that the mattes show."""
+    """Return half the edge of a cube around `middle` that contains all that the mattes show."""
     reach = []
     for pose, matte in zip(poses, mattes, strict=True):
         (u, v), depth = camera.project(middle, pose)
@@ -88,7 +89,7 @@ def _generous_half_size(camera: Intrinsics, poses: np.ndarray, mattes: np.ndarra
             pixels = max(abs(columns - u).max() / camera.fx, abs(rows - v).max() / camera.fy)
             reach.append(pixels * depth)
     distance = np.linalg.norm(camera_centres(poses) - middle, axis=1)
-    # A quantile: one frame with a stray blob must not blow up the box; 0.9: the cameras stay outside
+    # One frame with a stray blob must not blow up the box, hence the quantile; the cameras must stay outside of it
     return float(min(1.2 * np.quantile(reach, 0.9), 0.9 * np.median(distance))) if reach else float(np.median(distance))
 
 
@@ -101,7 +102,7 @@ def carve_coarsely(
     size: float,
     tolerance: float,
 ) -> np.ndarray:
-    """Carve with mattes grown by half a voxel's diagonal, so that nothing thinner than a voxel is lost."""
+    """Return the hull of mattes grown by half a voxel's diagonal, [R, R, R] bool: nothing thinner than a voxel is lost."""
     distance = np.median(np.linalg.norm(camera_centres(poses) - (lower + size / 2), axis=1))
     voxel_pixels = max(camera.fx, camera.fy) * size / resolution / distance
     margin = 1.0 + 0.87 * voxel_pixels

@@ -1,19 +1,20 @@
-"""How sharp a picture is, without a sharper one beside it."""
+"""This module measures how sharp a picture is, without a sharper one beside it."""
 
 from __future__ import annotations
 
 import numpy as np
 
 LONG_SIDE = 960
-"""Pixels to which larger pictures are reduced first: what they hold beyond that is not needed."""
+"""Pictures with more pixels along their longer side are reduced first: what they hold beyond that is not needed."""
 STRONG_EDGES = 0.03
-"""Share of the pixels that are taken for edges."""
+"""This share of the pixels, the steepest, are taken for edges."""
 NOISE_BLUR, EXTRA_BLUR = 1.0, 3**0.5
-"""Standard deviations in pixels: against noise, which looks sharp, and then to see how much an edge has to lose."""
+"""These are standard deviations in pixels: one blur is against noise, which looks sharp, the other one shows how much an edge
+has to lose."""
 
 
 def edge_blur(picture: np.ndarray) -> float:
-    """Standard deviation in pixels (of LONG_SIDE) of the blur of a picture's edges; grey uint8 [H, W].
+    """Return the standard deviation of the blur of the edges of a grey picture [H, W] uint8, in pixels (of LONG_SIDE).
 
     Blurring an edge of deviation s by t more divides its gradient's energy by sqrt(1 + (t / s)^2), which tells s. Across
     and down are measured apart and the worse is returned, because a shaken camera blurs in one direction only.
@@ -32,7 +33,7 @@ def edge_blur(picture: np.ndarray) -> float:
         near = cv2.dilate(edges.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
         if not near.any():
             continue
-        left = min(float((after[near] ** 2).sum() / (before[near] ** 2).sum()), 0.999)  # of the gradient's energy
+        left = min(float((after[near] ** 2).sum() / (before[near] ** 2).sum()), 0.999)  # so much is left of the energy
         variance = (EXTRA_BLUR * left) ** 2 / (1 - left**2) - NOISE_BLUR**2
         worst = max(worst, float(np.sqrt(max(variance, 0.0))))
     return worst

@@ -1,4 +1,4 @@
-"""Video to PNG frames: every coded frame once, upright, by the ffmpeg binary that imageio-ffmpeg ships."""
+"""This module turns a video into PNG frames: every coded frame once, upright, by the ffmpeg that imageio-ffmpeg ships."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.video import frame_filter
 
 Advance = Callable[[int, int], None]
-"""Progress of a stage: (done, total)."""
+"""A stage tells its progress by calling one of these with (done, total)."""
 
 MIN_FRAMES = 8
-_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}  # ISO/IEC 23091-2 transfer characteristics
+"""Fewer frames than this do not go around an object."""
+_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+"""These transfer characteristics (ISO/IEC 23091-2, table 3) are of high dynamic range, which no later stage understands."""
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What the container says: `size` as displayed (rotation applied), `rate` in frames a second, announced frames."""
+    """These facts are what the container says of a video.
+
+    `width` and `height` are as displayed (rotation applied), `rate` is in frames a second, and so many frames are `announced`.
+    """
 
     width: int
     height: int
@@ -31,7 +36,7 @@ class VideoFacts:
 
 
 def probe(video: Path) -> VideoFacts:
-    """Read a video's facts. Raises CaptureError if it is missing, not a video, or high dynamic range."""
+    """Return a video's facts. Raises CaptureError if it is missing, not a video, or high dynamic range."""
     import av
 
     if not video.is_file():
@@ -56,7 +61,7 @@ def probe(video: Path) -> VideoFacts:
 
 
 def parse_scale(scale: str) -> tuple[int, int]:
-    """Read "W:H". Raises CaptureError for anything else."""
+    """Return the (width, height) that "W:H" names. Raises CaptureError for anything else."""
     match = re.fullmatch(r"(\d+):(\d+)", scale)
     size = (int(match[1]), int(match[2])) if match else (0, 0)
     if min(size) < 16:
@@ -65,7 +70,7 @@ def parse_scale(scale: str) -> tuple[int, int]:
 
 
 def extract(video: Path, facts: VideoFacts, target: Path, size: tuple[int, int], advance: Advance) -> list[Path]:
-    """Write every frame to `target`/000000.png ... at `size` (area average down, Lanczos up).
+    """Write every frame to `target`/000000.png ... at `size` (area average down, Lanczos up), and return the files.
 
     Raises CaptureError when ffmpeg fails or the clip is shorter than MIN_FRAMES.
     """
@@ -90,7 +95,7 @@ def extract(video: Path, facts: VideoFacts, target: Path, size: tuple[int, int],
 
 
 def _run(command: list[str], on_frame: Callable[[int], None]) -> str:
-    """Run ffmpeg, report its frame counter, return its last words if it fails and "" if not."""
+    """Run ffmpeg, report its frame counter, and return its last words if it fails and "" if not."""
     with tempfile.TemporaryFile("w+") as log:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process:
             for line in process.stdout or ():

@@ -1,4 +1,5 @@
-"""What moves in a clip: whether the room stands still behind a turning object, and which frames carry the motion."""
+"""This module sees what moves in a clip: whether the background stands still behind a turning object, and which frames carry
+the motion."""
 
 from __future__ import annotations
 
@@ -9,36 +10,38 @@ from pathlib import Path
 import numpy as np
 
 LONG_SIDE = 320
-"""Pixels at which motion is looked at."""
+"""Motion is looked at in pictures with so many pixels along their longer side; it shows in small ones too."""
 SAMPLES = 16
-"""Frames, evenly spread, that are compared with each other."""
+"""So many frames, evenly spread, are compared: few, because each one meets all the others."""
 SAME = 14
-"""Grey levels within which a pixel shows the same thing: noise and a little exposure, no more."""
+"""A pixel that changes by no more grey levels shows the same thing: noise and a little exposure, no more."""
 STILL_SHARE = 0.75
-"""Share of the other samples in which a still pixel shows the same."""
+"""A still pixel shows the same in this share of the samples; now and then something passes before it."""
 EDGE = 8.0
-"""Grey levels a pixel across an edge; a blank wall shows the same wherever the camera stands and tells nothing."""
-STILL_ROOM = 0.2
-"""Share of a frame's edges that stand still from which the camera does."""
+"""An edge is steeper than so many grey levels a pixel; a blank wall shows the same wherever the camera stands and tells
+nothing."""
+STILL_BACKGROUND = 0.2
+"""Where more than this share of the frames' edges stands still, the camera does."""
 STILL_CLIP = 0.99
-"""The same for a clip in which nothing moves at all."""
+"""Where more than this share stands still, nothing moves at all."""
 KEYFRAMES = 150
-"""Frames of which structure from motion is made; a longer clip's others are posed against its result."""
+"""Structure from motion is made of so many frames at most, because its time grows faster than their number; a longer clip's
+others are posed against its result."""
 REGULAR = 0.4
-"""Share of the keyframes that go by time: motion is hard to measure where there is little to see, and no gap may be wide."""
+"""This share of the keyframes goes by time: motion is hard to measure where there is little to see, and no gap may be wide."""
 LOOSE = 0.01
-"""Long sides by which the moving region is grown, so that the outline's features survive."""
+"""The moving region is grown by so many long sides, so that the outline's features survive."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """`samples` [S, H, W] uint8, grey and small, evenly spread over the clip."""
+    """A motion is what `samples` [S, H, W] uint8, grey, small and evenly spread over the clip, show of it."""
 
     samples: np.ndarray
 
     @cached_property
     def still_edges(self) -> float:
-        """Share of the edges that are where they are in (nearly) all samples."""
+        """This share of the edges is where it is in (nearly) all samples."""
         import cv2
 
         samples = self.samples.astype(np.float32)
@@ -52,16 +55,16 @@ class Motion:
 
     @property
     def nothing(self) -> bool:
-        """Whether neither camera nor object moves."""
+        """Return whether neither camera nor object moves."""
         return self.still_edges > STILL_CLIP
 
     @property
     def turntable(self) -> bool:
-        """Whether something moves in front of a still room."""
-        return STILL_ROOM < self.still_edges <= STILL_CLIP
+        """Return whether something moves before a still background."""
+        return STILL_BACKGROUND < self.still_edges <= STILL_CLIP
 
     def region(self) -> np.ndarray:
-        """Where things change [H, W] bool: in front of a still room the object, wherever it gets to."""
+        """Return where things change [H, W] bool: before a still background the object, wherever it gets to."""
         import cv2
 
         low, high = np.quantile(self.samples, (0.1, 0.9), axis=0)
@@ -77,15 +80,14 @@ class Motion:
 
 
 def look(frames: list[Path]) -> Motion:
-    """Sample a clip."""
+    """Return the motion of a clip."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, SAMPLES).round().astype(int))
     return Motion(np.stack([_small(frames[i]) for i in chosen]))
 
 
 def keyframes(frames: list[Path]) -> list[int]:
-    """At most KEYFRAMES frames, equally far apart in motion and time, the sharpest of each stretch; and the first and last.
-
-    A short clip gives all of its frames.
+    """Return the indices of KEYFRAMES frames at most, equally far apart in motion and time, the sharpest of each stretch, and of
+    the first and last frame; of all frames of a short clip.
     """
     if len(frames) <= KEYFRAMES:
         return list(range(len(frames)))
@@ -101,7 +103,7 @@ def keyframes(frames: list[Path]) -> list[int]:
 
 
 def spread(way: np.ndarray, detail: np.ndarray, count: int) -> list[int]:
-    """The frame of the most `detail` in each of `count` stretches of equal way and time (both [N], `way` ascending)."""
+    """Return the frame of the most `detail` in each of `count` stretches of equal way and time (both [N], `way` ascending)."""
     time = np.linspace(0, 1, len(way))
     share = REGULAR * time + (1 - REGULAR) * (way / way[-1] if way[-1] > 0 else time)
     stretch = np.minimum((share * count).astype(int), count - 1)
@@ -113,6 +115,7 @@ def spread(way: np.ndarray, detail: np.ndarray, count: int) -> list[int]:
 
 
 def _small(path: Path) -> np.ndarray:
+    """Return a frame in grey, at LONG_SIDE."""
     import cv2
 
     picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
@@ -121,13 +124,14 @@ def _small(path: Path) -> np.ndarray:
 
 
 def _detail(picture: np.ndarray) -> float:
+    """Return how much fine detail a picture shows: little where it is blurred."""
     import cv2
 
     return float(cv2.Laplacian(picture, cv2.CV_32F).var())
 
 
 def _step(first: np.ndarray, second: np.ndarray) -> float:
-    """Pixels by which the faster features move: those of a turntable's background do not."""
+    """Return the pixels by which the faster features move: those of a turntable's background do not."""
     import cv2
 
     corners = cv2.goodFeaturesToTrack(first, 200, 0.01, 6)
@@ -139,6 +143,7 @@ def _step(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _disc(radius: float) -> np.ndarray:
+    """Return a filled disc, at least three pixels wide, for morphology."""
     import cv2
 
     side = 2 * max(round(radius), 1) + 1

@@ -1,4 +1,7 @@
-"""What the COLMAP subprocess is asked to do. Standard library only: both sides import it."""
+"""A job is what COLMAP's process is asked to do, and lines of progress are what it says meanwhile.
+
+Both sides import this module, so it needs the standard library alone.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Job:
-    """PNG `names` in the folder `images`, `long_side` pixels long, optional `masks`; results go into `work`.
+    """A job names the PNG files `names` in the folder `images`, whose longer side has `long_side` pixels.
 
-    `keys` are the positions in `names` of which the model is made. `still_room`: what does not move is not the object.
+    `keys` are the indices into `names` of the frames of which the model is made. `masks` is a folder of masks, if only the
+    object is to be looked at. `still_background` says that what does not move is not the object. Results go into the folder
+    `work`.
     """
 
     images: str
@@ -19,12 +24,19 @@ class Job:
     keys: list[int]
     long_side: int
     masks: str | None
-    still_room: bool
+    still_background: bool
     work: str
 
     def write(self, path: Path) -> None:
+        """Write the job as JSON."""
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: Path) -> Job:
+        """Read a job that `write` wrote."""
         return cls(**json.loads(path.read_text()))
+
+
+def tell(stage: str, done: int, total: int) -> None:
+    """Print a line of progress, `stage done total`, for the caller."""
+    print(stage, done, total, flush=True)

@@ -1,4 +1,4 @@
-"""Which frames are compared, and which of their features match. NumPy only: the COLMAP subprocess imports it."""
+"""This module says which frames are compared and which of their features match, with NumPy alone."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ import math
 import numpy as np
 
 STEPS = (1, 2, 3, 4, 5, 6, 8, 10)
-"""Distances in frames between compared frames, for a clip of up to TURN frames."""
+"""Frames are compared that are so many frames apart, in a clip of up to TURN frames."""
 TURN = 120
-"""Frames of a turn for which STEPS span enough parallax; longer clips are compared at wider steps too."""
+"""STEPS span enough parallax in a turn of so many frames; longer clips are compared at wider steps too."""
 MAX_RATIO = 0.9
-"""Lowe's ratio between the distances of the best and of the second-best descriptor; verification removes what it lets through."""
+"""The best descriptor is nearer than the second-best by this ratio (Lowe 2004, section 7.1); verification removes what it lets
+through."""
 MAX_DISTANCE = 0.7
 """Matching descriptors of unit length are nearer to each other than this (COLMAP's max_distance)."""
 CLOSURE_ANGLE = 30.0
-"""Degrees between the viewing directions of two frames that are worth matching across the loop."""
+"""Two frames are worth matching across the loop when their viewing directions differ by fewer degrees than this."""
 CLOSURES_PER_FRAME = 8
+"""A frame is matched across the loop with at most so many others, so that several turns are matched as quickly as one."""
 
 
 def sequential_steps(count: int) -> list[int]:
-    """Distances between frames to compare in a clip of `count` frames, ascending."""
+    """Return the distances between frames to compare in a clip of `count` frames, ascending."""
     stretch = math.ceil(count / TURN)
     steps = {1, 2, 4} | {step * stretch for step in STEPS}
     return sorted(step for step in steps if step < count)
 
 
 def sequential_pairs(count: int) -> list[tuple[int, int]]:
-    """Pairs of frames near each other in video order."""
+    """Return the pairs of frames near each other in video order."""
     return [(i, i + s) for i in range(count) for s in sequential_steps(count) if i + s < count]
 
 
 def closing_pairs(poses: dict[int, np.ndarray], count: int) -> list[tuple[int, int]]:
-    """Pairs far apart in a clip of `count` frames that look from nearly the same side, nearest first for each frame.
+    """Return the pairs far apart in a clip of `count` frames that look from nearly the same side, ascending.
 
-    `poses` are cam_from_world [3, 4] by frame.
+    `poses` are cam_from_world [3, 4] by frame; each frame is paired with the CLOSURES_PER_FRAME nearest.
     """
     frames = sorted(poses)
     axes = np.stack([poses[i][2, :3] for i in frames])
@@ -49,7 +51,7 @@ def closing_pairs(poses: dict[int, np.ndarray], count: int) -> list[tuple[int, i
 
 
 def rotation_angle(rotation: np.ndarray) -> float:
-    """Angle of a rotation matrix [3, 3] in degrees."""
+    """Return the angle of a rotation matrix [3, 3] in degrees."""
     return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
 
 
@@ -74,7 +76,7 @@ def mutual_matches(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     here = np.arange(len(rows))
     nearest = similarity[here, best]
     similarity[here, best] = -1
-    # squared distances between descriptors of unit length; that of two equal ones is 0, not what rounding makes of it
+    # The squared distance of two equal descriptors of unit length is 0, not what rounding makes of it
     distance, next_distance = (np.maximum(2 - 2 * s, 0) for s in (nearest, similarity.max(1)))
     good = (distance < MAX_RATIO**2 * next_distance) & (distance < MAX_DISTANCE**2)
     return np.stack([rows[good], best[good]], 1).astype(np.uint32)

@@ -1,4 +1,4 @@
-"""Which triangulated points belong to the artefact: what the cameras circle, with or without what it stands on."""
+"""This module tells which triangulated points belong to the object, which the cameras circle, or to what it stands on."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.capture.mattes.support import THICKNESS, find_support
 from nerfsem_method.scene.camera import camera_centres, look_at_point
 
 REACH = 0.45
-"""Share of the cameras' distance within which a point can belong to the artefact."""
+"""A point can belong to the object within this share of the cameras' distance."""
 CELLS = 20
-"""Cells along the reach; points in touching cells belong together."""
+"""The reach is so many cells long; points in touching cells belong together."""
 MIN_NEAR = 40
+"""Fewer points than this are no object, but noise."""
 MIN_TRACK = 3
-"""Views of a point worth trusting."""
+"""A point that fewer frames see is not to be trusted."""
 NEIGHBOURS, SPREAD = 8, 2.5
 """A point whose NEIGHBOURS-th neighbour is SPREAD times farther away than it is for its neighbours is noise."""
 WIDER = 1.3
-"""Times the main body's radius: what stands above or below it within this belongs to it."""
+"""What stands above or below the main body within so many times its radius belongs to it."""
 DEPTH = 0.6
-"""Share of the cameras' distance down to which a support is kept: about as deep as frames around the artefact show."""
+"""A support is kept down to this share of the cameras' distance: frames around the object show about so much of it."""
 MARGIN = 0.25
-"""Share of the points' extent by which the artefact may reach beyond them."""
+"""The object may reach beyond its points by this share of their extent."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The artefact's points, `mine` [P] bool, points clear of it, `others` [P] bool, and the plane on which it stands:
-    a point p is above it where normal @ p > height.
+    """A cluster is the object among the points of a model, and the plane on which it stands.
 
-    `seeds` [S, 3] are positions on the artefact, `support` [B, 3] positions in a support that is kept with it. `low`,
+    `mine` [P] bool are its points, `others` [P] bool those clear of it. A point p is above the plane where normal @ p > height.
+    `seeds` [S, 3] are positions on the object, `support` [B, 3] positions in a support that is kept with it. `low`,
     `high` [3] bound both generously; `height` is -inf where no support is cut off.
     """
 
@@ -47,14 +48,15 @@ class Cluster:
     high: np.ndarray
 
     def above(self, points: np.ndarray) -> np.ndarray:
+        """Return which positions [P, 3] lie above the plane [P] bool."""
         return points @ self.normal > self.height
 
 
 def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None = None) -> Cluster | None:
-    """The artefact among the points of a model whose z axis points up; None where too few lie where the cameras look.
+    """Return the object among the points of a model whose z axis points up; None where too few lie where the cameras look.
 
-    A support is found and cut off, unless `keep_support`; then the column under it belongs to the artefact, down to
-    DEPTH. `box` points out the artefact where the cameras circle more than one thing.
+    A support is found and cut off, unless `keep_support`; then the column under it belongs to the object, down to
+    DEPTH. `box` points out the object where the cameras circle more than one thing.
     """
     from scipy.spatial import KDTree
 
@@ -88,11 +90,11 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
 
 
 def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool) -> np.ndarray:
-    """Which points belong to the largest group of touching cells or stand in its column: on the support under it if that
-    is known, above its own foot otherwise.
+    """Return which points belong to the largest group of touching cells or stand in its column.
 
-    The column is fitted anew to all that it took in until it takes no more: a side of smooth stone has few points, and a
-    group of the others alone stands off centre.
+    The column reaches down to the support if one was cut off, and to the group's own foot otherwise. It is fitted anew to all
+    that it took in until it takes no more: a side of smooth stone has few points, and a group of the others alone stands off
+    centre.
     """
     body = _main_body(points, cell)
     while body.any():
@@ -108,7 +110,7 @@ def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool
 
 
 def _noise(points: np.ndarray) -> np.ndarray:
-    """Which points are lonelier than their neighbours: mistriangulated ones float beside the surface."""
+    """Return which points are lonelier than their neighbours: mistriangulated ones float beside the surface."""
     from scipy.spatial import KDTree
 
     gaps, neighbours = map(np.asarray, KDTree(points).query(points, NEIGHBOURS + 1))
@@ -116,7 +118,7 @@ def _noise(points: np.ndarray) -> np.ndarray:
 
 
 def _main_body(points: np.ndarray, cell: float) -> np.ndarray:
-    """Which points lie in the largest group of touching cells that hold at least two points."""
+    """Return which points lie in the largest group of touching cells that hold at least two points."""
     from scipy.ndimage import label
 
     cells = np.floor((points - points.min(0)) / cell).astype(int)

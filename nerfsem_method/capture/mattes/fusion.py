@@ -1,4 +1,4 @@
-"""One body in space from what all frames say about their pixels: a density a voxel, fitted to evidence a pixel.
+"""This module finds the one body in space that explains what all frames say: a density a voxel, fitted to evidence a pixel.
 
 A ray is stopped with probability 1 - exp(-the densities along it); that is the chance that its pixel shows the object.
 The density that makes the frames' evidence most likely is found by ascent. A view thus counts for a voxel only as far
@@ -19,24 +19,26 @@ from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.hull import pixel_of
 
 STEPS = 12
+"""The ascent takes so many steps, no more, because each one looks at all frames."""
 FAINT = 0.03
-"""Density to start from: no ray is blocked yet, so that every voxel still hears every view."""
+"""The ascent starts from this density: no ray is blocked yet, so that every voxel still hears every view."""
 THIN = 1e-3
-"""Density below which a voxel is gone."""
+"""A voxel of less density is gone, and costs no time any more."""
 RATE = 1.0
+"""A step adds so much density where all views pull as hard as one view may."""
 SMOOTHING = 0.6
-"""Standard deviation in voxels of the blur between steps."""
+"""The density is blurred by this standard deviation in voxels between steps, because neighbours are of one kind."""
 SOLID = 0.15
-"""Density above which a voxel belongs to the body."""
+"""A voxel of more density belongs to the body."""
 ENCLOSED = 0.8
-"""Mean of the shadows in which a voxel lies, over all views, above which the body encloses it."""
+"""The body encloses a voxel when the shadows that it lies in are darker than this, in the mean over all views."""
 FOOTPRINT = 0.95
-"""Pixels that the nearest voxels may cover: larger ones would leave gaps between them."""
+"""The nearest voxels may cover so many pixels: larger ones would leave gaps between them."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Cubic voxels that fill a box: `shape` of them, of edge `edge`, from corner `lower` [3] on."""
+    """A grid is cubic voxels that fill a box: `shape` of them, of edge `edge`, from corner `lower` [3] on."""
 
     lower: np.ndarray
     edge: float
@@ -44,22 +46,22 @@ class Grid:
 
     @classmethod
     def over(cls, low: np.ndarray, high: np.ndarray, along: int) -> Grid:
-        """`along` voxels on the longest side of the box from `low` to `high` [3]."""
+        """Return a grid with `along` voxels on the longest side of the box from `low` to `high` [3]."""
         edge = float((high - low).max()) / along
         x, y, z = np.ceil((high - low) / edge - 1e-9).astype(int).tolist()
         return cls(low, edge, (x, y, z))
 
     def centres(self, cells: np.ndarray) -> np.ndarray:
-        """World positions [V, 3] of voxels given by index [V, 3]."""
+        """Return the world positions [V, 3] of the voxels with indices [V, 3]."""
         return np.ascontiguousarray(self.lower + (cells + 0.5) * self.edge)
 
     def resample(self, values: np.ndarray, other: Grid) -> np.ndarray:
-        """`values` of `other`'s voxels where this grid's centres fall; the two cover the same box."""
+        """Return the `values` of `other`'s voxels where this grid's centres fall; the two cover the same box."""
         index = [((np.arange(n) + 0.5) * self.edge / other.edge).astype(int) for n in self.shape]
         return values[np.ix_(*(i.clip(0, n - 1) for i, n in zip(index, other.shape, strict=True)))]
 
     def camera_for(self, camera: Intrinsics, poses: np.ndarray) -> Intrinsics:
-        """`camera` so small that no voxel covers more than one pixel in (nearly) all frames."""
+        """Return `camera` so small that no voxel covers more than one pixel in (nearly) all frames."""
         corner = self.edge * np.array(self.shape)
         middle = self.lower + corner / 2
         depths = poses[:, 2, :3] @ middle + poses[:, 2, 3]
@@ -69,10 +71,10 @@ class Grid:
 
 
 def fuse(grid: Grid, candidates: np.ndarray, camera: Intrinsics, poses: np.ndarray, odds: np.ndarray) -> np.ndarray:
-    """Densities [X, Y, Z] float32 of the one body among `candidates` [X, Y, Z] bool that explains the frames best.
+    """Return the densities [X, Y, Z] float32 of the one body among `candidates` [X, Y, Z] bool that explains all frames best.
 
-    `odds` [N, H, W] float32: log of how much likelier each pixel's colour is on the object, at `camera`'s size
-    (`Grid.camera_for`); `poses` [N, 3, 4] cam_from_world. Zero everywhere if nothing is left.
+    `odds` [N, H, W] float32 are the logs of how much likelier each pixel's colour is on the object, at `camera`'s size
+    (`Grid.camera_for`); `poses` [N, 3, 4] are cam_from_world. The densities are zero everywhere if nothing is left.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -82,7 +84,7 @@ def fuse(grid: Grid, candidates: np.ndarray, camera: Intrinsics, poses: np.ndarr
         cells = np.argwhere(density > THIN)
         points, values = grid.centres(cells), density[tuple(cells.T)]
         open_share = np.exp(-_thickness(points, values, poses, np.array(camera.params), height, width, grid.edge))
-        # derivative of log(stopped * exp(odds) + open) by the density along the ray; bounded, for one view is one vote
+        # This is the derivative of log(stopped * exp(odds) + open) by the density along the ray, bounded: one view is one vote
         pull = (open_share * gain / (1 + (1 - open_share) * gain)).clip(-1, 1)
         density[tuple(cells.T)] = (values + RATE * _gather(points, poses, np.array(camera.params), pull)).clip(0, 1)
         density = gaussian_filter(density, SMOOTHING) * candidates
@@ -90,14 +92,14 @@ def fuse(grid: Grid, candidates: np.ndarray, camera: Intrinsics, poses: np.ndarr
 
 
 def shadows(grid: Grid, density: np.ndarray, camera: Intrinsics, poses: np.ndarray) -> np.ndarray:
-    """The chance [N, H, W] that each pixel shows the body, at `camera`'s size."""
+    """Return the chance [N, H, W] that each pixel shows the body, at `camera`'s size."""
     cells = np.argwhere(density > THIN)
     size = (camera.height, camera.width)
     return 1 - np.exp(-_thickness(grid.centres(cells), density[tuple(cells.T)], poses, np.array(camera.params), *size, grid.edge))
 
 
 def around(grid: Grid, density: np.ndarray, camera: Intrinsics, poses: np.ndarray, reach: int) -> np.ndarray:
-    """Voxels [X, Y, Z] bool within `reach` voxels of the body or enclosed by it: what blocks the rays may be hollow."""
+    """Return which voxels [X, Y, Z] lie within `reach` voxels of the body or inside it: what blocks the rays may be hollow."""
     from scipy.ndimage import binary_dilation
 
     near = binary_dilation(density > SOLID, iterations=reach)
@@ -108,7 +110,10 @@ def around(grid: Grid, density: np.ndarray, camera: Intrinsics, poses: np.ndarra
 
 
 def _largest(density: np.ndarray) -> np.ndarray:
-    """The density of the largest connected body and its soft rim; inside of a thick one it stays as faint as it began."""
+    """Return the density of the largest connected body and its soft rim.
+
+    Inside of a thick body the density stays as faint as it began.
+    """
     from scipy.ndimage import binary_dilation, label
 
     pieces = np.zeros(density.shape, np.int32)
@@ -120,7 +125,7 @@ def _largest(density: np.ndarray) -> np.ndarray:
 def _thickness(
     points: np.ndarray, density: np.ndarray, poses: np.ndarray, camera: np.ndarray, height: int, width: int, edge: float
 ) -> np.ndarray:
-    """Density along each pixel's ray [N, H, W], in voxels."""
+    """Return the density along each pixel's ray [N, H, W], in voxels."""
     total = np.zeros((len(poses), height, width), np.float32)
     in_parts(len(poses), lambda _, start, stop: _splat(points, density, poses[start:stop], camera, edge, total[start:stop]))
     return total
@@ -130,13 +135,14 @@ def _thickness(
 def _splat(
     points: np.ndarray, density: np.ndarray, poses: np.ndarray, camera: np.ndarray, edge: float, total: np.ndarray
 ) -> None:  # pragma: no cover (compiled)
+    """Add each point's density to the four pixels around it in `total` [n, H, W]."""
     count, height, width = total.shape
     for n in range(count):
         for i in range(len(points)):
             u, v, z = pixel_of(points[i, 0], points[i, 1], points[i, 2], poses[n], camera, width, height)
             if z == 0:
                 continue
-            weight = density[i] * camera[0] * camera[1] * (edge / z) ** 2  # a far voxel covers a part of a pixel
+            weight = density[i] * camera[0] * camera[1] * (edge / z) ** 2  # a far voxel covers only a part of a pixel
             column, row = int(np.floor(u - 0.5)), int(np.floor(v - 0.5))
             right, below = u - 0.5 - column, v - 0.5 - row
             for dy in range(2):
@@ -147,7 +153,7 @@ def _splat(
 
 
 def _gather(points: np.ndarray, poses: np.ndarray, camera: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """Mean of `picture` [N, H, W] where the points are seen [V]; 0 where no frame sees one."""
+    """Return the mean of `picture` [N, H, W] where the points are seen [V]; 0 where no frame sees one."""
     mean = np.zeros(len(points), np.float32)
     in_parts(len(points), lambda _, start, stop: _average(points[start:stop], poses, camera, picture, mean[start:stop]))
     return mean
@@ -157,6 +163,7 @@ def _gather(points: np.ndarray, poses: np.ndarray, camera: np.ndarray, picture: 
 def _average(
     points: np.ndarray, poses: np.ndarray, camera: np.ndarray, picture: np.ndarray, mean: np.ndarray
 ) -> None:  # pragma: no cover (compiled)
+    """Write each point's mean into `mean` [v]."""
     count, height, width = picture.shape
     for i in range(len(points)):
         total, seen = 0.0, 0

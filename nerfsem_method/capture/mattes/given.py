@@ -1,4 +1,4 @@
-"""Mattes from a folder: one 8-bit soft matte for each frame."""
+"""This module reads and writes folders of mattes: one 8-bit soft matte for each frame."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.errors import CaptureError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+"""Files of a folder of mattes with these endings are mattes; all others are passed over."""
 ASPECT_TOLERANCE = 0.02
+"""A matte's aspect may differ from the frame's by this share, because sizes are rounded."""
 MIN_COVERAGE = 0.002
-"""Share of a frame below which its matte shows no object."""
+"""A matte that covers a smaller share of its frame shows no object."""
 
 
 def list_mattes(folder: Path) -> list[Path]:
-    """The images of a folder in the order of their names. Raises CaptureError if there are none."""
+    """Return the images of a folder in the order of their names. Raises CaptureError if there are none."""
     if not folder.is_dir():
         raise CaptureError(f"{folder} is no folder of mattes")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
@@ -26,7 +28,7 @@ def list_mattes(folder: Path) -> list[Path]:
 
 
 def copy_mattes(folder: Path, target: Path, count: int, size: tuple[int, int], advance: Advance) -> None:
-    """Bring ready-made mattes to `target`/000000.png ... at `size` (width, height).
+    """Write ready-made mattes to `target`/000000.png ... at `size` (width, height).
 
     A matte with an alpha channel gives its alpha, any other its brightness. Raises CaptureError on a wrong number of
     mattes, a wrong aspect or an unreadable file.
@@ -48,6 +50,7 @@ def copy_mattes(folder: Path, target: Path, count: int, size: tuple[int, int], a
 
 
 def _read_matte(path: Path) -> np.ndarray:
+    """Return the alpha channel of an image, or its brightness if it has none, [H, W] uint8."""
     import cv2
 
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -68,14 +71,14 @@ def write_matte(target: Path, index: int, matte: np.ndarray) -> None:
 
 
 def load_mattes(folder: Path) -> np.ndarray:
-    """All mattes of a folder, [N, H, W] uint8."""
+    """Return all mattes of a folder, [N, H, W] uint8."""
     import cv2
 
     return np.stack([cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(folder.glob("*.png"))])
 
 
 def check_coverage(mattes: np.ndarray) -> np.ndarray:
-    """Share of each frame that its matte covers [N]. Raises CaptureError if most frames show no object."""
+    """Return the share of each frame that its matte covers [N]. Raises CaptureError if most frames show no object."""
     coverage = mattes.mean((1, 2)) / 255
     if np.median(coverage) < MIN_COVERAGE:
         raise CaptureError(

@@ -1,4 +1,4 @@
-"""What a user points out: a box around the artefact in one frame."""
+"""A hint is what a user points out: a box around the object in one frame."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.camera import Intrinsics
 
 SLACK = 0.03
-"""Share of the box's sides by which the artefact may reach beyond it."""
+"""The object may reach beyond the box by this share of its sides, because people draw them tight."""
 
 
 @dataclass(frozen=True)
 class ObjectBox:
-    """A box in frame `frame`: corners `low` and `high`, (u, v) as shares of the frame's width and height."""
+    """A box lies in the frame with index `frame`; its corners `low` and `high` are (u, v) as shares of width and height."""
 
     frame: int
     low: tuple[float, float]
@@ -24,7 +24,7 @@ class ObjectBox:
 
     @classmethod
     def parse(cls, text: str, width: int, height: int) -> ObjectBox:
-        """Read "x,y,w,h" or "x,y,w,h@frame", pixels of a `width` x `height` video. Raises CaptureError if it is not one."""
+        """Read "x,y,w,h" or "x,y,w,h@frame", in pixels of a `width` x `height` video. Raises CaptureError if it is none."""
         match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)(?:@(\d+))?", text)
         if not match:
             raise CaptureError(f"--object-box {text} is no box; give x,y,w,h in pixels, or x,y,w,h@frame")
@@ -34,7 +34,7 @@ class ObjectBox:
         return cls(frame, (x / width, y / height), ((x + w) / width, (y + h) / height))
 
     def shows(self, points: np.ndarray, camera: Intrinsics, poses: np.ndarray) -> np.ndarray:
-        """Which points [P, 3] lie before the camera and, but for SLACK, inside the box of its frame."""
+        """Return which points [P, 3] lie before the camera and, but for SLACK, inside the box of its frame."""
         pixels, depth = camera.project(points, poses[self.frame])
         low, high = np.array(self.low), np.array(self.high)
         slack = SLACK * (high - low)

@@ -1,8 +1,8 @@
-"""Mattes by RMBG-2.0 or BiRefNet: one architecture, two sets of weights, from a pinned revision or a local folder.
+"""This module draws mattes by RMBG-2.0 or BiRefNet: one architecture, two sets of weights, of a pinned revision or a folder.
 
     python -m nerfsem_method.capture.mattes.learned
 
-installs what the published code imports beside torch and transformers. It wants a current timm and nerfstudio holds 0.6.7
+This installs what the published code imports beside torch and transformers. It wants a current timm and nerfstudio holds 0.6.7
 (which it never imports), so these packages lie in a folder of their own that is looked into while a network works.
 """
 
@@ -27,16 +27,20 @@ if TYPE_CHECKING:
     import torch
 
 INPUT_SIDE = 1024
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, RGB
+"""The networks were trained on squares of so many pixels."""
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""The networks expect colours, red first, relative to these moments of ImageNet's."""
 WEIGHTS_FILE = "model.safetensors"
+"""Both releases keep their weights under this name."""
 PACKAGES = ("einops==0.8.2", "kornia==0.9.0", "kornia-rs==0.2.0", "timm==1.0.31")
-"""49 MB. What these need in their turn, a training environment has."""
+"""These packages (49 MB) are what the published code imports; what they need in their turn, a training environment has."""
 REMEDY = "choose --segmenter classical or give --mattes DIR"
+"""Errors of packages and downloads end with this way out, which needs neither."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """A published model: repository on the Hugging Face hub, commit, and what a user must know about its licence."""
+    """A release is a published model: repository on the Hugging Face hub, commit, and what a user must know of its licence."""
 
     repository: str
     revision: str
@@ -47,6 +51,7 @@ RELEASES = {
     "rmbg": Release("briaai/RMBG-2.0", "5df4c9c76d8170882c34f6986e848ee07fd0ba43", "CC BY-NC 4.0: for non-commercial use only"),
     "birefnet": Release("ZhengPeng7/BiRefNet", "e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4", "MIT"),
 }
+"""Revisions are pinned, because a release's code is run as it is."""
 
 
 def segment(frames: list[Path], name: str, weights: Path | None, target: Path, advance: Advance) -> None:
@@ -78,12 +83,13 @@ def segment(frames: list[Path], name: str, weights: Path | None, target: Path, a
 
 
 def packages_folder() -> Path:
-    """Where PACKAGES lie."""
+    """Return where PACKAGES lie: outside of the environment, one folder for each version of Python."""
     return user_cache() / f"segmenter-{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @contextmanager
 def _own_packages() -> Iterator[None]:
+    """Look for packages in their own folder first, while the block runs."""
     folder = str(packages_folder())
     sys.path.insert(0, folder)
     try:
@@ -93,13 +99,13 @@ def _own_packages() -> Iterator[None]:
 
 
 def install() -> int:
-    """Install PACKAGES; pip's exit code."""
+    """Install PACKAGES and return pip's exit code."""
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--upgrade", "--target", str(packages_folder())]
     return subprocess.run([*pip, *PACKAGES]).returncode
 
 
 def _download(release: Release) -> Path:
-    """The release's code and weights from the hub's cache, or from the hub."""
+    """Return the folder of the release's code and weights, from the hub's cache or from the hub."""
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
@@ -120,9 +126,9 @@ def _download(release: Release) -> Path:
 
 
 def _load(folder: Path) -> torch.nn.Module:
-    """Build the model that the folder's own code defines and load its weights.
+    """Return the model that the folder's own code defines, with its weights.
 
-    Not by `from_pretrained`: the published code and the releases of transformers disagree about what that needs
+    `from_pretrained` would not do: the published code and the releases of transformers disagree about what it needs
     (`get_text_config`, meta-device initialisation, `all_tied_weights_keys`); the constructor is stable.
     """
     from safetensors.torch import load_file
@@ -143,7 +149,7 @@ def _load(folder: Path) -> torch.nn.Module:
 
 
 def _predict(model: torch.nn.Module, frames: list[Path], device: torch.device) -> Iterator[np.ndarray]:
-    """Mattes [H, W] uint8 in the order of `frames`; input squeezed to a square as in training."""
+    """Yield mattes [H, W] uint8 in the order of `frames`; the network sees them squeezed to squares, as in training."""
     import cv2
     import torch
 

@@ -1,4 +1,4 @@
-"""The outline at the frame's own size: the cut of least energy near where the fused body says it is, and its soft edge."""
+"""This module draws the outline at the frame's own size: the cut of least energy near the fused body's outline, softened."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from nerfsem_method.capture.mattes import colour
 from nerfsem_method.compiled import njit
 
 DOUBT = 0.003
-"""Long sides from the expected outline within which a pixel may be on either side."""
+"""Within so many long sides from the expected outline a pixel may be on either side."""
 REACH = 0.03
-"""Long sides from it that tell the local colours of the background."""
+"""Pixels within so many long sides from it tell the local colours of the background."""
 RADIUS = 0.006
-"""Long sides of the neighbourhood that tells local colours."""
+"""The neighbourhood that tells local colours has a radius of so many long sides."""
 LIMIT = 3.0
-"""Largest log odds of one pixel's colour."""
+"""The log odds of one pixel's colour are no larger than this, because colours mislead."""
 SURE = 0.02
-"""The chance that the fused body leaves to the opposite."""
+"""The fused body leaves so much of a chance to the opposite, because it is no finer than its voxels."""
 TENSION = 4.0
-"""Energy of a pixel's length of outline on a uniform surface, in log odds."""
+"""A pixel's length of outline on a uniform surface costs so much energy, in log odds, and keeps the outline short there."""
 EDGE_TENSION = 0.1
-"""What is left of it on the sharpest edges."""
+"""This share of it is left on the sharpest edges, to which the outline is drawn."""
 SOFTNESS = 0.5
-"""Standard deviation in pixels of the blur that gives the outline its soft edge."""
+"""A blur of this standard deviation in pixels gives the outline its soft edge."""
 CUT_STEPS = 120
+"""The cut takes so many steps of each kind; it starts near its end, from the expected outline."""
 STEP = 0.35
-"""Primal and dual step of the cut; their product times 8 must stay below 1."""
+"""The primal and the dual step of the cut are this long; their product times 8 must stay below 1."""
 
 
 @dataclass(frozen=True)
 class Zones:
-    """Pixels [H, W] bool: surely `inside` the object, surely `outside` of it but near, and all that are `near`."""
+    """Zones are pixels [H, W] bool: surely `inside` the object, surely `outside` of it but near, and all that are `near`."""
 
     inside: np.ndarray
     outside: np.ndarray
@@ -40,7 +41,10 @@ class Zones:
 
     @classmethod
     def around(cls, chance: np.ndarray, doubt: float, reach: float) -> Zones:
-        """By the outline where `chance` [H, W] crosses one half: `doubt` pixels on both sides belong to neither."""
+        """Return the zones by the outline where `chance` [H, W] crosses one half.
+
+        The `doubt` pixels on both sides belong to neither; all within `reach` pixels and the inside are near.
+        """
         import cv2
 
         body = (chance > 0.5).astype(np.uint8)
@@ -51,7 +55,7 @@ class Zones:
 
 
 def refine(picture: np.ndarray, chance: np.ndarray) -> np.ndarray:
-    """The matte [H, W] uint8 of a picture [H, W, 3] uint8, blue first, from the chance [h, w] of each pixel being object.
+    """Return the matte [H, W] uint8 of a picture [H, W, 3] uint8, blue first, from the chance [h, w] of each pixel being object.
 
     `chance` may be of any size; the outline moves by about DOUBT long sides at most.
     """
@@ -72,6 +76,7 @@ def refine(picture: np.ndarray, chance: np.ndarray) -> np.ndarray:
 
 
 def _refine_window(picture: np.ndarray, expected: np.ndarray, zones: Zones, radius: float) -> np.ndarray:
+    """Return the matte of a part of the picture that holds the whole outline; `radius` is in pixels."""
     import cv2
 
     colours = colour.lab(picture)
@@ -84,7 +89,7 @@ def _refine_window(picture: np.ndarray, expected: np.ndarray, zones: Zones, radi
 
 
 def _tension(colours: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """What a pixel of outline costs [H, W]: little where the colour changes."""
+    """Return what a pixel of outline costs [H, W]: little where the colour changes."""
     import cv2
 
     smooth = cv2.GaussianBlur(colours, (0, 0), 0.7)
@@ -98,7 +103,7 @@ def _tension(colours: np.ndarray, near: np.ndarray) -> np.ndarray:
 def cut(odds: np.ndarray, tension: np.ndarray, share: np.ndarray) -> None:  # pragma: no cover (compiled)
     """Change `share` [H, W] float32 in [0, 1] to the minimum of sum(tension * |gradient of share| - odds * share).
 
-    Convex, so that no start is wrong; solved by primal and dual steps in turn (Chambolle and Pock 2011).
+    The sum is convex, so no start is wrong. Primal and dual steps follow in turn (Chambolle and Pock 2011, algorithm 1).
     """
     height, width = odds.shape
     across, down = np.zeros_like(odds), np.zeros_like(odds)

@@ -1,4 +1,4 @@
-"""Where space is empty whatever the colours say: a camera that sees a point of the room looks through all before it.
+"""This module tells where space is empty whatever the colours say: a camera that sees a point looks through all before it.
 
 Colours cannot tell pale marble from the pale wall behind it; a triangulated point that is known to lie on the wall can.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes.fusion import Grid
 from nerfsem_method.compiled import njit
 from nerfsem_method.compiled.threads import in_parts
@@ -15,17 +15,16 @@ from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.hull import pixel_of
 
 MIN_TRACK = 3
-"""Views of a point worth trusting."""
+"""A point that fewer frames see is not to be trusted."""
 THINNER = 2
-"""Times a sight line is thinner than a voxel: as wide as one it wears thin handles off, whose voxels are full in part."""
+"""A sight line is so many times thinner than a voxel: as wide as one it wears thin handles off, whose voxels are full in
+part."""
 
 
-def looked_through(
-    grid: Grid, candidates: np.ndarray, camera: Intrinsics, model: SparseModel, others: np.ndarray
-) -> np.ndarray:
-    """Which of `candidates` [X, Y, Z] bool are empty [X, Y, Z], for one of the points `others` [P] bool is seen behind them.
+def looked_through(grid: Grid, candidates: np.ndarray, camera: Intrinsics, model: SparseModel, others: np.ndarray) -> np.ndarray:
+    """Return which of the `candidates` [X, Y, Z] bool are empty: one of the points `others` [P] bool is seen behind them.
 
-    `camera` is the model's, at the size of `Grid.camera_for`. The points must be clear of the artefact: reflections on
+    `camera` is the model's, at the size of `Grid.camera_for`. The points must be clear of the object: reflections on
     its glaze lie behind its surface.
     """
     fine = camera.scaled(THINNER * camera.width, THINNER * camera.height)
@@ -40,7 +39,7 @@ def looked_through(
 
 
 def _open_until(camera: Intrinsics, model: SparseModel, others: np.ndarray) -> np.ndarray:
-    """Depth [N, H, W] up to which nothing stands in each pixel's way; 0 where no point is seen."""
+    """Return the depth [N, H, W] up to which nothing stands in each pixel's way; 0 where no point is seen."""
     point, frame = model.views[:, 0].astype(int), model.views[:, 1].astype(int)
     chosen = others[point] & (np.bincount(point, minlength=len(others))[point] >= MIN_TRACK)
     point, frame = point[chosen], frame[chosen]
@@ -57,6 +56,7 @@ def _open_until(camera: Intrinsics, model: SparseModel, others: np.ndarray) -> n
 def _pierce(
     points: np.ndarray, poses: np.ndarray, camera: np.ndarray, open_until: np.ndarray, hit: np.ndarray
 ) -> None:  # pragma: no cover (compiled)
+    """Write into `hit` [v] which points lie before the depth that some frame sees open."""
     count, height, width = open_until.shape
     for i in range(len(points)):
         for n in range(count):

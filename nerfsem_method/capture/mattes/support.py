@@ -1,4 +1,4 @@
-"""What the artefact stands on: the ledge around its foot, be it a table, a pedestal's top or a pillar's rim."""
+"""This module finds what the object stands on: the ledge around its foot, of a table, a pedestal's top or a pillar's rim."""
 
 from __future__ import annotations
 
@@ -7,33 +7,39 @@ from dataclasses import dataclass
 import numpy as np
 
 TRIALS = 6000
+"""So many planes through three points each are tried, because few points lie on the ledge."""
 TILT = 0.94
-"""Least cosine between the support's normal and the cameras' mean up direction."""
+"""The cosine between the support's normal and the cameras' mean up direction is no less: things stand on level ground."""
 THICKNESS = 0.008
-"""Of the points on one plane, as a share of the cameras' distance."""
+"""Points of one plane lie in a layer of this thickness, as a share of the cameras' distance."""
 FOOT = 6
-"""Thicknesses above the ledge that show how wide the foot is and which colours it has."""
+"""So many thicknesses above the ledge show how wide the foot is and which colours it has."""
 DEPTH = 10
-"""Thicknesses below the ledge that show what is there."""
+"""So many thicknesses below the ledge show what is there."""
 WIDER = 1.05
-"""Times the foot's radius beyond which a point on the plane lies on the ledge."""
+"""Beyond so many times the foot's radius a point on the plane lies on the ledge."""
 MIN_FOOT, MIN_LEDGE = 15, 12
+"""Fewer points than these on foot and ledge are there by chance."""
 SECTORS, MIN_SECTORS = 8, 4
-"""Directions around the foot, and how many of them must show the ledge."""
+"""Of so many directions around the foot, so many must show the ledge, which surrounds it."""
 FEW_BELOW, WIDE = 0.1, 1.3
 """A ledge whose median radius is WIDE times the foot's, with less than this share of its points below it, is a table: its
 colours need not be distinct."""
 DISTINCT = 0.85
-"""Share of points whose colour must tell whether they lie above the ledge, or on and below it."""
+"""The colour of this share of the points must tell whether they lie above the ledge, or on and below it."""
 FILL = 20
-"""Points along the width of a support's body."""
+"""A support's body is filled with so many points along its width."""
 RANDOM_SEED = 0
+"""The planes are drawn from this seed, so that the same points give the same support."""
 
 
 @dataclass(frozen=True)
 class Ledge:
-    """A level plane, normal @ p = height, the `rim` [R, 3] of points on it outside of the foot that stands on it, the points
-    of that `foot` [F, 3], and how distinct the colours above are from those on and below: 1/2 like guessing, 1 always."""
+    """A ledge is a level plane, normal @ p = height, on which something stands.
+
+    `rim` [R, 3] are the points on it outside of the foot that stands on it, `foot` [F, 3] the points of that foot. `distinct`
+    tells how well the colours above differ from those on and below: 1/2 is like guessing, 1 is always.
+    """
 
     normal: np.ndarray
     height: float
@@ -42,7 +48,7 @@ class Ledge:
     distinct: float
 
     def body_below(self, depth: float) -> np.ndarray:
-        """Points [S, 3] that fill the column under rim and foot down to `depth`: a guess at the support's body."""
+        """Return points [S, 3] that fill the column under rim and foot down to `depth`: a guess at the support's body."""
         from scipy.spatial import Delaunay
 
         outline = np.concatenate([self.rim, self.foot])
@@ -58,10 +64,10 @@ class Ledge:
 
 
 def find_support(points: np.ndarray, colours: np.ndarray, distance: float) -> Ledge | None:
-    """The ledge on which the artefact stands; None where there is none to be seen.
+    """Return the ledge on which the object stands; None where there is none to be seen.
 
-    `points` [P, 3], z up, are those near the artefact, `colours` [P, 3] uint8, red first; `distance` is the cameras'.
-    An artefact has ledges of its own, shoulders and bands: a support's has another material on and below it than
+    `points` [P, 3], z up, are those near the object, `colours` [P, 3] uint8, red first; `distance` is the cameras'.
+    An object has ledges of its own, shoulders and bands: a support's has another material on and below it than
     above, or nothing below that could be seen.
     """
     low = np.flatnonzero(points[:, 2] < np.median(points[:, 2]))
@@ -77,10 +83,8 @@ def find_support(points: np.ndarray, colours: np.ndarray, distance: float) -> Le
     return max(filter(None, ledges), key=lambda ledge: (round(ledge.distinct, 2), len(ledge.rim)), default=None)
 
 
-def _ledge(
-    points: np.ndarray, colours: np.ndarray, normal: np.ndarray, corner: np.ndarray, thickness: float
-) -> Ledge | None:
-    """The ledge that a plane through `corner` is, if it can be a support's."""
+def _ledge(points: np.ndarray, colours: np.ndarray, normal: np.ndarray, corner: np.ndarray, thickness: float) -> Ledge | None:
+    """Return the ledge that a plane through `corner` is, if it can be a support's."""
     rise = points @ normal
     above = rise - corner @ normal
     foot = (above > thickness / 2) & (above < FOOT * thickness)
@@ -103,7 +107,7 @@ def _ledge(
 
 
 def _told_apart(first: np.ndarray, second: np.ndarray) -> float:
-    """Share of two sets of colours [*, 3] that lie on their side of the plane between (Fisher's discriminant)."""
+    """Return the share of two sets of colours [*, 3] that lie on their side of the plane between (Fisher's discriminant)."""
     spread = np.cov(first.T) + np.cov(second.T) + np.eye(3)
     axis = np.linalg.solve(spread, first.mean(0) - second.mean(0))
     border = (first.mean(0) + second.mean(0)) @ axis / 2

@@ -1,4 +1,4 @@
-"""Mattes that were drawn frame by frame, set right by all the others: single failures are outvoted in space.
+"""This module sets mattes right that were drawn frame by frame: single failures are outvoted in space by all other frames.
 
 A network sees one frame at a time. Now and then it takes a neighbour or a table's edge for the object, forgets an arm, or
 finds nothing or everything. Once the cameras are known, all mattes together say which body they show (`fusion`), and its
@@ -7,7 +7,7 @@ outline, that region is drawn anew, along the picture's edges near the shadow's 
 stays as the network drew it, finer than any voxel.
 
 Some things cannot be set right. What goes wrong alike in most frames cannot be noticed: it is the body. What is thinner
-than two strips, neither. Who walks past before the object hides a part of it: that looks like a failure, and is filled.
+than two strips cannot, either. Who walks past before the object hides a part of it: that looks like a failure, and is filled.
 And a frame without a camera of its own (interpolated) has no say and keeps its matte, for where it looks is a guess.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.cameras import normalise
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.mattes import fusion
 from nerfsem_method.capture.mattes.fusion import Grid
@@ -28,27 +28,27 @@ from nerfsem_method.capture.mattes.outline import refine
 from nerfsem_method.scene.camera import Intrinsics
 
 COARSE, FINE = 64, 128
-"""Voxels along the body's box where the mattes' hull is carved, and where they are fused."""
+"""The body's box is so many voxels long where the mattes' hull is carved, and where they are fused."""
 TOLERANCE = 0.4
-"""Share of views that may miss a voxel of that hull: more than fail one by one."""
+"""This share of the views may miss a voxel of that hull: more than fail one by one."""
 HULL_SIDE = 240
-"""Pixels of the long side on which the hull is carved."""
+"""The hull is carved on mattes whose longer side has so many pixels; it is coarser than they are anyway."""
 ROUNDS = 2
-"""Of fusing: in the second, what is disputed after the first has no say."""
+"""Mattes are fused so many times: in the second round, what is disputed after the first has no say."""
 LIMIT = 3.0
-"""Largest log odds of one pixel: no view is ever sure."""
+"""The log odds of one pixel are no larger than this: no view is ever sure."""
 STRIP = 1.0
-"""Pixels of the shadow's picture (a voxel each) within which no outline is disputed."""
+"""No outline is disputed within so many pixels of the shadow's picture, a voxel each: the shadow is no finer."""
 USUAL = 2.5
-"""How many times deeper than a dispute in the median frame a clear one is: inexact cameras move all shadows a little."""
+"""A clear dispute is so many times deeper than that in the median frame: inexact cameras move all shadows a little."""
 LINK = 0.25
-"""Share of the strip from which a dispute that hangs together with a clear one belongs to it."""
+"""From this share of the strip on, a dispute that hangs together with a clear one belongs to it."""
 
 
 def set_right(frames: list[Path], drawn: np.ndarray, model: SparseModel, target: Path, advance: Advance) -> None:
     """Write the mattes `drawn` [N, H, W] uint8 to `target`, drawn anew where the other frames clearly contradict.
 
-    Deterministic. Raises CaptureError when the mattes agree on no body at all.
+    The same input gives the same mattes. Raises CaptureError when the mattes agree on no body at all.
     """
     camera, points = model.camera.scaled(*drawn.shape[:0:-1]), model.points[model.points_on(drawn)]
     voters = np.flatnonzero(model.registered)
@@ -68,10 +68,10 @@ def set_right(frames: list[Path], drawn: np.ndarray, model: SparseModel, target:
 def _compare(
     camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: np.ndarray, tell: Callable[[int], None]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The chance [N, h, w] that each pixel shows the body on which the mattes [N, H, W] agree best, and where they clearly
-    differ from it, bool [N, H, W].
+    """Return how the body on which the mattes [N, H, W] agree best looks in each frame, and where they clearly differ from it.
 
-    `poses` [N, 3, 4] cam_from_world; `points` [P, 3] on the object, possibly none. `tell` hears how many rounds are done.
+    The first is the chance [N, h, w] that each pixel shows it, the second is [N, H, W] bool.
+    `poses` [N, 3, 4] are cam_from_world, `points` [P, 3] lie on the object, possibly none. `tell` hears how many rounds are done.
     """
     shrink = min(1.0, HULL_SIDE / max(camera.width, camera.height))
     small = camera.scaled(round(camera.width * shrink), round(camera.height * shrink))
@@ -93,19 +93,21 @@ def _compare(
 
 
 def _shrunk(mattes: np.ndarray, camera: Intrinsics) -> np.ndarray:
+    """Return the mattes at the camera's size."""
     import cv2
 
     return np.stack([cv2.resize(matte, (camera.width, camera.height), interpolation=cv2.INTER_AREA) for matte in mattes])
 
 
 def _chance(shadow: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Return the shadow [h, w] at the matte's size."""
     import cv2
 
     return cv2.resize(shadow, matte.shape[::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def _disputed(mattes: np.ndarray, shadows: np.ndarray) -> np.ndarray:
-    """Regions [N, H, W] bool in which matte and shadow clearly differ, with a strip around them."""
+    """Return the regions [N, H, W] bool in which matte and shadow clearly differ, with a strip around them."""
     deepest = [_depth(matte, shadow).max() for matte, shadow in zip(mattes, shadows, strict=True)]
     strip = max(STRIP * mattes.shape[2] / shadows.shape[2], USUAL * float(np.median(deepest)))
     regions = (_region(_depth(matte, shadow), strip) for matte, shadow in zip(mattes, shadows, strict=True))
@@ -113,14 +115,14 @@ def _disputed(mattes: np.ndarray, shadows: np.ndarray) -> np.ndarray:
 
 
 def _depth(matte: np.ndarray, shadow: np.ndarray) -> np.ndarray:
-    """How many pixels deep each pixel [H, W] lies in a part that is object in the matte [H, W] or the shadow [h, w] alone."""
+    """Return how many pixels deep each pixel [H, W] lies in what only one of matte [H, W] and shadow [h, w] takes for object."""
     import cv2
 
     return cv2.distanceTransform(((matte > 127) != (_chance(shadow, matte) > 0.5)).astype(np.uint8), cv2.DIST_L2, 5)
 
 
 def _region(depth: np.ndarray, strip: float) -> np.ndarray:
-    """Pixels [H, W] of parts more than `strip` pixels deep, and those so near; none where there are no such parts."""
+    """Return which pixels [H, W] lie in or within `strip` pixels of parts that are deeper than that; none without such parts."""
     import cv2
 
     pieces = cv2.connectedComponents((depth > LINK * strip).astype(np.uint8))[1]
@@ -129,7 +131,7 @@ def _region(depth: np.ndarray, strip: float) -> np.ndarray:
 
 
 def _redrawn(path: Path, matte: np.ndarray, chance: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """The matte [H, W] with a region taken from the picture at `path`, along its edges where the outline is expected."""
+    """Return the matte [H, W] with a region drawn anew along the edges of the picture at `path`, near the expected outline."""
     import cv2
 
     believed = np.where(region, chance, matte / np.float32(255))  # what is not disputed teaches the colours of both sides

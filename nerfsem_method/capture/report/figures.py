@@ -1,4 +1,4 @@
-"""What a person wants to know about a capture, in figures (`report.json`) and in plain words."""
+"""This module says what a person wants to know about a capture, in figures (`report.json`) and in plain words."""
 
 from __future__ import annotations
 
@@ -8,34 +8,37 @@ from pathlib import Path
 
 import numpy as np
 
-from nerfsem_method.capture.cameras.poses import SparseModel
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.scene.camera import camera_centres, look_at_point
 from nerfsem_method.scene.scene import Scene
 
 LARGE_ERROR = 1.0
-"""Pixels of mean reprojection error above which something moved, or the lens is not what COLMAP takes it for."""
+"""Above this mean reprojection error in pixels something moved, or the lens is not what COLMAP takes it for."""
 WHOLE_TURN = 340.0
-"""Degrees around the object that count as all around."""
+"""So many degrees around the object count as all around; the last steps of a turn may be missing."""
 FEW_POINTS = 50
+"""With fewer points on the object, its cameras follow the background alone."""
 BORDER_SHARE = 0.005
-"""Share of a frame's border that the matte may touch before the object is said to leave the frame."""
+"""The matte may touch this share of a frame's border before the object is said to leave the frame."""
 BLURRED, BLURRED_BESIDE = 1.7, 1.8
-"""Pixels of edge blur that are too much throughout; how many times the clip's median is too much in one frame."""
+"""A clip is blurred throughout if its edges are softer than the first, in pixels; a frame is if they are softer than that and
+than the second times the clip's median."""
 ASIDE = 0.5
-"""Edges of the unit cube between its middle and the point that the cameras look at, from which they circle something else."""
+"""Cameras that look at a point so many edges of the unit cube away from its middle circle something else."""
 EXPOSURE_RANGE = 1.6
-"""Ratio of the object's brightness between the lightest and the darkest frames."""
+"""The object's brightness may change by this factor along the clip, as light falls on its sides; beyond, the exposure did."""
 PIECE_SHARE = 0.15
-"""Share of the object from which a second piece of a matte is another object, not a stray blob."""
+"""From this share of the object on, a second piece of a matte is another object, not a stray blob."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The figures of a capture. Lists have one entry a frame; `interpolated` holds numbers of frames.
+    """A report is the figures of a capture, and the warnings that follow from them.
 
-    `features_from`: "frame" or "object", where COLMAP looked. `turn_degrees`: how much of the full circle around the
-    object the cameras cover. `coverage`: the matte's share of the frame; `blur`: of the edges, in pixels.
+    `interpolated` lists frames by index; `features_from`, "frame" or "object", is where COLMAP looked; `turn_degrees` is how
+    much of the full circle around the object the cameras cover. Per frame, `coverage` is the matte's share of it and `blur` the
+    softness of its edges in pixels.
     """
 
     frames: int
@@ -52,7 +55,7 @@ class Report:
 
     @property
     def registered(self) -> int:
-        """How many cameras COLMAP found; the others lie between them."""
+        """COLMAP found so many cameras; the others lie between them."""
         return self.frames - len(self.interpolated)
 
     def save(self, root: Path) -> None:
@@ -61,15 +64,18 @@ class Report:
 
 
 def read_report(root: Path) -> Report:
-    """The report of a scene folder."""
+    """Return the report of a scene folder."""
     return Report(**json.loads((root / "report.json").read_text()))
 
 
 @dataclass(frozen=True)
 class FrameFacts:
-    """What pictures and mattes say, one entry a frame: coverage [N], blur [N] in pixels, `light` [N], the object's mean
-    brightness (NaN where there is none), `cut` [N] bool, the object touches the border, `pieces` [N], of the matte,
-    `redrawn` [N] bool, it is not what the segmenter drew."""
+    """These facts are what pictures and mattes say of each frame; all are arrays [N].
+
+    `coverage` is the matte's share of the frame, `blur` the softness of the edges in pixels, `light` the object's mean
+    brightness (NaN where there is none), `pieces` the number of the matte's. Where `cut` the object touches the border, where
+    `redrawn` the matte is not what the segmenter drew.
+    """
 
     coverage: np.ndarray
     blur: np.ndarray
@@ -80,8 +86,10 @@ class FrameFacts:
 
 
 def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) -> FrameFacts:
-    """Measure all frames and their mattes [N, H, W] uint8, `drawn` [N, H, W] at first. Raises CaptureError if most frames
-    show no object."""
+    """Measure all frames and their mattes [N, H, W] uint8, which were `drawn` [N, H, W] at first.
+
+    Raises CaptureError if most frames show no object.
+    """
     import cv2
 
     from nerfsem_method.capture.clip.blur import edge_blur
@@ -100,7 +108,7 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
 
 
 def summarise(scene: Scene, model: SparseModel, points: int, facts: FrameFacts, announced: int) -> Report:
-    """The report of an assembled scene with `points` triangulated on its object, whose video `announced` so many frames."""
+    """Return the report of a scene with `points` triangulated on its object, whose video `announced` so many frames."""
     interpolated = np.flatnonzero(~model.registered).tolist()
     covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
     warnings = [*_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
@@ -127,15 +135,15 @@ def summarise(scene: Scene, model: SparseModel, points: int, facts: FrameFacts, 
 
 
 def turn(centres: np.ndarray) -> float:
-    """Degrees of the horizontal circle (z is up) around the origin that cameras at `centres` [N, 3] cover."""
+    """Return the degrees of the horizontal circle (z is up) around the origin that cameras at `centres` [N, 3] cover."""
     azimuths = np.sort(np.degrees(np.arctan2(centres[:, 1], centres[:, 0])))
     gaps = np.diff(azimuths, append=azimuths[0] + 360)
-    # Between neighbours on the circle the way is covered; one usual step more, so that a closed turn counts as 360
+    # Between neighbours on the circle the way is covered; one usual step is added, so that a closed turn counts as 360
     return float(min(360.0, 360 - gaps.max() + np.median(gaps)))
 
 
 def spans(numbers: list[int]) -> str:
-    """Ascending numbers as "3, 12-30"."""
+    """Write ascending numbers as "3, 12-30"."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:
@@ -146,11 +154,13 @@ def spans(numbers: list[int]) -> str:
 
 
 def _frames(chosen: np.ndarray) -> str:
+    """Name the frames that are `chosen` [N] bool."""
     numbers = np.flatnonzero(chosen).tolist()
     return f"frame{'s' * (len(numbers) > 1)} {spans(numbers)}"
 
 
 def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, points: int) -> list[str]:
+    """Return what is to be said about the cameras."""
     warnings = []
     if interpolated:
         lost = _frames(~model.registered)
@@ -174,6 +184,7 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
 
 
 def _of_frames(facts: FrameFacts) -> list[str]:
+    """Return what is to be said about frames and mattes."""
     warnings = []
     if facts.redrawn.any():
         warnings.append(f"the matte disagreed with all other views in {_frames(facts.redrawn)} and was redrawn there")

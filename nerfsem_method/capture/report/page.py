@@ -1,4 +1,4 @@
-"""A capture to look at: `report.html`, one page that holds its pictures and needs nothing else."""
+"""This module makes a capture something to look at: `report.html`, one page that holds its pictures and needs nothing else."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.scene import Scene
 
 SHEET_FRAMES = 24
+"""The contact sheet shows at most so many frames, so that they are seen at a glance."""
 SHEET_HEIGHT = 170
-"""Pixels of a picture on the contact sheet."""
+"""A picture on the contact sheet is so many pixels high, enough to judge its outline."""
 JPEG_QUALITY = 80
+"""Pictures of this quality keep the page small and their outlines clear."""
 SHEET_GREY = 0.75
-"""How far what the matte leaves out is faded to grey."""
+"""What the matte leaves out is faded to grey by this share; what is cut off by mistake must still be seen."""
 PLOT, PLOT_MARGIN = 360, 26
-"""Width of a plan of the cameras, and what stays free around it, in SVG units."""
+"""A plan of the cameras is so wide, with so much free around it for labels, in SVG units."""
 PLOT_POINTS = 700
+"""A plan shows at most so many of the object's points, so that the cameras stay visible."""
 CURVE_WIDTH, CURVE_HEIGHT = 720, 90
+"""A curve is so large, in SVG units; the page stretches it to its column."""
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """Points on the object in the scene's units [P, 3] with colours [P, 3] uint8."""
+    """A cloud is points on the object [P, 3], in the scene's units, with colours [P, 3] uint8."""
 
     points: np.ndarray
     colours: np.ndarray
@@ -39,7 +43,7 @@ def write_page(scene: Scene, report: Report, cloud: Cloud) -> None:
 
 
 def page(scene: Scene, report: Report, cloud: Cloud) -> str:
-    """The whole page. Nothing in it depends on where or when it was made."""
+    """Return the whole page. Nothing in it depends on where or when it was made."""
     video = scene.video
     remarks = len(report.warnings)
     verdict = "Nothing to complain about" if not remarks else f"Usable, with {remarks} remark{'s' * (remarks > 1)}"
@@ -59,11 +63,12 @@ def page(scene: Scene, report: Report, cloud: Cloud) -> str:
 
 
 def _sentence(text: str) -> str:
+    """Make a warning a sentence."""
     return f"{text[:1].upper()}{text[1:]}."
 
 
 def _tiles(scene: Scene, report: Report) -> list[tuple[str, str, str]]:
-    """Value, name and explanation of each figure."""
+    """Return value, name and explanation of each figure."""
     camera = scene.camera
     across = 2 * np.degrees(np.arctan(0.5 * max(camera.width / camera.fx, camera.height / camera.fy)))
     source = {"frame": "features of the whole frame", "object": "features of the object alone"}[report.features_from]
@@ -78,14 +83,12 @@ def _tiles(scene: Scene, report: Report) -> list[tuple[str, str, str]]:
 
 
 def _tile(value: str, name: str, explanation: str) -> str:
+    """Return the HTML of one figure."""
     return f'<div class="tile"><b>{value}</b><span>{name}</span><small>{explanation}</small></div>'
 
 
-# Cameras --------------------------------------------------------------------------------------------------------------
-
-
 def _plan(scene: Scene, report: Report, cloud: Cloud, axes: tuple[int, int]) -> str:
-    """SVG of the cameras' way and the object's points along two of the world's axes; the second one points up."""
+    """Return an SVG of the cameras' way and the object's points along two of the world's axes; the second one points up."""
     centres = camera_centres(scene.poses)[:, axes] - 0.5
     views = scene.poses[:, 2, :3][:, axes]
     dots = cloud.points[:, axes] - 0.5
@@ -94,6 +97,7 @@ def _plan(scene: Scene, report: Report, cloud: Cloud, axes: tuple[int, int]) -> 
     height = round(unit * float((high - low)[1])) + 2 * PLOT_MARGIN
 
     def at(places: np.ndarray) -> np.ndarray:
+        """Return places [*, 2] of the world in SVG units."""
         return (places - (low[0], high[1])) * (unit, -unit) + PLOT_MARGIN
 
     parts = [_box(at(np.array([[-0.5, 0.5], [0.5, -0.5]])))]
@@ -111,7 +115,7 @@ def _plan(scene: Scene, report: Report, cloud: Cloud, axes: tuple[int, int]) -> 
 
 
 def _ends(places: np.ndarray, middle: np.ndarray, last: int) -> list[str]:
-    """The numbers of the first and the last frame beside their cameras [2, 2]; one label where they stand together."""
+    """Write the numbers of the first and the last frame beside their cameras [2, 2]; once where these stand together."""
     labels = ["0", str(last)]
     if np.linalg.norm(places[1] - places[0]) < 14:
         places, labels = places[:1], [f"0, {last}"]
@@ -124,12 +128,13 @@ def _ends(places: np.ndarray, middle: np.ndarray, last: int) -> list[str]:
 
 
 def _box(corners: np.ndarray) -> str:
+    """Return the outline of the unit cube between two corners [2, 2]."""
     (x, y), (right, bottom) = corners
     return f'<rect class="box" x="{x:.1f}" y="{y:.1f}" width="{right - x:.1f}" height="{bottom - y:.1f}"/>'
 
 
 def _camera(centre: np.ndarray, view: np.ndarray, index: int, count: int, missing: bool) -> str:
-    """A wedge that opens towards where the camera looks, from blue (first frame) to red (last)."""
+    """Return a wedge that opens towards where the camera looks, from blue (first frame) to red (last)."""
     length = float(np.linalg.norm(view))
     ahead = 8 * view / max(length, 1e-9) * max(length, 0.3)
     aside = 3.2 * np.array([-ahead[1], ahead[0]]) / max(float(np.linalg.norm(ahead)), 1e-9)
@@ -140,11 +145,8 @@ def _camera(centre: np.ndarray, view: np.ndarray, index: int, count: int, missin
     return f'<polygon {paint} points="{corners}"><title>frame {index}{note}</title></polygon>'
 
 
-# Curves ---------------------------------------------------------------------------------------------------------------
-
-
 def _curve(values: list[float], report: Report, limit: float, unit: str) -> str:
-    """SVG of one figure a frame, from zero; interpolated frames are marked, and the `limit` where there is one."""
+    """Return an SVG of one figure a frame, from zero; interpolated frames are marked, and the `limit` where there is one."""
     top = max(max(*values, limit) * 1.15, 1e-6)
     step = CURVE_WIDTH / max(len(values) - 1, 1)
     points = " ".join(f"{i * step:.1f},{CURVE_HEIGHT * (1 - v / top):.1f}" for i, v in enumerate(values))
@@ -162,10 +164,8 @@ def _curve(values: list[float], report: Report, limit: float, unit: str) -> str:
     return svg + '<div class="ends">' + "".join(f"<span>{end}</span>" for end in ends) + "</div>"
 
 
-# Pictures -------------------------------------------------------------------------------------------------------------
-
-
 def _contact_sheet(scene: Scene, report: Report) -> str:
+    """Return the HTML of evenly spread frames, cut out by their mattes."""
     count = len(scene.frames)
     chosen = np.unique(np.linspace(0, count - 1, min(SHEET_FRAMES, count)).round().astype(int))
     missing = set(report.interpolated)
@@ -182,7 +182,7 @@ def _contact_sheet(scene: Scene, report: Report) -> str:
 
 
 def cut_out(frame: Path, matte: Path) -> np.ndarray:
-    """A frame, SHEET_HEIGHT high, in which all but the object is faded; BGR uint8 [H, W, 3]."""
+    """Return a frame, SHEET_HEIGHT high, in which all but the object is faded; [H, W, 3] uint8, blue first."""
     import cv2
 
     picture, soft = cv2.imread(str(frame)), cv2.imread(str(matte), cv2.IMREAD_GRAYSCALE)
@@ -197,6 +197,7 @@ def cut_out(frame: Path, matte: Path) -> np.ndarray:
 
 
 def _data_uri(picture: np.ndarray) -> str:
+    """Return a picture as an address that holds it."""
     import cv2
 
     data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()

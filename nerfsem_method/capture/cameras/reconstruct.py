@@ -1,0 +1,156 @@
+"""This module has COLMAP reconstruct the cameras, in a process of its own, and gives every frame a pose."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.capture.cameras.sparse import SparseModel
+from nerfsem_method.capture.clip import motion
+from nerfsem_method.capture.clip.frames import Advance
+from nerfsem_method.capture.colmap.job import Job
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
+
+HARDLY_MOVES = "the camera hardly moves: film the object while walking around it, not from a tripod"
+MIN_REGISTERED = 0.6
+"""A smaller share of registered frames leaves gaps that no interpolation can fill."""
+MIN_MOTION = 0.004
+"""Features must travel this share of the frame's diagonal between frames about ten apart, or the camera stands still."""
+MIN_PARALLAX = 5.0
+"""The two most different viewing directions must differ by so many degrees, or no depth can be triangulated."""
+LOG_TAIL = 3
+"""So many last lines of COLMAP's log fit into the one line of an error."""
+STAGES = ("matches", "cameras", "closure", "others")
+"""COLMAP's process names these stages in its progress; each is a quarter of one bar."""
+
+
+def reconstruct(
+    frames: list[Path], mattes: list[np.ndarray] | None, region: str, still_background: bool, advance: Advance
+) -> SparseModel:
+    """Return the cameras of `frames`, from the features of whole frames or, where `mattes` are given, of the object alone.
+
+    `mattes` are [h, w] uint8, one per frame, of any size; `region` names which of the two it is; `still_background` says that
+    what does not move is not the object. Raises CaptureError when COLMAP dies, or its result is of no use.
+    """
+    from PIL import Image
+
+    with Image.open(frames[0]) as picture:
+        size = picture.size
+    with tempfile.TemporaryDirectory(prefix="nerfsem-colmap-") as name:
+        work = Path(name)
+        masks = str(write_masks(frames, mattes, work / "masks")) if mattes else None
+        keys = motion.keyframes(frames)
+        job = Job(str(frames[0].parent), [f.name for f in frames], keys, max(size), masks, still_background, name)
+        job.write(work / "job.json")
+        _run_worker(work, advance)
+        result = json.loads((work / "result.json").read_text())
+        arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
+    return checked_model(len(frames), result, arrays, float(np.hypot(*size)), region)
+
+
+def write_masks(frames: list[Path], mattes: list[np.ndarray], folder: Path) -> Path:
+    """Write where to look for features in each frame, under the names that COLMAP expects, and return the new `folder`.
+
+    COLMAP reads the mask of `a.png` from `a.png.png`. The masks are the mattes [h, w] uint8 at the size of their frames, grown
+    by a hundredth of the longer side so that the features of the outline survive.
+    """
+    import cv2
+
+    folder.mkdir()
+    for frame, matte in zip(frames, mattes, strict=True):
+        height, width = cv2.imread(str(frame)).shape[:2]
+        soft = cv2.resize(matte, (width, height))
+        reach = 2 * round(0.01 * max(width, height)) + 1
+        grown = cv2.dilate((soft > 127).astype(np.uint8) * 255, np.ones((reach, reach), np.uint8))
+        cv2.imwrite(str(folder / f"{frame.name}.png"), grown)
+    return folder
+
+
+def _run_worker(work: Path, advance: Advance) -> None:
+    """Run COLMAP on `work`/job.json and pass on its progress."""
+    # The search path goes along, because the caller may run from a source tree
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "nerfsem_method.capture.colmap.worker", str(work / "job.json")]
+    with (
+        (work / "colmap.log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process,
+    ):
+        try:
+            for line in process.stdout or ():
+                stage, done, total = line.split()
+                reached = STAGES.index(stage) + min(int(done) / max(int(total), 1), 1.0)
+                advance(round(100 * reached / len(STAGES)), 100)
+        except BaseException:  # no orphan may go on computing, not even after Ctrl-C
+            process.kill()
+            raise
+    if process.returncode:
+        tail = " | ".join((work / "colmap.log").read_text(errors="replace").strip().splitlines()[-LOG_TAIL:])
+        raise CaptureError(f"COLMAP stopped with exit code {process.returncode}: {tail or 'no message'}")
+
+
+def checked_model(count: int, result: dict, arrays: dict[str, np.ndarray], diagonal: float, region: str) -> SparseModel:
+    """Return the sparse model of `count` frames that COLMAP's process wrote as result.json and points.npz.
+
+    `diagonal` is the frames' in pixels. Raises CaptureError when the camera stood still, or too few frames have a pose.
+    """
+    known = {int(i): np.array(pose) for i, pose in result["poses"].items()}
+    still = result["motion"] is not None and result["motion"] < MIN_MOTION * diagonal
+    if still or (known and _parallax(np.stack(list(known.values()))) < MIN_PARALLAX):
+        raise CaptureError(HARDLY_MOVES)
+    if not known:
+        raise CaptureError(
+            "no camera was found: hardly anything can be recognised from one frame to the next; film a slow, sharp turn "
+            "around a textured object, and lay printed paper under a smooth one"
+        )
+    if len(known) < MIN_REGISTERED * count:
+        raise CaptureError(
+            f"cameras were found for only {len(known)} of {count} frames: film a slow, sharp, steady turn around a "
+            "textured object, with most of what one frame shows still in the next"
+        )
+    model, width, height, params = result["camera"]
+    registered = np.zeros(count, bool)
+    registered[list(known)] = True
+    return SparseModel(
+        camera=Intrinsics.from_colmap(model, width, height, params),
+        poses=fill_gaps(known, count),
+        registered=registered,
+        points=arrays["positions"],
+        colours=arrays["colours"],
+        views=arrays["views"],
+        reprojection_error=result["reprojection_error"],
+        closures=result["closures"],
+        region=region,
+    )
+
+
+def _parallax(poses: np.ndarray) -> float:
+    """Return the largest angle in degrees between the directions from which the cameras see the point they all look at."""
+    target = look_at_point(poses)
+    rays = camera_centres(poses) - target
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    return float(np.degrees(np.arccos(np.clip((rays @ rays.T).min(), -1, 1))))
+
+
+def fill_gaps(known: dict[int, np.ndarray], count: int) -> np.ndarray:
+    """Return poses [count, 3, 4]: the known ones, and between (or beyond) them constant rotation and straight motion."""
+    from scipy.spatial.transform import Rotation
+
+    anchors = np.array(sorted(known))
+    given = np.stack([known[i] for i in anchors])
+    centres = camera_centres(given)
+    poses = np.empty((count, 3, 4))
+    for i in range(count):
+        a = int(np.clip(np.searchsorted(anchors, i, side="right") - 1, 0, len(anchors) - 2))
+        share = (i - anchors[a]) / (anchors[a + 1] - anchors[a])
+        turn = Rotation.from_matrix(given[a + 1, :, :3] @ given[a, :, :3].T).as_rotvec()
+        rotation = Rotation.from_rotvec(share * turn).as_matrix() @ given[a, :, :3]
+        centre = centres[a] + share * (centres[a + 1] - centres[a])
+        poses[i] = known.get(i, np.column_stack([rotation, -rotation @ centre]))
+    return poses

@@ -1,0 +1,63 @@
+"""A sparse model is what structure from motion leaves behind: a camera for every frame, and points."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.scene.camera import Intrinsics
+
+SCALARS = ("reprojection_error", "closures", "region")
+"""These fields of a SparseModel are no arrays and are saved beside the camera."""
+ARRAYS = ("poses", "registered", "points", "colours", "views")
+"""These fields of a SparseModel are arrays."""
+
+
+@dataclass(frozen=True)
+class SparseModel:
+    """A sparse model holds the cameras of all frames and the triangulated points, in COLMAP's arbitrary world.
+
+    `poses` [N, 3, 4] are cam_from_world; `registered` [N] bool is False where the pose is interpolated. `points` [P, 3] have
+    `colours` [P, 3] uint8. `views` [M, 4] float has a row (point, frame, u, v), in pixels of `camera`, for each time that a
+    frame sees a point. `reprojection_error` is their mean in pixels, `closures` the number of pairs that tie the turn's end
+    to its beginning. `region`, "frame" or "object", says where the features come from.
+    """
+
+    camera: Intrinsics
+    poses: np.ndarray
+    registered: np.ndarray
+    points: np.ndarray
+    colours: np.ndarray
+    views: np.ndarray
+    reprojection_error: float
+    closures: int
+    region: str = "frame"
+
+    def save(self, folder: Path) -> None:
+        """Write camera.json and model.npz into `folder`."""
+        scalars = {name: getattr(self, name) for name in SCALARS}
+        (folder / "camera.json").write_text(json.dumps({**vars(self.camera), **scalars}))
+        np.savez_compressed(folder / "model.npz", **{name: getattr(self, name) for name in ARRAYS})
+
+    @classmethod
+    def load(cls, folder: Path) -> SparseModel:
+        """Read what `save` wrote."""
+        camera = json.loads((folder / "camera.json").read_text())
+        scalars = {name: camera.pop(name) for name in SCALARS}
+        with np.load(folder / "model.npz") as arrays:
+            return cls(Intrinsics(**camera), **{name: arrays[name] for name in arrays.files}, **scalars)
+
+    def points_on(self, mattes: np.ndarray, least_share: float = 0.8) -> np.ndarray:
+        """Return which points lie on the object [P] bool: at least this share of their views falls on a matte.
+
+        `mattes` [N, H, W] are uint8 and may have any size.
+        """
+        point, frame = self.views[:, 0].astype(int), self.views[:, 1].astype(int)
+        height, width = mattes.shape[1:]
+        column = (self.views[:, 2] * width / self.camera.width).astype(int).clip(0, width - 1)
+        row = (self.views[:, 3] * height / self.camera.height).astype(int).clip(0, height - 1)
+        on = np.bincount(point, mattes[frame, row, column] > 127, len(self.points))
+        return on >= least_share * np.bincount(point, minlength=len(self.points)).clip(1)

@@ -1,0 +1,107 @@
+"""This module finds the features of the frames and matches them, pair by pair, in COLMAP's database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from nerfsem_method.capture.colmap import pairs
+from nerfsem_method.capture.colmap.job import Job, tell
+
+RANDOM_SEED = 0
+"""COLMAP draws its random samples from this seed everywhere, so that the same frames give the same cameras."""
+SMALL_FRAME = 640
+"""SIFT finds too few features with COLMAP's thresholds in frames whose longer side has fewer pixels than this, as it does on
+the object alone."""
+LOW_PEAK, LOW_EDGE = 0.002, 20.0
+"""These thresholds of SIFT's peaks and edges are the lower ones that such frames need."""
+STILL = 0.5
+"""A feature of the object moves at least so many pixels between two frames when the background stands still."""
+MIN_MATCHES = 15
+"""Fewer matches than this fit a geometry by chance."""
+MAX_ERROR = 1.5
+"""This reprojection error in pixels is still a good one; COLMAP's own 4 is meant for photographs of several megapixels."""
+MAX_TRIALS = 1000
+"""RANSAC tries so many samples of a pair at most; COLMAP's 10000 are spent on pairs that are of no use anyway."""
+
+
+def extract(job: Job, database: Path) -> None:
+    """Find SIFT features in every frame of the job and write them to a new database; one camera took all frames."""
+    reader = pycolmap.ImageReaderOptions()
+    reader.camera_model = "SIMPLE_RADIAL"
+    if job.masks:
+        reader.mask_path = job.masks
+    options = pycolmap.FeatureExtractionOptions()
+    options.use_gpu = False
+    if job.masks or job.long_side < SMALL_FRAME:
+        options.sift.peak_threshold, options.sift.edge_threshold = LOW_PEAK, LOW_EDGE
+    pycolmap.Database.open(str(database)).close()  # frames are imported into a database that exists
+    # Frames are numbered here: left to the parallel extraction, their numbers, and with them the model, change by chance
+    pycolmap.import_images(str(database), job.images, pycolmap.CameraMode.SINGLE, job.names, reader)
+    pycolmap.extract_features(
+        str(database), job.images, image_names=job.names, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=reader,
+        extraction_options=options,
+    )  # fmt: skip
+
+
+def image_id(database: pycolmap.Database, name: str) -> int:
+    """Return the database's number of a frame whose features have been extracted."""
+    image = database.read_image_with_name(name)
+    assert image is not None, name
+    return image.image_id
+
+
+def read_features(database: pycolmap.Database, image: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the keypoints [K, 2] in pixels and the descriptors [K, 128] uint8 of a frame; K is 0 for a black one."""
+    descriptors = np.asarray(database.read_descriptors(image), np.uint8).reshape(-1, 128)
+    keypoints = np.asarray(database.read_keypoints(image), np.float32)
+    return keypoints.reshape(-1, max(keypoints.shape[-1], 2))[:, :2], descriptors
+
+
+class Matcher:
+    """A matcher holds the features of a job's frames, and writes matches of pairs to the database at `path`.
+
+    Pairs are given as indices into `job.names`. `ids` are the database's numbers of the frames, `keypoints` and
+    `descriptors` their features.
+    """
+
+    def __init__(self, job: Job, path: Path) -> None:
+        self.job, self.path = job, path
+        with pycolmap.Database.open(str(path)) as database:
+            self.ids = [image_id(database, name) for name in job.names]
+            features = [read_features(database, i) for i in self.ids]
+        self.keypoints, self.descriptors = (list(column) for column in zip(*features, strict=True))
+
+    def match(self, chosen: list[tuple[int, int]], stage: str) -> None:
+        """Match the `chosen` pairs and verify their two-view geometry; `stage` is their name in progress and listing."""
+        with pycolmap.Database.open(str(self.path)) as database:
+            for done, (a, b) in enumerate(chosen, 1):
+                matches = pairs.mutual_matches(self.descriptors[a], self.descriptors[b])
+                if self.job.still_background:
+                    shift = self.keypoints[b][matches[:, 1]] - self.keypoints[a][matches[:, 0]]
+                    matches = matches[np.linalg.norm(shift, axis=1) > STILL]
+                if len(matches) >= MIN_MATCHES:
+                    database.write_matches(self.ids[a], self.ids[b], matches)
+                tell(stage, done, len(chosen))
+        names = self.job.names
+        listing = self.path.with_name(f"{stage}_pairs.txt")
+        listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in chosen))
+        options = pycolmap.TwoViewGeometryOptions()
+        options.ransac.max_num_trials = MAX_TRIALS
+        options.ransac.max_error = MAX_ERROR
+        options.ransac.random_seed = RANDOM_SEED
+        pycolmap.verify_matches(str(self.path), str(listing), options)
+
+    def median_motion(self) -> float | None:
+        """Return the median shift in pixels between the frames matched farthest apart; None where nothing matches."""
+        step = pairs.sequential_steps(len(self.ids))[-1]
+        moved = []
+        with pycolmap.Database.open(str(self.path)) as database:
+            for a in range(len(self.ids) - step):
+                if database.exists_matches(self.ids[a], self.ids[a + step]):
+                    first, second = database.read_matches(self.ids[a], self.ids[a + step]).T
+                    shift = self.keypoints[a + step][second] - self.keypoints[a][first]
+                    moved.append(np.median(np.linalg.norm(shift, axis=1)))
+        return float(np.median(moved)) if moved else None

@@ -1,0 +1,184 @@
+"""This module says of every pixel how likely it shows the object, by the colours of its frame and what is known of the body."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.capture.cameras.sparse import SparseModel
+from nerfsem_method.capture.mattes import colour
+from nerfsem_method.capture.mattes.cluster import Cluster
+from nerfsem_method.capture.mattes.outline import Zones
+
+LIMIT = 3.0
+"""The log odds of one pixel are no larger than this: no view is ever sure."""
+PALETTE_LIMIT = 2.0
+"""The palettes of object and frame may give a pixel no larger log odds than these."""
+PALETTE_WEIGHT = 0.5
+"""The palettes count with this weight where the neighbourhood's colours speak too."""
+COVERED = 1.0
+"""Lying among projected points, or within the body so far, is worth these log odds, and lying under a point as much again."""
+DOUBTFUL = 0.15
+"""Every pixel must bring these log odds to be object: where colours say nothing there is nothing."""
+SEED_PIXELS = 0.006
+"""A point's mark has a radius of so many long sides, about what the point says something about."""
+CLOSING = 0.03
+"""Gaps of so many long sides between projected points are probably object."""
+DEPTH = 0.02
+"""Within so many long sides from the rim a mark's colour is not trusted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pass:
+    """A pass is one round of evidence and fusion.
+
+    It looks at frames whose longer side has `long_side` pixels and fuses `voxels` along the box. In shares of the long side,
+    `doubt` is the width of the strip at the expected outline that teaches no colours, `surroundings` how far from the outline
+    background is looked at, and `radius` how far neighbours are.
+    """
+
+    long_side: int
+    voxels: int
+    doubt: float
+    surroundings: float
+    radius: float
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """A view is the frames at a pass's size, and what their colours say.
+
+    Methods take a frame's index. Those that are given shadows [N, h, w], the chance of each pixel to show the body so far,
+    serve the later passes; the others serve the first.
+    """
+
+    frames: list[Path]
+    model: SparseModel
+    cluster: Cluster
+    stage: Pass
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return the frames' width and height in this pass."""
+        camera = self.model.camera
+        shrink = self.stage.long_side / max(camera.width, camera.height)
+        return round(camera.width * shrink), round(camera.height * shrink)
+
+    def first_palette(self, index: int) -> np.ndarray:
+        """Return the histogram [BINS^3] of the colours under the points' marks that lie well inside.
+
+        Marks at the rim, and strays, show colours of the background.
+        """
+        import cv2
+
+        marks, covered, _ = self.marks(index)
+        deep = marks & cv2.erode(covered, _disc(DEPTH * self.stage.long_side))
+        return self._histogram((deep if deep.any() else marks) > 0, index)
+
+    def first_odds(self, inside: np.ndarray, index: int) -> np.ndarray:
+        """Return the log odds [H, W] of the object from its palette [BINS^3] and the projected points."""
+        marks, covered, others = self.marks(index)
+        cells = colour.cells(self._colours(index))
+        zones = self._zones(covered)
+        odds = colour.palette_odds(cells, inside, colour.histogram(cells, zones.outside))
+        odds = odds.clip(-PALETTE_LIMIT, PALETTE_LIMIT) + COVERED * covered - DOUBTFUL
+        odds[(others > 0) & (covered == 0)] = -LIMIT
+        odds[~self._bounds(index)] = -LIMIT
+        odds[marks > 0] = odds[marks > 0].clip(0) + COVERED
+        return odds.clip(-LIMIT, LIMIT)
+
+    def palette(self, shadows: np.ndarray, index: int) -> np.ndarray:
+        """Return the histogram [BINS^3] of the colours well inside the fused body's shadow."""
+        return self._histogram(self._zones(self._expected(shadows, index)).inside, index)
+
+    def odds(self, shadows: np.ndarray, inside: np.ndarray, index: int) -> np.ndarray:
+        """Return the log odds [H, W] of the object from the colours on both sides of the shadow's outline and its palette."""
+        expected = self._expected(shadows, index)
+        colours, zones = self._colours(index), self._zones(expected)
+        cells = colour.cells(colours)
+        everywhere = colour.palette_odds(cells, inside, colour.histogram(cells, zones.outside))
+        # Palettes may add to the body but not hollow it out: a pale bust has the colours of a pale wall everywhere
+        everywhere = everywhere.clip(np.where(expected > 0.5, 0, -PALETTE_LIMIT), PALETTE_LIMIT)
+        nearby = colour.local_odds(colours, zones.inside, zones.outside, self.stage.radius * self.stage.long_side)
+        odds = nearby.clip(-LIMIT, LIMIT) + PALETTE_WEIGHT * everywhere + COVERED * expected - DOUBTFUL
+        return np.where(zones.near, odds.clip(-LIMIT, LIMIT), np.float32(-LIMIT))
+
+    def marks(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return where a frame shows points, three pictures [H, W] uint8 of 0 and 1.
+
+        The first marks all of the object's points, even those on its back, for it covers these; the second is what these cover
+        together; the third marks the other points that are seen here.
+        """
+        model, cluster = self.model, self.cluster
+        seen = model.views[model.views[:, 1] == index]
+        seen = seen[cluster.others[seen[:, 0].astype(int)]]
+        return *self._cover(np.concatenate([cluster.seeds, cluster.support]), index), self._draw(seen[:, 2:])
+
+    def _histogram(self, chosen: np.ndarray, index: int) -> np.ndarray:
+        """Return the histogram of the `chosen` pixels [H, W] bool.
+
+        Object and kept support count alike: much dark pillar must not make the white of a bust rarer than that of the walls.
+        """
+        cells, cluster = colour.cells(self._colours(index)), self.cluster
+        if not len(cluster.support):
+            return colour.histogram(cells, chosen)
+        object, support = (self._cover(seeds, index)[1] for seeds in (cluster.seeds, cluster.support))
+        below = (support > 0) & (object == 0)
+        parts = [part for part in (chosen & ~below, chosen & below) if part.any()]
+        return np.mean([colour.histogram(cells, part) for part in parts or [chosen]], 0)
+
+    def _expected(self, shadows: np.ndarray, index: int) -> np.ndarray:
+        """Return the shadow in a frame at this pass's size."""
+        import cv2
+
+        return cv2.resize(shadows[index], self.size, interpolation=cv2.INTER_CUBIC)
+
+    def _zones(self, expected: np.ndarray) -> Zones:
+        """Return what is surely inside and outside of the expected object [H, W]."""
+        stage = self.stage
+        return Zones.around(expected, stage.doubt * stage.long_side, stage.surroundings * stage.long_side)
+
+    def _colours(self, index: int) -> np.ndarray:
+        """Return a frame's colours [H, W, 3] in CIE L, a, b."""
+        import cv2
+
+        return colour.lab(cv2.resize(cv2.imread(str(self.frames[index])), self.size, interpolation=cv2.INTER_AREA))
+
+    def _cover(self, seeds: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the marks of positions [S, 3], and what these cover together."""
+        import cv2
+
+        pixels, depth = self.model.camera.project(seeds, self.model.poses[index])
+        marks = self._draw(pixels[depth > 0])
+        return marks, cv2.morphologyEx(marks, cv2.MORPH_CLOSE, _disc(CLOSING * self.stage.long_side))
+
+    def _draw(self, pixels: np.ndarray) -> np.ndarray:
+        """Return marks, discs around pixels [P, 2] of the camera's own size."""
+        import cv2
+
+        canvas = np.zeros(self.size[::-1], np.uint8)
+        column, row = np.floor(pixels * (self.size[0] / self.model.camera.width)).astype(int).T
+        inside = (column >= 0) & (row >= 0) & (column < self.size[0]) & (row < self.size[1])
+        canvas[row[inside], column[inside]] = 1
+        return cv2.dilate(canvas, _disc(SEED_PIXELS * self.stage.long_side))
+
+    def _bounds(self, index: int) -> np.ndarray:
+        """Return where the object's generous box lies in a frame, bool; everywhere if it reaches behind the camera."""
+        import cv2
+
+        corners = np.stack(np.meshgrid(*zip(self.cluster.low, self.cluster.high, strict=True)), -1).reshape(-1, 3)
+        pixels, depth = self.model.camera.project(corners, self.model.poses[index])
+        if (depth <= 0).any():
+            return np.ones(self.size[::-1], bool)
+        outline = cv2.convexHull((pixels * (self.size[0] / self.model.camera.width)).round().astype(np.int32))
+        return cv2.fillConvexPoly(np.zeros(self.size[::-1], np.uint8), outline, (1,)) > 0
+
+
+def _disc(radius: float) -> np.ndarray:
+    """Return a filled disc for morphology."""
+    import cv2
+
+    side = 2 * round(radius) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
