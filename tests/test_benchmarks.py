@@ -84,12 +84,14 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_speed(tmp_path, threads):
     (table,) = smoke("benchmarks.timing.speed", tmp_path, "--rehearse")
     assert len(table.rows) == 10 and all(row[2] for row in table.rows)
     assert re.fullmatch(r"\d+ threads, load .* GFLOP/s\.", table.note)
 
 
+@pytest.mark.slow
 def test_gpu_in_the_interpreter(root, tmp_path):
     pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
     bundle = root / "tests/golden/dense-fp.nsem"
@@ -100,6 +102,7 @@ def test_gpu_in_the_interpreter(root, tmp_path):
     assert float(re.findall(r"; (\d\.\d\d)/255", whole.rows[1][0])[0]) < 1
 
 
+@pytest.mark.slow
 def test_memory(source, tmp_path):
     small = ("--preset", "smoke", "--steps", 2, "--length", 14, "--frames", 2, "--scale", 16)
     ((row,),) = [table.rows for table in smoke("benchmarks.timing.memory", tmp_path, "--source", source, *small)]
@@ -124,6 +127,7 @@ def studied(vase_scene, source, tmp_path_factory) -> tuple[Path, list[Table]]:
         return folder, smoke("benchmarks.study.rate_distortion", folder / "results", *given, *small)
 
 
+@pytest.mark.slow
 def test_rate_distortion(studied):
     folder, (ours, parts, peers) = studied
     size = (folder / "lambda-1e-08/relic.nsem").stat().st_size
@@ -131,6 +135,7 @@ def test_rate_distortion(studied):
     assert {row[0].split()[0] for row in peers.rows} == {"x264", "x265"}
 
 
+@pytest.mark.slow
 def test_ablation(studied, tmp_path):
     folder, _ = studied
     parts, tables, quality = smoke("benchmarks.study.ablation", tmp_path, "--work-dir", folder / "work", "--every", 6)
@@ -177,6 +182,7 @@ def test_an_unknown_clip(source, tmp_path):
         smoke("benchmarks.study.clips", tmp_path, "--source", source, "--only", "sunset")
 
 
+@pytest.mark.slow
 def test_each_clip_can_be_made(source, tmp_path, monkeypatch):
     clips = importlib.import_module("benchmarks.study.clips")
     monkeypatch.setattr(clips, "orbit", lambda count, orbit=clips.orbit: orbit(2))
@@ -193,6 +199,7 @@ def test_each_clip_can_be_made(source, tmp_path, monkeypatch):
 # The reader's robustness ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fuzz(tmp_path):
     arguments = ("--cases", 20, "--bounds-checked", 0, "--coverage", 1, "--output-dir", tmp_path / "failed")
     damaged, covered = smoke("benchmarks.fuzz.__main__", tmp_path, *arguments)

@@ -26,6 +26,8 @@ from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.hull import carve
 from nerfsem_method.scene.scene import Scene
 
+pytestmark = pytest.mark.slow
+
 
 def silent(done: int, total: int) -> None:
     pass

@@ -101,6 +101,7 @@ def test_sums_along_rays_and_their_gradients(channels):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [DENSE, replace(HASHED, shading="sample")], ids=["dense, by ray", "hashed, by sample"])
 def test_a_training_step_and_its_gradients(spec):
     state = tiny_state(spec)
