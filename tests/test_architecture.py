@@ -145,7 +145,7 @@ def undeclared(imports: Imports) -> list[str]:
     """Imported distributions that pyproject.toml does not name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     texts = [*project["dependencies"], *(text for group in project["optional-dependencies"].values() for text in group)]
-    declared = {_plain(re.match(r"[\w.-]+", text)[0]) for text in texts}
+    declared = {_plain(re.split(r"[^\w.-]", text)[0]) for text in texts}
     names = {other.partition(".")[0] for others in imports.values() for other in others}
     foreign = {name for name in names if name not in sys.stdlib_module_names and name not in PACKAGES}
     known = importlib.metadata.packages_distributions()

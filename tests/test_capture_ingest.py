@@ -135,7 +135,7 @@ def test_a_deleted_scene_file_costs_no_stage(scene, video, options) -> None:
 @pytest.fixture
 def other_mattes(mattes: Path, tmp_path: Path) -> Path:
     other = shutil.copytree(mattes, tmp_path / "other")
-    Image.open(other / "000000.png").point(lambda value: value // 2).save(other / "000000.png")
+    Image.open(other / "000000.png").point([value // 2 for value in range(256)]).save(other / "000000.png")
     return other
 
 

@@ -189,7 +189,7 @@ def clip(tmp_path, monkeypatch) -> Path:
     writer = imageio_ffmpeg.write_frames(str(tmp_path / "ball.mp4"), size, macro_block_size=1, output_params=["-crf", "4"])
     writer.send(None)
     for ball in sphere_mattes(CAMERA, cameras):
-        writer.send(np.where(ball[..., None] > 0, np.uint8([230, 0, 0]), np.uint8([0, 0, 160])).tobytes())
+        writer.send(np.where(ball[..., None] > 0, (230, 0, 0), (0, 0, 160)).astype(np.uint8).tobytes())
     writer.close()
     return tmp_path / "ball.mp4"
 

@@ -64,7 +64,7 @@ def test_the_cameras_are_the_true_ones_up_to_a_similarity(captured: Scene, truth
     true = np.array(truth["cam_from_world"])
     found, real = camera_centres(captured.poses), camera_centres(true)
     found, real = found - found.mean(0), real - real.mean(0)
-    turn, _ = Rotation.align_vectors(real, found)
+    turn = Rotation.align_vectors(real, found)[0]
     scale = np.sum(real * turn.apply(found)) / np.sum(found**2)
     ring = np.linalg.norm(real, axis=1).mean()
     offsets = np.linalg.norm(scale * turn.apply(found) - real, axis=1) / ring

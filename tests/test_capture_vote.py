@@ -52,7 +52,7 @@ def drawn(truth) -> np.ndarray:
     mattes[FULL] = 255
     mattes[LEFT_LOST, :, : WIDTH // 2] = 0
     mattes[FOOT_LOST, 200:] = 0
-    cv2.circle(mattes[NEIGHBOUR], (143, 160), 27, 255, -1)
+    cv2.circle(mattes[NEIGHBOUR], (143, 160), 27, (255,), -1)
     return mattes
 
 

@@ -87,7 +87,7 @@ def test_sums_along_rays_and_their_gradients_equal_the_torch_twin():
     distances = torch.cat([torch.rand(int(count)).sort().values for count in counts])
     samples = marching.Samples(starts, rays, distances, torch.rand(len(rays), 3), 0.02)
     given = [(torch.rand(len(rays)) * 60).requires_grad_(), torch.randn(len(rays), 4, requires_grad=True)]
-    summed, weights, distortion = accumulate(*given, samples)
+    summed, weights, distortion = accumulate(given[0], given[1], samples)
     plain_weights = sample_weights(given[0], samples)
     extra = torch.stack([torch.ones_like(distances), distances], 1)
     plain = composite(plain_weights, torch.cat([given[1], extra], 1), samples)
@@ -116,7 +116,7 @@ def test_a_step_is_the_same_every_time():
     first = gradients()
     assert all(gradient is not None and gradient.abs().max() > 0 for gradient in first)
     for mine, theirs in zip(first, gradients(), strict=True):
-        assert torch.equal(mine, theirs)
+        assert mine is not None and theirs is not None and torch.equal(mine, theirs)
 
 
 @pytest.mark.parametrize("spec", SHADED.values(), ids=SHADED)
@@ -154,6 +154,7 @@ def test_straight_through_sign():
     x = torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0], requires_grad=True)
     y = SignSTE.apply(x)
     y.sum().backward()
+    assert x.grad is not None
     assert y.tolist() == [-1, -1, 1, 1, 1] and x.grad.tolist() == [0, 1, 1, 1, 0]
 
 

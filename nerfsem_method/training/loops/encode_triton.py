@@ -20,11 +20,18 @@ POINTS = 128
 """One program looks up so many samples."""
 
 _Y, _Z = tl.constexpr(PRIMES[1]), tl.constexpr(PRIMES[2])
-# A part of a table is a row of integers on the device: the fields of PART, and the column of the output at which it begins.
-_AXES, _DIMENSIONS, _RESOLUTION, _FEATURES, _ENTRIES, _HASHED, _FIRST_ENTRY, _FIRST_FEATURE = (
-    tl.constexpr(PART.fields[name][1] // 8)
-    for name in ("axes", "dimensions", "resolution", "features", "entries", "hashed", "first_entry", "first_feature")
-)
+
+
+def _column(name: str) -> tl.constexpr:
+    """Return where a field of PART stands in a row of integers."""
+    assert PART.fields is not None
+    return tl.constexpr(PART.fields[name][1] // 8)
+
+
+# On the device a part of a table is such a row, followed by the column of the output at which the part begins.
+_AXES, _DIMENSIONS, _RESOLUTION = _column("axes"), _column("dimensions"), _column("resolution")
+_FEATURES, _ENTRIES, _HASHED = _column("features"), _column("entries"), _column("hashed")
+_FIRST_ENTRY, _FIRST_FEATURE = _column("first_entry"), _column("first_feature")
 _COLUMN, _ROW = tl.constexpr(PART.itemsize // 8), tl.constexpr(PART.itemsize // 8 + 1)
 
 
