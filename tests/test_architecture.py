@@ -69,7 +69,7 @@ Imports = dict[str, set[str]]
 
 
 def room(module: str) -> str | None:
-    """The room of one of our modules; None for a foreign one."""
+    """Return the room of one of our modules; None for a foreign one."""
     package, _, rest = module.partition(".")
     if package == "nerfsem_dataparsers":
         return package
@@ -80,7 +80,7 @@ def room(module: str) -> str | None:
 
 
 def imports_of(name: str, path: Path) -> set[str]:
-    """Every module that a file imports, anywhere in it."""
+    """Return every module that a file imports, anywhere in it."""
     found = set()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -95,7 +95,7 @@ def imports_of(name: str, path: Path) -> set[str]:
 
 @functools.cache
 def house() -> Imports:
-    """All our modules and what they import."""
+    """Return all our modules and what they import."""
     found = {}
     for package, folder in PACKAGES.items():
         for path in folder.rglob("*.py"):
@@ -105,7 +105,7 @@ def house() -> Imports:
 
 
 def ours(imports: Imports, name: str) -> Iterator[str]:
-    """Modules of ours that a module imports: `from package import module` counts as the module alone."""
+    """Yield our modules that a module imports: `from package import module` counts as the module alone."""
     named = imports[name] & imports.keys()
     for other in named:
         if other != name and not any(deeper.startswith(other + ".") for deeper in named):
@@ -113,13 +113,13 @@ def ours(imports: Imports, name: str) -> Iterator[str]:
 
 
 def wrong_arrows(imports: Imports) -> list[str]:
-    """Imports that run against the arrows."""
+    """Return the imports that run against the arrows."""
     pairs = [(name, other) for name in imports for other in ours(imports, name)]
     return [f"{a} -> {b}" for a, b in pairs if room(b) not in MAY_IMPORT[room(a) or ""] | {room(a)}]
 
 
 def circles(imports: Imports) -> list[str]:
-    """Modules that import themselves by way of others, those that are imported late or for types included."""
+    """Return modules that import themselves by way of others, late imports and those for types included."""
     found, done = [], set()
 
     def follow(name: str, way: tuple[str, ...]) -> None:

@@ -29,7 +29,7 @@ def model(trainer):
 
 
 def outputs_of(batch):
-    """What a perfect field would give."""
+    """Return what a perfect field would give."""
     colour, alpha = batch["image"][:, :3], batch["image"][:, 3:]
     return Prediction(colour * alpha, alpha, torch.ones_like(alpha), torch.tensor(0.5), torch.tensor(8000.0))
 

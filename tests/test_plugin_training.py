@@ -26,7 +26,7 @@ def smoke(scene, folder, **changes):
 
 @pytest.fixture(scope="module")
 def run(vase_scene, tmp_path_factory):
-    """The config.yml of a short training."""
+    """Train shortly; return the config.yml."""
     return train(smoke(vase_scene, tmp_path_factory.mktemp("outputs"), timestamp="first"))
 
 
@@ -99,7 +99,7 @@ def test_a_goal_moves_lambda_and_lambda_moves_the_size(vase_scene, tmp_path):
 
 
 def test_nerfstudios_evaluations_run_through_and_are_logged(vase_scene, tmp_path, monkeypatch):
-    """What `ns-train ... --vis tensorboard` does: losses and metrics of evaluation rays, of an image and of all images."""
+    """`ns-train ... --vis tensorboard` asks for losses and metrics of evaluation rays, of an image and of all images."""
     monkeypatch.setattr(training.writer, "EVENT_WRITERS", [])
     config = smoke(vase_scene, tmp_path, timestamp="run", vis="tensorboard", max_num_iterations=4)
     config.steps_per_eval_batch = config.steps_per_eval_image = config.steps_per_eval_all_images = 2

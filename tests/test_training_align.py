@@ -14,7 +14,7 @@ CAMERA = Intrinsics(64, 64, 90.0, 90.0, 32.0, 32.0)
 
 
 class PaintedBall:
-    """Stands for a field: an opaque ball of radius 0.4 with a smooth pattern, rendered exactly."""
+    """Stand-in for a field: an opaque ball of radius 0.4 with a smooth pattern, rendered exactly."""
 
     def render(self, origins, directions):
         local = origins - 0.5

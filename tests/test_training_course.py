@@ -33,7 +33,7 @@ def conduct(field, step, steps=STEPS, course=COURSE):
 
 
 def see(field, share):
-    """As if training rays had seen this share of the hull's voxels well, and another share faintly."""
+    """Pretend that training rays saw this share of the hull's voxels well, and another share faintly."""
     chosen = torch.rand(field.occupancy.hull.shape, generator=torch.Generator().manual_seed(0))
     field.occupancy.seen[:] = torch.where(chosen < share, 1.0, torch.where(chosen < 2 * share, 0.05, 0.0))
 

@@ -20,7 +20,7 @@ def grid(request):
 
 
 def observe(grid, seen):
-    """Samples with weights, by voxel: two a voxel, of which the larger counts."""
+    """Let the grid observe weights by voxel, as two samples a voxel of which the larger counts."""
     voxels = torch.tensor(list(seen)).repeat(2, 1)
     weights = torch.tensor(list(seen.values()))
     rays = torch.arange(len(voxels))
@@ -30,7 +30,7 @@ def observe(grid, seen):
 
 
 def block(*voxel):
-    """A voxel and its neighbours."""
+    """Return a grid with a voxel and its neighbours in it."""
     occupied = torch.zeros(SIDE, SIDE, SIDE, dtype=torch.bool)
     occupied[tuple(slice(at - 1, at + 2) for at in voxel)] = True
     return occupied

@@ -40,7 +40,7 @@ class Plant:
 
 
 def finish(goal: Goal, plant: Plant) -> tuple[float, list[float]]:
-    """What the plant measures at the end of 50 corrections, of which the first ones come after a fifth of the way."""
+    """Return what the plant measures at the end of 50 corrections, of which the first ones come after a fifth of the way."""
     control, weights = RateControl(goal, START), [START]
     for turn in range(50):
         done = turn / 50

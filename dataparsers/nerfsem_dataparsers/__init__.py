@@ -1,1 +1,1 @@
-"""nerfstudio dataparser of nerfsem, and the capture room behind it."""
+"""The entry point of nerfsem's data parser, apart from everything else."""

@@ -38,7 +38,7 @@ class DecaySchedulerConfig(SchedulerConfig):
 
     _target: type = field(default_factory=lambda: DecayScheduler)
     shape: Literal["cosine", "exponential"] = "cosine"
-    """The curve of the fall."""
+    """The learning rate falls along this curve."""
     final: float = 0.01
     """This share of the learning rate is left at the last step."""
     max_steps: int = 1
@@ -46,7 +46,7 @@ class DecaySchedulerConfig(SchedulerConfig):
 
 
 class DecayScheduler(Scheduler):
-    """Makes the torch scheduler of a DecaySchedulerConfig."""
+    """Turn a DecaySchedulerConfig into a scheduler of torch."""
 
     config: DecaySchedulerConfig
 
@@ -67,7 +67,7 @@ class FusedAdamConfig(AdamOptimizerConfig):
     """Adam goes over each parameter in one pass: torch's plain one takes several times as long for many small tensors."""
 
     eps: float = 1e-15
-    """Added to the root of the second moment."""
+    """This is added to the root of the second moment."""
     fused: bool = True
     """Whether torch's fused implementation is used."""
 

@@ -77,7 +77,7 @@ class NerfsemDataManagerConfig(VanillaDataManagerConfig):
     train_num_rays_per_batch: int = 4096
     """Most rays of a training step; the sample budget may ask for fewer."""
     eval_num_rays_per_batch: int = 4096
-    """Rays of an evaluation batch."""
+    """An evaluation batch has so many rays."""
 
     # The following options of VanillaDataManager mean nothing here: every frame is used, at its own size.
     masks_on_gpu: tyro.conf.Suppress[bool] = False

@@ -25,7 +25,7 @@ EVALUATION_FRAMES = 10
 
 @dataclass
 class ObjectVideoDataParserConfig(DataParserConfig):
-    """A video of one static object."""
+    """The data are a video of one static object."""
 
     _target: type = field(default_factory=lambda: ObjectVideoDataParser)
     data: Path = Path()

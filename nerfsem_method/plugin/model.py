@@ -38,9 +38,9 @@ class NerfsemModelConfig(ModelConfig):
 
     _target: type = field(default_factory=lambda: NerfsemModel)
     spec: FieldSpec = field(default_factory=lambda: FieldSpec((Level(16, 2), Level(32, 2)), (Level(64, 1),)))
-    """Shapes of the field."""
+    """Shapes of the field's tables and heads."""
     course: Course = field(default_factory=Course)
-    """Stages of training."""
+    """When each stage of training comes."""
     rate_weight: float = 2e-8
     """lambda: mean squared error (colours in [0, 1], mean over all pixels of the video) that one byte may save."""
     target_bytes: float | None = None

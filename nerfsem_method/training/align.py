@@ -143,7 +143,7 @@ class _View:
         zero = torch.zeros_like(x)
         fx, fy = cameras.intrinsics[:2]
         projection = torch.stack([fx / z, zero, -fx * x / z**2, zero, fy / z, -fy * y / z**2], -1).view(-1, 2, 3)
-        turn = torch.stack([zero, z, -y, -z, zero, x, y, -x, zero], -1).view(-1, 3, 3)  # omega x P
+        turn = torch.stack([zero, z, -y, -z, zero, x, y, -x, zero], -1).view(-1, 3, 3)  # The columns are omega x P.
         return projection @ torch.cat([turn, torch.eye(3, device=x.device).expand_as(turn)], -1)
 
     def gain(self, color: Tensor, solid: Tensor, present: Tensor) -> Tensor:
