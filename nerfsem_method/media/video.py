@@ -19,15 +19,16 @@ from typing import IO, Any
 
 import numpy as np
 
-from nerfsem_method.errors import CaptureError, OutputError
+from nerfsem_method.errors import OutputError
 from nerfsem_method.files import check_png_folder, check_writable, replacing, replacing_folder
 
 STALL_SECONDS = 60
 """A decoder that gives no frame for so many seconds is stopped, lest a damaged stream hang the program."""
 
 _MP4_CRF = 14
-_EXACT = "accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
-_CONVERSION = f"flags=lanczos+{_EXACT}"
+EXACT_SCALING = "accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
+"""With these flags ffmpeg's scaler gives the same pixels on every processor."""
+_CONVERSION = f"flags=lanczos+{EXACT_SCALING}"
 _BT709 = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
 
 
@@ -142,44 +143,6 @@ def decode_file(path: Path, width: int, height: int, limit: int, options: dict[s
     convert = f"scale=in_color_matrix=bt709:in_range=tv:{_CONVERSION},format=rgb24,crop={width}:{height}:0:0"
     output = {"format": "rawvideo", "vf": convert, "fps_mode": "passthrough", "frames:v": limit}
     yield from _read(ffmpeg.output(source, "pipe:", **output).global_args("-xerror"), width, height)
-
-
-def frame_filter(source: tuple[int, int], size: tuple[int, int]) -> str:
-    """Return ffmpeg's filter from a video of one (width, height) to RGB of another: area average down, Lanczos up."""
-    shrinks = size != source and size[0] <= source[0] and size[1] <= source[1]
-    kernel = "area" if shrinks else "lanczos"
-    return f"scale={size[0]}:{size[1]}:flags={kernel}+{_EXACT}"
-
-
-def read_video(path: Path, width: int, height: int) -> Iterator[np.ndarray]:
-    """Yield all frames of any video as RGB [height, width, 3], scaled by `frame_filter`.
-
-    Raises CaptureError for a file that is missing or that ffmpeg cannot read.
-    """
-    import ffmpeg
-
-    if not path.is_file():
-        raise CaptureError(f"{path} does not exist; name a video file")
-    output = {"format": "rawvideo", "pix_fmt": "rgb24", "fps_mode": "passthrough"}
-    try:
-        output["vf"] = frame_filter(_displayed_size(path), (width, height))
-        yield from _read(ffmpeg.output(ffmpeg.input(str(path)), "pipe:", **output), width, height)
-    except StreamError as error:
-        raise CaptureError(f"{path} cannot be read as a video ({error}); give a file that ffmpeg plays") from None
-
-
-def _displayed_size(path: Path) -> tuple[int, int]:
-    """Return width and height after rotation, from the header that ffmpeg writes before the first frame."""
-    import ffmpeg
-
-    first = {"format": "yuv4mpegpipe", "pix_fmt": "yuv420p", "frames:v": 1}
-    with _running(ffmpeg.output(ffmpeg.input(str(path)), "pipe:", **first), stdout=subprocess.PIPE) as pipe:
-        assert pipe.process.stdout is not None
-        header = pipe.process.stdout.readline().split()
-        if len(header) < 3:
-            pipe.close()
-            raise StreamError("it holds no picture")
-    return int(header[1][1:]), int(header[2][1:])
 
 
 def _read(node: Any, width: int, height: int) -> Iterator[np.ndarray]:

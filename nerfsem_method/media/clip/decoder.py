@@ -1,0 +1,137 @@
+"""This module decodes one stream of a container, packet by packet, and keeps a note of each and of what ffmpeg said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nerfsem_method.media.clip.damage import Note, complaint_of, complaints, judge, refers_to_nobody
+from nerfsem_method.media.clip.messages import Message, heard, summary
+
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""ffmpeg's own decoders of these codecs pass over the alpha channel, the codecs' own library reads it."""
+_LOOSE_PACKETS = ("mpegts",)
+"""These containers mark a packet as incomplete whenever recordings were joined; there the decoder's word counts alone."""
+_NEVER_REFERRED_TO = ("mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3")
+"""In these codecs no frame is predicted from a B frame."""
+_B_FRAME = 3
+_ENDS_EARLY = ("partial file", "ended prematurely")
+
+
+class Decoder:
+    """A decoder yields the frames that a stream shows, in their order; each is shown once.
+
+    One thread decodes: then messages belong to packets, and damaged frames look the same every time.
+
+    Attributes:
+        notes: There is one note a packet, in the order of decoding.
+        said: These are the texts of ffmpeg's complaints.
+        cut: ffmpeg says that the file ends before its data do.
+        last: The last frame is shown until this time, in seconds; None where the stream has no times.
+    """
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self.container, self.stream = container, stream
+        self.context, self.codec = decoder_of(stream)
+        self.notes: list[Note] = []
+        self.said: list[str] = []
+        self.cut = False
+        self.last: float | None = None
+        self._shown = 0
+
+    def frames(self) -> Iterator[Any]:
+        """Yield all frames that the stream shows."""
+        import av
+
+        packets = iter(self.container.demux(self.stream))
+        while True:
+            with heard() as messages:
+                try:
+                    packet = next(packets, None)
+                except av.FFmpegError as error:
+                    packet, self.cut = None, True
+                    self.said.append(str(error.strerror))
+            self._listen(messages)
+            if packet is None:
+                break
+            if packet.size:  # Empty ones are dropped frames of an AVI, or the end.
+                yield from self._decode(packet, messages)
+        yield from self._give(None, Note(False))
+
+    def damaged(self) -> dict[int, str]:
+        """Return the damaged frames of those yielded so far, index -> reason."""
+        return judge(self.notes, self.codec)
+
+    def missing(self) -> tuple[int, int]:
+        """Return how many packets before the first frame that is shown, and after it, should have given a frame and did not."""
+        first = next((number for number, note in enumerate(self.notes) if note.index is not None), 0)
+        return sum(not note.hidden for note in self.notes[:first]), sum(note.lost for note in self.notes[first:])
+
+    def _decode(self, packet: Any, before: list[Message]) -> Iterator[Any]:
+        note = Note(bool(packet.is_keyframe), packet.pts, hidden=bool(packet.is_discard))
+        note.alone = refers_to_nobody(bytes(packet), self.codec, self.context.extradata)
+        self.notes.append(note)
+        packet.opaque = note
+        torn = bool(packet.is_corrupt) and self.container.format.name not in _LOOSE_PACKETS
+        note.complaint = complaint_of(before, torn)
+        yield from self._give(packet, note)
+
+    def _give(self, packet: Any, note: Note) -> Iterator[Any]:
+        """Decode a packet, or what is left when there is none, and yield its frames, which may belong to earlier packets."""
+        import av
+
+        frames: list[Any] = []
+        with heard() as messages:
+            try:
+                frames = self.context.decode(packet)
+            except av.EOFError:
+                pass
+            except av.FFmpegError as error:
+                note.lost = True
+                note.complaint = note.complaint or f'"{error.strerror}"'
+        self._listen(messages)
+        note.complaint = note.complaint or complaint_of(messages, False)
+        for frame in frames:
+            self._remember(frame)
+            yield frame
+
+    def _remember(self, frame: Any) -> None:
+        """Write into the note of a frame's packet what the frame shows."""
+        note = frame.opaque
+        if not isinstance(note, Note):
+            note = Note(False, frame.pts)
+            self.notes.append(note)
+        note.index, note.marked = self._shown, bool(frame.is_corrupt)
+        note.key = note.key and bool(frame.key_frame)
+        note.alone = note.alone or (self.codec in _NEVER_REFERRED_TO and frame.pict_type == _B_FRAME)
+        self._shown += 1
+        if frame.pts is not None and frame.time_base is not None:
+            end = float((frame.pts + (frame.duration or 0)) * frame.time_base)
+            self.last = end if self.last is None else max(self.last, end)
+
+    def _listen(self, messages: list[Message]) -> None:
+        self.said += complaints(messages)
+        self.cut = self.cut or any(words in text for _, _, text in messages for words in _ENDS_EARLY)
+
+    @property
+    def summary(self) -> str:
+        """Return what ffmpeg complained of, in short; "" if it did not."""
+        return summary(self.said)
+
+
+def decoder_of(stream: Any) -> tuple[Any, str]:
+    """Return the decoding context for a stream and the codec's name; one that reads alpha where the container promises it."""
+    import av
+    from av.codec.context import Flags
+
+    codec = stream.codec_context.codec.canonical_name
+    context = stream.codec_context
+    if codec in _ALPHA_DECODERS and stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1":
+        try:
+            context = av.CodecContext.create(_ALPHA_DECODERS[codec], "r")
+            context.extradata = stream.codec_context.extradata
+        except (av.FFmpegError, ValueError):  # This build of ffmpeg lacks the library: colours are better than nothing.
+            context = stream.codec_context
+    context.thread_count = 1
+    context.flags |= Flags.copy_opaque
+    return context, codec

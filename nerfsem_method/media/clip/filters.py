@@ -1,0 +1,114 @@
+"""This module sends decoded frames through ffmpeg's filters: to RGB, upright, at the size asked for, one frame for a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from nerfsem_method.media.video import EXACT_SCALING
+
+BEAT = Fraction(1, 25)
+"""Frames are counted, not timed, inside the filters: timestamps of files are missing, doubled or go backwards."""
+_DEINTERLACE = "bwdif=mode=send_frame:parity=auto:deint=interlaced"
+
+
+def scaling(source: tuple[int, int], size: tuple[int, int], options: str = "") -> str:
+    """Return ffmpeg's filter from pictures of one (width, height) to those of another: area average down, Lanczos up."""
+    shrinks = size != source and size[0] <= source[0] and size[1] <= source[1]
+    kernel = "area" if shrinks else "lanczos"
+    return f"scale={size[0]}:{size[1]}:flags={kernel}+{EXACT_SCALING}{options}"
+
+
+class Chain:
+    """A chain is a row of ffmpeg's filters, each of which gives one frame for a frame; it is built anew where the frames change."""
+
+    def __init__(self, filters: Sequence[str]) -> None:
+        self.filters = list(filters)
+        self._graph: Any = None
+        self._kind: tuple | None = None
+        self._count = 0
+
+    def push(self, frame: Any) -> Iterator[Any]:
+        """Put a frame in and yield the frames that come out, which may be earlier ones."""
+        kind = (frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range))
+        if kind != self._kind:
+            yield from self.finish()
+            self._graph, self._kind = self._built(*kind), kind
+        frame.pts, frame.time_base = self._count, BEAT
+        self._count += 1
+        self._graph.push(frame)
+        yield from self._pull()
+
+    def finish(self) -> Iterator[Any]:
+        """Yield the frames that are still inside."""
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._pull()
+            self._graph = self._kind = None
+
+    def _pull(self) -> Iterator[Any]:
+        import av
+
+        while True:
+            try:
+                yield self._graph.pull()
+            except (av.BlockingIOError, av.EOFError):
+                return
+
+    def _built(self, width: int, height: int, pixels: str, matrix: int, levels: int) -> Any:
+        import av.filter
+
+        graph = av.filter.Graph()
+        graph.threads = 1
+        source = {"video_size": f"{width}x{height}", "pix_fmt": pixels, "time_base": str(BEAT), "pixel_aspect": "1/1"}
+        nodes = [graph.add("buffer", **source, colorspace=str(matrix), range=str(levels))]
+        for text in self.filters:
+            name, _, options = text.partition("=")
+            nodes.append(graph.add(name, options or None))
+        nodes.append(graph.add("buffersink"))
+        graph.link_nodes(*nodes).configure()
+        return graph
+
+
+class Deinterlacer:
+    """This makes whole pictures of interlaced frames; until the first one comes, frames pass as they are."""
+
+    def __init__(self) -> None:
+        self._chain: Chain | None = None
+
+    def push(self, frame: Any) -> Iterator[Any]:
+        """Put a frame in and yield those that are ready; ffmpeg's bwdif looks at a frame's neighbours."""
+        if self._chain is None and frame.interlaced_frame:
+            self._chain = Chain([_DEINTERLACE])
+        if self._chain is None:
+            yield frame
+        else:
+            yield from self._chain.push(frame)
+
+    def finish(self) -> Iterator[Any]:
+        """Yield the frames that are still inside."""
+        if self._chain is not None:
+            yield from self._chain.finish()
+
+
+class Resizer:
+    """This brings pictures in memory to one size, as `scaling` does with a video's frames."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+        self._chains: dict[tuple, Chain] = {}
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """Return a picture [H, W] or [H, W, 3] uint8 at the size."""
+        import av
+
+        source = (picture.shape[1], picture.shape[0])
+        if source == self.size:
+            return picture
+        pixels = "gray" if picture.ndim == 2 else "rgb24"
+        chain = self._chains.setdefault((source, pixels), Chain([scaling(source, self.size), f"format={pixels}"]))
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=pixels)
+        return next(iter(chain.push(frame))).to_ndarray()
