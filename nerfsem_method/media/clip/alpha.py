@@ -16,7 +16,7 @@ class Ground:
         self._colour: np.ndarray | None = None
 
     def under(self, rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        """Return a picture [H, W, 3] over the ground by its `alpha` [H, W]; as it is where alpha is constant and means nothing."""
+        """Return a picture [H, W, 3] over the ground by its `alpha` [H, W]; as it is where alpha is constant."""
         if constant(alpha):
             return rgb
         weight = alpha.astype(np.float32)[..., None] / 255

@@ -17,40 +17,28 @@ import numpy as np
 
 from nerfsem_method.errors import CaptureError
 
-MIN_FRAMES = 8
-"""Fewer frames than this do not go around an object."""
 SMALLEST_SIDE = 16
 """Pictures with a shorter side are icons; no codec and no feature detector works on them."""
 LARGEST_PICTURE = 1 << 27
 """The largest cameras have fewer pixels; what claims more is damaged, or does not fit into the memory."""
-
-
-@dataclass(frozen=True)
-class Lens:
-    """These facts are what a photograph says of the lens that took it; `focal_35mm` and `focal_mm` are in millimetres."""
-
-    focal_35mm: float | None = None
-    focal_mm: float | None = None
-    camera: str = ""
-    lens: str = ""
+_NAMED = 4
+"""A sentence about many files names so many of them."""
 
 
 @dataclass(frozen=True)
 class ClipFrame:
-    """A clip's frame is a picture [H, W, 3] uint8, RGB, with where it comes from.
+    """A clip's frame is one sound picture [H, W, 3] uint8, RGB, with where it comes from.
 
     Attributes:
-        index: Frames are numbered from 0, after thinning.
-        source: The frame has this number in its video, or its photograph this name.
-        alpha: This is the picture's own matte [H, W] uint8; None where the clip has no alpha channel.
-        lens: These are the photograph's facts of its lens; None for a video.
+        number: It has this number in its source, from 0, where frames that are damaged or not taken count, too.
+        time: It is shown so many seconds after the source's first frame.
+        alpha: This is the picture's own matte [H, W] uint8; None where it has no alpha channel.
     """
 
-    index: int
-    source: str
+    number: int
+    time: float
     rgb: np.ndarray
     alpha: np.ndarray | None = None
-    lens: Lens | None = None
 
 
 @dataclass
@@ -58,10 +46,12 @@ class Findings:
     """Findings are what reading a clip to its end brings to light; they are complete when the last frame has been read.
 
     Attributes:
-        damaged: The frames of these indices are damaged, for these reasons; they keep their numbers.
-        remarks: These sentences, without a full stop, tell a user what else was found.
+        total: The source has so many frames, those included that are damaged or not taken.
+        damaged: The frames of these numbers would have been taken, but are damaged, for these reasons.
+        remarks: These sentences, without a full stop, tell a user what was found, the damaged frames included.
     """
 
+    total: int = 0
     damaged: dict[int, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
@@ -73,9 +63,7 @@ class Clip(ABC):
     Attributes:
         path: The clip was asked for by this path.
         every: Of the source's frames only each of this number is taken, from the first one on.
-        announced: The source promises so many frames, which may be wrong; 0 where it promises nothing.
-        alpha: The pictures have an alpha channel, whatever it holds.
-        left_out: These files belong to the source but give no frame, for these reasons.
+        announced: The source promises so many frames to be taken, which may be wrong; 0 where it promises nothing.
     """
 
     path: Path
@@ -84,8 +72,6 @@ class Clip(ABC):
     height: int
     rate: Fraction
     announced: int
-    alpha: bool
-    left_out: dict[str, str]
 
     @property
     @abstractmethod
@@ -94,7 +80,7 @@ class Clip(ABC):
 
     @abstractmethod
     def frames(self, size: tuple[int, int] | None = None, findings: Findings | None = None) -> Iterator[ClipFrame]:
-        """Yield the frames at `size` (width, height), by default their own, and fill `findings` on the way.
+        """Yield the frames that are not damaged at `size` (width, height), by default their own, and fill `findings`.
 
         Raises CaptureError where the source cannot be read as what it seemed to be when it was opened.
         """
@@ -102,52 +88,36 @@ class Clip(ABC):
     @property
     def name(self) -> str:
         """Return the clip's name as text: the file's, or the folder's for photographs."""
-        return name_of(self.path)
+        return _text(_named_after(self.path).name)
 
     @property
     def stem(self) -> str:
         """Return the clip's name without a file's ending."""
         return stem_of(self.path)
 
-    @property
-    def scene_folder(self) -> Path:
-        """Return where a capture of this clip lies if nobody says otherwise: beside it."""
-        return scene_folder_of(self.path)
-
 
 def is_pattern(path: Path) -> bool:
     """Return whether a path stands for several files: it has wildcards or a number's form, and no file has that very name."""
-    try:
-        if os.path.lexists(path):
-            return False
-    except ValueError:
-        return False
-    return any(sign in str(path) for sign in "*?[") or "%" in path.name
-
-
-def name_of(path: Path) -> str:
-    """Return the name of the clip at `path` as text that can be written anywhere."""
-    return _text(_named(path).name)
+    return (any(sign in str(path) for sign in "*?[") or "%" in path.name) and not os.path.lexists(path)
 
 
 def stem_of(path: Path) -> str:
     """Return the name of the clip at `path` without a file's ending; a folder's dots are part of its name."""
-    named = _named(path)
-    folder = named.is_dir() and named.suffix != ".nerfsem"
-    return _text(named.name if folder else named.stem)
+    named = _named_after(path)
+    return _text(named.name if named.is_dir() else named.stem)
 
 
-def scene_folder_of(path: Path) -> Path:
-    """Return the default scene folder of the clip at `path`."""
-    return _named(path).parent / f"{stem_of(path)}.nerfsem"
+def folder_of(path: Path) -> Path:
+    """Return the folder in which the clip at `path` lies; what is made of it lies there, too, if nobody says otherwise."""
+    return _named_after(path).parent
 
 
-def _named(path: Path) -> Path:
+def _named_after(path: Path) -> Path:
     """Return the file or folder after which a clip is called."""
     if is_pattern(path):
         parts = path.parts
-        fixed = next((i for i, part in enumerate(parts) if any(sign in part for sign in "*?[")), len(parts) - 1)
-        path = Path(*parts[: min(fixed, len(parts) - 1)])
+        wild = (i for i, part in enumerate(parts) if any(sign in part for sign in "*?["))
+        path = Path(*parts[: next(wild, len(parts) - 1)])
     return path if path.name not in ("", "..") else path.resolve()
 
 
@@ -156,7 +126,7 @@ def _text(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def check_size(width: int, height: int, what: str) -> None:
+def check_size(width: int, height: int, what: Path) -> None:
     """Raise CaptureError for pictures that are too small or too large to be worked with."""
     if min(width, height) < SMALLEST_SIDE:
         raise CaptureError(f"{what} has pictures of {width}x{height}; give ones of at least {SMALLEST_SIDE} pixels a side")
@@ -164,17 +134,22 @@ def check_size(width: int, height: int, what: str) -> None:
         raise CaptureError(f"{what} has pictures of {width}x{height}, more than fit into the memory; make them smaller first")
 
 
-def spans(numbers: Sequence[int]) -> str:
-    """Write ascending numbers as "3, 12-30"."""
+def frames_text(numbers: Sequence[int]) -> str:
+    """Name frames by their ascending numbers, as "frame 3" or "frames 3, 12-30"."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:
             runs[-1] = [runs[-1][0], number]
         else:
             runs.append([number])
-    return ", ".join("-".join(map(str, run)) for run in runs)
+    return f"frame{'s' * (len(numbers) != 1)} {', '.join('-'.join(map(str, run)) for run in runs)}"
 
 
-def frames_text(numbers: Sequence[int]) -> str:
-    """Name frames by their ascending numbers, as "frame 3" or "frames 3, 12-30"."""
-    return f"frame{'s' * (len(numbers) != 1)} {spans(numbers)}"
+def left_out_texts(reasons: dict[str, str]) -> list[str]:
+    """Return a sentence for each reason why files, by their names, give no frame."""
+    texts = []
+    for reason in dict.fromkeys(reasons.values()):
+        names = [_text(name) for name, why in reasons.items() if why == reason]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        texts.append(f"{', '.join(names[:_NAMED])}{more} {'is' if len(names) == 1 else 'are'} left out: {reason}")
+    return texts

@@ -21,7 +21,6 @@ _HDR_WORDS = {"DOVI configuration": "Dolby Vision", "Mastering Display": "HDR10"
 _RGB, _UNSPECIFIED, _RESERVED = 0, 2, 3
 _READABLE = (1, 4, 5, 6, 7, 9, 10)
 """ffmpeg's scaler knows these matrix coefficients (ISO/IEC 23091-2, table 4)."""
-_MATRICES = {8: "YCgCo", 11: "SMPTE 2085", 12: "chromaticity-derived", 13: "chromaticity-derived", 14: "ICtCp"}
 _WIDE_PRIMARIES = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
 HD_LONG_SIDE, HD_SHORT_SIDE = 1280, 720
 """A picture with a side so long is high definition: players then take BT.709 where nothing is said, and BT.601 otherwise. Long
@@ -50,6 +49,8 @@ def refuse_high_range(path: Path, kind: str) -> CaptureError:
         f"zscale=tin={curve}:min=bt2020nc:pin=bt2020:t=linear:npl={light},format=gbrpf32le,zscale=p=bt709,"
         "tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p"
     )
+    if kind == "Dolby Vision":  # Its colours may be in a space of its own, which only this filter knows.
+        steps = "libplacebo=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv,format=yuv420p"
     return CaptureError(
         f"{path} is high dynamic range ({kind}); convert it to standard range (BT.709) first: {conversion(path, steps)}"
     )
@@ -58,7 +59,8 @@ def refuse_high_range(path: Path, kind: str) -> CaptureError:
 def conversion(path: Path, filters: str) -> str:
     """Return the command of ffmpeg's that sends a video through `filters` and loses next to nothing otherwise."""
     target = path.with_name(f"{path.stem}-converted.mp4")
-    name, made = (shlex.quote(str(file) if not str(file).startswith("-") else f"./{file}") for file in (path, target))
+    # A name that begins with a dash is an option to ffmpeg, and one with a colon a protocol.
+    name, made = (shlex.quote(str(file) if file.is_absolute() else f"./{file}") for file in (path, target))
     return f"ffmpeg -i {name} -map 0:V:0 -vf '{filters}' -c:v libx264 -crf 14 {made}"
 
 
@@ -74,9 +76,8 @@ def matrix_option(frame: Any, size: tuple[int, int], path: Path) -> str:
         high = max(size) >= HD_LONG_SIDE or min(size) >= HD_SHORT_SIDE
         return ":in_color_matrix=bt709" if high else ":in_color_matrix=bt601"
     if matrix not in _READABLE:
-        name = _MATRICES.get(matrix, f"number {matrix}")
         command = conversion(path, "zscale=m=709:r=tv,format=yuv420p")
-        raise CaptureError(f"{path} has colours of a matrix that cannot be read here ({name}); convert it first: {command}")
+        raise CaptureError(f"{path} has colours of a matrix that cannot be read (number {matrix}); convert it first: {command}")
     return ""
 
 

@@ -10,19 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from nerfsem_method.media.clip.messages import ERROR, INFO, Message
-
-_SPOILT = re.compile(
-    r"concealing|error while decoding|damaged|overread|error (y=|count|at mb)|bad vlc|crc mismatch|overflow|undecodable nalu"
-    r"|find ref with poc|missing reference|missing during reorder|references are available|frame num gap|slice mismatch"
-    r"|error (parsing|splitting|constructing)|no frame!|partial file|cabac decode of|unavailable for requested",
-    re.IGNORECASE,
-)
-"""Messages with these words mean that pixels are wrong; others, such as those about unknown headers, often mean nothing."""
 _FOLLOWS = "it is predicted from damaged frames"
 _CUT = "the frames that it is predicted from are cut off"
-_MARKED = "the decoder marks it as corrupt"
-_TORN = "its data are incomplete"
 _SELF_STARTING = ("h264", "hevc", "vvc")
 """Decoders of these codecs keep frames back until there is a picture to begin with; the others show grey."""
 
@@ -35,59 +24,43 @@ class Note:
         key: The packet is a key frame, by what container and decoder say.
         pts: The frame is to be shown at this time, in the stream's own units.
         alone: No other frame is predicted from this one.
-        complaint: The decoder said this about it, "" if nothing.
-        marked: The decoder marked the frame as corrupt.
-        index: The frame has this number among those shown; None if none was shown.
+        complaint: This speaks against the packet itself; "" if nothing does.
+        number: The frame has this number among those shown; None if none was shown.
         hidden: The container says that the frame is not to be shown, because an edit list cuts it off.
         lost: The decoder refused the packet.
+        damage: This is the judgement, "" if the frame is sound; None before it is judged.
     """
 
     key: bool
     pts: int | None = None
     alone: bool = False
     complaint: str = ""
-    marked: bool = False
-    index: int | None = None
+    number: int | None = None
     hidden: bool = False
     lost: bool = False
-
-    @property
-    def reason(self) -> str:
-        """Return what speaks against the packet itself, "" if nothing does."""
-        return self.complaint or (_MARKED if self.marked else "")
+    damage: str | None = None
 
 
-def complaint_of(messages: list[Message], torn: bool) -> str:
-    """Return the message that says that pixels are wrong, "" if none does; `torn` data are a reason by themselves."""
-    said = [text.strip() for level, _, text in messages if level <= INFO and _SPOILT.search(text)]
-    return f'"{said[0]}"' if said else _TORN if torn else ""
+class Judge:
+    """A judge is told of each packet in the order of decoding, and says at once whether its frame is damaged."""
 
+    def __init__(self, codec: str) -> None:
+        self._spoilt, self._spoilt_before = "" if codec in _SELF_STARTING else _CUT, ""
+        self._key_time: int | None = None
 
-def complaints(messages: list[Message]) -> list[str]:
-    """Return the texts of all messages that tell of errors."""
-    return [text.strip() for level, _, text in messages if level <= ERROR or _SPOILT.search(text)]
-
-
-def judge(notes: list[Note], codec: str) -> dict[int, str]:
-    """Return the damaged frames, index -> reason, of all packets in the order of decoding."""
-    found: dict[int, str] = {}
-    no_start = codec not in _SELF_STARTING and any(note.key for note in notes)
-    spoilt, spoilt_before = _CUT if no_start else "", ""
-    key_time: int | None = None
-    for note in notes:
-        if note.key and not note.reason:
-            spoilt_before, spoilt, key_time = spoilt, "", note.pts
+    def __call__(self, note: Note) -> str:
+        """Return why the frame of a packet is damaged, "" if it is not."""
+        if note.key and not note.complaint:
+            self._spoilt_before, self._spoilt, self._key_time = self._spoilt, "", note.pts
         # What is decoded after a key frame but shown before it may refer to what came earlier, and nothing later refers to it.
-        leading = note.pts is not None and key_time is not None and note.pts < key_time
-        reason = note.reason or (spoilt_before if leading else spoilt)
-        if reason and note.index is not None:
-            found[note.index] = reason
-        if note.reason and not note.alone:
+        leading = note.pts is not None and self._key_time is not None and note.pts < self._key_time
+        reason = note.complaint or (self._spoilt_before if leading else self._spoilt)
+        if note.complaint and not note.alone:
             if leading:
-                spoilt_before = spoilt_before or _FOLLOWS
+                self._spoilt_before = self._spoilt_before or _FOLLOWS
             else:
-                spoilt = spoilt or _FOLLOWS
-    return dict(sorted(found.items()))
+                self._spoilt = self._spoilt or _FOLLOWS
+        return reason
 
 
 def refers_to_nobody(data: bytes, codec: str, extradata: bytes | None) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from nerfsem_method.media.clip.damage import Note, complaint_of, complaints, judge, refers_to_nobody
-from nerfsem_method.media.clip.messages import Message, heard, summary
+from nerfsem_method.media.clip.damage import Judge, Note, refers_to_nobody
+from nerfsem_method.media.clip.messages import Message, complaints, heard, spoilt
 
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """ffmpeg's own decoders of these codecs pass over the alpha channel, the codecs' own library reads it."""
@@ -24,23 +25,23 @@ class Decoder:
     One thread decodes: then messages belong to packets, and damaged frames look the same every time.
 
     Attributes:
-        notes: There is one note a packet, in the order of decoding.
         said: These are the texts of ffmpeg's complaints.
         cut: ffmpeg says that the file ends before its data do.
-        last: The last frame is shown until this time, in seconds; None where the stream has no times.
+        packets: So many packets have been read.
+        shown: So many frames have been yielded.
+        missing: So many packets should have given a frame and did not.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
         self.container, self.stream = container, stream
         self.context, self.codec = decoder_of(stream)
-        self.notes: list[Note] = []
         self.said: list[str] = []
         self.cut = False
-        self.last: float | None = None
-        self._shown = 0
+        self.packets = self.shown = self.missing = 0
+        self._judge, self._waiting = Judge(self.codec), deque[Note]()
 
-    def frames(self) -> Iterator[Any]:
-        """Yield all frames that the stream shows."""
+    def frames(self) -> Iterator[tuple[Any, Note]]:
+        """Yield all frames that the stream shows, with their notes, which are judged."""
         import av
 
         packets = iter(self.container.demux(self.stream))
@@ -57,26 +58,19 @@ class Decoder:
             if packet.size:  # Empty ones are dropped frames of an AVI, or the end.
                 yield from self._decode(packet, messages)
         yield from self._give(None, Note(False))
+        self.missing += sum(note.lost for note in self._waiting)
 
-    def damaged(self) -> dict[int, str]:
-        """Return the damaged frames of those yielded so far, index -> reason."""
-        return judge(self.notes, self.codec)
-
-    def missing(self) -> tuple[int, int]:
-        """Return how many packets before the first frame that is shown, and after it, should have given a frame and did not."""
-        first = next((number for number, note in enumerate(self.notes) if note.index is not None), 0)
-        return sum(not note.hidden for note in self.notes[:first]), sum(note.lost for note in self.notes[first:])
-
-    def _decode(self, packet: Any, before: list[Message]) -> Iterator[Any]:
+    def _decode(self, packet: Any, before: list[Message]) -> Iterator[tuple[Any, Note]]:
         note = Note(bool(packet.is_keyframe), packet.pts, hidden=bool(packet.is_discard))
         note.alone = refers_to_nobody(bytes(packet), self.codec, self.context.extradata)
-        self.notes.append(note)
+        self._waiting.append(note)
+        self.packets += 1
         packet.opaque = note
         torn = bool(packet.is_corrupt) and self.container.format.name not in _LOOSE_PACKETS
-        note.complaint = complaint_of(before, torn)
+        note.complaint = spoilt(before) or ("its data are incomplete" if torn else "")
         yield from self._give(packet, note)
 
-    def _give(self, packet: Any, note: Note) -> Iterator[Any]:
+    def _give(self, packet: Any, note: Note) -> Iterator[tuple[Any, Note]]:
         """Decode a packet, or what is left when there is none, and yield its frames, which may belong to earlier packets."""
         import av
 
@@ -90,33 +84,31 @@ class Decoder:
                 note.lost = True
                 note.complaint = note.complaint or f'"{error.strerror}"'
         self._listen(messages)
-        note.complaint = note.complaint or complaint_of(messages, False)
+        note.complaint = note.complaint or spoilt(messages)
         for frame in frames:
-            self._remember(frame)
-            yield frame
+            yield frame, self._remember(frame)
 
-    def _remember(self, frame: Any) -> None:
-        """Write into the note of a frame's packet what the frame shows."""
+    def _remember(self, frame: Any) -> Note:
+        """Return the note of a frame's packet, completed by what the frame shows and judged."""
         note = frame.opaque
         if not isinstance(note, Note):
             note = Note(False, frame.pts)
-            self.notes.append(note)
-        note.index, note.marked = self._shown, bool(frame.is_corrupt)
+            self._waiting.append(note)
+        note.number = self.shown
+        note.complaint = note.complaint or ("the decoder marks it as corrupt" if frame.is_corrupt else "")
         note.key = note.key and bool(frame.key_frame)
         note.alone = note.alone or (self.codec in _NEVER_REFERRED_TO and frame.pict_type == _B_FRAME)
-        self._shown += 1
-        if frame.pts is not None and frame.time_base is not None:
-            end = float((frame.pts + (frame.duration or 0)) * frame.time_base)
-            self.last = end if self.last is None else max(self.last, end)
+        self.shown += 1
+        while note.damage is None:
+            earlier = self._waiting.popleft()
+            earlier.damage = self._judge(earlier)
+            started = self.shown > 1 or earlier is note  # What comes before the first frame is refused without an error.
+            self.missing += earlier.lost if started else not earlier.hidden
+        return note
 
     def _listen(self, messages: list[Message]) -> None:
         self.said += complaints(messages)
         self.cut = self.cut or any(words in text for _, _, text in messages for words in _ENDS_EARLY)
-
-    @property
-    def summary(self) -> str:
-        """Return what ffmpeg complained of, in short; "" if it did not."""
-        return summary(self.said)
 
 
 def decoder_of(stream: Any) -> tuple[Any, str]:

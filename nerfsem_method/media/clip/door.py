@@ -8,27 +8,22 @@ from pathlib import Path
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import Clip, is_pattern
 from nerfsem_method.media.clip.container import open_video
-from nerfsem_method.media.clip.listing import CAMERA_KINDS, RAW_KINDS, Listing, list_folder, list_pattern
-from nerfsem_method.media.clip.photographs import open_animation, open_photographs
-from nerfsem_method.media.clip.picture import read_header
-
-_ANIMATED_FOR_PILLOW = (".webp",)
-"""ffmpeg does not read animations of these endings, Pillow does."""
-_ANIMATED_FOR_FFMPEG = (".png", ".avif")
+from nerfsem_method.media.clip.listing import CAMERA_KINDS, RAW_KINDS, list_folder, list_pattern
+from nerfsem_method.media.clip.photographs import open_photographs
 
 
 def open_clip(path: Path, every: int = 1) -> Clip:
     """Return the clip at `path`, of which every `every`-th frame is taken.
 
-    A clip is a video file, a folder of photographs, a pattern of their names with wildcards (`shots/*.JPG`) or a number
-    (`f_%04d.png`), or an animated picture. Raises CaptureError for anything else, in words that say what to give instead.
+    A clip is a video file, a folder of photographs, or a pattern of their names with wildcards (`shots/*.JPG`) or a number
+    (`f_%04d.png`). Raises CaptureError for anything else, in words that say what to give instead.
     """
     if every < 1:
         raise CaptureError(f"--every {every} takes no frame; give 1 or more")
-    if is_pattern(path):
-        found = list_pattern(path)
-        return open_photographs(path, found, every) if found.photographs else open_video(found.videos[0], every)
     try:
+        if is_pattern(path):
+            found = list_pattern(path)
+            return open_photographs(path, found, every) if found.photographs else open_video(found.videos[0], every)
         if path.is_dir():
             return open_photographs(path, list_folder(path), every)
         regular, exists = path.is_file(), path.exists()
@@ -39,32 +34,12 @@ def open_clip(path: Path, every: int = 1) -> Clip:
         raise CaptureError(f"{path} does not exist{broken}; name a video or a folder of photographs")
     if not regular:
         raise CaptureError(f"{path} is not a file but a pipe or a device; save the video as a file first")
-    return _open_file(path, every)
-
-
-def _open_file(path: Path, every: int) -> Clip:
-    """Return the clip of a single file."""
     kind = path.suffix.lower()
     if kind in RAW_KINDS:
         raise CaptureError(f"{path} is one RAW photograph; develop all of them to JPEG or TIFF and name their folder")
-    if kind not in CAMERA_KINDS:
-        return open_video(path, every)
-    try:
-        pages = read_header(path).pages
-    except OSError:
-        return open_video(path, every)  # The ending may be wrong; whatever is there is named by what reads it.
-    if pages > 1 and kind in _ANIMATED_FOR_PILLOW:
-        return open_animation(path, pages, every)
-    if pages > 1 and kind in _ANIMATED_FOR_FFMPEG:
-        return open_video(path, every)
-    folder = path.parent if str(path.parent) != "." else Path("the folder")
-    raise CaptureError(f"{path} is one photograph; name the folder of all of them ({folder}), or a pattern such as '*{path.suffix}'")
-
-
-def is_clip_folder(path: Path) -> bool:
-    """Return whether a folder holds what could be a clip, for those to whom folders may mean other things."""
-    try:
-        found: Listing = list_folder(path)
-    except CaptureError:
-        return False
-    return bool(found.photographs)
+    if kind in CAMERA_KINDS:
+        raise CaptureError(
+            f"{path} is one photograph; name the folder of all of them ({path.absolute().parent}), or a pattern such as "
+            f"'*{path.suffix}'"
+        )
+    return open_video(path, every)

@@ -23,7 +23,7 @@ def scaling(source: tuple[int, int], size: tuple[int, int], options: str = "") -
 
 
 class Chain:
-    """A chain is a row of ffmpeg's filters, each of which gives one frame for a frame; it is built anew where the frames change."""
+    """A chain is a row of ffmpeg's filters that give one frame for a frame; it is built anew where the kind of frame changes."""
 
     def __init__(self, filters: Sequence[str]) -> None:
         self.filters = list(filters)
@@ -83,15 +83,11 @@ class Deinterlacer:
         """Put a frame in and yield those that are ready; ffmpeg's bwdif looks at a frame's neighbours."""
         if self._chain is None and frame.interlaced_frame:
             self._chain = Chain([_DEINTERLACE])
-        if self._chain is None:
-            yield frame
-        else:
-            yield from self._chain.push(frame)
+        yield from [frame] if self._chain is None else self._chain.push(frame)
 
     def finish(self) -> Iterator[Any]:
         """Yield the frames that are still inside."""
-        if self._chain is not None:
-            yield from self._chain.finish()
+        yield from [] if self._chain is None else self._chain.finish()
 
 
 class Resizer:

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.media.clip.clip import MIN_FRAMES
 
 CAMERA_KINDS = (".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".webp", ".bmp", ".png")
 """Files with these endings are photographs; of two with one name the kind that comes first here is taken."""
 RAW_KINDS = (
-    ".3fr .arw .cr2 .cr3 .crw .dng .erf .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f"
-).split()
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf",
+    ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+)
 """Files with these endings hold what a sensor measured; colours are made of that by a developing program, with choices."""
-VIDEO_KINDS = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .webm .wmv .gif".split()
+VIDEO_KINDS = (
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
+    ".webm", ".wmv", ".gif",
+)
 _MASK_NAME = re.compile(r"(.+?)[ ._-](mask|masks|matte|alpha|seg|depth)$", re.IGNORECASE)
 
 
@@ -40,7 +43,7 @@ def list_folder(folder: Path) -> Listing:
     except OSError as error:
         raise CaptureError(f"{folder} cannot be read: {(error.strerror or str(error)).lower()}") from None
     found = _sort_out(entries)
-    if len(found.photographs) < MIN_FRAMES and found.videos:
+    if not found.photographs and found.videos:
         raise CaptureError(f"{folder} is a folder with a video: name the video, {found.videos[0]}")
     if not found.photographs:
         deeper = [entry for entry in sorted(entries, key=natural) if entry.is_dir() and _holds_photographs(entry)]
@@ -84,35 +87,26 @@ def _sort_out(entries: Iterable[Path]) -> Listing:
     """Return which of some files are photographs, each picture once; hidden files and those of other kinds are passed over."""
     files = [path for path in entries if not path.name.startswith(".") and path.is_file()]
     files.sort(key=natural)
-    pictures = [path for path in files if path.suffix.lower() in CAMERA_KINDS]
-    chosen, left_out = _without_twins(pictures)
-    taken = {(path.parent, path.stem.casefold()) for path in chosen}
+    twins: dict[tuple[Path, str], list[Path]] = {}
     for path in files:
-        if path.suffix.lower() in RAW_KINDS and (path.parent, path.stem.casefold()) not in taken:
-            left_out[path.name] = "a RAW file, which has to be developed to JPEG or TIFF first"
+        if path.suffix.lower() in CAMERA_KINDS:
+            twins.setdefault(_kin(path), []).append(path)
+    best = [min(same, key=lambda path: CAMERA_KINDS.index(path.suffix.lower())) for same in twins.values()]
+    left_out = {}
+    for path in files:
+        if path.suffix.lower() in RAW_KINDS and _kin(path) not in twins:
+            left_out[path.name] = "a RAW file has to be developed to JPEG or TIFF first"
+        elif path.suffix.lower() in CAMERA_KINDS and path not in best:
+            left_out[path.name] = "the same photograph lies there as a file of another kind"
+        elif (found := _MASK_NAME.fullmatch(path.stem)) and _kin(path.with_name(f"{found[1]}.x")) in twins:
+            left_out[path.name] = "it is a mask of another photograph; --mattes takes a folder of such"
+    chosen = [path for path in best if path.name not in left_out]
     return Listing(chosen, left_out, [path for path in files if path.suffix.lower() in VIDEO_KINDS])
 
 
-def _without_twins(pictures: list[Path]) -> tuple[list[Path], dict[str, str]]:
-    """Return one file a photograph: a JPEG has its HEIC or its mask beside it, under the same name or one made of it."""
-    names = {(path.parent, path.name.casefold()) for path in pictures}
-    stems: dict[tuple[Path, str], list[Path]] = {}
-    for path in pictures:
-        stems.setdefault((path.parent, path.stem.casefold()), []).append(path)
-    chosen, masked = [], False
-    for (folder, stem), twins in stems.items():
-        best = min(twins, key=lambda path: CAMERA_KINDS.index(path.suffix.lower()))
-        found = _MASK_NAME.fullmatch(stem)
-        base = found[1] if found else ""
-        mask = (folder, stem) in names or bool(base) and ((folder, base) in stems or (folder, base) in names)
-        masked = masked or any(twin.suffix.lower() == ".png" and twin is not best for twin in twins)
-        if not mask:
-            chosen.append(best)
-    left_out = {}
-    if masked:  # Where PNG files lie beside photographs of their names, one without a photograph is a mask, or a screenshot.
-        left_out = {path.name: "a PNG file among photographs of another kind" for path in chosen if path.suffix.lower() == ".png"}
-        chosen = [path for path in chosen if path.suffix.lower() != ".png"]
-    return chosen, left_out
+def _kin(path: Path) -> tuple[Path, str]:
+    """Return what the files of one photograph have in common."""
+    return path.parent, path.stem.casefold()
 
 
 def _holds_photographs(folder: Path) -> bool:

@@ -11,6 +11,13 @@ INFO = 32
 """This level of ffmpeg's is the lowest that is heard: that errors were concealed is told there."""
 ERROR = 16
 """Messages of this level and below are complaints; those above it inform."""
+_SPOILT = re.compile(
+    r"concealing|error while decoding|damaged|overread|error (y=|count|at mb)|bad vlc|crc mismatch|overflow|undecodable nalu"
+    r"|find ref with poc|missing reference|missing during reorder|references are available|frame num gap|slice mismatch"
+    r"|error (parsing|splitting|constructing)|no frame!|partial file|cabac decode of|unavailable for requested",
+    re.IGNORECASE,
+)
+"""Messages with these words mean that pixels are wrong; others, such as those about unknown headers, often mean nothing."""
 
 Message = tuple[int, str, str]
 """A message is its level, the part of ffmpeg that speaks, and its text."""
@@ -32,12 +39,22 @@ def heard() -> Iterator[list[Message]]:
         av.logging.set_skip_repeated(repeated)
 
 
-def summary(messages: Iterable[str]) -> str:
-    """Return many messages as a short text: the first of the most frequent kind, and how many more there are."""
-    texts = [" ".join(text.split()) for text in messages]
+def spoilt(messages: list[Message]) -> str:
+    """Return the first message, in quotes, that says that pixels are wrong; "" if none does."""
+    said = (text.strip() for level, _, text in messages if level <= INFO and _SPOILT.search(text))
+    return next((f'"{text}"' for text in said), "")
+
+
+def complaints(messages: list[Message]) -> list[str]:
+    """Return the texts of all messages that tell of errors."""
+    return [" ".join(text.split()) for level, _, text in messages if level <= ERROR or _SPOILT.search(text)]
+
+
+def summary(texts: Iterable[str]) -> str:
+    """Return many texts as a short one: the first of the most frequent kind, and how many more there are."""
+    texts = list(texts)
     if not texts:
         return ""
-    kinds = Counter(re.sub(r"-?\d+", "#", text) for text in texts)
-    often = kinds.most_common(1)[0][0]
-    first = next(text for text in texts if re.sub(r"-?\d+", "#", text) == often)
+    kinds = [re.sub(r"-?\d+", "#", text) for text in texts]
+    first = texts[kinds.index(Counter(kinds).most_common(1)[0][0])]
     return f'"{first}"' + (f" and {len(texts) - 1} more" if len(texts) > 1 else "")

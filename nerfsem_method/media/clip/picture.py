@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +14,9 @@ from typing import Any
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.media.clip.clip import Lens
-from nerfsem_method.media.clip.damage import complaint_of
-from nerfsem_method.media.clip.messages import heard
+from nerfsem_method.media.clip.messages import heard, spoilt
 
-_ORIENTATION, _MAKE, _MODEL, _EXIF = 0x112, 0x10F, 0x110, 0x8769
-_FOCAL_LENGTH, _FOCAL_35MM, _LENS_MODEL = 0x920A, 0xA405, 0xA434
-_INTEROP_IFD, _INTEROPERABILITY, _ADOBE_RGB = 0xA005, 0x1, "R03"
-"""Cameras (DCF 2.0) may say in this way, and without a profile, that colours are of Adobe RGB."""
+_ORIENTATION = 0x112
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 """With these orientations width and height change places."""
 _UPRIGHT_ALREADY = ("TIFF", "HEIF")
@@ -31,52 +25,35 @@ _HEIC = (".heic", ".heif")
 
 
 @dataclass(frozen=True)
-class Header:
-    """A header is what a photograph says before it is decoded: its upright (width, height), its lens and the number of pages."""
-
-    size: tuple[int, int]
-    lens: Lens
-    pages: int
-
-
-@dataclass(frozen=True)
 class Picture:
-    """A picture is RGB [H, W, 3] uint8 with its alpha [H, W], if it has any; `damage` says what is wrong with it, "" if nothing."""
+    """A picture is RGB [H, W, 3] uint8 with its alpha [H, W], if it has any; `damage` says what is wrong, "" if nothing is."""
 
     rgb: np.ndarray
     alpha: np.ndarray | None
     damage: str = ""
 
 
-def read_header(path: Path) -> Header:
-    """Return a photograph's header. Raises OSError for a file that is no picture, CaptureError where a library is missing."""
-    with _opened(path) as image:
-        exif = _exif(image)
-        turned = exif.get(_ORIENTATION) in _ON_THEIR_SIDE and image.format not in _UPRIGHT_ALREADY
-        return Header(image.size[::-1] if turned else image.size, _lens(exif), getattr(image, "n_frames", 1))
+def read_size(path: Path) -> tuple[int, int]:
+    """Return a photograph's upright (width, height), by its header.
 
-
-def read_picture(path: Path, page: int = 0) -> Picture:
-    """Return a photograph, or one page of an animated picture; what is missing of a damaged one is grey or black.
-
-    Raises OSError for a file that is no picture.
+    Raises OSError for a file that is no picture, CaptureError where a library is missing.
     """
+    with _opened(path) as image:
+        turned = _orientation(image) in _ON_THEIR_SIDE and image.format not in _UPRIGHT_ALREADY
+        return image.size[::-1] if turned else image.size
+
+
+def read_picture(path: Path) -> Picture:
+    """Return a photograph; what is missing of a damaged one is grey or black. Raises OSError for a file that is no picture."""
     from PIL import ImageOps
 
     with _opened(path) as image:
-        if page:
-            image.seek(page)
         loaded, damage = _load(image)
         if not damage and image.format in ("JPEG", "MPO"):
             damage = _jpeg_complaint(path)
-        try:
+        if _orientation(image) is not None:
             loaded = ImageOps.exif_transpose(loaded)
-        except Exception:  # Broken EXIF data must not spoil a whole picture, and Pillow raises whatever it stumbles over.
-            damage = damage or "its EXIF data are broken"
-        rgb, alpha = _channels(loaded)
-        if "icc_profile" not in image.info and _exif(image).get(_INTEROPERABILITY) == _ADOBE_RGB:
-            rgb = _from_adobe_rgb(rgb)
-        return Picture(rgb, alpha, damage)
+        return Picture(*_channels(loaded), damage)
 
 
 @contextmanager
@@ -109,22 +86,14 @@ def _learn_heic(path: Path) -> None:
 
 
 def _load(image: Any) -> tuple[Any, str]:
-    """Decode a picture as far as it goes, and return it with what stopped that, "" if nothing did."""
-    from PIL import Image, ImageFile
+    """Decode a picture, or make a grey one where that fails, and return it with what was in the way, "" if nothing was."""
+    from PIL import Image
 
     try:
         image.load()
         return image, ""
     except (OSError, SyntaxError, ValueError) as error:
-        reason = str(error).split(" (")[0]
-    ImageFile.LOAD_TRUNCATED_IMAGES = True
-    try:
-        image.load()
-        return image, reason
-    except (OSError, SyntaxError, ValueError):
-        return Image.new("RGB", image.size, (128, 128, 128)), reason
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        return Image.new("RGB", image.size, (128, 128, 128)), str(error).split(" (")[0]
 
 
 def _jpeg_complaint(path: Path) -> str:
@@ -138,7 +107,7 @@ def _jpeg_complaint(path: Path) -> str:
             context.decode(av.Packet(path.read_bytes()))
         except av.FFmpegError:  # Kinds of JPEG that ffmpeg does not know are no damage.
             return ""
-    return complaint_of(messages, False)
+    return spoilt(messages)
 
 
 def _channels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -189,37 +158,9 @@ def _transform(profile: bytes, mode: str) -> Any | None:
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
 
 
-def _from_adobe_rgb(picture: np.ndarray) -> np.ndarray:
-    """Return a picture [H, W, 3] uint8 of Adobe RGB (1998), section 4.3, in sRGB (IEC 61966-2-1)."""
-    linear = (np.arange(256) / 255.0) ** 2.19921875
-    to_srgb = np.array([[1.39836, -0.39836, 0.0], [0.0, 1.0, 0.0], [0.0, -0.04293, 1.04293]], np.float32)
-    light = np.clip(linear.astype(np.float32)[picture] @ to_srgb.T, 0, 1)
-    coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(255 * coded).astype(np.uint8)
-
-
-def _exif(image: Any) -> dict[int, Any]:
-    """Return a picture's EXIF facts by their tags; none where they are broken."""
+def _orientation(image: Any) -> int | None:
+    """Return how a picture lies, by its EXIF data; None where they do not say or are broken."""
     try:
-        exif = image.getexif()
-        return {**exif, **exif.get_ifd(_EXIF), **exif.get_ifd(_INTEROP_IFD)}
+        return image.getexif().get(_ORIENTATION)
     except Exception:  # Pillow raises whatever it stumbles over in broken EXIF data.
-        return {}
-
-
-def _lens(exif: dict[int, Any]) -> Lens:
-    camera = " ".join(filter(None, (_word(exif.get(_MAKE)), _word(exif.get(_MODEL)))))
-    return Lens(_length(exif.get(_FOCAL_35MM)), _length(exif.get(_FOCAL_LENGTH)), camera, _word(exif.get(_LENS_MODEL)))
-
-
-def _word(value: Any) -> str:
-    return "".join(c for c in str(value) if c.isprintable()).strip() if isinstance(value, str) else ""
-
-
-def _length(value: Any) -> float | None:
-    """Return a focal length in millimetres, None where there is none: cameras write 0 for "unknown"."""
-    try:
-        length = float(value)
-    except (TypeError, ValueError, ZeroDivisionError):
         return None
-    return length if math.isfinite(length) and length > 0 else None
