@@ -18,7 +18,7 @@ import tyro
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.capture.options import CaptureOptions
-from nerfsem_method.errors import CaptureError, NerfsemError
+from nerfsem_method.errors import NerfsemError
 from nerfsem_method.files import check_writable
 
 if TYPE_CHECKING:
@@ -84,8 +84,9 @@ def compress(
     Raises:
         NerfsemError: The video, an option or the output cannot be used, which is told before any long work, or a goal is missed.
     """
-    if not video.is_file():
-        raise CaptureError(f"{video} is not a file; give the path of a video")
+    from nerfsem_method.media.clip.door import open_clip
+
+    open_clip(video, options.capture.every)
     options.check()
     check_writable(target)
     with ExitStack() as stack:
@@ -105,10 +106,11 @@ def _make(video: Path, target: Path, options: Options, work: Path, tell: Callabl
         tell(f"warning: {warning}")
 
     from nerfsem_method.codec import nsem
+    from nerfsem_method.media.clip.clip import stem_of
     from nerfsem_method.plugin import checkpoint
 
     background = checkpoint.scene_background(scene, options.background) if options.mode == "pc" else None
-    config = checkpoint.load_config(_train(scene, video.stem, options, _field_bytes(options, background), work))
+    config = checkpoint.load_config(_train(scene, stem_of(video), options, _field_bytes(options, background), work))
     nsem.write(target, checkpoint.run_bundle(config, scene, background))
 
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"nerfsem_method": ROOT / "nerfsem_method", "nerfsem_dataparsers": ROOT / "dataparsers/nerfsem_dataparsers"}
 
 LEAVES = {"errors", "files"}
-READING = LEAVES | {"compiled", "scene", "media", "field", "raycast", "codec"}
+READING = LEAVES | {"compiled", "scene", "media", "media/clip", "field", "raycast", "codec"}
 MAY_IMPORT = {
     "": set(),
     "errors": set(),
@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "compiled": set(),
     "scene": LEAVES | {"compiled"},
     "media": LEAVES,
+    "media/clip": LEAVES | {"media"},
     "field": {"compiled"},
     "raycast": {"compiled", "scene", "field"},
     "codec": LEAVES | {"", "compiled", "scene", "field"},
@@ -37,12 +38,12 @@ MAY_IMPORT = {
     "training": LEAVES | {"compiled", "scene", "field", "raycast", "codec", "training/loops"},
     "playback": READING | {"background", "training"},
     "evaluation": READING | {"playback"},
-    "capture/clip": LEAVES | {"media"},
+    "capture/clip": LEAVES | {"media", "media/clip"},
     "capture/colmap": set(),
     "capture/cameras": LEAVES | {"compiled", "scene", "capture/clip", "capture/colmap"},
     "capture/mattes": LEAVES | {"compiled", "scene", "capture/clip", "capture/cameras"},
     "capture/report": LEAVES | {"scene", "capture/clip", "capture/cameras", "capture/mattes"},
-    "capture": LEAVES | {"scene", "media", *(f"capture/{room}" for room in ("clip", "cameras", "mattes", "report"))},
+    "capture": LEAVES | {"scene", "media/clip", *(f"capture/{room}" for room in ("clip", "cameras", "mattes", "report"))},
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
     "cli": READING | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "pipeline"},
@@ -60,7 +61,8 @@ CONFINED = {
     "llvmlite": {"raycast", "training/loops"},
     "skimage": {"evaluation"},
     "matplotlib": {"evaluation"},
-    "PIL": {"media", "capture/cameras", "capture/clip", "evaluation", "plugin"},
+    "av": {"media/clip"},
+    "PIL": {"media", "media/clip", "capture/cameras", "capture/clip", "evaluation", "plugin"},
 }
 """Where a foreign library may be imported. COLMAP's process imports NumPy alone beside it: with Pillow it corrupts the heap."""
 

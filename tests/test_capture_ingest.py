@@ -87,7 +87,7 @@ def test_the_folder_holds_what_it_promises(captured, clip) -> None:
     names = {path.name for path in root.iterdir()}
     assert names == {"scene.json", "frames", "mattes", "cameras", "points.ply", "report.json", "report.html", "capture.json"}
     for folder in ("frames", "mattes"):
-        pictures = sorted((root / folder).iterdir())
+        pictures = sorted((root / folder).glob("*.png"))
         assert [path.name for path in pictures] == [f"{i:06d}.png" for i in range(FRAMES)]
         assert {Image.open(path).size for path in pictures} == {(54, 96)}
     assert (captured.video.name, captured.video.width, captured.video.height) == ("relic.mp4", 54, 96)

@@ -35,9 +35,9 @@ def model(lost: tuple[int, ...] = (), **changes: float) -> SparseModel:
     return replace(SparseModel(camera, ring(COUNT), registered, *nothing, 0.4, 5), **changes)
 
 
-def warned(scene: Scene, seen: FrameFacts, solved: SparseModel | None = None, points: int = 500, announced: int = COUNT) -> str:
+def warned(scene: Scene, seen: FrameFacts, solved: SparseModel | None = None, points: int = 500, *remarks: str) -> str:
     """Return all warnings in one text."""
-    return " | ".join(report.summarise(scene, solved or model(), points, seen, announced).warnings)
+    return " | ".join(report.summarise(scene, solved or model(), points, seen, remarks).warnings)
 
 
 @pytest.fixture
@@ -69,8 +69,7 @@ def test_the_cameras_are_judged(scene) -> None:
     assert "its end was not recognised" in warned(scene, facts(), model(closures=0))
     assert "fit the frames badly" in warned(scene, facts(), model(reprojection_error=2.0))
     assert "only 3 points" in warned(scene, facts(), points=3)
-    assert "announces 40 frames" in warned(scene, facts(), announced=40)
-    assert "announces" not in warned(scene, facts(), announced=0)  # this container does not say
+    assert warned(scene, facts(), model(), 500, "frame 7 of the video is damaged") == "frame 7 of the video is damaged"
 
 
 def test_cameras_that_circle_something_else_are_noticed(scene) -> None:
@@ -83,7 +82,7 @@ def test_cameras_that_circle_something_else_are_noticed(scene) -> None:
 
 def test_half_a_turn_is_told_in_degrees(scene) -> None:
     half = replace(scene, frames=scene.frames[: COUNT // 2])
-    text = " | ".join(report.summarise(half, replace(model(), registered=np.ones(6, bool)), 500, facts(), 6).warnings)
+    text = " | ".join(report.summarise(half, replace(model(), registered=np.ones(6, bool)), 500, facts()).warnings)
     assert re.search(r"cover 1[78]\d of 360 degrees", text)
 
 
@@ -117,7 +116,7 @@ def test_a_picture_of_nothing_is_not_blurred() -> None:
 
 @pytest.fixture
 def page(scene) -> str:
-    summary = report.summarise(scene, model((4,)), 500, facts(), COUNT)
+    summary = report.summarise(scene, model((4,)), 500, facts())
     cloud = Cloud(np.full((5, 3), 0.5), np.full((5, 3), 200, np.uint8))
     return report_page.page(scene, summary, cloud)
 
@@ -136,7 +135,7 @@ def test_the_page_draws_every_camera_twice_and_marks_the_lost_one(page) -> None:
 
 
 def test_the_page_is_the_same_wherever_the_folder_lies(scene, vase_copy, page) -> None:
-    summary = report.summarise(vase_copy, model((4,)), 500, facts(), COUNT)
+    summary = report.summarise(vase_copy, model((4,)), 500, facts())
     cloud = Cloud(np.full((5, 3), 0.5), np.full((5, 3), 200, np.uint8))
     assert report_page.page(vase_copy, summary, cloud) == page
 

@@ -18,7 +18,7 @@ from nerfsem_method.cli.verify import Verify
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import BundleError, CorruptBundle, NerfsemError, OutputError
 from nerfsem_method.media.annexb import nal_units
-from nerfsem_method.media.video import read_video
+from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.playback.player import Player
 
 
@@ -45,7 +45,7 @@ def test_png_frames_are_the_decoders_own_pixels_and_the_same_every_time(paths, t
 
 def test_an_mp4_has_every_frame(paths, tmp_path):
     Decode(paths["fp"], tmp_path / "out.mp4").run()
-    assert len(list(read_video(tmp_path / "out.mp4", WIDTH, HEIGHT))) == FRAMES
+    assert len(list(open_clip(tmp_path / "out.mp4").frames((WIDTH, HEIGHT)))) == FRAMES
 
 
 def test_fp_fills_the_ground_with_the_colour_that_is_asked_for(paths, tmp_path):

@@ -75,7 +75,7 @@ def test_a_split_tells_which_frames_of_the_scene_it_holds(vase_scene):
 
 
 @pytest.mark.parametrize(
-    ("data", "message"), [("", "--data relic.mp4"), ("no/such.mp4", "does not exist"), (".", "is no scene folder")]
+    ("data", "message"), [("", "--data relic.mp4"), ("no/such.mp4", "does not exist"), (".", "holds no photographs")]
 )
 def test_bad_data_is_named(data, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

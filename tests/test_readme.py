@@ -19,7 +19,8 @@ import pytest
 from PIL import Image
 
 from nerfsem_method.codec import nsem
-from nerfsem_method.media.video import read_video, write_video
+from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.media.video import write_video
 
 SHORTER = (
     ("--preset quick", "--preset smoke"),
@@ -62,7 +63,8 @@ def checkout(root, tmp_path_factory) -> Path:
     """Return a folder that looks like the checkout to the README's relative paths, with a shorter sample clip."""
     folder = tmp_path_factory.mktemp("readme")
     sample, data = root / "tests/data", folder / "tests/data"
-    write_video(data / "vase.mp4", islice(read_video(sample / "vase.mp4", 270, 480), FRAMES), Fraction(15))
+    frames = (frame.rgb for frame in open_clip(sample / "vase.mp4").frames())
+    write_video(data / "vase.mp4", islice(frames, FRAMES), Fraction(15))
     (data / "vase_mattes").mkdir()
     for matte in sorted((sample / "vase_mattes").iterdir())[:FRAMES]:
         shutil.copy(matte, data / "vase_mattes")

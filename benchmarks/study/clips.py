@@ -25,7 +25,8 @@ from benchmarks.record import RESULTS, Table, keep
 from nerfsem_method.capture.mattes.given import list_mattes
 from nerfsem_method.cli.main import run
 from nerfsem_method.errors import NerfsemError
-from nerfsem_method.media.video import read_video, write_video
+from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.media.video import write_video
 
 PROGRAM = "benchmarks.study.clips"
 COLUMNS = ("clip", "exit code", "seconds", "registered", "verdict")
@@ -138,13 +139,13 @@ def turntable(source: Path, size: tuple[int, int] = (540, 960)) -> Iterator[np.n
 
     masks = [cv2.resize(cv2.imread(str(path), 0), size, interpolation=cv2.INTER_AREA) for path in list_mattes(source / "masks")]
     rng, still = np.random.default_rng(0), None
-    for frame, mask in zip(read_video(source / "relic.mp4", *size), masks, strict=True):
+    for frame, mask in zip(open_clip(source / "relic.mp4").frames(size), masks, strict=True):
         if still is None:
             hole = cv2.dilate(mask, np.ones((9, 9), np.uint8))
-            still = cv2.inpaint(np.ascontiguousarray(frame), (hole > 0).astype(np.uint8), 5, cv2.INPAINT_TELEA)
+            still = cv2.inpaint(frame.rgb, (hole > 0).astype(np.uint8), 5, cv2.INPAINT_TELEA)
         share = mask[..., None] / 255.0
         noise = rng.normal(0, 1.5, still.shape)
-        yield np.round(share * frame + (1 - share) * (still + noise)).clip(0, 255).astype(np.uint8)
+        yield np.round(share * frame.rgb + (1 - share) * (still + noise)).clip(0, 255).astype(np.uint8)
 
 
 # Drawn ----------------------------------------------------------------------------------------------------------------

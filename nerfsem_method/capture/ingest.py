@@ -16,7 +16,7 @@ import numpy as np
 from nerfsem_method.capture.cameras import normalise, poses
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import frames as frame_files
-from nerfsem_method.capture.clip.frames import Advance, VideoFacts
+from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.capture.mattes import vote
 from nerfsem_method.capture.mattes.hints import ObjectBox
@@ -25,22 +25,24 @@ from nerfsem_method.capture.report import figures as report
 from nerfsem_method.capture.report.page import Cloud, write_page
 from nerfsem_method.capture.stages import StageFolder, progress_bar
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.clip.clip import Clip, folder_of
+from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
-CAPTURE_VERSION = 6
+CAPTURE_VERSION = 7
 """Every cache key contains this number: raise it when a stage's result changes."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
 
 
 def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) -> Scene:
-    """Capture `video` into a scene folder (default: <stem>.nerfsem beside it) and return the scene.
+    """Capture `video`, any clip, into a scene folder (default: <stem>.nerfsem beside it) and return the scene.
 
     A folder that already holds this capture is returned at once; one that holds some of its stages is completed.
     Raises CaptureError for anything wrong with the video, the mattes, the cameras or the folder.
     """
-    facts = frame_files.probe(video)
-    capture = _Capture(video, facts, options, StageFolder(scene_dir or video.with_name(f"{video.stem}.nerfsem")))
+    clip = open_clip(video, options.every)
+    capture = _Capture(clip, options, StageFolder(scene_dir or folder_of(video) / f"{clip.stem}.nerfsem"))
     return capture.run()
 
 
@@ -59,43 +61,44 @@ def _key(*parts: Any) -> str:
 class _Capture:
     """A capture is one way from a video to its scene folder; the key of a stage depends only on what the stage reads."""
 
-    video: Path
-    facts: VideoFacts
+    clip: Clip
     options: CaptureOptions
     folder: StageFolder
-
-    @cached_property
-    def sha256(self) -> str:
-        """Return the video's SHA-256."""
-        return _hash_file(self.video)
 
     @cached_property
     def size(self) -> tuple[int, int]:
         """Return the frames' width and height."""
         scale = self.options.scale
-        return frame_files.parse_scale(scale) if scale else (self.facts.width, self.facts.height)
+        return frame_files.parse_scale(scale) if scale else (self.clip.width, self.clip.height)
 
     @cached_property
     def box(self) -> ObjectBox | None:
         """Return the box that the user pointed out."""
         text = self.options.object_box
-        return ObjectBox.parse(text, self.facts.width, self.facts.height) if text else None
+        return ObjectBox.parse(text, self.clip.width, self.clip.height) if text else None
 
     @cached_property
     def frames_key(self) -> str:
         """Return the key of the frames."""
-        return _key(self.sha256, self.size)
+        return _key(self.clip.sha256, self.options.every, self.size)
 
     @cached_property
     def cameras_key(self) -> str:
         """Return the key of the cameras, which see the video at its own size whatever the scale."""
         mattes = self.first_mattes[1] if self.first_mattes and self.options.sfm_region == "object" else ""
-        return _key(self.sha256, importlib.metadata.version("pycolmap"), self.options.sfm_region, mattes)
+        seen = (self.clip.sha256, self.options.every)
+        return _key(*seen, importlib.metadata.version("pycolmap"), self.options.sfm_region, mattes)
+
+    @cached_property
+    def given(self) -> Path | None:
+        """Return the folder of ready-made mattes: the user's, or the clip's own alpha channel, known once there are frames."""
+        alpha = self.folder.root / "frames" / frame_files.ALPHA
+        return self.options.mattes or (alpha if alpha.is_dir() else None)
 
     @property
     def learned(self) -> bool:
         """Return whether a network draws the mattes, frame by frame; the cameras then let all frames judge each."""
-        return not self.options.mattes and self.options.segmenter != "classical"
+        return not self.given and self.options.segmenter != "classical"
 
     @cached_property
     def first_mattes(self) -> tuple[str, str] | None:
@@ -105,13 +108,13 @@ class _Capture:
         """
         if self.learned:
             return "drawn", self._segmenter_key("")
-        return ("mattes", self.mattes_key) if self.options.mattes else None
+        return ("mattes", self.mattes_key) if self.given else None
 
     @cached_property
     def mattes_key(self) -> str:
         """Return the key of the mattes."""
-        if self.options.mattes:
-            files = matte_files.list_mattes(self.options.mattes)
+        if self.given:
+            files = matte_files.list_mattes(self.given)
             return _key(self.frames_key, [(path.name, _hash_file(path)) for path in files])
         return _key(self.first_mattes, self.cameras_key) if self.learned else self._segmenter_key(self.cameras_key)
 
@@ -132,7 +135,8 @@ class _Capture:
         """Fill the folder with what it lacks, and return its scene."""
         root = self.folder.root
         self._check_hints()
-        if self.folder.holds("scene", self.scene_key) and (root / "scene.json").exists():
+        known = self.folder.holds("frames", self.frames_key)  # whether the clip has mattes of its own, is known by its frames
+        if known and self.folder.holds("scene", self.scene_key) and (root / "scene.json").exists():
             return Scene.load(root)
         self.folder.claim()
         (root / "scene.json").unlink(missing_ok=True)
@@ -162,12 +166,13 @@ class _Capture:
 
     def _extract_frames(self, target: Path, advance: Advance) -> None:
         """Make the stage "frames"."""
-        frame_files.extract(self.video, self.facts, target, self.size, advance)
+        frame_files.extract(self.clip, target, self.size, advance)
 
     def _segment(self, frames: list[Path], target: Path, advance: Advance) -> None:
         """Make the stage "mattes", or "drawn" if all views judge the mattes later."""
-        if self.options.mattes:
-            matte_files.copy_mattes(self.options.mattes, target, len(frames), self.size, advance)
+        if self.given:
+            findings = frame_files.read_findings(self.folder.root / "frames")
+            matte_files.copy_mattes(self.given, target, len(frames), self.size, advance, findings.of_frames)
         elif self.options.segmenter == "classical":
             from nerfsem_method.capture.mattes.classical import segment
 
@@ -186,16 +191,16 @@ class _Capture:
 
     def _solve_cameras(self, target: Path, advance: Advance) -> None:
         """Make the stage "cameras", on frames of the video's own size but for SFM_LONG_SIDE."""
-        facts, region = self.facts, self.options.sfm_region
-        shrink = min(1.0, SFM_LONG_SIDE / max(facts.width, facts.height))
-        size = (round(facts.width * shrink), round(facts.height * shrink))
+        clip, region = self.clip, self.options.sfm_region
+        shrink = min(1.0, SFM_LONG_SIDE / max(clip.width, clip.height))
+        size = (round(clip.width * shrink), round(clip.height * shrink))
         root = self.folder.root
         ready = sorted((root / self.first_mattes[0]).glob("*.png")) if self.first_mattes else None
         if size == self.size:
             poses.solve(sorted((root / "frames").glob("*.png")), ready, region, advance).save(target)
             return
         with tempfile.TemporaryDirectory(prefix="nerfsem-frames-") as name:
-            frames = frame_files.extract(self.video, facts, Path(name), size, lambda done, total: None)
+            frames = frame_files.extract(clip, Path(name), size, lambda done, total: None)
             poses.solve(frames, ready, region, advance).save(target)
 
     def _assemble(self, frames: list[Path]) -> Scene:
@@ -209,12 +214,13 @@ class _Capture:
         units = normalise.unit_box(camera, model.poses, mattes, model.points[on_object])
         cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
         _write_ply(root / "points.ply", cloud.points, cloud.colours)
-        video = Video(self.video.name, *self.size, len(frames), self.facts.rate, self.sha256)
+        video = Video(self.clip.name, *self.size, len(frames), self.clip.rate, self.clip.sha256)
         source = np.where(model.registered, "registered", "interpolated").tolist()
         cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
         made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
         scene = Scene(root, video, camera, tuple(made))
-        summary = report.summarise(scene, model, len(cloud.points), seen, self.facts.announced)
+        remarks = frame_files.read_findings(root / "frames").remarks
+        summary = report.summarise(scene, model, len(cloud.points), seen, remarks)
         summary.save(root)
         write_page(scene, summary, cloud)
         return scene

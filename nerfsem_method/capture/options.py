@@ -21,6 +21,9 @@ class CaptureOptions:
     segmenter_weights: Path | None = None
     """Local folder with the segmenter's model, instead of the download."""
 
+    every: int = 1
+    """Take every N-th frame of the clip alone, from the first one on."""
+
     scale: str | None = None
     """Frame size to work at, as W:H (for example 270:480); the video's own size if not given."""
 

@@ -29,7 +29,8 @@ class Capture:
     """
 
     video: tyro.conf.Positional[Path]
-    """Take this clip, which circles one object, 8 frames or more."""
+    """Take this clip, which circles one object, 8 frames or more: a video, a folder of photographs or a quoted pattern of their
+    names, such as 'shots/*.JPG'."""
     scene_dir: tyro.conf.Positional[Path]
     """Fill this folder; it may be new, empty, or from an earlier capture."""
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)

@@ -23,7 +23,8 @@ class Compress:
     """
 
     video: tyro.conf.Positional[Path]
-    """Take this clip, which circles one object, 8 frames or more."""
+    """Take this clip, which circles one object, 8 frames or more: a video, a folder of photographs or a quoted pattern of their
+    names, such as 'shots/*.JPG'."""
     bundle: tyro.conf.Positional[Path]
     """Write this .nsem file."""
     options: Annotated[pipeline.Options, tyro.conf.OmitArgPrefixes] = field(default_factory=pipeline.Options)

@@ -29,7 +29,7 @@ class Evaluate:
     """
 
     video: tyro.conf.Positional[Path]
-    """Take the clip that the bundle was made from."""
+    """Take the clip that the bundle was made from: a video, a folder of photographs or a quoted pattern of their names."""
     bundle: tyro.conf.Positional[Path]
     """Read this .nsem file."""
     output_dir: Path
@@ -67,12 +67,13 @@ class Evaluate:
 
     def _clip(self) -> Clip:
         from nerfsem_method.evaluation.references import Clip
+        from nerfsem_method.media.clip.clip import folder_of
+        from nerfsem_method.media.clip.door import open_clip
 
-        if not self.video.is_file():
-            raise CaptureError(f"{self.video} does not exist; name the clip that the bundle was made from")
+        source = open_clip(self.video)
         if self.mattes is not None and self.scene_dir is not None:
             raise CaptureError("--mattes and --scene-dir both name mattes; give one of them")
-        beside = self.video.with_suffix(".nerfsem")
+        beside = folder_of(self.video) / f"{source.stem}.nerfsem"
         scene = self.scene_dir or (beside if self.mattes is None and beside.is_dir() else None)
         if self.mattes is None and scene is None:
             raise CaptureError(f"no mattes for {self.video}: give --mattes DIR, or --scene-dir of an earlier capture")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.evaluation.metrics import masked_reference
-from nerfsem_method.media.video import read_video
+from nerfsem_method.media.clip.clip import Findings
+from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.scene.scene import Scene
 
 
@@ -39,26 +41,36 @@ class References:
         return self.masked if mode == "fp" else self.frames
 
 
-def load_references(clip: Clip, shape: tuple[int, int, int], folder: Path) -> References:
+def load_references(clip: Clip, shape: tuple[int, int, int], rate: Fraction, folder: Path) -> References:
     """Read a clip of `shape` = (frames, height, width) into arrays that live in `folder`.
 
-    Raises CaptureError when anything is missing or does not fit.
+    Of a clip with more frames a second than `rate` those are read that a bundle of this rate was made of. Raises CaptureError
+    when anything is missing or does not fit.
     """
     count, height, width = shape
+    findings = Findings()
     if clip.scene is not None:
         captured = Scene.load(clip.scene).frames
         pictures: Iterable[np.ndarray] = (_picture(clip.scene / f.image, "RGB", width, height) for f in captured)
         sources = [clip.scene / frame.matte for frame in captured]
     else:
-        pictures = read_video(clip.video, width, height)
+        every = max(1, round(open_clip(clip.video).rate / rate))
+        pictures = (frame.rgb for frame in open_clip(clip.video, every).frames((width, height), findings))
         sources = sorted(clip.mattes.glob("*.png")) if clip.mattes is not None else []
-    if len(sources) != count:
-        found = f"{clip.scene or clip.mattes} holds {len(sources)} mattes"
-        raise CaptureError(f"{found} for the {count} frames of the bundle; give the clip's own")
+    if len(sources) < count or clip.scene is not None:
+        _check_number(sources, count, clip)
     frames = _spool(pictures, (*shape, 3), folder / "frames.npy", clip.video)
+    sources = findings.of_frames(sources)
+    _check_number(sources, count, clip)
     mattes = _spool((_picture(path, "L", width, height) for path in sources), shape, folder / "mattes.npy", clip.video)
     over_white = (masked_reference(frame, matte) for frame, matte in zip(frames, mattes, strict=True))
     return References(frames, mattes, _spool(over_white, (*shape, 3), folder / "masked.npy", clip.video))
+
+
+def _check_number(mattes: list[Path], count: int, clip: Clip) -> None:
+    if len(mattes) != count:
+        found = f"{clip.scene or clip.mattes} holds {len(mattes)} mattes"
+        raise CaptureError(f"{found} for the {count} frames of the bundle; give the clip's own")
 
 
 def _spool(pictures: Iterable[np.ndarray], shape: tuple[int, ...], path: Path, video: Path) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from nerfsem_method.evaluation.metrics import load_lpips, measure
 from nerfsem_method.evaluation.peers import PEERS, RatePoint, rate_point, run_peer
 from nerfsem_method.evaluation.references import Clip, References, load_references
 from nerfsem_method.evaluation.report import Evaluation, Track, comparison_picture
+from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.video import StreamError
 from nerfsem_method.playback.player import Player
 
@@ -47,7 +47,7 @@ def evaluate(
     perceptual = _perceptual()
     with tempfile.TemporaryDirectory() as folder:
         shape = (video.frames, video.height, video.width)
-        references = load_references(clip, shape, Path(folder))
+        references = load_references(clip, shape, video.rate, Path(folder))
         player = Player(bundle, device)
         tracks, columns = [], {"source": {index: references.frames[index].copy() for index in keep}}
         for mode in ("fp",) if bundle.background is None else ("fp", "pc"):
@@ -59,7 +59,7 @@ def evaluate(
             if (nearest := track.nearest()) is not None:
                 label = f"{nearest.codec} {nearest.bytes} B ({mode.upper()})"
                 columns[label] = columns_of_peers[nearest.codec, nearest.level]
-    facts = (clip.video.name, bundle_path.name, video.width, video.height, video.frames, nsem.sizes(data))
+    facts = (open_clip(clip.video).name, bundle_path.name, video.width, video.height, video.frames, nsem.sizes(data))
     rows = [{f"{label} #{index}": frames[index] for label, frames in columns.items()} for index in keep]
     return Evaluation(*facts, tuple(tracks), _notes(clip, bundle)), comparison_picture(rows)
 
@@ -114,6 +114,6 @@ def _perceptual() -> _Perceptual:
 
 def _notes(clip: Clip, bundle: nsem.Bundle) -> tuple[str, ...]:
     notes = ["Peers: elementary streams without container and SEI, slow presets tuned for PSNR; they code 4:2:0."]
-    if hashlib.sha256(clip.video.read_bytes()).hexdigest() != bundle.video.sha256:
+    if open_clip(clip.video).sha256 != bundle.video.sha256:
         notes.append("The clip is not byte for byte the one that was compressed.")
     return tuple(notes)

@@ -14,6 +14,7 @@ from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from nerfsem_method.capture.options import CaptureOptions
+from nerfsem_method.capture.stages import RECORD
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.camera import camera_centres
@@ -29,7 +30,8 @@ class ObjectVideoDataParserConfig(DataParserConfig):
 
     _target: type = field(default_factory=lambda: ObjectVideoDataParser)
     data: Path = Path()
-    """The video, the scene folder of an earlier capture, or a .nsem bundle (cameras alone)."""
+    """The clip (a video, a folder of photographs, a quoted pattern), the scene folder of an earlier capture, or a .nsem bundle
+    (cameras alone)."""
     scene_dir: Path | None = None
     """Where the capture is kept; by default beside the video, as <stem>.nerfsem/."""
     capture: CaptureOptions = field(default_factory=CaptureOptions)
@@ -67,11 +69,9 @@ class ObjectVideoDataParser(DataParser):
         data = self.config.data
         if data == Path():
             raise CaptureError("no video given; add --data relic.mp4")
-        if not data.exists():
-            raise CaptureError(f"{data} does not exist; give the path of a video, a scene folder or a .nsem bundle")
-        if data.is_dir():
+        if any((data / name).exists() for name in ("scene.json", RECORD)):
             return Scene.load(data)
-        if data.suffix == ".nsem":
+        if data.is_file() and data.suffix == ".nsem":
             return bundle_scene(data)
         from nerfsem_method.capture.ingest import ingest
 

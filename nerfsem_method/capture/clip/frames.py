@@ -1,63 +1,34 @@
-"""This module turns a video into PNG frames: every coded frame once, upright, by the ffmpeg that imageio-ffmpeg ships."""
+"""This module turns a clip into PNG frames, each sound picture once, and keeps beside them what was found on the way."""
 
 from __future__ import annotations
 
+import json
 import re
-import subprocess
-import tempfile
+import shutil
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from fractions import Fraction
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.media.video import frame_filter
+from nerfsem_method.media.clip.clip import Clip, Findings
 
 Advance = Callable[[int, int], None]
 """A stage tells its progress by calling one of these with (done, total)."""
 
 MIN_FRAMES = 8
 """Fewer frames than this do not go around an object."""
-_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-"""These transfer characteristics (ISO/IEC 23091-2, table 3) are of high dynamic range, which no later stage understands."""
-
-
-@dataclass(frozen=True)
-class VideoFacts:
-    """These facts are what the container says of a video.
-
-    `width` and `height` are as displayed (rotation applied), `rate` is in frames a second, and so many frames are `announced`.
-    """
-
-    width: int
-    height: int
-    rate: Fraction
-    announced: int
-
-
-def probe(video: Path) -> VideoFacts:
-    """Return a video's facts. Raises CaptureError if it is missing, not a video, or high dynamic range."""
-    import av
-
-    if not video.is_file():
-        raise CaptureError(f"{video} does not exist" if not video.exists() else f"{video} is not a file")
-    try:
-        with av.open(str(video)) as container:
-            if not container.streams.video:
-                raise CaptureError(f"{video} has no video stream")
-            stream = container.streams.video[0]
-            frame = next(container.decode(stream), None)
-            if frame is None:
-                raise CaptureError(f"{video} has a video stream without frames")
-            rate = stream.average_rate or stream.guessed_rate or Fraction(30)
-            transfer = _HDR_TRANSFERS.get(int(stream.codec_context.color_trc or 0))
-            announced = stream.frames
-    except av.FFmpegError as error:
-        raise CaptureError(f"{video} is not a video that ffmpeg can read ({error.strerror})") from None
-    if transfer:
-        raise CaptureError(f"{video} is high dynamic range ({transfer}); convert it to standard range (BT.709) first")
-    size = (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
-    return VideoFacts(*size, Fraction(rate), announced)
+FINDINGS = "clip.json"
+"""What reading a clip has brought to light is kept in this file beside its frames."""
+ALPHA = "alpha"
+"""The mattes that a clip's own alpha channel holds lie in this folder beside its frames."""
+_PNG_LEVEL = 1
+"""Of zlib's levels this is the quickest, and hardly larger than the others: frames are full of noise."""
+_WRITERS, _QUEUE = 2, 6
+"""So many threads write files, and so many pictures wait for them at most: those of a 4K clip take 25 MB each."""
 
 
 def parse_scale(scale: str) -> tuple[int, int]:
@@ -69,39 +40,65 @@ def parse_scale(scale: str) -> tuple[int, int]:
     return size
 
 
-def extract(video: Path, facts: VideoFacts, target: Path, size: tuple[int, int], advance: Advance) -> list[Path]:
-    """Write every frame to `target`/000000.png ... at `size` (area average down, Lanczos up), and return the files.
+def extract(clip: Clip, target: Path, size: tuple[int, int], advance: Advance) -> list[Path]:
+    """Write every sound frame to `target`/000000.png ... at `size` (area average down, Lanczos up), and return the files.
 
-    Raises CaptureError when ffmpeg fails or the clip is shorter than MIN_FRAMES.
+    FINDINGS and, where the pictures have an alpha channel that says something, ALPHA lie beside them. Raises CaptureError when
+    the clip cannot be read or has fewer sound frames than MIN_FRAMES.
     """
-    import ffmpeg
-    import imageio_ffmpeg
-
-    convert = frame_filter((facts.width, facts.height), size)
-    pattern = str(target.resolve()).replace("%", "%%") + "/%06d.png"
-    coding = {"fps_mode": "passthrough", "pix_fmt": "rgb24", "vf": convert, "compression_level": 3, "start_number": 0}
-    output = ffmpeg.output(ffmpeg.input(str(video.resolve())).video, pattern, **coding).global_args(
-        "-v", "error", "-nostdin", "-progress", "pipe:1"
-    )
-    failure = _run(output.compile(imageio_ffmpeg.get_ffmpeg_exe()), lambda done: advance(done, facts.announced))
-    if failure:
-        raise CaptureError(f"ffmpeg cannot decode {video}: {failure}")
-    frames = sorted(target.glob("*.png"))
-    if len(frames) < MIN_FRAMES:
+    findings, opaque, written = Findings(), False, 0
+    alpha_varies = False
+    (target / ALPHA).mkdir()
+    with _Writers() as writers:
+        for written, frame in enumerate(clip.frames(size, findings), 1):
+            name = f"{written - 1:06d}.png"
+            writers.write(target / name, frame.rgb)
+            if frame.alpha is None:
+                opaque = True
+            else:
+                writers.write(target / ALPHA / name, frame.alpha)
+                alpha_varies = alpha_varies or frame.alpha.min() != frame.alpha.max()
+            advance(written, clip.announced)
+    if opaque or not alpha_varies:
+        shutil.rmtree(target / ALPHA)
+    if written < MIN_FRAMES:
+        found = "".join(f"; {remark}" for remark in findings.remarks)
         raise CaptureError(
-            f"{video.name} is a {len(frames)}-frame clip; at least {MIN_FRAMES} frames around the object are needed"
+            f"{clip.name} is a {written}-frame clip; at least {MIN_FRAMES} frames around the object are needed{found}"
         )
-    return frames
+    (target / FINDINGS).write_text(json.dumps(asdict(findings), indent=1))
+    return sorted(target.glob("*.png"))
 
 
-def _run(command: list[str], on_frame: Callable[[int], None]) -> str:
-    """Run ffmpeg, report its frame counter, and return its last words if it fails and "" if not."""
-    with tempfile.TemporaryFile("w+") as log:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process:
-            for line in process.stdout or ():
-                if line.startswith("frame="):
-                    on_frame(int(line.removeprefix("frame=")))
-        if process.returncode == 0:
-            return ""
-        log.seek(0)
-        return (log.read().strip().splitlines() or ["no reason given"])[-1]
+def read_findings(folder: Path) -> Findings:
+    """Return what `extract` has found out about the clip whose frames lie in a folder."""
+    data = json.loads((folder / FINDINGS).read_text())
+    return Findings(**{**data, "damaged": {int(number): reason for number, reason in data["damaged"].items()}})
+
+
+class _Writers:
+    """Writers put pictures into PNG files while the next ones are decoded."""
+
+    def __enter__(self) -> _Writers:
+        self._pool = ThreadPoolExecutor(_WRITERS)
+        self._waiting: deque[Future[None]] = deque()
+        return self
+
+    def write(self, path: Path, picture: np.ndarray) -> None:
+        """Write RGB [H, W, 3] or grey [H, W], uint8. Raises OSError when the disk refuses this picture or an earlier one."""
+        self._waiting.append(self._pool.submit(_write_png, path, picture))
+        if len(self._waiting) > _QUEUE:
+            self._waiting.popleft().result()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            for written in self._waiting:
+                written.result()
+
+
+def _write_png(path: Path, picture: np.ndarray) -> None:
+    import cv2
+
+    blue_first = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
+    path.write_bytes(cv2.imencode(".png", blue_first, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])[1].tobytes())

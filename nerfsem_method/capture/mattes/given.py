@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +28,23 @@ def list_mattes(folder: Path) -> list[Path]:
     return found
 
 
-def copy_mattes(folder: Path, target: Path, count: int, size: tuple[int, int], advance: Advance) -> None:
+def copy_mattes(
+    folder: Path,
+    target: Path,
+    count: int,
+    size: tuple[int, int],
+    advance: Advance,
+    choose: Callable[[list[Path]], list[Path]] = list,
+) -> None:
     """Write ready-made mattes to `target`/000000.png ... at `size` (width, height).
 
-    A matte with an alpha channel gives its alpha, any other its brightness. Raises CaptureError on a wrong number of
-    mattes, a wrong aspect or an unreadable file.
+    `choose` returns those of the `count` frames where the folder may hold mattes of others, too. A matte with an alpha channel
+    gives its alpha, any other its brightness. Raises CaptureError on a wrong number of mattes, a wrong aspect or an unreadable
+    file.
     """
     import cv2
 
-    sources = list_mattes(folder)
+    sources = choose(list_mattes(folder))
     if len(sources) != count:
         raise CaptureError(f"{folder} holds {len(sources)} mattes, the video has {count} frames; one a frame is needed")
     for index, source in enumerate(sources):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -107,18 +108,18 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
     return FrameFacts(matte_files.check_coverage(mattes), blur, light, cut, pieces, redrawn)
 
 
-def summarise(scene: Scene, model: SparseModel, points: int, facts: FrameFacts, announced: int) -> Report:
-    """Return the report of a scene with `points` triangulated on its object, whose video `announced` so many frames."""
+def summarise(
+    scene: Scene, model: SparseModel, points: int, facts: FrameFacts, remarks: Sequence[str] = ()
+) -> Report:
+    """Return the report of a scene with `points` triangulated on its object; `remarks` were made about its source."""
     interpolated = np.flatnonzero(~model.registered).tolist()
     covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
-    warnings = [*_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
+    warnings = [*remarks, *_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
     if np.linalg.norm(look_at_point(scene.poses) - 0.5) > ASIDE:
         warnings.append(
             "the cameras circle a point beside the object that the mattes show: if there are two objects, or the mattes show "
             "the wrong one, point at it (--object-box) or give --mattes DIR"
         )
-    if announced > len(scene.frames):
-        warnings.insert(0, f"the video announces {announced} frames, {len(scene.frames)} could be decoded: its end is missing")
     return Report(
         frames=len(scene.frames),
         interpolated=interpolated,

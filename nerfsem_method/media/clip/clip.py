@@ -46,14 +46,22 @@ class Findings:
     """Findings are what reading a clip to its end brings to light; they are complete when the last frame has been read.
 
     Attributes:
+        numbers: The frames that were yielded have these numbers in their source.
+        times: They are shown at these times in seconds.
         total: The source has so many frames, those included that are damaged or not taken.
         damaged: The frames of these numbers would have been taken, but are damaged, for these reasons.
         remarks: These sentences, without a full stop, tell a user what was found, the damaged frames included.
     """
 
+    numbers: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     total: int = 0
     damaged: dict[int, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+
+    def of_frames(self, items: list[Path]) -> list[Path]:
+        """Return those of the frames that were yielded, if there is an item for each frame of the source, and otherwise all."""
+        return [items[number] for number in self.numbers] if len(items) == self.total else items
 
 
 @dataclass(frozen=True)
@@ -78,12 +86,21 @@ class Clip(ABC):
     def sha256(self) -> str:
         """Return the SHA-256 of the file, or of all photographs with their names."""
 
-    @abstractmethod
     def frames(self, size: tuple[int, int] | None = None, findings: Findings | None = None) -> Iterator[ClipFrame]:
         """Yield the frames that are not damaged at `size` (width, height), by default their own, and fill `findings`.
 
-        Raises CaptureError where the source cannot be read as what it seemed to be when it was opened.
+        Raises CaptureError where the source cannot be read as what it seemed to be when it was opened, or changes its size or
+        range on the way.
         """
+        found = Findings() if findings is None else findings
+        for frame in self._frames(size or (self.width, self.height), found):
+            found.numbers.append(frame.number)
+            found.times.append(round(frame.time, 6))
+            yield frame
+
+    @abstractmethod
+    def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
+        """Yield the frames, and fill all of `findings` but numbers and times."""
 
     @property
     def name(self) -> str:

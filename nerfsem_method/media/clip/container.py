@@ -51,10 +51,8 @@ class VideoClip(Clip):
         with self.path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
-    def frames(self, size: tuple[int, int] | None = None, findings: Findings | None = None) -> Iterator[ClipFrame]:
-        """Yield the frames as `Clip.frames` says. Raises CaptureError where their size or range changes along the file."""
-        findings = Findings() if findings is None else findings
-        convert, start, woven = _Converter(self, size or (self.width, self.height)), None, []
+    def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
+        convert, start, woven = _Converter(self, size), None, []
         with _opened(self.path) as (container, stream, _):
             decoder = Decoder(container, stream)
             for frame, note, interlaced in self._whole(decoder):
@@ -99,11 +97,11 @@ class VideoClip(Clip):
         for number, reason in damaged.items():
             reasons[reason].append(number)
         for reason, numbers in list(reasons.items())[:_NAMED]:
-            yield f"{frames_text(numbers)} {_is(numbers)} damaged and left out: {reason}"
+            yield f"{frames_text(numbers)} of the video {_is(numbers)} damaged and left out: {reason}"
         if rest := [number for numbers in list(reasons.values())[_NAMED:] for number in numbers]:
-            yield f"{frames_text(sorted(rest))} {_is(rest)} damaged, too, and left out"
+            yield f"{frames_text(sorted(rest))} of the video {_is(rest)} damaged, too, and left out"
         if woven:
-            yield f"{frames_text(woven)} {_is(woven)} interlaced; whole pictures were made of the half ones"
+            yield f"{frames_text(woven)} of the video {_is(woven)} interlaced; whole pictures were made of the half ones"
         if decoder.missing:
             yield f"{decoder.missing} picture{'s' * (decoder.missing > 1)} of the video could not be decoded at all"
         if self.promised > decoder.packets:

@@ -39,10 +39,8 @@ class PhotographClip(Clip):
             whole.update(os.fsencode(path.name) + b"\n")
         return whole.hexdigest()
 
-    def frames(self, size: tuple[int, int] | None = None, findings: Findings | None = None) -> Iterator[ClipFrame]:
-        """Yield the frames as `Clip.frames` says. Raises CaptureError for a file that has changed meanwhile."""
-        findings = Findings() if findings is None else findings
-        ground, resize = Ground(), Resizer(size or (self.width, self.height))
+    def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
+        ground, resize = Ground(), Resizer(size)
         findings.total = len(self.files)
         for number in range(0, len(self.files), self.every):
             path = self.files[number]
