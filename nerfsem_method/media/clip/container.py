@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,8 +27,6 @@ from nerfsem_method.media.clip.streams import main_stream, promised_packets, san
 
 _NO_VIDEOS = ("tty", "bin", "xbin", "adf", "idf", "lrc", "hls", "concat", "dash", "sdp", "rtsp", "image2", "lavfi")
 """ffmpeg also opens texts, which it draws, and lists of other files; neither is a video."""
-_NAMED = 3
-"""A sentence about damage names so many reasons."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +91,8 @@ class VideoClip(Clip):
 
     def _remarks(self, decoder: Decoder, damaged: dict[int, str], woven: list[int]) -> Iterator[str]:
         """Yield what reading to the end has shown."""
-        reasons = defaultdict(list)
-        for number, reason in damaged.items():
-            reasons[reason].append(number)
-        for reason, numbers in list(reasons.items())[:_NAMED]:
-            yield f"{frames_text(numbers)} of the video {_is(numbers)} damaged and left out: {reason}"
-        if rest := [number for numbers in list(reasons.values())[_NAMED:] for number in numbers]:
-            yield f"{frames_text(sorted(rest))} of the video {_is(rest)} damaged, too, and left out"
+        if numbers := list(damaged):
+            yield f"{frames_text(numbers)} of the video {_is(numbers)} damaged and left out: {damaged[numbers[0]]}"
         if woven:
             yield f"{frames_text(woven)} of the video {_is(woven)} interlaced; whole pictures were made of the half ones"
         if decoder.missing:

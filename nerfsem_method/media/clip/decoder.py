@@ -13,6 +13,11 @@ _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """ffmpeg's own decoders of these codecs pass over the alpha channel, the codecs' own library reads it."""
 _LOOSE_PACKETS = ("mpegts",)
 """These containers mark a packet as incomplete whenever recordings were joined; there the decoder's word counts alone."""
+_CUT_ANYWHERE = ("mpegts", "mpeg", "mpegvideo", "m4v")
+"""Files of these kinds may begin anywhere, in the middle of a group of pictures, too."""
+_SELF_STARTING = ("h264", "hevc", "vvc")
+"""Decoders of these codecs keep frames back until there is a picture to begin with, others show grey; and they know better than
+the container what a key frame is."""
 _NEVER_REFERRED_TO = ("mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3")
 """In these codecs no frame is predicted from a B frame."""
 _B_FRAME = 3
@@ -29,7 +34,7 @@ class Decoder:
         cut: ffmpeg says that the file ends before its data do.
         packets: So many packets have been read.
         shown: So many frames have been yielded.
-        missing: So many packets should have given a frame and did not.
+        missing: So many packets were refused by the decoder.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
@@ -38,7 +43,8 @@ class Decoder:
         self.said: list[str] = []
         self.cut = False
         self.packets = self.shown = self.missing = 0
-        self._judge, self._waiting = Judge(self.codec), deque[Note]()
+        cut = container.format.name in _CUT_ANYWHERE and self.codec not in _SELF_STARTING
+        self._judge, self._waiting = Judge(cut), deque[Note]()
 
     def frames(self) -> Iterator[tuple[Any, Note]]:
         """Yield all frames that the stream shows, with their notes, which are judged."""
@@ -55,16 +61,16 @@ class Decoder:
             self._listen(messages)
             if packet is None:
                 break
+            self.packets += packet.dts is not None or packet.size > 0
             if packet.size:  # Empty ones are dropped frames of an AVI, or the end.
                 yield from self._decode(packet, messages)
         yield from self._give(None, Note(False))
         self.missing += sum(note.lost for note in self._waiting)
 
     def _decode(self, packet: Any, before: list[Message]) -> Iterator[tuple[Any, Note]]:
-        note = Note(bool(packet.is_keyframe), packet.pts, hidden=bool(packet.is_discard))
+        note = Note(bool(packet.is_keyframe), packet.pts)
         note.alone = refers_to_nobody(bytes(packet), self.codec, self.context.extradata)
         self._waiting.append(note)
-        self.packets += 1
         packet.opaque = note
         torn = bool(packet.is_corrupt) and self.container.format.name not in _LOOSE_PACKETS
         note.complaint = spoilt(before) or ("its data are incomplete" if torn else "")
@@ -96,14 +102,13 @@ class Decoder:
             self._waiting.append(note)
         note.number = self.shown
         note.complaint = note.complaint or ("the decoder marks it as corrupt" if frame.is_corrupt else "")
-        note.key = note.key and bool(frame.key_frame)
+        note.key = note.key and (bool(frame.key_frame) or self.codec not in _SELF_STARTING)
         note.alone = note.alone or (self.codec in _NEVER_REFERRED_TO and frame.pict_type == _B_FRAME)
         self.shown += 1
         while note.damage is None:
             earlier = self._waiting.popleft()
             earlier.damage = self._judge(earlier)
-            started = self.shown > 1 or earlier is note  # What comes before the first frame is refused without an error.
-            self.missing += earlier.lost if started else not earlier.hidden
+            self.missing += earlier.lost
         return note
 
     def _listen(self, messages: list[Message]) -> None:
