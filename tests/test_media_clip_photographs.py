@@ -1,0 +1,304 @@
+"""A folder or a pattern of photographs is a clip: in natural order, upright, in sRGB, of one size."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from make_clips import ffmpeg, pattern
+from PIL import Image
+
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.clip.clip import Findings, folder_of, stem_of
+from nerfsem_method.media.clip.door import open_clip
+
+SIZE = (32, 24)
+
+
+def photograph(path: Path, level: int = 0, size: tuple[int, int] = SIZE, **options: object) -> Path:
+    """Write a picture of one grey, which tells it from others, with a bright upper left corner, and return its path."""
+    picture = Image.new("RGB", size, (level, level, level))
+    picture.paste((255, 255, 255), (0, 0, size[0] // 4, size[1] // 4))
+    picture.save(path, **options)
+    return path
+
+
+def levels(path: Path, every: int = 1) -> list[int]:
+    """Return the grey of each photograph of a clip."""
+    return [int(np.median(frame.rgb)) for frame in open_clip(path, every).frames()]
+
+
+def remarks(path: Path) -> str:
+    """Return all that is said about a clip when it has been read."""
+    found = Findings()
+    list(open_clip(path).frames(findings=found))
+    return " | ".join(found.remarks)
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Return a folder of 12 photographs, IMG_1.JPG to IMG_12.JPG, each ten levels brighter than the last."""
+    folder = tmp_path / "my.shots"
+    folder.mkdir()
+    for number in range(1, 13):
+        photograph(folder / f"IMG_{number}.JPG", 10 * number, quality=95)
+    return folder
+
+
+# Which, and in which order --------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_a_clip_in_natural_order(shots: Path) -> None:
+    clip = open_clip(shots)
+    assert (clip.width, clip.height, clip.rate, clip.announced) == (*SIZE, Fraction(5), 12)
+    assert (clip.name, clip.stem, stem_of(shots), folder_of(shots)) == ("my.shots", "my.shots", "my.shots", shots.parent)
+    np.testing.assert_allclose(levels(shots), range(10, 130, 10), atol=1)
+    assert levels(shots, every=5) == levels(shots)[::5]
+    assert [frame.time for frame in clip.frames()][:3] == [0, 0.2, 0.4]
+
+
+@pytest.mark.parametrize("names", [("a9", "a10", "a11"), ("9_1", "9_2", "10_1"), ("x-01", "X-2", "x-003")])
+def test_numbers_are_compared_as_numbers(names: tuple[str, ...], tmp_path: Path) -> None:
+    for level, name in enumerate(names):
+        photograph(tmp_path / f"{name}.png", 10 * level)
+    assert levels(tmp_path) == [0, 10, 20]
+
+
+@pytest.mark.parametrize("name", ["*.JPG", "IMG_?.*", "IMG_%d.JPG", "IMG_[0-9].JPG"])
+def test_a_pattern_takes_what_fits(name: str, shots: Path) -> None:
+    photograph(shots / "other.png", 200)
+    found = levels(shots / name)
+    assert len(found) in (9, 12) and 200 not in found
+    clip = open_clip(shots / name)
+    assert (clip.stem, folder_of(clip.path)) == ("my.shots", shots.parent)
+
+
+def test_a_number_of_fixed_width_with_gaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (3, 1000, 12000, 7):
+        photograph(tmp_path / f"f_{number:04d}.png", number % 251)
+    photograph(tmp_path / "f_1.png", 250)
+    monkeypatch.chdir(tmp_path)
+    assert levels(Path("f_%04d.png")) == [3, 7, 1000 % 251, 12000 % 251]
+    assert open_clip(Path("f_%04d.png")).stem == tmp_path.name
+
+
+def test_a_wildcard_in_a_folders_name(shots: Path) -> None:
+    clip = open_clip(shots.parent / "my*" / "IMG_1*.JPG")
+    assert len(list(clip.frames())) == 4 and folder_of(clip.path) == shots.parent.parent
+
+
+def test_a_pattern_that_fits_one_video_is_that_video(tmp_path: Path) -> None:
+    pattern(tmp_path / "relic-1.mp4", 9)
+    assert len(list(open_clip(tmp_path / "relic*.mp4").frames())) == 9
+    pattern(tmp_path / "relic-2.mp4", 9)
+    with pytest.raises(CaptureError, match="fits 2 videos: name one"):
+        open_clip(tmp_path / "relic*.mp4")
+
+
+def test_each_photograph_is_taken_once(shots: Path) -> None:
+    for name in ("._IMG_1.JPG", ".IMG_2.JPG", "IMG_3.HEIC", "IMG_4.png", "IMG_5_mask.png", "img_6.jpg.txt", "IMG_7.CR2"):
+        (shots / name).write_bytes(b"rubbish")
+    (shots / "IMG_99.JPG").mkdir()
+    (shots / "IMG_50.NEF").write_bytes(b"rubbish")
+    pattern(shots / "making-of.mp4", 2)
+    assert len(levels(shots)) == 12
+    said = remarks(shots)
+    assert "IMG_3.HEIC, IMG_4.png are left out: the same photograph" in said
+    assert "IMG_5_mask.png is left out: it is a mask" in said and "making-of.mp4 is left out: a video" in said
+    assert "IMG_50.NEF is left out: a RAW file" in said and "IMG_7.CR2" not in said
+
+
+def test_a_folder_of_masks_is_a_folder(tmp_path: Path) -> None:
+    for number in range(3):
+        photograph(tmp_path / f"{number}_mask.png", 20 * number)
+    assert levels(tmp_path) == [0, 20, 40]
+
+
+def test_undecodable_names_are_names(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    for number in range(3):
+        photograph(tmp_path / "a.png", 20 * number).rename(folder / os.fsdecode(b"\xe9%d.png" % number))
+    (folder / os.fsdecode(b"\xe9.png")).write_bytes(b"rubbish")
+    assert levels(folder) == [0, 20, 40]
+    (open_clip(folder).name + open_clip(folder).sha256 + remarks(folder)).encode()
+
+
+def test_the_hash_knows_names_and_contents(shots: Path) -> None:
+    first = open_clip(shots).sha256
+    assert first == open_clip(shots / "*.JPG").sha256
+    (shots / "IMG_12.JPG").rename(shots / "IMG_0.JPG")
+    second = open_clip(shots).sha256
+    photograph(shots / "IMG_0.JPG", 77)
+    assert len({first, second, open_clip(shots).sha256}) == 3
+
+
+# What they show -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif"])
+def test_photographs_are_turned_upright(orientation: int, kind: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    ways = {1: (), 2: (0,), 3: (3,), 4: (1,), 5: (5,), 6: (4,), 7: (6,), 8: (2,)}  # what undoes the turn of each
+    upright = Image.open(photograph(tmp_path / "a.png", 60))
+    lying = upright
+    for way in ways[orientation]:
+        lying = upright.transpose({4: 2, 2: 4}.get(way, way))
+    (tmp_path / "in").mkdir()
+    lying.save(tmp_path / "in" / f"a.{kind}", exif=exif, **({"quality": 100, "subsampling": 0} if kind == "jpg" else {}))
+    clip = open_clip(tmp_path / "in")
+    (frame,) = clip.frames()
+    assert (clip.width, clip.height) == SIZE
+    assert np.abs(frame.rgb.astype(int) - np.asarray(upright)).max() < 40
+
+
+def profile(primaries: list[list[float]], gamma: float) -> bytes:
+    """Return an ICC profile (version 2) of three primaries, XYZ under D50 in columns, and one gamma."""
+
+    def xyz(x: float, y: float, z: float) -> bytes:
+        return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * value) for value in (x, y, z)))
+
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(256 * gamma)) + bytes(2)
+    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"wide\0" + bytes(78)
+    tags = {b"desc": text, b"wtpt": xyz(0.9642, 1, 0.8249), b"cprt": b"text" + bytes(4) + b"none"}
+    for letter, column in zip((b"r", b"g", b"b"), zip(*primaries, strict=True), strict=True):
+        tags[letter + b"XYZ"], tags[letter + b"TRC"] = xyz(*column), curve
+    table, body, start = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, data in tags.items():
+        data += bytes(-len(data) % 4)
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data
+    head = struct.pack(">I4sI4s4s4s", start + len(body), bytes(4), 0x02100000, b"mntr", b"RGB ", b"XYZ ") + bytes(12) + b"acsp"
+    head += bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+ADOBE = [[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]]
+SRGB = [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif"])
+def test_colours_become_srgb(kind: str, tmp_path: Path) -> None:
+    colour = (150, 120, 90)
+    exact = {"quality": 100, "subsampling": 0} if kind == "jpg" else {}
+    Image.new("RGB", SIZE, colour).save(tmp_path / f"a.{kind}", icc_profile=profile(ADOBE, 563 / 256), **exact)
+    light = np.linalg.solve(SRGB, ADOBE @ (np.array(colour) / 255) ** (563 / 256))
+    expected = 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    (frame,) = open_clip(tmp_path).frames()
+    assert np.abs(expected - colour).max() > 8
+    assert np.abs(frame.rgb - expected).max() <= 2
+
+
+def test_a_broken_profile_spoils_no_picture(tmp_path: Path) -> None:
+    Image.new("RGB", SIZE, (150, 120, 90)).save(tmp_path / "a.png", icc_profile=b"not a profile")
+    (frame,) = open_clip(tmp_path).frames()
+    assert (frame.rgb == (150, 120, 90)).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "I;16", "LA", "RGBA", "YCbCr"])
+def test_pictures_of_all_modes_are_rgb(mode: str, tmp_path: Path) -> None:
+    kind = "tif" if mode in ("CMYK", "YCbCr") else "png"
+    if mode == "I;16":
+        Image.fromarray(np.full((24, 32), 0xFFFF, np.uint16)).save(tmp_path / "a.png")
+    else:
+        Image.new("RGB", SIZE, "white").convert(mode).save(tmp_path / f"a.{kind}")
+    (frame,) = open_clip(tmp_path).frames()
+    assert frame.rgb.shape == (24, 32, 3) and frame.rgb.min() >= 254
+
+
+def test_an_alpha_channel_is_the_matte_and_gives_no_fringe(tmp_path: Path) -> None:
+    picture = np.zeros((24, 32, 4), np.uint8)
+    picture[:, :16] = (200, 100, 50, 255)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    (frame,) = open_clip(tmp_path).frames((9, 7))
+    assert frame.alpha is not None and frame.alpha[0, 0] == 255 and frame.alpha[0, -1] == 0
+    assert np.abs(frame.rgb.astype(int) - (200, 100, 50)).max() <= 1
+
+
+def test_photographs_shrink_and_grow_as_videos_do(shots: Path) -> None:
+    for size in ((16, 12), (64, 48)):
+        assert {frame.rgb.shape for frame in open_clip(shots).frames(size)} == {(size[1], size[0], 3)}
+
+
+# What does not fit ----------------------------------------------------------------------------------------------------
+
+
+def test_a_few_of_another_size_are_left_out_and_named(shots: Path) -> None:
+    photograph(shots / "IMG_4.JPG", 200, (24, 32))
+    photograph(shots / "IMG_8.JPG", 200, (64, 48))
+    assert len(levels(shots)) == 10 and 200 not in levels(shots)
+    assert "IMG_4.JPG is left out: 24x32, where the others are 32x24" in remarks(shots)
+
+
+def test_two_sizes_of_equal_number_are_refused(shots: Path) -> None:
+    for number in range(7, 13):
+        photograph(shots / f"IMG_{number}.JPG", 200, (24, 32))
+    with pytest.raises(CaptureError, match=r"different sizes \(6 of 32x24, 6 of 24x32\); give those of one size"):
+        open_clip(shots)
+
+
+def test_damaged_photographs_are_left_out_and_named(shots: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("IMG_2.JPG", "IMG_5.JPG"):
+        Image.fromarray(rng.integers(0, 255, (24, 32, 3), np.uint8)).save(shots / name)
+    cut = (shots / "IMG_2.JPG").read_bytes()
+    (shots / "IMG_2.JPG").write_bytes(cut[: len(cut) * 2 // 3])
+    flipped = bytearray((shots / "IMG_5.JPG").read_bytes())
+    flipped[-400:-300] = bytes(100)
+    (shots / "IMG_5.JPG").write_bytes(flipped)
+    (shots / "IMG_9.JPG").write_bytes(b"")
+    found = Findings()
+    frames = list(open_clip(shots).frames(findings=found))
+    said = " | ".join(found.remarks)
+    assert len(frames) == 9 and found.total == 11 and list(found.damaged) == [1, 4]
+    assert "IMG_2.JPG is left out: damaged" in said and "IMG_5.JPG is left out: damaged" in said
+    assert "IMG_9.JPG is left out: not a picture that can be read" in said
+
+
+def test_a_heic_photograph_without_the_library_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    photograph(tmp_path / "a.jpg").rename(tmp_path / "IMG_1.HEIC")
+    with pytest.raises(CaptureError, match="IMG_1.HEIC is a HEIC photograph.*pip install pillow-heif") as refused:
+        open_clip(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_heic_photograph_is_read_where_the_library_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learned = []
+    monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=lambda: learned.append(True)))
+    photograph(tmp_path / "a.png", 70).rename(tmp_path / "IMG_1.HEIC")  # it stands in for a real one
+    assert levels(tmp_path) == [70] and learned
+
+
+def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.NEF").write_bytes(b"raw")
+    (tmp_path / "rubbish").mkdir()
+    (tmp_path / "rubbish" / "a.jpg").write_bytes(b"rubbish")
+    (tmp_path / "film").mkdir()
+    ffmpeg("-f", "lavfi", "-i", "color=s=32x24:d=1", tmp_path / "film" / "a.mp4")
+    for path, words in [
+        (shots / "IMG_1.JPG", r"is one photograph; name the folder of all of them \(.*my.shots\)"),
+        (tmp_path / "raw" / "a.NEF", "one RAW photograph; develop all"),
+        (tmp_path / "raw", "is a RAW file: develop"),
+        (tmp_path / "empty", "holds no photographs; name a video or a folder"),
+        (tmp_path, "holds no photographs; .*my.shots does"),
+        (tmp_path / "rubbish", "none of the 1 photographs of .*rubbish can be read"),
+        (tmp_path / "film", "is a folder with a video: name the video, .*a.mp4"),
+        (shots / "*.tif", "does not exist, and no file fits it"),
+        (shots / "IMG_%05d.JPG", "no file fits it"),
+        (shots / "nothing*" / "*.JPG", "no file fits it"),
+    ]:
+        with pytest.raises(CaptureError, match=words):
+            open_clip(path)
