@@ -8,7 +8,7 @@ from pathlib import Path
 import imageio_ffmpeg
 
 
-def ffmpeg(*arguments: str | Path) -> None:
+def ffmpeg(*arguments: str | Path | int) -> None:
     """Run ffmpeg, which overwrites its outputs."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)

@@ -21,11 +21,11 @@ from nerfsem_method.media.clip.door import open_clip
 SIZE = (32, 24)
 
 
-def photograph(path: Path, level: int = 0, size: tuple[int, int] = SIZE, **options: object) -> Path:
+def photograph(path: Path, level: int = 0, size: tuple[int, int] = SIZE, quality: int = 95) -> Path:
     """Write a picture of one grey, which tells it from others, with a bright upper left corner, and return its path."""
     picture = Image.new("RGB", size, (level, level, level))
     picture.paste((255, 255, 255), (0, 0, size[0] // 4, size[1] // 4))
-    picture.save(path, **options)
+    picture.save(path, quality=quality)
     return path
 
 
@@ -47,7 +47,7 @@ def shots(tmp_path: Path) -> Path:
     folder = tmp_path / "my.shots"
     folder.mkdir()
     for number in range(1, 13):
-        photograph(folder / f"IMG_{number}.JPG", 10 * number, quality=95)
+        photograph(folder / f"IMG_{number}.JPG", 10 * number)
     return folder
 
 
@@ -142,18 +142,27 @@ def test_the_hash_knows_names_and_contents(shots: Path) -> None:
 # What they show -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+UNTURNED = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_90",
+    7: "TRANSVERSE",
+    8: "ROTATE_270",
+}
+"""So an upright picture is turned before it is stored with each of EXIF's orientations."""
+
+
+@pytest.mark.parametrize("orientation", UNTURNED)
 @pytest.mark.parametrize("kind", ["jpg", "png", "tif"])
 def test_photographs_are_turned_upright(orientation: int, kind: str, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x112] = orientation
-    ways = {1: (), 2: (0,), 3: (3,), 4: (1,), 5: (5,), 6: (4,), 7: (6,), 8: (2,)}  # what undoes the turn of each
     upright = Image.open(photograph(tmp_path / "a.png", 60))
-    lying = upright
-    for way in ways[orientation]:
-        lying = upright.transpose({4: 2, 2: 4}.get(way, way))
     (tmp_path / "in").mkdir()
-    lying.save(tmp_path / "in" / f"a.{kind}", exif=exif, **({"quality": 100, "subsampling": 0} if kind == "jpg" else {}))
+    stored = upright.transpose(Image.Transpose[UNTURNED[orientation]])
+    stored.save(tmp_path / "in" / f"a.{kind}", exif=exif, quality=100)
     clip = open_clip(tmp_path / "in")
     (frame,) = clip.frames()
     assert (clip.width, clip.height) == SIZE
@@ -188,8 +197,7 @@ SRGB = [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09
 @pytest.mark.parametrize("kind", ["jpg", "png", "tif"])
 def test_colours_become_srgb(kind: str, tmp_path: Path) -> None:
     colour = (150, 120, 90)
-    exact = {"quality": 100, "subsampling": 0} if kind == "jpg" else {}
-    Image.new("RGB", SIZE, colour).save(tmp_path / f"a.{kind}", icc_profile=profile(ADOBE, 563 / 256), **exact)
+    Image.new("RGB", SIZE, colour).save(tmp_path / f"a.{kind}", icc_profile=profile(ADOBE, 563 / 256), quality=100)
     light = np.linalg.solve(SRGB, ADOBE @ (np.array(colour) / 255) ** (563 / 256))
     expected = 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     (frame,) = open_clip(tmp_path).frames()

@@ -235,7 +235,7 @@ def spoil(video: Path, number: int, target: Path) -> Path:
     with av.open(str(video)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
     data = bytearray(video.read_bytes())
-    place = packets[number].pos + packets[number].size // 2
+    place = (packets[number].pos or 0) + packets[number].size // 2
     data[place : place + 24] = bytes(0xFF ^ value for value in data[place : place + 24])
     target.write_bytes(data)
     return target

@@ -20,6 +20,7 @@ from nerfstudio.plugins.types import MethodSpecification
 from torch.optim.lr_scheduler import LambdaLR
 
 from nerfsem_method.errors import NerfsemError, complain
+from nerfsem_method.media.clip.clip import stem_of
 from nerfsem_method.plugin import exporter
 from nerfsem_method.plugin.datamanager import NerfsemDataManagerConfig
 from nerfsem_method.plugin.model import NerfsemModelConfig
@@ -98,10 +99,10 @@ class NerfsemTrainerConfig(TrainerConfig):
     """Where to watch the training; none ends the command when the training ends."""
 
     def set_experiment_name(self) -> None:
-        """Name it outputs/relic/... for relic.mp4 or relic.nsem, wherever that lies; otherwise do as nerfstudio does."""
+        """Name it outputs/relic/... for relic.mp4, relic.nsem or relic/*.JPG, wherever that lies; or do as nerfstudio does."""
         data = self.data or self.pipeline.datamanager.data
         if self.experiment_name is None and data is not None:
-            self.experiment_name = Path(data).resolve().stem
+            self.experiment_name = stem_of(Path(data).resolve())
         super().set_experiment_name()
 
     def setup(self, **kwargs: Any) -> Any:

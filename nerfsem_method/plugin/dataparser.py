@@ -16,7 +16,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.stages import RECORD
 from nerfsem_method.codec import nsem
-from nerfsem_method.errors import CaptureError
+from nerfsem_method.errors import CaptureError, printable
 from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.scene import Frame, Scene
 
@@ -75,7 +75,7 @@ class ObjectVideoDataParser(DataParser):
             return bundle_scene(data)
         from nerfsem_method.capture.ingest import ingest
 
-        CONSOLE.print(f"Capturing {data} (frames, mattes, cameras); an earlier capture is used again where it fits")
+        CONSOLE.print(f"Capturing {printable(str(data))} (frames, mattes, cameras); an earlier capture is used again where it fits")
         return ingest(data, self.config.capture, self.config.scene_dir)
 
 

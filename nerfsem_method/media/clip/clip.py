@@ -119,9 +119,10 @@ def is_pattern(path: Path) -> bool:
 
 
 def stem_of(path: Path) -> str:
-    """Return the name of the clip at `path` without a file's ending; a folder's dots are part of its name."""
+    """Return the name of the clip at `path` without a file's ending; dots are part of a folder's name, but for a scene's."""
     named = _named_after(path)
-    return _text(named.name if named.is_dir() else named.stem)
+    whole = named.is_dir() and named.suffix != ".nerfsem"
+    return _text(named.name if whole else named.stem)
 
 
 def folder_of(path: Path) -> Path:

@@ -63,8 +63,10 @@ class VideoClip(Clip):
                     continue
                 if interlaced:
                     woven.append(note.number)
-                timed = note.pts is not None and start is not None
-                time = (note.pts - start) * stream.time_base if timed else note.number / (self.rate * self.every)
+                if note.pts is None or start is None:
+                    time = note.number / (self.rate * self.every)
+                else:
+                    time = (note.pts - start) * stream.time_base
                 yield ClipFrame(note.number, float(time), *convert(frame))
         findings.total = decoder.shown
         findings.remarks += [*self.notes, *self._remarks(decoder, findings.damaged, woven)]
@@ -146,7 +148,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any, str]]:
     with heard() as messages:
         try:
             # An absolute path is never taken for a protocol, whatever colons it holds.
-            container = av.open(os.path.abspath(path), metadata_errors="replace")
+            container: Any = av.open(os.path.abspath(path), metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
             lost_index = any("moov atom" in text for _, _, text in messages)
             raise CaptureError(_unreadable(path, lost_index, getattr(error, "strerror", None) or str(error))) from None

@@ -54,8 +54,8 @@ def shape_of(coded: tuple[int, int], aspect: Fraction | None, matrix: bytes | No
     turns = turn_filters(matrix)
     stored, shown = (width, height), (max(1, round(width * oblong)), height)
     if any(turn.startswith("transpose") for turn in turns):
-        stored, shown = stored[::-1], shown[::-1]
-    return Shape(*shown, stored, (*crop.filters, *turns))
+        stored, shown = (height, width), (shown[1], shown[0])
+    return Shape(shown[0], shown[1], stored, (*crop.filters, *turns))
 
 
 def turn_filters(matrix: bytes | None) -> list[str]:

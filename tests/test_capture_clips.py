@@ -1,0 +1,184 @@
+"""Clips of all kinds go through capture and evaluation: frames, mattes and names follow the source.
+
+The clip's true cameras stand in for COLMAP here, and units are metres: what the hull makes of them is no matter of the source.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make_clips import ffmpeg
+from PIL import Image
+from true_cameras import FRAMES, TrueCameras, shorter_clip
+
+from nerfsem_method.capture.cameras import normalise, poses
+from nerfsem_method.capture.clip import frames as frame_files
+from nerfsem_method.capture.ingest import ingest
+from nerfsem_method.capture.mattes import classical
+from nerfsem_method.capture.mattes.given import load_mattes
+from nerfsem_method.capture.options import CaptureOptions
+from nerfsem_method.capture.report.figures import read_report
+from nerfsem_method.cli.evaluate import Evaluate
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.evaluation.references import Clip, load_references
+from nerfsem_method.media.clip.clip import Findings
+from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of relic.mp4, its mattes in true/, and the same frames as photographs in shots/."""
+    folder = tmp_path_factory.mktemp("clip")
+    video, _ = shorter_clip(folder, size="54:96")
+    (folder / "shots").mkdir()
+    for frame in open_clip(video).frames():
+        Image.fromarray(frame.rgb).save(folder / "shots" / f"IMG_{frame.number + 1}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def colmap(monkeypatch: pytest.MonkeyPatch) -> TrueCameras:
+    cameras = TrueCameras()
+    monkeypatch.setattr(poses, "solve", cameras)
+    monkeypatch.setattr(normalise, "unit_box", lambda *_: normalise.Similarity(1.0, np.eye(3), np.zeros(3)))
+    return cameras
+
+
+def frames_of(root: Path) -> np.ndarray:
+    """Return a scene's frames [N, H, W, 3]."""
+    return np.stack([np.asarray(Image.open(path)) for path in sorted((root / "frames").glob("*.png"))])
+
+
+def test_photographs_give_the_scene_of_their_video(source: Path, tmp_path: Path) -> None:
+    options = CaptureOptions(mattes=source / "true")
+    filmed = ingest(source / "relic.mp4", options, tmp_path / "filmed")
+    shot = ingest(source / "shots", options, tmp_path / "shot")
+    matched = ingest(source / "shots/IMG_*.png", options, tmp_path / "matched")
+    assert (shot.video.name, shot.video.rate, shot.video.frames) == ("shots", Fraction(5), FRAMES)
+    assert shot.video.sha256 == matched.video.sha256 != filmed.video.sha256
+    np.testing.assert_array_equal(frames_of(shot.root), frames_of(filmed.root))
+    np.testing.assert_array_equal(frames_of(shot.root), frames_of(matched.root))
+
+
+def test_a_scene_lies_beside_its_photographs(source: Path, tmp_path: Path) -> None:
+    shots = shutil.copytree(source / "shots", tmp_path / "my.shots")
+    parser = ObjectVideoDataParserConfig(data=shots, capture=CaptureOptions(mattes=source / "true")).setup()
+    parser.get_dataparser_outputs("train")
+    assert (tmp_path / "my.shots.nerfsem" / "scene.json").is_file()
+    again = ObjectVideoDataParserConfig(data=tmp_path / "my.shots.nerfsem").setup()
+    assert len(again.get_dataparser_outputs("train").image_filenames) == FRAMES
+
+
+@pytest.mark.parametrize("all_mattes", [True, False])
+def test_every_other_frame_has_its_own_matte(all_mattes: bool, source: Path, tmp_path: Path) -> None:
+    mattes = source / "true"
+    if not all_mattes:
+        mattes = tmp_path / "half"
+        mattes.mkdir()
+        for path in sorted((source / "true").iterdir())[::2]:
+            shutil.copy(path, mattes)
+    whole = ingest(source / "relic.mp4", CaptureOptions(mattes=source / "true"), tmp_path / "whole")
+    half = ingest(source / "relic.mp4", CaptureOptions(mattes=mattes, every=2), tmp_path / "scene")
+    assert (half.video.frames, half.video.rate) == (8, Fraction(15, 2))
+    np.testing.assert_array_equal(frames_of(half.root), frames_of(whole.root)[::2])
+    np.testing.assert_array_equal(load_mattes(half.root / "mattes"), load_mattes(whole.root / "mattes")[::2])
+
+
+def test_another_every_is_another_capture(source: Path, tmp_path: Path, colmap: TrueCameras) -> None:
+    for every in (1, 2, 2, 1):
+        ingest(source / "relic.mp4", CaptureOptions(mattes=source / "true", every=every), tmp_path / "scene")
+    assert [len(frames) for frames in colmap.calls] == [15, 8, 15]
+
+
+def with_alpha(source: Path, target: Path) -> Path:
+    """Write the clip with its mattes as alpha channel."""
+    mattes = sorted((source / "true").iterdir())
+    for number, frame in enumerate(open_clip(source / "relic.mp4").frames()):
+        alpha = np.asarray(Image.open(mattes[number]).convert("L").resize((54, 96), Image.Resampling.BOX))
+        Image.fromarray(np.dstack([frame.rgb, alpha])).save(target.parent / f"{number:02d}.png")
+    ffmpeg("-framerate", 15, "-i", target.parent / "%02d.png", "-c:v", "png", "-pix_fmt", "rgba", target)
+    return target
+
+
+def test_a_video_with_alpha_brings_its_mattes(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clip").mkdir()
+    video = with_alpha(source, tmp_path / "clip" / "relic.mov")
+    monkeypatch.setattr(classical, "segment", lambda *_, **__: pytest.fail("somebody drew mattes"))
+    scene = ingest(video, CaptureOptions(), tmp_path / "scene")
+    given = ingest(source / "relic.mp4", CaptureOptions(mattes=source / "true"), tmp_path / "given")
+    mine, theirs = (load_mattes(root / "mattes").astype(int) for root in (scene.root, given.root))
+    assert np.abs(mine - theirs).max() <= 2
+    before = (scene.root / "scene.json").stat().st_mtime_ns
+    assert ingest(video, CaptureOptions(), tmp_path / "scene").video == scene.video
+    assert (scene.root / "scene.json").stat().st_mtime_ns == before
+
+
+def test_given_mattes_come_before_those_of_the_alpha_channel(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "clip").mkdir()
+    video = with_alpha(source, tmp_path / "clip" / "relic.mov")
+    others = tmp_path / "others"
+    others.mkdir()
+    for path in (source / "true").iterdir():
+        Image.open(path).convert("L").rotate(180).save(others / path.name)
+    scene = ingest(video, CaptureOptions(mattes=others), tmp_path / "scene")
+    given = ingest(source / "relic.mp4", CaptureOptions(mattes=others), tmp_path / "given")
+    np.testing.assert_array_equal(load_mattes(scene.root / "mattes"), load_mattes(given.root / "mattes"))
+
+
+def test_damaged_frames_are_left_out_with_their_mattes_and_named(source: Path, tmp_path: Path) -> None:
+    shots = shutil.copytree(source / "shots", tmp_path / "shots")
+    data = (shots / "IMG_4.png").read_bytes()
+    (shots / "IMG_4.png").write_bytes(data[: len(data) // 2])
+    options = CaptureOptions(mattes=source / "true")
+    scene = ingest(shots, options, tmp_path / "scene")
+    whole = ingest(source / "shots", options, tmp_path / "whole")
+    kept = [number for number in range(FRAMES) if number != 3]
+    np.testing.assert_array_equal(frames_of(scene.root), frames_of(whole.root)[kept])
+    np.testing.assert_array_equal(load_mattes(scene.root / "mattes"), load_mattes(whole.root / "mattes")[kept])
+    assert any("IMG_4.png is left out: damaged" in warning for warning in read_report(scene.root).warnings)
+    references = load_references(Clip(shots, source / "true"), (FRAMES - 1, 96, 54), Fraction(5), tmp_path)
+    np.testing.assert_array_equal(references.frames, frames_of(scene.root))
+
+
+def test_a_clip_that_is_nearly_all_damaged_says_why_it_is_short(shared: Path, tmp_path: Path) -> None:
+    corrupt = shared / "cases/damaged/corrupt.mp4"
+    if not corrupt.is_file():
+        pytest.skip("no small clips of strangers (shared/cases/)")
+    with pytest.raises(CaptureError, match="2-frame clip.*frames 2-18 of the video are damaged and left out"):
+        ingest(corrupt, CaptureOptions(), tmp_path / "scene")
+
+
+def test_evaluation_reads_the_frames_that_capture_read(source: Path, tmp_path: Path) -> None:
+    """Of the stream that is the video, every second frame, at the bundle's size."""
+    Image.new("RGB", (640, 480), "red").save(tmp_path / "cover.jpg")
+    covered = tmp_path / "covered.mp4"
+    ffmpeg("-i", tmp_path / "cover.jpg", "-i", source / "relic.mp4", "-map", 0, "-map", 1, "-c", "copy",
+           "-disposition:v:0", "attached_pic", covered)  # fmt: skip
+    clip, found = open_clip(covered, every=2), Findings()
+    (tmp_path / "frames").mkdir()
+    files = frame_files.extract(clip, tmp_path / "frames", (54, 96), lambda done, total: None)
+    references = load_references(Clip(covered, source / "true"), (len(files), 96, 54), clip.rate, tmp_path)
+    np.testing.assert_array_equal(references.frames, [np.asarray(Image.open(path)) for path in files])
+    list(clip.frames(findings=found))
+    for number, matte in zip(found.numbers, references.mattes, strict=True):
+        truth = Image.open(sorted((source / "true").iterdir())[number]).convert("L").resize((54, 96), Image.Resampling.BOX)
+        np.testing.assert_array_equal(matte, np.asarray(truth))
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9.mp4"), "2024-11-14T22:57:44.mp4", "100 %d.mp4", "x" * 240 + ".mp4"])
+def test_a_capture_of_any_name(name: str, source: Path, tmp_path: Path) -> None:
+    video = shutil.copy(source / "relic.mp4", tmp_path / name)
+    scene = ingest(Path(video), CaptureOptions(mattes=source / "true"))
+    assert scene.video.name.endswith(".mp4") and scene.root.parent == tmp_path
+    scene.video.name.encode()
+
+
+def test_evaluation_says_what_is_no_clip(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="no file fits it"):
+        Evaluate(tmp_path / "*.png", tmp_path / "a.nsem", tmp_path / "out", peers=()).run()
