@@ -49,8 +49,8 @@ def test_a_missing_video(tmp_path, capsys):
     assert not (tmp_path / "scene").exists()
 
 
-def test_a_folder_is_no_video(tmp_path, capsys):
-    assert "not a file" in refused(Capture(tmp_path, tmp_path / "scene"), capsys)
+def test_an_empty_folder_is_no_clip(tmp_path, capsys):
+    assert "holds no photographs" in refused(Capture(tmp_path, tmp_path / "scene"), capsys)
 
 
 def test_a_text_is_no_video(tmp_path, capsys):

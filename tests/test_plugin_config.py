@@ -137,4 +137,4 @@ def test_bad_input_ends_nerfstudio_s_commands_in_one_line(tmp_path, capsys):
         pipeline.setup(device="cpu")
     assert stop.value.code == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert "nowhere.mp4 does not exist; give" in line
+    assert "nowhere.mp4 does not exist; name" in line

@@ -21,9 +21,6 @@ class CaptureOptions:
     segmenter_weights: Path | None = None
     """Local folder with the segmenter's model, instead of the download."""
 
-    every: int = 1
-    """Take every N-th frame of the clip alone, from the first one on."""
-
     scale: str | None = None
     """Frame size to work at, as W:H (for example 270:480); the video's own size if not given."""
 
@@ -37,3 +34,6 @@ class CaptureOptions:
     sfm_region: Literal["auto", "object", "frame"] = "auto"
     """Where COLMAP looks for features: the whole frame, or the object alone, as on a turntable before a fixed camera.
     auto decides by whether the background stands still."""
+
+    every: int = 1
+    """Take every N-th frame of the clip alone, from the first one on."""

@@ -75,7 +75,8 @@ class ObjectVideoDataParser(DataParser):
             return bundle_scene(data)
         from nerfsem_method.capture.ingest import ingest
 
-        CONSOLE.print(f"Capturing {printable(str(data))} (frames, mattes, cameras); an earlier capture is used again where it fits")
+        name = printable(str(data))
+        CONSOLE.print(f"Capturing {name} (frames, mattes, cameras); an earlier capture is used again where it fits")
         return ingest(data, self.config.capture, self.config.scene_dir)
 
 
