@@ -127,6 +127,22 @@ def test_a_mirrored_picture_is_mirrored_back(plain: Path, tmp_path: Path) -> Non
     assert near(pictures(tmp_path / "mirrored.mp4"), [frame[:, ::-1] for frame in pictures(plain)])
 
 
+@pytest.mark.parametrize("left", [2, 4])
+def test_what_the_stream_crops_is_cropped(left: int, tmp_path: Path) -> None:
+    whole = pattern(tmp_path / "whole.mp4", 2)
+    ffmpeg("-i", whole, "-c", "copy", "-bsf:v", f"h264_metadata=crop_left={left}:crop_bottom=6", tmp_path / "a.mp4")
+    assert near(pictures(tmp_path / "a.mp4"), [frame[:42, left:] for frame in pictures(whole)], 1)
+
+
+def test_what_the_container_crops_is_cropped(tmp_path: Path) -> None:
+    whole = pattern(tmp_path / "whole.mkv", 2, "-vf", "setsar=0", "-c:v", "ffv1")
+    data = whole.read_bytes()
+    unit, crop_at_top = b"\x54\xb2\x81\x04", b"\x54\xbb\x81\x06"  # Matroska's DisplayUnit makes room for PixelCropTop.
+    assert data.count(unit) == 1
+    (tmp_path / "a.mkv").write_bytes(data.replace(unit, crop_at_top))
+    assert near(pictures(tmp_path / "a.mkv"), [frame[6:] for frame in pictures(whole)], 1)
+
+
 def test_frames_come_at_the_size_asked_for(plain: Path) -> None:
     small, large = pictures(plain, (32, 24)), pictures(plain, (96, 72))
     whole = pictures(plain)[0]

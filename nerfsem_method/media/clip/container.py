@@ -17,7 +17,7 @@ import numpy as np
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip import colour
 from nerfsem_method.media.clip.alpha import Ground, constant
-from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size, frames_text
+from nerfsem_method.media.clip.clip import SMALLEST_SIDE, Clip, ClipFrame, Findings, check_size, frames_text
 from nerfsem_method.media.clip.damage import Note
 from nerfsem_method.media.clip.decoder import Decoder
 from nerfsem_method.media.clip.filters import Chain, Deinterlacer, Resizer, scaling
@@ -118,7 +118,8 @@ def open_video(path: Path, every: int) -> VideoClip:
     """
     with _opened(path) as (container, stream, description):
         coded = stream.codec_context
-        check_size(max(coded.width, coded.coded_width, 16), max(coded.height, coded.coded_height, 16), path)
+        # A header that claims too much is refused before a picture of its size is decoded; one that says nothing is not.
+        check_size(max(coded.width, SMALLEST_SIDE), max(coded.height, SMALLEST_SIDE), path)
         transfers = [int(coded.color_trc or 0)]
         decoder = Decoder(container, stream)
         frame, _ = next(decoder.frames(), (None, None))

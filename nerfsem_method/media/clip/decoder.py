@@ -130,5 +130,5 @@ def decoder_of(stream: Any) -> tuple[Any, str]:
         except (av.FFmpegError, ValueError):  # This build of ffmpeg lacks the library: colours are better than nothing.
             context = stream.codec_context
     context.thread_count = 1
-    context.flags |= Flags.copy_opaque
+    context.flags |= Flags.copy_opaque | Flags.unaligned  # Unaligned, a crop at the left is not rounded.
     return context, codec
