@@ -16,12 +16,13 @@ from scipy.spatial.transform import Rotation
 from nerfsem_method.capture.cameras.poses import solve
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import motion
-from nerfsem_method.capture.clip.frames import extract, probe
+from nerfsem_method.capture.clip.frames import extract
 from nerfsem_method.capture.ingest import ingest
 from nerfsem_method.capture.mattes.given import load_mattes
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.hull import carve
 from nerfsem_method.scene.scene import Scene
@@ -35,7 +36,7 @@ def silent(done: int, total: int) -> None:
 
 @pytest.fixture(scope="module")
 def pictures(vase_video: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return extract(vase_video, probe(vase_video), tmp_path_factory.mktemp("frames"), (270, 480), silent)
+    return extract(open_clip(vase_video), tmp_path_factory.mktemp("frames"), (270, 480), silent)
 
 
 @pytest.fixture(scope="module")

@@ -38,10 +38,7 @@ class Listing:
 
 def list_folder(folder: Path) -> Listing:
     """Return the photographs that lie in a folder. Raises CaptureError, naming what to give instead, where there are none."""
-    try:
-        entries = list(folder.iterdir())
-    except OSError as error:
-        raise CaptureError(f"{folder} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    entries = list(folder.iterdir())
     found = _sort_out(entries)
     if not found.photographs and found.videos:
         raise CaptureError(f"{folder} is a folder with a video: name the video, {found.videos[0]}")
@@ -91,7 +88,7 @@ def _sort_out(entries: Iterable[Path]) -> Listing:
     for path in files:
         if path.suffix.lower() in CAMERA_KINDS:
             twins.setdefault(_kin(path), []).append(path)
-    best = [min(same, key=lambda path: CAMERA_KINDS.index(path.suffix.lower())) for same in twins.values()]
+    best = {min(same, key=lambda path: CAMERA_KINDS.index(path.suffix.lower())) for same in twins.values()}
     left_out = {}
     for path in files:
         if path.suffix.lower() in RAW_KINDS and _kin(path) not in twins:
@@ -100,7 +97,7 @@ def _sort_out(entries: Iterable[Path]) -> Listing:
             left_out[path.name] = "the same photograph lies there as a file of another kind"
         elif (found := _MASK_NAME.fullmatch(path.stem)) and _kin(path.with_name(f"{found[1]}.x")) in twins:
             left_out[path.name] = "it is a mask of another photograph; --mattes takes a folder of such"
-    chosen = [path for path in best if path.name not in left_out]
+    chosen = [path for path in files if path in best and path.name not in left_out]
     return Listing(chosen, left_out, [path for path in files if path.suffix.lower() in VIDEO_KINDS])
 
 
