@@ -33,6 +33,14 @@ def shared(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases(shared: Path) -> Path:
+    """Return the folder of small clips that strangers send."""
+    if not (shared / "cases").is_dir():
+        pytest.skip("no small clips of strangers (shared/cases/)")
+    return shared / "cases"
+
+
+@pytest.fixture(scope="session")
 def vase_video() -> Path:
     """Return the sample clip: 60 frames of 270x480."""
     return DATA / "vase.mp4"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from make_clips import ffmpeg, pattern
+from make_clips import ffmpeg, pattern, profile
 from PIL import Image
 
 from nerfsem_method.errors import CaptureError
@@ -167,27 +166,6 @@ def test_photographs_are_turned_upright(orientation: int, kind: str, tmp_path: P
     (frame,) = clip.frames()
     assert (clip.width, clip.height) == SIZE
     assert np.abs(frame.rgb.astype(int) - np.asarray(upright)).max() < 40
-
-
-def profile(primaries: list[list[float]], gamma: float) -> bytes:
-    """Return an ICC profile (version 2) of three primaries, XYZ under D50 in columns, and one gamma."""
-
-    def xyz(x: float, y: float, z: float) -> bytes:
-        return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * value) for value in (x, y, z)))
-
-    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(256 * gamma)) + bytes(2)
-    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"wide\0" + bytes(78)
-    tags = {b"desc": text, b"wtpt": xyz(0.9642, 1, 0.8249), b"cprt": b"text" + bytes(4) + b"none"}
-    for letter, column in zip((b"r", b"g", b"b"), zip(*primaries, strict=True), strict=True):
-        tags[letter + b"XYZ"], tags[letter + b"TRC"] = xyz(*column), curve
-    table, body, start = b"", b"", 128 + 4 + 12 * len(tags)
-    for name, data in tags.items():
-        data += bytes(-len(data) % 4)
-        table += name + struct.pack(">II", start + len(body), len(data))
-        body += data
-    head = struct.pack(">I4sI4s4s4s", start + len(body), bytes(4), 0x02100000, b"mntr", b"RGB ", b"XYZ ") + bytes(12) + b"acsp"
-    head += bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
-    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
 
 
 ADOBE = [[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]]

@@ -1,0 +1,115 @@
+"""Half pictures are made whole, and what cannot be made whole is named and left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make_clips import ffmpeg, pattern, pictures, same
+
+from nerfsem_method.media.clip.clip import Findings
+from nerfsem_method.media.clip.door import open_clip
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clip of 10 frames of 64x48."""
+    return pattern(tmp_path_factory.mktemp("plain") / "plain.mp4", 10)
+
+
+# Fields ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codec", [("-c:v", "libx264", "-x264-params", "tff=1"), ("-c:v", "mpeg2video", "-flags", "+ildct+ilme")])
+def test_half_pictures_are_made_whole(codec: tuple[str, ...], tmp_path: Path) -> None:
+    moving = "interlace=scan=tff,setfield=tff"
+    video = pattern(tmp_path / "woven.mkv", 10, "-vf", moving, *codec, "-q:v", "2", size="192x96", source="testsrc")
+    found = Findings()
+    frames = [frame.rgb.astype(int) for frame in open_clip(video).frames(findings=found)]
+    assert len(frames) == 10 and "frames 0-9 of the video are interlaced" in found.remarks[0]
+    ffmpeg("-i", video, "-vf", "setfield=prog", "-c:v", "libx264", "-qp", "0", tmp_path / "combed.mkv")
+    combed = [frame.astype(int) for frame in pictures(tmp_path / "combed.mkv")]
+
+    def comb(picture: np.ndarray) -> float:
+        return float(np.abs(2 * picture[2:-2] - picture[1:-3] - picture[3:-1]).mean())
+
+    assert np.mean([comb(frame) for frame in frames]) < 0.9 * np.mean([comb(frame) for frame in combed])
+
+
+def test_whole_pictures_are_left_alone(plain: Path) -> None:
+    found = Findings()
+    list(open_clip(plain).frames(findings=found))
+    assert found.remarks == []
+
+
+# Damage ---------------------------------------------------------------------------------------------------------------
+
+
+def test_damaged_frames_are_named_and_left_out(cases: Path) -> None:
+    found, sound = Findings(), pictures(cases / "base/base20.mp4")
+    frames = list(open_clip(cases / "damaged/corrupt.mp4").frames(findings=found))
+    assert all(np.array_equal(frame.rgb, sound[frame.number]) for frame in frames)
+    assert found.numbers == [frame.number for frame in frames] and set(found.numbers).isdisjoint(found.damaged)
+    assert "frames 2-18 of the video are damaged and left out" in found.remarks[0]
+
+
+def spoil(video: Path, number: int, target: Path) -> Path:
+    """Copy a clip with 24 wrong bytes in the middle of one packet, the `number`-th in the file."""
+    import av
+
+    with av.open(str(video)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    data = bytearray(video.read_bytes())
+    place = (packets[number].pos or 0) + packets[number].size // 2
+    data[place : place + 24] = bytes(0xFF ^ value for value in data[place : place + 24])
+    target.write_bytes(data)
+    return target
+
+
+@pytest.mark.parametrize("kind", ["a.mp4", "a.avi", "a.mkv"])
+def test_damage_lasts_until_the_next_key_frame(kind: str, tmp_path: Path) -> None:
+    codec = ("-c:v", "mpeg4") if kind == "a.avi" else ("-c:v", "libx264", "-bf", "0")
+    video = pattern(tmp_path / kind, 30, "-g", "10", "-sc_threshold", "0", "-qscale:v", "2", *codec, size="192x144")
+    found, sound = Findings(), pictures(video)
+    frames = list(open_clip(spoil(video, 13, tmp_path / f"bad-{kind}")).frames(findings=found))
+    assert found.numbers == [*range(13), *range(20, 30)] and found.total == 30
+    assert all(np.array_equal(frame.rgb, sound[frame.number]) for frame in frames)
+    assert "frames 13-19 of the video are damaged and left out" in found.remarks[0]
+
+
+def test_damage_to_a_frame_on_which_none_rests_is_its_own(tmp_path: Path) -> None:
+    still = ("-x264-params", "bframes=1:b-adapt=0:keyint=30:scenecut=0:no-deblock=1")
+    video = pattern(tmp_path / "a.mp4", 11, "-vf", "noise=alls=20:allf=t", *still, size="320x240")
+    found = Findings()
+    list(open_clip(spoil(video, 2, tmp_path / "bad.mp4")).frames(findings=found))  # decoded third, shown second: I P B
+    assert list(found.damaged) == [1]
+
+
+def test_a_cut_file_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
+    video = pattern(tmp_path / "a.mp4", 30, "-movflags", "+faststart", "-g", "5")
+    data = video.read_bytes()
+    video.write_bytes(data[: len(data) * 3 // 4])
+    found = Findings()
+    frames = list(open_clip(video).frames(findings=found))
+    assert 15 < len(frames) < 28
+    assert any("announces 30 frames" in remark and "its end is missing" in remark for remark in found.remarks)
+
+
+def test_a_stream_that_begins_in_the_middle_begins_with_its_first_key_frame(tmp_path: Path) -> None:
+    video = pattern(tmp_path / "a.ts", 30, "-g", "10", "-c:v", "mpeg2video", "-b:v", "2M", size="192x144")
+    data = video.read_bytes()
+    (tmp_path / "tail.ts").write_bytes(data[188 * (len(data) // 188 // 6) :])
+    frames = pictures(tmp_path / "tail.ts")
+    assert same(frames, pictures(video)[-len(frames) :]) and len(frames) == 20
+
+
+@pytest.mark.parametrize("effect", ["fade=in:0:4", "fade=out:16:4", "drawbox=t=fill:color=white:enable='eq(n,7)'"])
+def test_frames_without_a_picture_are_frames(effect: str, tmp_path: Path) -> None:
+    found = Findings()
+    assert len(list(open_clip(pattern(tmp_path / "a.mp4", 20, "-vf", effect)).frames(findings=found))) == 20
+    assert found.remarks == []
+
+
+def test_a_fade_from_black_is_twenty_frames(cases: Path) -> None:
+    assert len(pictures(cases / "black-frame/fade.mp4")) == 20
