@@ -1,1 +1,1 @@
-"""Training makes a field: the trainable twins of what `field`, `raycast` and `codec` hold, and the course they go through."""
+"""Training makes a field: this room holds the parts of a field as torch modules, and the course that they go through."""
