@@ -20,12 +20,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"nerfsem_method": ROOT / "nerfsem_method", "nerfsem_dataparsers": ROOT / "dataparsers/nerfsem_dataparsers"}
 
-LEAVES = {"errors", "files"}
+LEAVES = {"errors", "files", "locks", "log", "progress", "stopping"}
 READING = LEAVES | {"compiled", "scene", "media", "field", "raycast", "codec"}
 MAY_IMPORT = {
     "": set(),
     "errors": set(),
-    "files": {"errors"},
+    "locks": {"errors"},
+    "files": {"errors", "locks"},
+    "log": {"errors"},
+    "progress": {"log"},
+    "stopping": {"errors"},
     "compiled": set(),
     "scene": LEAVES | {"compiled"},
     "media": LEAVES,
@@ -39,9 +43,9 @@ MAY_IMPORT = {
     "evaluation": READING | {"playback"},
     "capture/clip": LEAVES | {"media"},
     "capture/colmap": set(),
-    "capture/cameras": LEAVES | {"compiled", "scene", "capture/clip", "capture/colmap"},
-    "capture/mattes": LEAVES | {"compiled", "scene", "capture/clip", "capture/cameras"},
-    "capture/report": LEAVES | {"scene", "capture/clip", "capture/cameras", "capture/mattes"},
+    "capture/cameras": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/colmap"},
+    "capture/mattes": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/cameras"},
+    "capture/report": LEAVES | {"scene", "media", "capture/clip", "capture/cameras", "capture/mattes"},
     "capture": LEAVES | {"scene", "media", *(f"capture/{room}" for room in ("clip", "cameras", "mattes", "report"))},
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},

@@ -16,6 +16,7 @@ from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.pictures import read_picture, write_picture
 from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
 
 HARDLY_MOVES = "the camera hardly moves: film the object while walking around it, not from a tripod"
@@ -65,11 +66,11 @@ def write_masks(frames: list[Path], mattes: list[np.ndarray], folder: Path) -> P
 
     folder.mkdir()
     for frame, matte in zip(frames, mattes, strict=True):
-        height, width = cv2.imread(str(frame)).shape[:2]
+        height, width = read_picture(frame).shape[:2]
         soft = cv2.resize(matte, (width, height))
         reach = 2 * round(0.01 * max(width, height)) + 1
         grown = cv2.dilate((soft > 127).astype(np.uint8) * 255, np.ones((reach, reach), np.uint8))
-        cv2.imwrite(str(folder / f"{frame.name}.png"), grown)
+        write_picture(folder / f"{frame.name}.png", grown)
     return folder
 
 

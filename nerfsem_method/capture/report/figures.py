@@ -10,6 +10,7 @@ import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes import given as matte_files
+from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import camera_centres, look_at_point
 from nerfsem_method.scene.scene import Scene
 
@@ -96,7 +97,7 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
 
     rows = []
     for path, matte in zip(frames, mattes, strict=True):
-        grey, solid = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), matte > 127
+        grey, solid = read_picture(path, grey=True), matte > 127
         border = np.concatenate([solid[0], solid[-1], solid[:, 0], solid[:, -1]])
         areas = cv2.connectedComponentsWithStats(solid.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
