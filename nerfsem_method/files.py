@@ -65,7 +65,9 @@ def is_full(folder: Path, words: str = "") -> bool:
 
 
 def _concerns_others(error: OSError, place: Path) -> bool:
-    """Return whether an error names files that have nothing to do with a place: then it is one of reading."""
+    """Return whether an error is one of a pipe, or names files that have nothing to do with a place: then these were read."""
+    if isinstance(error, ConnectionError):
+        return True
     named = [Path(os.fsdecode(name)).absolute() for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     own = followed(place).parent
     return bool(named) and not any(own in (name, *name.parents) or name in own.parents for name in named)
@@ -111,17 +113,6 @@ def check_writable(path: Path) -> None:
             pass
     if is_full(target.parent):
         raise no_space(target.parent)
-
-
-def check_png_folder(path: Path) -> None:
-    """Make sure that `path` can be a folder of numbered PNG files: it may replace one of its kind, nothing else.
-
-    Raises OutputError.
-    """
-    check_writable(path / "000000.png")
-    foreign = [entry.name for entry in path.iterdir() if not (entry.suffix == ".png" and entry.stem.isdigit())]
-    if foreign:
-        raise OutputError(f"{path} holds other files ({foreign[0]}); name a new or empty folder")
 
 
 @contextmanager

@@ -53,3 +53,21 @@ def check_space(folder: Path, needed: float, what: str, remedy: str) -> None:
             f"no space left in {folder} for {what}: about {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free; "
             f"free some, or {remedy}"
         )
+
+
+PNG_MARK = ("Software", "nerfsem")
+"""This text in a PNG file says that it is ours."""
+
+
+def check_png_folder(path: Path) -> None:
+    """Make sure that a folder of numbered PNG files can be written here: it may replace one of ours. Raises OutputError."""
+    check_writable(path / "000000.png")
+    for entry in path.iterdir():
+        if not (entry.suffix == ".png" and entry.stem.isdigit() and entry.is_file() and _is_marked(entry)):
+            raise OutputError(f"{path} holds other files ({entry.name}); name a new or empty folder")
+
+
+def _is_marked(path: Path) -> bool:
+    """Return whether a PNG file has our mark among its first bytes, before the pixels."""
+    with path.open("rb") as file:
+        return b"\0".join(text.encode() for text in PNG_MARK) in file.read(256)

@@ -20,13 +20,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"nerfsem_method": ROOT / "nerfsem_method", "nerfsem_dataparsers": ROOT / "dataparsers/nerfsem_dataparsers"}
 
-LEAVES = {"errors", "files", "locks", "log", "progress", "stopping"}
+LEAVES = {"errors", "files", "locks", "log", "outputs", "progress", "stopping"}
 READING = LEAVES | {"compiled", "scene", "media", "field", "raycast", "codec"}
 MAY_IMPORT = {
     "": set(),
     "errors": set(),
     "locks": {"errors"},
     "files": {"errors", "locks"},
+    "outputs": {"errors", "files"},
     "log": {"errors"},
     "progress": {"log"},
     "stopping": {"errors"},

@@ -63,16 +63,17 @@ def load_references(clip: Clip, shape: tuple[int, int, int], folder: Path) -> Re
 
 def _spool(pictures: Iterable[np.ndarray], shape: tuple[int, ...], path: Path, video: Path) -> np.ndarray:
     """Return an array on disk, filled one picture at a time. Raises CaptureError for another number of pictures."""
-    spooled = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     found = 0
-    for found, picture in enumerate(pictures, 1):
-        if found > shape[0]:
-            break
-        spooled[found - 1] = picture
+    with path.open("wb") as file:  # a mapped array that outgrows the disk would kill the process
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for found, picture in enumerate(pictures, 1):
+            if found > shape[0]:
+                break
+            file.write(picture.tobytes())
     if found != shape[0]:
         amount = f"{found} frames" if found < shape[0] else "more frames"
         raise CaptureError(f"{video} has {amount}, the bundle {shape[0]}; give the clip that the bundle was made from")
-    return spooled
+    return np.load(path, mmap_mode="r")
 
 
 def _picture(path: Path, mode: str, width: int, height: int) -> np.ndarray:
