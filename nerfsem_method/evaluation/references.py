@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.evaluation.metrics import masked_reference
+from nerfsem_method.media.matte_names import list_mattes
+from nerfsem_method.media.mattes import given_mattes
 from nerfsem_method.media.video import read_video
 from nerfsem_method.scene.scene import Scene
 
@@ -51,12 +53,13 @@ def load_references(clip: Clip, shape: tuple[int, int, int], folder: Path) -> Re
         sources = [clip.scene / frame.matte for frame in captured]
     else:
         pictures = read_video(clip.video, width, height)
-        sources = sorted(clip.mattes.glob("*.png")) if clip.mattes is not None else []
+        sources = list_mattes(clip.mattes) if clip.mattes is not None else []
     if len(sources) != count:
         found = f"{clip.scene or clip.mattes} holds {len(sources)} mattes"
         raise CaptureError(f"{found} for the {count} frames of the bundle; give the clip's own")
+    drawn = _mattes(clip, sources, width, height)
     frames = _spool(pictures, (*shape, 3), folder / "frames.npy", clip.video)
-    mattes = _spool((_picture(path, "L", width, height) for path in sources), shape, folder / "mattes.npy", clip.video)
+    mattes = _spool(drawn, shape, folder / "mattes.npy", clip.video)
     over_white = (masked_reference(frame, matte) for frame, matte in zip(frames, mattes, strict=True))
     return References(frames, mattes, _spool(over_white, (*shape, 3), folder / "masked.npy", clip.video))
 
@@ -74,6 +77,18 @@ def _spool(pictures: Iterable[np.ndarray], shape: tuple[int, ...], path: Path, v
         amount = f"{found} frames" if found < shape[0] else "more frames"
         raise CaptureError(f"{video} has {amount}, the bundle {shape[0]}; give the clip that the bundle was made from")
     return np.load(path, mmap_mode="r")
+
+
+def _mattes(clip: Clip, sources: list[Path], width: int, height: int) -> Iterator[np.ndarray]:
+    """Yield the mattes of a captured scene, or those of a folder as a capture reads them."""
+    from PIL import Image
+
+    if clip.scene is not None or clip.mattes is None:
+        yield from (_picture(path, "L", width, height) for path in sources)
+        return
+    given = given_mattes(clip.mattes)
+    for index in range(len(sources)):
+        yield np.asarray(Image.fromarray(given.read(index)).resize((width, height), Image.Resampling.BOX))
 
 
 def _picture(path: Path, mode: str, width: int, height: int) -> np.ndarray:

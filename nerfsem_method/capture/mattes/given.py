@@ -1,4 +1,4 @@
-"""This module reads and writes folders of mattes: one 8-bit soft matte for each frame."""
+"""This module takes ready-made mattes over and keeps folders of mattes: one 8-bit soft matte for each frame."""
 
 from __future__ import annotations
 
@@ -8,73 +8,50 @@ import numpy as np
 
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.matte_names import check_number, list_mattes
+from nerfsem_method.media.mattes import given_mattes
+from nerfsem_method.media.pictures import read_picture, write_picture
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-"""Files of a folder of mattes with these endings are mattes; all others are passed over."""
 ASPECT_TOLERANCE = 0.02
 """A matte's aspect may differ from the frame's by this share, because sizes are rounded."""
 MIN_COVERAGE = 0.002
 """A matte that covers a smaller share of its frame shows no object."""
 
 
-def list_mattes(folder: Path) -> list[Path]:
-    """Return the images of a folder in the order of their names. Raises CaptureError if there are none."""
-    if not folder.is_dir():
-        raise CaptureError(f"{folder} is no folder of mattes")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise CaptureError(f"{folder} holds no images; mattes are PNG files, one a frame")
-    return found
+def copy_mattes(folder: Path, target: Path, count: int, size: tuple[int, int], advance: Advance) -> list[str]:
+    """Write ready-made mattes to `target`/000000.png ... at `size` (width, height), and return remarks about them.
 
-
-def copy_mattes(folder: Path, target: Path, count: int, size: tuple[int, int], advance: Advance) -> None:
-    """Write ready-made mattes to `target`/000000.png ... at `size` (width, height).
-
-    A matte with an alpha channel gives its alpha, any other its brightness. Raises CaptureError on a wrong number of
-    mattes, a wrong aspect or an unreadable file.
+    Raises CaptureError on a wrong number of mattes, a wrong aspect, an unreadable file, or what is no matte of one object.
     """
     import cv2
 
-    sources = list_mattes(folder)
-    if len(sources) != count:
-        raise CaptureError(f"{folder} holds {len(sources)} mattes, the video has {count} frames; one a frame is needed")
-    for index, source in enumerate(sources):
-        matte = _read_matte(source)
+    remarks = check_number(folder, list_mattes(folder), count)
+    given = given_mattes(folder, lambda done: advance(done, 2 * count))
+    for index, source in enumerate(given.files):
+        matte = given.read(index)
         height, width = matte.shape
-        if abs(width * size[1] - height * size[0]) > ASPECT_TOLERANCE * height * size[0]:
-            raise CaptureError(f"{source.name} is {width}x{height}: not the shape of the {size[0]}x{size[1]} frames")
+        if _differs(width, height, size):
+            turned = "" if _differs(height, width, size) else "; turn it by 90 degrees"
+            raise CaptureError(f"{source.name} is {width}x{height}: not the shape of the {size[0]}x{size[1]} frames{turned}")
         if (width, height) != size:
             matte = cv2.resize(matte, size, interpolation=cv2.INTER_AREA if width > size[0] else cv2.INTER_LINEAR)
         write_matte(target, index, matte)
-        advance(index + 1, count)
+        advance(count + index + 1, 2 * count)
+    return [*remarks, *given.remarks]
 
 
-def _read_matte(path: Path) -> np.ndarray:
-    """Return the alpha channel of an image, or its brightness if it has none, [H, W] uint8."""
-    import cv2
-
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise CaptureError(f"{path} cannot be read as an image")
-    if picture.dtype == np.uint16:
-        picture = (picture // 257).astype(np.uint8)
-    if picture.ndim == 2:
-        return picture
-    return picture[..., 3] if picture.shape[2] == 4 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+def _differs(width: int, height: int, size: tuple[int, int]) -> bool:
+    return abs(width * size[1] - height * size[0]) > ASPECT_TOLERANCE * height * size[0]
 
 
 def write_matte(target: Path, index: int, matte: np.ndarray) -> None:
     """Write one matte [H, W] uint8 as `target`/<index>.png."""
-    import cv2
-
-    cv2.imwrite(str(target / f"{index:06d}.png"), matte)
+    write_picture(target / f"{index:06d}.png", matte)
 
 
 def load_mattes(folder: Path) -> np.ndarray:
     """Return all mattes of a folder, [N, H, W] uint8."""
-    import cv2
-
-    return np.stack([cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(folder.glob("*.png"))])
+    return np.stack([read_picture(path, grey=True) for path in sorted(folder.glob("*.png"))])
 
 
 def check_coverage(mattes: np.ndarray) -> np.ndarray:

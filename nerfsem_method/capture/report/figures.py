@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes import given as matte_files
+from nerfsem_method.media.matte_names import spans
 from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import camera_centres, look_at_point
 from nerfsem_method.scene.scene import Scene
@@ -108,11 +110,16 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
     return FrameFacts(matte_files.check_coverage(mattes), blur, light, cut, pieces, redrawn)
 
 
-def summarise(scene: Scene, model: SparseModel, points: int, facts: FrameFacts, announced: int) -> Report:
-    """Return the report of a scene with `points` triangulated on its object, whose video `announced` so many frames."""
+def summarise(
+    scene: Scene, model: SparseModel, points: int, facts: FrameFacts, announced: int, remarks: Sequence[str] = ()
+) -> Report:
+    """Return the report of a scene with `points` triangulated on its object, whose video `announced` so many frames.
+
+    `remarks` were made about given mattes.
+    """
     interpolated = np.flatnonzero(~model.registered).tolist()
     covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
-    warnings = [*_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
+    warnings = [*_of_cameras(model, interpolated, covered, points), *remarks, *_of_frames(facts)]
     if np.linalg.norm(look_at_point(scene.poses) - 0.5) > ASIDE:
         warnings.append(
             "the cameras circle a point beside the object that the mattes show: if there are two objects, or the mattes show "
@@ -141,17 +148,6 @@ def turn(centres: np.ndarray) -> float:
     gaps = np.diff(azimuths, append=azimuths[0] + 360)
     # Between neighbours on the circle the way is covered; one usual step is added, so that a closed turn counts as 360
     return float(min(360.0, 360 - gaps.max() + np.median(gaps)))
-
-
-def spans(numbers: list[int]) -> str:
-    """Write ascending numbers as "3, 12-30"."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1] = [runs[-1][0], number]
-        else:
-            runs.append([number])
-    return ", ".join("-".join(map(str, run)) for run in runs)
 
 
 def _frames(chosen: np.ndarray) -> str:
