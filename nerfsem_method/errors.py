@@ -1,5 +1,6 @@
 """A user's input can cause these errors; each message is one line that says what is wrong and what to do."""
 
+import io
 import sys
 
 BAD_INPUT = 2
@@ -58,5 +59,5 @@ def printable(text: str) -> str:
 def speak_anywhere() -> None:
     """Let standard output and error show what their encoding lacks as escapes: no name of a file may stop a command."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):  # what stands in their place in tests and notebooks takes all
             stream.reconfigure(errors="backslashreplace")

@@ -30,20 +30,21 @@ _LONGEST_NAME = 255
 def writing(place: Path, folder: Path | None = None, remedy: str = _ELSEWHERE) -> Iterator[None]:
     """Raise OutputError where the disk refuses what the block writes to `place`, a file or a folder.
 
-    `folder` is where space is to be freed, by default the place itself or what it lies in; `remedy` is the other way out.
+    `folder` is where space is to be freed, by default the place itself or what it lies in; `remedy` is the other way out. Where
+    there is no space left, whatever fails in the block has failed for that: programs and libraries give many other reasons.
     """
     try:
         yield
-    except OSError as error:
-        if _concerns_others(error, place):
+    except OutputError:
+        raise
+    except Exception as error:
+        folder = folder or (place if place.is_dir() else place.parent)
+        number = error.errno if isinstance(error, OSError) else None
+        if number in DISK_FULL or (number is None and is_full(folder, str(error))):
+            raise no_space(folder, number, remedy) from None
+        if not isinstance(error, OSError) or number is None or _concerns_others(error, place):
             raise
-        raise _refusal(place, folder or (place if place.is_dir() else place.parent), error, remedy) from None
-
-
-def _refusal(place: Path, folder: Path, error: OSError, remedy: str) -> OutputError:
-    if error.errno in DISK_FULL or (error.errno is None and is_full(folder)):  # NumPy tells no reason
-        return no_space(folder, error.errno, remedy)
-    return OutputError(f"cannot write {place}: {error.strerror or error}; {remedy}")
+        raise OutputError(f"cannot write {place}: {error.strerror}; {remedy}") from None
 
 
 def no_space(folder: Path, number: int | None = None, remedy: str = _ELSEWHERE) -> OutputError:

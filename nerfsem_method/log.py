@@ -66,6 +66,12 @@ def kept_in(folder: Path) -> Iterator[Path]:
         handler.close()
 
 
+def see() -> str:
+    """Return where the present log can be read, to be added to an error; nothing where none is kept."""
+    kept = [handler.baseFilename for handler in LOG.handlers if isinstance(handler, logging.FileHandler)]
+    return f"; see {kept[-1]}" if kept else ""
+
+
 def _versions() -> str:
     found = []
     for package in _PACKAGES:

@@ -29,7 +29,8 @@ def check_apart(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -
 def _lies_in(path: Path, other: Path) -> bool:
     """Return whether a path is the same file or folder as another one, which exists, or lies in that."""
     own = followed(path)
-    return any(place.exists() and os.path.samefile(place, other) for place in (own, *own.parents))
+    places = (own, *own.parents) if other.is_dir() else (own,)
+    return any(place.exists() and os.path.samefile(place, other) for place in places)
 
 
 def check_replaceable(path: Path, ours: Callable[[Path], bool], kind: str) -> None:

@@ -23,8 +23,8 @@ Item = TypeVar("Item")
 @contextmanager
 def progress_bar(label: str, stream: TextIO | None = None) -> Iterator[Advance]:
     """Show the progress of one stage on a stream, standard output by default, and yield its Advance."""
-    stream = stream or sys.stdout
-    stage = (_Bar if _is_terminal(stream) else _Lines)(label, stream)
+    heard = stream or sys.stdout
+    stage = (_Bar if _is_terminal(heard) else _Lines)(label, heard)
     started = time.monotonic()
     LOG.info("%s: begins", label)
     try:

@@ -1,4 +1,4 @@
-"""Ready-made mattes of every kind are read as the same mattes, in the order of their numbers; what is unclear is refused or said."""
+"""Ready-made mattes of every kind are read as the same mattes, in the order of their numbers; what is unclear is said."""
 
 from __future__ import annotations
 
@@ -162,7 +162,8 @@ def two_objects(matte: np.ndarray, first: int, second: int) -> np.ndarray:
 
 def test_several_objects_are_told_and_refused(tmp_path):
     numbered = folder_of(tmp_path / "a", lambda m: two_objects(m, 1, 2))
-    coloured = folder_of(tmp_path / "b", lambda m: np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0]], np.uint8)[two_objects(m, 1, 2)])
+    colours = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0]], np.uint8)
+    coloured = folder_of(tmp_path / "b", lambda m: colours[two_objects(m, 1, 2)])
     with pytest.raises(CaptureError, match=r"label 2 objects: 1 \(.* %\), 2 \(.* %\); keep the label of one"):
         given_mattes(numbered)
     with pytest.raises(CaptureError, match="label 2 objects by colour: #00c800, #c80000"):

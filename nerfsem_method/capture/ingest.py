@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,18 +16,25 @@ from nerfsem_method.capture.cameras import normalise, poses
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.clip.frames import Advance, VideoFacts
+from nerfsem_method.capture.estimate import LEAST_FRAME_BYTES, announcement, frame_bytes
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.capture.mattes import vote
 from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report import figures as report
 from nerfsem_method.capture.report.page import Cloud, write_page
-from nerfsem_method.capture.stages import StageFolder, progress_bar
+from nerfsem_method.capture.stages import StageFolder
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.files import named, scratch
+from nerfsem_method.log import LOG
+from nerfsem_method.outputs import check_apart, check_space
+from nerfsem_method.progress import progress_bar
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
 CAPTURE_VERSION = 6
 """Every cache key contains this number: raise it when a stage's result changes."""
+REMARKS = "remarks.json"
+"""What is to be said about given mattes is kept beside them."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
 
@@ -37,11 +43,14 @@ def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) 
     """Capture `video` into a scene folder (default: <stem>.nerfsem beside it) and return the scene.
 
     A folder that already holds this capture is returned at once; one that holds some of its stages is completed.
-    Raises CaptureError for anything wrong with the video, the mattes, the cameras or the folder.
+    Raises CaptureError for anything wrong with the video, the mattes, the cameras or the folder, OutputError when the disk is
+    full, an input lies in the folder, or another process is at work there.
     """
     facts = frame_files.probe(video)
-    capture = _Capture(video, facts, options, StageFolder(scene_dir or video.with_name(f"{video.stem}.nerfsem")))
-    return capture.run()
+    root = scene_dir or named(video.parent, video.stem, ".nerfsem")
+    check_apart([root], [video, options.mattes, options.segmenter_weights])
+    capture = _Capture(video, facts, options, StageFolder(root))
+    return capture.ready() or capture.run()
 
 
 def _hash_file(path: Path) -> str:
@@ -112,7 +121,7 @@ class _Capture:
         """Return the key of the mattes."""
         if self.options.mattes:
             files = matte_files.list_mattes(self.options.mattes)
-            return _key(self.frames_key, [(path.name, _hash_file(path)) for path in files])
+            return _key("2", self.frames_key, [(path.name, _hash_file(path)) for path in files])
         return _key(self.first_mattes, self.cameras_key) if self.learned else self._segmenter_key(self.cameras_key)
 
     def _segmenter_key(self, cameras: str) -> str:
@@ -128,28 +137,43 @@ class _Capture:
         """Return the key of the whole scene."""
         return _key(self.frames_key, self.cameras_key, self.mattes_key)
 
+    def ready(self) -> Scene | None:
+        """Return the scene if the folder holds it already."""
+        self._check_hints()
+        root = self.folder.root
+        done = bool(self.folder.keys().get("scene")) and self.folder.holds("scene", self.scene_key)  # keys are read of all inputs
+        return Scene.load(root) if done and (root / "scene.json").exists() else None
+
     def run(self) -> Scene:
         """Fill the folder with what it lacks, and return its scene."""
-        root = self.folder.root
-        self._check_hints()
-        if self.folder.holds("scene", self.scene_key) and (root / "scene.json").exists():
-            return Scene.load(root)
-        self.folder.claim()
-        (root / "scene.json").unlink(missing_ok=True)
-        self.folder.fill("frames", self.frames_key, "frames", self._extract_frames)
-        frames = sorted((root / "frames").glob("*.png"))
-        if self.box and self.box.frame >= len(frames):
-            raise CaptureError(f"--object-box names frame {self.box.frame}; the video's last one is {len(frames) - 1}")
-        if self.first_mattes:
-            self.folder.fill(*self.first_mattes, "mattes", partial(self._segment, frames))
-        self.folder.fill("cameras", self.cameras_key, "cameras (COLMAP)", self._solve_cameras)
-        label, make = ("mattes of all views", self._set_right) if self.learned else ("mattes", self._segment)
-        self.folder.fill("mattes", self.mattes_key, label, partial(make, frames))
-        with progress_bar("scene"):
-            scene = self._assemble(frames)
-            scene.save()
-        self.folder.remember("scene", self.scene_key)
-        return scene
+        if not self.folder.keys().get("frames") or not self.folder.holds("frames", self.frames_key):
+            self._announce()
+        with self.folder.claimed():
+            root = self.folder.root
+            for outdated in (root / "scene.json", *root.glob("hull-*.npy")):
+                outdated.unlink(missing_ok=True)
+            self.folder.fill("frames", self.frames_key, "frames", self._extract_frames)
+            frames = sorted((root / "frames").glob("*.png"))
+            if self.box and self.box.frame >= len(frames):
+                raise CaptureError(f"--object-box names frame {self.box.frame}; the video's last one is {len(frames) - 1}")
+            if self.first_mattes:
+                self.folder.fill(*self.first_mattes, "mattes", partial(self._segment, frames))
+            self.folder.fill("cameras", self.cameras_key, "cameras (COLMAP)", self._solve_cameras)
+            label, make = ("mattes of all views", self._set_right) if self.learned else ("mattes", self._segment)
+            self.folder.fill("mattes", self.mattes_key, label, partial(make, frames))
+            with progress_bar("scene"):
+                scene = self._assemble(frames)
+                scene.save()
+            self.folder.remember("scene", self.scene_key)
+            return scene
+
+    def _announce(self) -> None:
+        """Tell how much work a long clip is, and refuse a folder that surely has no room for the frames."""
+        line = announcement(self.facts.announced, self.size)
+        if line:
+            print(line, flush=True)
+        needed = frame_bytes(self.facts.announced, self.size, LEAST_FRAME_BYTES)
+        check_space(self.folder.root, needed, "the frames", "name another folder, or take fewer or smaller ones (--every, --scale)")
 
     def _check_hints(self) -> None:
         """Refuse hints that would change nothing: they are not overlooked."""
@@ -167,7 +191,9 @@ class _Capture:
     def _segment(self, frames: list[Path], target: Path, advance: Advance) -> None:
         """Make the stage "mattes", or "drawn" if all views judge the mattes later."""
         if self.options.mattes:
-            matte_files.copy_mattes(self.options.mattes, target, len(frames), self.size, advance)
+            remarks = matte_files.copy_mattes(self.options.mattes, target, len(frames), self.size, advance)
+            if remarks:
+                (target / REMARKS).write_text(json.dumps(remarks))
         elif self.options.segmenter == "classical":
             from nerfsem_method.capture.mattes.classical import segment
 
@@ -194,8 +220,10 @@ class _Capture:
         if size == self.size:
             poses.solve(sorted((root / "frames").glob("*.png")), ready, region, advance).save(target)
             return
-        with tempfile.TemporaryDirectory(prefix="nerfsem-frames-") as name:
-            frames = frame_files.extract(self.video, facts, Path(name), size, lambda done, total: None)
+        with scratch("nerfsem-frames-") as folder:
+            needed = frame_bytes(facts.announced, size, LEAST_FRAME_BYTES)
+            check_space(folder.parent, needed, "the frames that COLMAP sees", "set TMPDIR to another folder")
+            frames = frame_files.extract(self.video, facts, folder, size, lambda done, total: None)
             poses.solve(frames, ready, region, advance).save(target)
 
     def _assemble(self, frames: list[Path]) -> Scene:
@@ -214,10 +242,17 @@ class _Capture:
         cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
         made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
         scene = Scene(root, video, camera, tuple(made))
-        summary = report.summarise(scene, model, len(cloud.points), seen, self.facts.announced)
+        summary = report.summarise(scene, model, len(cloud.points), seen, self.facts.announced, self._remarks())
+        for warning in summary.warnings:
+            LOG.info("warning: %s", warning)
         summary.save(root)
         write_page(scene, summary, cloud)
         return scene
+
+    def _remarks(self) -> list[str]:
+        """Return what was to be said about given mattes."""
+        path = self.folder.root / "mattes" / REMARKS
+        return json.loads(path.read_text()) if path.exists() else []
 
 
 def _write_ply(path: Path, points: np.ndarray, colours: np.ndarray) -> None:

@@ -88,7 +88,7 @@ def given_mattes(folder: Path, advance: Callable[[int], None] = lambda done: Non
 
 
 def _check_kind(folder: Path, looks: list[np.ndarray]) -> None:
-    """Raise CaptureError when mattes, as seen from afar, are hardly white anywhere and grey in many places: they are pictures."""
+    """Raise CaptureError when mattes, as seen from afar, are hardly white anywhere and grey in many places."""
     white, grey = (np.mean([share(look) for look in looks]) for share in (_white, _grey))
     if grey > max(white, GREY_SHARE):
         raise CaptureError(f"the files in {folder} are pictures, no mattes: a matte is white where the object is, black elsewhere")
@@ -151,7 +151,10 @@ class _Survey:
         def matte(raw: _Raw) -> np.ndarray:
             if alphas and raw.alpha is not None:
                 return alphas[raw.alpha.dtype.type][raw.alpha]
-            return of_colours(raw.colours) if raw.values is None else tables[raw.values.dtype.type][raw.values]
+            if raw.values is not None:
+                return tables[raw.values.dtype.type][raw.values]
+            assert raw.colours is not None
+            return of_colours(raw.colours)
 
         return matte
 

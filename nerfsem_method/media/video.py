@@ -32,7 +32,7 @@ _MP4_CRF = 14
 _EXACT = "accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 _CONVERSION = f"flags=lanczos+{_EXACT}"
 _SEAL = b"\0\0\0\x1afreedecoded by nerfsem"
-"""Our mp4 files end with this box of ISO/IEC 14496-12, which players pass over and which is gone from what others make of them."""
+"""Our mp4 files end with this box of ISO/IEC 14496-12: players pass over it, and what others make of ours has none."""
 _BT709 = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
 
 

@@ -98,9 +98,13 @@ def _run(command: list[str], on_frame: Callable[[int], None]) -> str:
     """Run ffmpeg, report its frame counter, and return its last words if it fails and "" if not."""
     with tempfile.TemporaryFile("w+") as log:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process:
-            for line in process.stdout or ():
-                if line.startswith("frame="):
-                    on_frame(int(line.removeprefix("frame=")))
+            try:
+                for line in process.stdout or ():
+                    if line.startswith("frame="):
+                        on_frame(int(line.removeprefix("frame=")))
+            except BaseException:  # no orphan may go on extracting
+                process.kill()
+                raise
         if process.returncode == 0:
             return ""
         log.seek(0)
