@@ -74,6 +74,16 @@ def _concerns_others(error: OSError, place: Path) -> bool:
     return bool(named) and not any(own in (name, *name.parents) or name in own.parents for name in named)
 
 
+def refusal(error: OSError) -> str:
+    """Return in words what the system refuses. What it gives no reason for is a mistake of ours, and raised again."""
+    if error.errno is None or isinstance(error, ConnectionError):
+        raise error
+    if error.errno in DISK_FULL:
+        return f"{os.strerror(error.errno).lower()}; free space for temporary files and the result, and run again"
+    reason = (error.strerror or os.strerror(error.errno)).lower()
+    return reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
+
+
 def followed(path: Path) -> Path:
     """Return the absolute path that links lead to. Raises OutputError for links that lead in a circle."""
     try:

@@ -17,6 +17,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 3.0
 """So many seconds long further signals are not heard: an impatient second Ctrl-C must not disturb the clearing away."""
 
+GO_ON = "run the same command again to go on"
+"""Commands that keep what is done say this when they are stopped."""
+
 
 class Stopped(KeyboardInterrupt):
     """A signal asks to stop. It is a KeyboardInterrupt, so that all code that clears away after one does so."""
@@ -47,6 +50,12 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, handler in heard.items():
             signal.signal(number, handler)
+
+
+def advise(stop: KeyboardInterrupt, advice: str = GO_ON) -> None:
+    """Have the farewell say how to go on."""
+    if advice not in getattr(stop, "__notes__", []):
+        stop.add_note(advice)
 
 
 def farewell(stop: KeyboardInterrupt) -> int:

@@ -173,7 +173,8 @@ class _Capture:
         if line:
             print(line, flush=True)
         needed = frame_bytes(self.facts.announced, self.size, LEAST_FRAME_BYTES)
-        check_space(self.folder.root, needed, "the frames", "name another folder, or take fewer or smaller ones (--every, --scale)")
+        remedy = "name another folder, or take fewer or smaller ones (--every, --scale)"
+        check_space(self.folder.root, needed, "the frames", remedy)
 
     def _check_hints(self) -> None:
         """Refuse hints that would change nothing: they are not overlooked."""

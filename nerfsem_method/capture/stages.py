@@ -13,6 +13,7 @@ from nerfsem_method.errors import CaptureError, OutputError
 from nerfsem_method.files import followed, partial_of, replacing, replacing_folder, writing
 from nerfsem_method.locks import LOCK, locked
 from nerfsem_method.progress import progress_bar
+from nerfsem_method.stopping import advise
 
 RECORD = "capture.json"
 """A scene folder remembers in this file which stages it holds; other folders have none and are left alone."""
@@ -40,7 +41,11 @@ class StageFolder:
         with locked(self.root), log.kept_in(self.root), writing(self.root / RECORD, self.root):
             with self._usable():
                 self._record(self.keys())
-            yield
+            try:
+                yield
+            except KeyboardInterrupt as stop:
+                advise(stop)
+                raise
 
     @contextmanager
     def _usable(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from nerfsem_method.cli.import_bundle import Import
 from nerfsem_method.cli.info import Info
 from nerfsem_method.cli.verify import Verify
 from nerfsem_method.errors import NerfsemError, complain, speak_anywhere
-from nerfsem_method.files import DISK_FULL
+from nerfsem_method.files import refusal
 from nerfsem_method.stopping import farewell, stoppable
 
 DESCRIPTION = """\
@@ -86,7 +86,7 @@ def run(verb: Runnable) -> int:
     except ModuleNotFoundError as error:
         return _lacking(error)
     except OSError as error:
-        return _refused(error)
+        return 0 if isinstance(error, BrokenPipeError) and _reader_left() else complain(refusal(error))
     except MemoryError:
         return complain("there is not enough memory for this; take smaller frames (--scale) or a smaller preset")
     except KeyboardInterrupt as stop:
@@ -103,20 +103,6 @@ def _lacking(error: ModuleNotFoundError) -> int:
         f"this needs the package {package}, which an installation for reading lacks: "
         f"python -m pip install 'nerfsem[train]', or make install in a checkout"
     )
-
-
-def _refused(error: OSError) -> int:
-    """Say what the system refuses. What it gives no reason for is a mistake of ours, and raised again."""
-    if error.errno in DISK_FULL:
-        return complain(f"{os.strerror(error.errno).lower()}; free space for temporary files and the result, and run again")
-    if isinstance(error, BrokenPipeError):
-        if _reader_left():
-            return 0
-        raise error
-    if error.errno is None:
-        raise error
-    reason = (error.strerror or os.strerror(error.errno)).lower()
-    return complain(reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}")
 
 
 def _reader_left() -> bool:

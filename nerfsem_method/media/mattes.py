@@ -91,7 +91,7 @@ def _check_kind(folder: Path, looks: list[np.ndarray]) -> None:
     """Raise CaptureError when mattes, as seen from afar, are hardly white anywhere and grey in many places."""
     white, grey = (np.mean([share(look) for look in looks]) for share in (_white, _grey))
     if grey > max(white, GREY_SHARE):
-        raise CaptureError(f"the files in {folder} are pictures, no mattes: a matte is white where the object is, black elsewhere")
+        raise CaptureError(f"the files in {folder} are pictures, no mattes: these are white where the object is, black elsewhere")
 
 
 def _white(look: np.ndarray) -> float:

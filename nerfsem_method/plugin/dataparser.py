@@ -75,7 +75,8 @@ class ObjectVideoDataParser(DataParser):
             return bundle_scene(data)
         from nerfsem_method.capture.ingest import ingest
 
-        CONSOLE.print(f"Capturing {data} (frames, mattes, cameras); an earlier capture is used again where it fits")
+        told = f"Capturing {data} (frames, mattes, cameras); an earlier capture is used again where it fits"
+        CONSOLE.print(told, markup=False)
         return ingest(data, self.config.capture, self.config.scene_dir)
 
 
