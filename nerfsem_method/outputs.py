@@ -40,7 +40,7 @@ def check_replaceable(path: Path, ours: Callable[[Path], bool], kind: str) -> No
     """
     check_writable(path)
     if path.exists() and path.stat().st_size and not ours(path):
-        raise OutputError(f"{path} exists and is no {kind} written by nerfsem; name another file, or delete it first")
+        raise OutputError(f"{path} exists and is no {kind} written by nerfsem; name another file, or move it away")
 
 
 def check_space(folder: Path, needed: float, what: str, remedy: str) -> None:

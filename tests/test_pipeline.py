@@ -73,7 +73,8 @@ def test_what_cannot_work_is_refused_before_the_capture(captured, vase_video, tm
 def test_a_size_that_is_met_ends_well_and_the_background_counts(captured, vase_video, tmp_path, monkeypatch):
     """The training is steered to what the background leaves of the size; tests of rate control show that it gets there."""
     told = []
-    monkeypatch.setattr(training, "train", lambda config, run=training.train: told.append(config.pipeline.model) or run(config))
+    run = training.train
+    monkeypatch.setattr(training, "train", lambda config, tell: told.append(config.pipeline.model) or run(config, tell))
     plain, steered = tmp_path / "plain.nsem", tmp_path / "steered.nsem"
     compress(vase_video, plain, Options("pc", "smoke", max_steps=5))
     size = round(plain.stat().st_size * 0.98)
@@ -99,13 +100,14 @@ def test_a_background_that_leaves_nothing_is_named(captured, vase_video, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failed_run_leaves_the_old_bundle(vase_video, tmp_path, monkeypatch):
+def test_a_failed_run_leaves_the_old_bundle(root, vase_video, tmp_path, monkeypatch):
     def fail(*args):
         raise CaptureError("no motion in this clip")
 
     monkeypatch.setattr(ingest, "ingest", fail)
     target = tmp_path / "relic.nsem"
-    target.write_bytes(b"good")
+    shutil.copy(root / "tests/golden/vase.nsem", target)
+    before = target.read_bytes()
     with pytest.raises(CaptureError):
         compress(vase_video, target, Options(preset="smoke"))
-    assert target.read_bytes() == b"good" and list(tmp_path.iterdir()) == [target]
+    assert target.read_bytes() == before and list(tmp_path.iterdir()) == [target]

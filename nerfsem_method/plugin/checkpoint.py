@@ -115,7 +115,7 @@ def load_state(path: Path) -> dict[str, Any]:
         raise NerfsemError(f"{path} does not exist; name a checkpoint of a run") from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
-        raise NerfsemError(f"the checkpoint {path} is damaged ({reason}); delete it, and train again from the one before") from None
+        raise NerfsemError(f"the checkpoint {path} is damaged ({reason}); delete it, and go on from the one before") from None
 
 
 def newest(folder: Path) -> dict[str, Any] | None:

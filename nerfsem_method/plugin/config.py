@@ -6,6 +6,7 @@ nerfstudio loads this module unguarded at the start of every ns-* command, so it
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -80,8 +81,11 @@ class NerfsemPipelineConfig(VanillaPipelineConfig):
     model: NerfsemModelConfig = field(default_factory=NerfsemModelConfig)
 
     def setup(self, **kwargs: Any) -> Any:
-        """Make the pipeline; bad input ends the command in one line, where nerfstudio's would print a traceback."""
-        with ending_in_one_line():
+        """Make the pipeline; bad input ends the command in one line, where nerfstudio's would print a traceback.
+
+        A trainer, which alone has a scaler of gradients, sees to that itself.
+        """
+        with nullcontext() if "grad_scaler" in kwargs else ending_in_one_line():
             return super().setup(**kwargs)
 
 

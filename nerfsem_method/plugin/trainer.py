@@ -16,6 +16,7 @@ from nerfstudio.utils import writer
 
 from nerfsem_method.errors import NerfsemError, complain, speak_anywhere
 from nerfsem_method.files import refusal, replacing
+from nerfsem_method.outputs import check_space
 from nerfsem_method.plugin.checkpoint import checkpoints, load_state
 from nerfsem_method.progress import Advance, progress_bar
 from nerfsem_method.stopping import advise, farewell, stoppable
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SAVE_SECONDS = 60.0
 """A checkpoint is kept so often, besides those that nerfstudio's steps_per_save asks for: no more work than this is lost."""
+COPIES = 6
+"""Two checkpoints lie on the disk for a moment, and Adam's two moments are in each beside the parameters."""
 _EXTRA = "nerfsem"
 
 
@@ -63,10 +66,20 @@ class NerfsemTrainer(Trainer):
     _saved_at = 0.0
 
     def setup(self, test_mode: Any = "val") -> None:
-        """Set up as nerfstudio does; where output is no terminal, its table gives way to plain lines."""
+        """Set up for ns-train: whatever a user can cause ends the command in one line."""
+        with ending_in_one_line():
+            self.prepare(test_mode)
+
+    def prepare(self, test_mode: Any = "val") -> None:
+        """Set up as nerfstudio does; where output is no terminal, its table gives way to plain lines.
+
+        Raises OutputError where the disk has no room for two checkpoints, CaptureError for a scene that cannot be used.
+        """
         if not sys.stdout.isatty():
             self.config.logging.local_writer.enable = False
         super().setup(test_mode)
+        parameters = sum(value.nbytes for value in self._model.parameters())
+        check_space(self.checkpoint_dir, COPIES * parameters, "checkpoints", "name another folder")
         state = load_state(self._loaded) if self._loaded else {}
         self._remember(state)
         self.callbacks.append(TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], self._save_now_and_then))

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,33 +17,38 @@ import yaml
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from nerfsem_method import __version__
-from nerfsem_method.log import LOG
+from nerfsem_method.files import writing
 from nerfsem_method.plugin.checkpoint import newest
 from nerfsem_method.plugin.config import NerfsemTrainerConfig
 from nerfsem_method.plugin.trainer import NerfsemTrainer
 from nerfsem_method.scene.scene import Scene
 
 
-def train(config: NerfsemTrainerConfig, go_on: bool = False) -> Path:
+def train(config: NerfsemTrainerConfig, tell: Callable[[str], None] = print) -> Path:
     """Train as `ns-train` would, seeded likewise, and return the run's config.yml.
 
-    With `go_on`, a run that is there already is taken up at its newest checkpoint, and a finished one is left as it is.
-    Raises OutputError when the disk is full.
+    A run that is there already, under the configuration's own timestamp, is taken up at its newest checkpoint, which `tell`
+    hears, and a finished one is left as it is. Raises OutputError when the disk is full.
     """
     config.vis = "none"
     config.logging.local_writer.enable = False
+    config.steps_per_save = config.max_num_iterations + 1  # the trainer's own checkpoints alone go on exactly
     config.set_timestamp()
     _seed(config.machine.seed)
-    state = newest(config.get_checkpoint_dir()) if go_on else None
-    with _silenced():
+    state = newest(config.get_checkpoint_dir())
+    steps = config.max_num_iterations
+    if state is not None:
+        done = state["step"] + 1
+        tell("the training is done already" if done >= steps else f"the training goes on after step {done} of {steps}")
+        if done >= steps:
+            return config.get_base_dir() / "config.yml"
+    with _silenced(), writing(config.get_base_dir(), remedy="name another folder"):
         config.save_config()
-        if state is None or state["step"] + 1 < config.max_num_iterations:
-            trainer: NerfsemTrainer = config.setup(local_rank=0, world_size=1)
-            trainer.setup()
-            if state is not None:
-                LOG.info("training goes on after step %s", state["step"])
-                trainer.go_on(state)
-            trainer.lead()
+        trainer: NerfsemTrainer = config.setup(local_rank=0, world_size=1)
+        trainer.prepare()
+        if state is not None:
+            trainer.go_on(state)
+        trainer.lead()
     return config.get_base_dir() / "config.yml"
 
 
