@@ -51,7 +51,7 @@ def check_space(folder: Path, needed: float, what: str, remedy: str) -> None:
     free = shutil.disk_usage(place).free
     if free < needed:
         raise OutputError(
-            f"no space left in {folder} for {what}: about {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free; "
+            f"no space left in {folder} for {what}: about {needed / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB free; "
             f"free some, or {remedy}"
         )
 

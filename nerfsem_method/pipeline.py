@@ -107,7 +107,8 @@ def _check_target(video: Path, target: Path, options: Options) -> None:
     from nerfsem_method.codec import nsem
 
     inputs = (video, options.capture.mattes, options.capture.segmenter_weights)
-    check_apart([target], [path for path in inputs if path is not None and path.is_file()])
+    if not target.is_dir():
+        check_apart([target], [path for path in inputs if path is not None and path.is_file()])
     if target.suffix and target.suffix.lower() == video.suffix.lower():  # two clips, as of *.mp4
         raise OutputError(
             f"{target} is named like a clip, not like a bundle; compress takes one clip and the name of its bundle, "

@@ -77,8 +77,8 @@ def write_masks(frames: list[Path], mattes: list[np.ndarray], folder: Path) -> P
 
 def _run_worker(work: Path, advance: Advance) -> None:
     """Run COLMAP on `work`/job.json and pass on its progress."""
-    # The search path goes along, because the caller may run from a source tree
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # The search path goes along, because the caller may run from a source tree; COLMAP's logger leaves files in TMPDIR
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(work)}
     command = [sys.executable, "-m", "nerfsem_method.capture.colmap.worker", str(work / "job.json")]
     with (
         (work / "colmap.log").open("w") as log,
