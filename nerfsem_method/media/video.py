@@ -112,14 +112,14 @@ class _Pipe:
 
 
 @contextmanager
-def _running(node: Any, **streams: int) -> Iterator[_Pipe]:
-    """Start the ffmpeg-python graph `node`; the process never outlives the block."""
+def _running(node: Any, **options: Any) -> Iterator[_Pipe]:
+    """Start the ffmpeg-python graph `node` with Popen's `options`; the process never outlives the block."""
     import imageio_ffmpeg
 
     quiet = node.global_args("-v", "error", "-nostdin")
     command = quiet.compile(cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
     with tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(command, stderr=complaints, **{"stdin": subprocess.DEVNULL, **streams})  # type: ignore[call-overload]
+        process = subprocess.Popen(command, stderr=complaints, **{"stdin": subprocess.DEVNULL, **options})
         try:
             yield _Pipe(process, complaints)
         finally:
@@ -145,9 +145,9 @@ def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, option
     height, width = (size + size % 2 for size in first.shape[:2])
     source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=str(rate))
     convert = f"scale=out_color_matrix=bt709:out_range=tv:{_CONVERSION}"
-    node = ffmpeg.output(source, str(path), vf=convert, **{"pix_fmt": "yuv420p", **options})
+    node = ffmpeg.output(source, f"./{path.name}", vf=convert, **{"pix_fmt": "yuv420p", **options})
     count = 0
-    with _running(node, stdin=subprocess.PIPE) as pipe:
+    with _running(node, stdin=subprocess.PIPE, cwd=path.parent) as pipe:  # ffmpeg-python takes no names that are no UTF-8
         assert pipe.process.stdin is not None
         with suppress(BrokenPipeError):  # pipe.close() tells why ffmpeg left.
             for frame in chain([first], frames):
@@ -167,10 +167,10 @@ def decode_file(path: Path, width: int, height: int, limit: int, options: dict[s
     import ffmpeg
 
     largest = (width + 256) * (height + 256)  # Decoders align their buffers, and a hostile header must not fill the memory.
-    source = ffmpeg.input(str(path), max_pixels=largest, err_detect="explode", threads=1, **options)
+    source = ffmpeg.input(f"./{path.name}", max_pixels=largest, err_detect="explode", threads=1, **options)
     convert = f"scale=in_color_matrix=bt709:in_range=tv:{_CONVERSION},format=rgb24,crop={width}:{height}:0:0"
     output = {"format": "rawvideo", "vf": convert, "fps_mode": "passthrough", "frames:v": limit}
-    yield from _read(ffmpeg.output(source, "pipe:", **output).global_args("-xerror"), width, height)
+    yield from _read(ffmpeg.output(source, "pipe:", **output).global_args("-xerror"), width, height, cwd=path.parent)
 
 
 def frame_filter(source: tuple[int, int], size: tuple[int, int]) -> str:
@@ -211,8 +211,8 @@ def _displayed_size(path: Path) -> tuple[int, int]:
     return int(header[1][1:]), int(header[2][1:])
 
 
-def _read(node: Any, width: int, height: int) -> Iterator[np.ndarray]:
-    with _running(node, stdout=subprocess.PIPE) as pipe:
+def _read(node: Any, width: int, height: int, **options: Any) -> Iterator[np.ndarray]:
+    with _running(node, stdout=subprocess.PIPE, **options) as pipe:
         assert pipe.process.stdout is not None
         while True:
             watch = threading.Timer(STALL_SECONDS, pipe.process.kill)
