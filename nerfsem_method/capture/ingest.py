@@ -243,17 +243,19 @@ class _Capture:
         cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
         made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
         scene = Scene(root, video, camera, tuple(made))
-        summary = report.summarise(scene, model, len(cloud.points), seen, self.facts.announced, self._remarks())
+        remarks = self._remarks(mattes, model)
+        summary = report.summarise(scene, model, len(cloud.points), seen, self.facts.announced, remarks)
         for warning in summary.warnings:
             LOG.info("warning: %s", warning)
         summary.save(root)
         write_page(scene, summary, cloud)
         return scene
 
-    def _remarks(self) -> list[str]:
-        """Return what was to be said about given mattes."""
+    def _remarks(self, mattes: np.ndarray, model: SparseModel) -> list[str]:
+        """Return what is to be said about given mattes."""
         path = self.folder.root / "mattes" / REMARKS
-        return json.loads(path.read_text()) if path.exists() else []
+        kept = json.loads(path.read_text()) if path.exists() else []
+        return [*kept, *(matte_files.disagreement(mattes, model) if self.options.mattes else [])]
 
 
 def _write_ply(path: Path, points: np.ndarray, colours: np.ndarray) -> None:
