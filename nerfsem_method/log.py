@@ -68,7 +68,7 @@ def kept_in(folder: Path) -> Iterator[Path]:
 
 def see() -> str:
     """Return where the present log can be read, to be added to an error; nothing where none is kept."""
-    kept = [handler.baseFilename for handler in LOG.handlers if isinstance(handler, logging.FileHandler)]
+    kept = [handler.baseFilename for handler in LOG.handlers if isinstance(handler, _Patient)]
     return f"; see {kept[-1]}" if kept else ""
 
 
