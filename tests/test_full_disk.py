@@ -40,9 +40,9 @@ def test_a_file_that_does_not_reach_the_disk_leaves_the_old_one(number, tmp_path
     target = tmp_path / "a.nsem"
     target.write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(OutputError, match=f"no space left in {tmp_path}.*; free some, or choose another place"):
-        with replacing(target) as partial:
-            partial.write_bytes(b"new")
+    told = f"no space left in {tmp_path}.*; free some, or choose another place"
+    with pytest.raises(OutputError, match=told), replacing(target) as partial:
+        partial.write_bytes(b"new")
     assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
 
 
@@ -84,9 +84,9 @@ def test_decoding_onto_a_full_disk(output, root, tmp_path, capsys):
 )
 def test_a_full_tmpdir_is_named_with_the_way_out(failure, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(OutputError, match=f"^no space left in {tmp_path}; free some, or set TMPDIR to another folder$"):
-        with scratch("nerfsem-test-"):
-            raise failure
+    told = f"^no space left in {tmp_path}; free some, or set TMPDIR to another folder$"
+    with pytest.raises(OutputError, match=told), scratch("nerfsem-test-"):
+        raise failure
     assert not list(tmp_path.iterdir())
 
 

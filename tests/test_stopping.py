@@ -137,9 +137,9 @@ def other(tmp_path):
 
 
 def test_the_second_process_in_a_folder_is_told_of_the_first_and_a_dead_one_is_no_obstacle(other, tmp_path):
-    with pytest.raises(OutputError, match=f"process {other.pid} is at work in {tmp_path}; wait for its end, or name another"):
-        with locked(tmp_path):
-            pass
+    told = f"process {other.pid} is at work in {tmp_path}; wait for its end, or name another"
+    with pytest.raises(OutputError, match=told), locked(tmp_path):
+        pass
     other.kill()
     other.wait()
     assert (tmp_path / LOCK).exists()  # what a killed process left
