@@ -140,7 +140,7 @@ class NerfsemTrainer(Trainer):
 
     def _save_now_and_then(self, step: int) -> None:
         """Keep a checkpoint where the next step estimates anew what no checkpoint holds: going on then changes nothing."""
-        refreshed = (step + 1) % self.config.pipeline.model.course.refresh_steps == 0
+        refreshed = (step + 1) % self._model.config.course.refresh_steps == 0
         if refreshed and time.monotonic() - self._saved_at >= SAVE_SECONDS:
             self.save_checkpoint(step)
 
