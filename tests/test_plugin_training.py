@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec import nsem
+from nerfsem_method.errors import OutputError
 from nerfsem_method.plugin import checkpoint, training
 from nerfsem_method.plugin import trainer as trainer_module
 from nerfsem_method.plugin.config import trainer_config
@@ -56,6 +57,15 @@ def test_it_exports_a_bundle(run, vase_scene, mode, tmp_path):
     decoded = nsem.read(path)
     assert decoded.mode == mode and decoded.state.spec == trainer_config("smoke").pipeline.model.spec
     assert decoded.video.frames == len(decoded.poses) == len(vase_scene.frames)
+
+
+def test_an_export_replaces_a_bundle_and_nothing_else(run, tmp_path):
+    for _ in range(2):
+        path = checkpoint.export(run, tmp_path, "fp", BackgroundOptions())
+    path.write_text("my notes")
+    with pytest.raises(OutputError, match="is no bundle written by nerfsem"):
+        checkpoint.export(run, tmp_path, "fp", BackgroundOptions())
+    assert path.read_text() == "my notes"
 
 
 def test_nothing_of_it_stays_in_the_process(run):
