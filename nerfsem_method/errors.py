@@ -1,5 +1,6 @@
 """A user's input can cause these errors; each message is one line that says what is wrong and what to do."""
 
+import io
 import sys
 
 BAD_INPUT = 2
@@ -7,7 +8,10 @@ BAD_INPUT = 2
 
 
 class NerfsemError(Exception):
-    """This is the base of every error that the command line reports in one line, with exit code 2."""
+    """This is the base of every error that the command line reports in one line, with exit code 2.
+
+    What an outer caller knows besides, such as where the log lies, is added by `add_note`.
+    """
 
 
 class CaptureError(NerfsemError):
@@ -36,10 +40,24 @@ class OutputError(NerfsemError):
 
 def complain(message: object) -> int:
     """Say on stderr, in one line, why a command stops, and return its exit code."""
-    print(f"nerfsem: error: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"nerfsem: error: {one_line(message)}", file=sys.stderr)
     return BAD_INPUT
+
+
+def one_line(message: object) -> str:
+    """Return a message, and the notes of an exception, without line breaks and control characters."""
+    text = "; ".join([str(message), *getattr(message, "__notes__", [])])
+    # bytes of a name that is no UTF-8 stay as they are: the stream knows how to show them
+    return " ".join("".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else " " for c in text).split())
 
 
 def printable(text: str) -> str:
     """Return text of a file that nobody has checked, for a terminal: control characters are replaced."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def speak_anywhere() -> None:
+    """Let standard output and error show what their encoding lacks as escapes: no name of a file may stop a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what stands in their place in tests and notebooks takes all
+            stream.reconfigure(errors="backslashreplace")

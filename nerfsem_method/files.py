@@ -1,8 +1,10 @@
-"""Files and folders appear under their names only when they are complete; what cannot be written is told before long work."""
+"""Files and folders appear under their names only when they are complete, and a disk that refuses says so in one line."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,70 +12,217 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nerfsem_method.errors import OutputError
+from nerfsem_method.locks import hold
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""There is no space on the device, no quota is left, or the file is as large as one may be here."""
+_FULL_WORDS = ("no space left", "disk is full", "quota exceeded", "file too large", "file size limit exceeded")
+"""Programs say one of these when a disk is full."""
+_PROBE_BYTES = 1 << 16
+"""A folder that does not take so many bytes counts as full."""
+_ELSEWHERE = "choose another place"
+_TEMPORARY = "set TMPDIR to another folder"
+_LONGEST_NAME = 255
+"""A name may have so many bytes on nearly every file system; where another number holds, the system says it."""
+
+
+@contextmanager
+def writing(place: Path, folder: Path | None = None, remedy: str = _ELSEWHERE) -> Iterator[None]:
+    """Raise OutputError where the disk refuses what the block writes to `place`, a file or a folder.
+
+    `folder` is where space is to be freed, by default the place itself or what it lies in; `remedy` is the other way out. Where
+    there is no space left, whatever fails in the block has failed for that: programs and libraries give many other reasons.
+    """
+    try:
+        yield
+    except OutputError:
+        raise
+    except Exception as error:
+        folder = folder or (place if place.is_dir() else place.parent)
+        number = error.errno if isinstance(error, OSError) else None
+        if number in DISK_FULL or (number is None and is_full(folder, str(error))):
+            raise no_space(folder, number, remedy) from None
+        if not isinstance(error, OSError) or number is None or _concerns_others(error, place):
+            raise
+        raise OutputError(f"cannot write {place}: {error.strerror}; {remedy}") from None
+
+
+def no_space(folder: Path, number: int | None = None, remedy: str = _ELSEWHERE) -> OutputError:
+    """Return the error that says that a folder takes no more, with the reason where it is not the plain one."""
+    reason = f" ({os.strerror(number).lower()})" if number in (errno.EDQUOT, errno.EFBIG) else ""
+    return OutputError(f"no space left in {folder}{reason}; free some, or {remedy}")
+
+
+def is_full(folder: Path, words: str = "") -> bool:
+    """Return whether a program that wrote into a folder failed for want of space, by its last `words` or by trying."""
+    if any(full in words.lower() for full in _FULL_WORDS):
+        return True
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        return error.errno in DISK_FULL
+    return False
+
+
+def _concerns_others(error: OSError, place: Path) -> bool:
+    """Return whether an error is one of a pipe, or names files that have nothing to do with a place: then these were read."""
+    if isinstance(error, ConnectionError):
+        return True
+    named = [Path(os.fsdecode(name)).absolute() for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    own = followed(place).parent
+    return bool(named) and not any(own in (name, *name.parents) or name in own.parents for name in named)
+
+
+def refusal(error: OSError) -> str:
+    """Return in words what the system refuses. What it gives no reason for is a mistake of ours, and raised again."""
+    if error.errno is None or isinstance(error, ConnectionError):
+        raise error
+    if error.errno in DISK_FULL:
+        return f"{os.strerror(error.errno).lower()}; free space for temporary files and the result, and run again"
+    reason = (error.strerror or os.strerror(error.errno)).lower()
+    return reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
+
+
+def followed(path: Path) -> Path:
+    """Return the absolute path that links lead to. Raises OutputError for links that lead in a circle."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise OutputError(f"cannot follow {path}: {getattr(error, 'strerror', None) or 'its links lead in a circle'}") from None
+
+
+def named(folder: Path, stem: str, ending: str) -> Path:
+    """Return `folder`/<stem><ending>, the stem cut and marked where the whole would be longer than a name can be."""
+    try:
+        most = os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, ValueError):
+        most = _LONGEST_NAME
+    if len(os.fsencode(stem + ending)) > most:
+        ending = f"~{_digest(stem)[:8]}{ending}"
+        while len(os.fsencode(stem + ending)) > most:
+            stem = stem[:-1]
+    return folder / (stem + ending)
 
 
 def check_writable(path: Path) -> None:
     """Make sure, before long work, that the file `path` can be created or replaced. Raises OutputError."""
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; name a file")
-    with _output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.resolve().parent):
+    target = followed(path)
+    with writing(path):
+        if target.is_dir():
+            raise OutputError(f"{path} is a folder; name a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            if not target.is_file():
+                raise OutputError(f"{path} is a device or a pipe; name a file")
+            if not os.access(target, os.W_OK):
+                raise OutputError(f"{path} is write-protected; {_ELSEWHERE}")
+        else:  # names that this file system does not take are told now
+            target.open("xb").close()
+            target.unlink()
+        with tempfile.TemporaryFile(dir=target.parent):
             pass
-
-
-def check_png_folder(path: Path) -> None:
-    """Make sure that `path` can be a folder of numbered PNG files: it may replace one of its kind, nothing else.
-
-    Raises OutputError.
-    """
-    check_writable(path / "000000.png")
-    foreign = [entry.name for entry in path.iterdir() if not (entry.suffix == ".png" and entry.stem.isdigit())]
-    if foreign:
-        raise OutputError(f"{path} holds other files ({foreign[0]}); name a new or empty folder")
+    if is_full(target.parent):
+        raise no_space(target.parent)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside the file `path`, whose file replaces `path` when the block ends well.
 
-    A symbolic link stays, and what it points to is replaced. Raises OutputError when the disk refuses.
+    A symbolic link stays, and what it points to is replaced. Raises OutputError when the disk refuses, or while another process
+    writes the same file.
     """
-    target = path.resolve()
+    target = followed(path)
     partial = partial_of(target)
-    try:
-        with _output_errors(path):
+    with writing(path), _reserved(partial, path):
+        try:
             yield partial
+            _on_disk(partial)
             partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path`, which replaces `path` when the block ends well. Raises OutputError."""
-    partial = partial_of(path)
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with _output_errors(path):
-            partial.mkdir(parents=True)
-            yield partial
-            if path.exists():
-                shutil.rmtree(path)
-            partial.replace(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    """Yield a new folder beside `path`, which replaces `path` when the block ends well, as `replacing` does for a file.
+
+    At no moment are both the old and the new folder gone: the old one steps aside, and comes back where the new one fails.
+    """
+    target = followed(path)
+    partial, aside = partial_of(target), partial_of(target, "old")
+    with writing(path):
+        partial.mkdir(parents=True, exist_ok=True)
+        with _reserved(partial, path):
+            try:
+                _step_back(aside, target)
+                _empty(partial)
+                yield partial
+                if target.exists():
+                    target.rename(aside)
+                partial.replace(target)
+            finally:
+                _step_back(aside, target)
+                shutil.rmtree(partial, ignore_errors=True)
 
 
-def partial_of(path: Path) -> Path:
+def _step_back(aside: Path, target: Path) -> None:
+    """Give a folder that stepped aside its name back, or remove it where another has the name by now."""
+    if target.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+    elif aside.exists():
+        aside.rename(target)
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a process that was killed left in a folder."""
+    for entry in list(folder.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def partial_of(path: Path, ending: str = "partial") -> Path:
     """Return the temporary name of a file or folder in the making; it is short, for names may be as long as a name can be."""
-    return path.with_name(f".{hashlib.sha256(path.name.encode(errors='surrogateescape')).hexdigest()[:12]}.partial")
+    return path.with_name(f".{_digest(path.name)[:12]}.{ending}")
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(os.fsencode(name)).hexdigest()
+
+
+def _on_disk(path: Path) -> None:
+    """Have a complete file written to the disk before it takes its name: a crash of the machine must not leave an empty one."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EROFS):  # it knows no such thing
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
+def _reserved(partial: Path, path: Path) -> Iterator[None]:
+    """Hold the temporary file or folder of `path` in the making. Raises OutputError while another process holds it."""
+    descriptor = hold(partial)
+    if descriptor is None:
+        raise OutputError(f"another process is writing {path}; wait for its end, or {_ELSEWHERE}")
     try:
         yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """Yield a temporary folder that goes with the block. Raises OutputError when there is no place for it, or none left."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {path}: {reason}; choose another place") from None
+        raise OutputError(f"no temporary folder can be made ({error.strerror or error}); {_TEMPORARY}") from None
+    with folder as name, writing(Path(name), Path(name).parent, _TEMPORARY):
+        yield Path(name)

@@ -7,19 +7,23 @@ the command line can show the options at once.
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from nerfsem_method import log
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.capture.options import CaptureOptions
-from nerfsem_method.errors import NerfsemError
-from nerfsem_method.files import check_writable
+from nerfsem_method.errors import NerfsemError, OutputError
+from nerfsem_method.files import followed, named, writing
+from nerfsem_method.locks import LOCK, locked
+from nerfsem_method.outputs import check_apart
+from nerfsem_method.stopping import advise
 
 if TYPE_CHECKING:
     from nerfsem_method.codec.background import Background
@@ -77,8 +81,11 @@ def compress(
 ) -> None:
     """Write the bundle `target` of a clip; a finished bundle that misses its goal is kept, and named in an error.
 
+    What a command that was stopped has done is kept, and the same command goes on from there.
+
     Args:
-        work_dir: The capture (`scene/`) and the run (`runs/`) stay here and are found again; by default they are thrown away.
+        work_dir: The capture (`scene/`) and the run (`runs/`) stay here and are found again; by default they lie beside the
+            bundle until it is written.
         tell: It hears warnings and results, a line each.
 
     Raises:
@@ -88,12 +95,61 @@ def compress(
 
     open_clip(video, options.capture.every)
     options.check()
-    check_writable(target)
-    with ExitStack() as stack:
-        work = work_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nerfsem-")))
+    _check_target(video, target, options)
+    with _working_in(target, work_dir, tell) as work:
+        check_apart([work / "scene", work / "runs"], [video, options.capture.mattes, options.capture.segmenter_weights])
         _make(video, target, options, work, tell)
         tell(f"{target}: {target.stat().st_size} bytes")
         _judge(video, target, options, work, tell)
+
+
+def _check_target(video: Path, target: Path, options: Options) -> None:
+    """Raise OutputError where the bundle would replace an input, or anything that is no bundle."""
+    from nerfsem_method.codec import nsem
+
+    inputs = (video, options.capture.mattes, options.capture.segmenter_weights)
+    if not target.is_dir():
+        check_apart([target], [path for path in inputs if path is not None and path.is_file()])
+    if target.suffix and target.suffix.lower() == video.suffix.lower():  # two clips, as of *.mp4
+        raise OutputError(
+            f"{target} is named like a clip, not like a bundle; compress takes one clip and the name of its bundle, "
+            f"such as {video.with_suffix('.nsem')}"
+        )
+    nsem.check_target(target)
+
+
+@contextmanager
+def _working_in(target: Path, chosen: Path | None, tell: Callable[[str], None]) -> Iterator[Path]:
+    """Hold the folder of capture and run, `chosen` or one beside the bundle, and keep a log there.
+
+    The one beside the bundle goes when the block ends well, or when it ends before a stage of the capture is complete. Raises
+    OutputError when another process works there, or somebody else's files lie in the one beside the bundle.
+    """
+    from nerfsem_method.capture.stages import StageFolder
+
+    work = chosen or named(followed(target).parent, target.name, "-work")
+    with writing(work):
+        work.mkdir(parents=True, exist_ok=True)
+    held = {path.name for path in work.iterdir()}
+    if chosen is None and held - {LOCK} and log.NAME not in held:
+        raise OutputError(f"{work} holds other files, and is where the work would be done; move it, or name a --work-dir")
+    with locked(work):
+        stages = StageFolder(work / "scene")
+        if chosen is None and stages.keys():
+            tell(f"going on with what an earlier command left in {work}")
+        try:
+            with log.kept_in(work):
+                yield work
+        except BaseException as error:
+            if chosen is None and not stages.keys():
+                shutil.rmtree(work, ignore_errors=True)
+                raise
+            if isinstance(error, KeyboardInterrupt):
+                advise(error)
+            error.add_note(f"what is done is kept in {work}")
+            raise
+        if chosen is None:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _make(video: Path, target: Path, options: Options, work: Path, tell: Callable[[str], None]) -> None:
@@ -110,24 +166,27 @@ def _make(video: Path, target: Path, options: Options, work: Path, tell: Callabl
     from nerfsem_method.plugin import checkpoint
 
     background = checkpoint.scene_background(scene, options.background) if options.mode == "pc" else None
-    config = checkpoint.load_config(_train(scene, stem_of(video), options, _field_bytes(options, background), work))
+    config = checkpoint.load_config(_train(scene, stem_of(video), options, _field_bytes(options, background), work, tell))
     nsem.write(target, checkpoint.run_bundle(config, scene, background))
 
 
-def _train(scene: Scene, name: str, options: Options, field_bytes: float | None, work: Path) -> Path:
-    """Train on a scene and return the path of the run's config.yml."""
+def _train(
+    scene: Scene, name: str, options: Options, field_bytes: float | None, work: Path, tell: Callable[[str], None]
+) -> Path:
+    """Train on a scene, or go on with an equal training that was stopped, and return the path of the run's config.yml."""
     from nerfsem_method.plugin.config import trainer_config
-    from nerfsem_method.plugin.training import train
+    from nerfsem_method.plugin.training import run_name, train
 
     config = trainer_config(options.preset)
     config.data = config.pipeline.datamanager.data = scene.root.resolve()
     config.output_dir = work.resolve() / "runs"
-    config.experiment_name = name
+    config.experiment_name = name.strip(".") or "unnamed"  # ".." would lead elsewhere
     config.max_num_iterations = options.max_steps or config.max_num_iterations
     model = config.pipeline.model
     model.rate_weight = options.rate_weight if options.rate_weight is not None else model.rate_weight
     model.target_psnr, model.target_bytes = options.target_psnr, field_bytes
-    return train(config)
+    config.timestamp = run_name(config, scene)
+    return train(config, tell)
 
 
 def _field_bytes(options: Options, background: Background | None) -> float | None:
@@ -170,13 +229,10 @@ def _judge(video: Path, target: Path, options: Options, work: Path, tell: Callab
 
 def _center_psnr(video: Path, target: Path, work: Path) -> float:
     """Measure PSNR-CENTER in dB of the decoded file."""
-    from rich.progress import Progress
-
     from nerfsem_method.evaluation.references import Clip
     from nerfsem_method.evaluation.study import evaluate
 
-    with Progress() as progress:
-        evaluation, _ = evaluate(Clip(video, scene=work / "scene"), target, (), "auto", progress)
+    evaluation, _ = evaluate(Clip(video, scene=work / "scene"), target, (), "auto")
     found = evaluation.tracks[0].ours.quality.psnr_center
     assert found is not None  # The mattes show an object, or capture would have failed.
     return found

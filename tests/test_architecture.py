@@ -20,12 +20,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"nerfsem_method": ROOT / "nerfsem_method", "nerfsem_dataparsers": ROOT / "dataparsers/nerfsem_dataparsers"}
 
-LEAVES = {"errors", "files"}
+LEAVES = {"errors", "files", "locks", "log", "outputs", "progress", "stopping"}
 READING = LEAVES | {"compiled", "scene", "media", "media/clip", "field", "raycast", "codec"}
 MAY_IMPORT = {
     "": set(),
     "errors": set(),
-    "files": {"errors"},
+    "locks": {"errors"},
+    "files": {"errors", "locks"},
+    "outputs": {"errors", "files"},
+    "log": {"errors"},
+    "progress": {"log"},
+    "stopping": {"errors"},
     "compiled": set(),
     "scene": LEAVES | {"compiled"},
     "media": LEAVES,
@@ -40,9 +45,9 @@ MAY_IMPORT = {
     "evaluation": READING | {"playback"},
     "capture/clip": LEAVES | {"media", "media/clip"},
     "capture/colmap": set(),
-    "capture/cameras": LEAVES | {"compiled", "scene", "capture/clip", "capture/colmap"},
-    "capture/mattes": LEAVES | {"compiled", "scene", "capture/clip", "capture/cameras"},
-    "capture/report": LEAVES | {"scene", "capture/clip", "capture/cameras", "capture/mattes"},
+    "capture/cameras": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/colmap"},
+    "capture/mattes": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/cameras"},
+    "capture/report": LEAVES | {"scene", "media", "capture/clip", "capture/cameras", "capture/mattes"},
     "capture": LEAVES | {"scene", "media/clip", *(f"capture/{room}" for room in ("clip", "cameras", "mattes", "report"))},
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},

@@ -85,7 +85,8 @@ def test_the_folder_holds_what_it_promises(captured, clip) -> None:
     root = captured.root
     assert root == clip.with_name("relic.nerfsem")
     names = {path.name for path in root.iterdir()}
-    assert names == {"scene.json", "frames", "mattes", "cameras", "points.ply", "report.json", "report.html", "capture.json"}
+    made = {"scene.json", "frames", "mattes", "cameras", "points.ply", "report.json", "report.html", "capture.json"}
+    assert names == made | {"nerfsem.log"}
     for folder in ("frames", "mattes"):
         pictures = sorted((root / folder).glob("*.png"))
         assert [path.name for path in pictures] == [f"{i:06d}.png" for i in range(FRAMES)]
@@ -128,7 +129,7 @@ def test_a_deleted_scene_file_costs_no_stage(scene, video, options) -> None:
     (scene.root / "scene.json").unlink()
     again = ingest(video, options)
     changed = {name for name, stamp in stamps(scene.root).items() if before.get(name) != stamp}
-    assert changed == {"scene.json", "capture.json", "points.ply", "report.json", "report.html"}
+    assert changed == {"scene.json", "capture.json", "points.ply", "report.json", "report.html", "nerfsem.log"}
     assert np.array_equal(again.poses, scene.poses)
 
 

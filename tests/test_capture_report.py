@@ -93,10 +93,6 @@ def test_a_turn_is_measured(degrees, count) -> None:
     assert abs(covered - degrees) < 7
 
 
-def test_runs_of_numbers_are_written_short() -> None:
-    assert report.spans([0, 1, 2, 7, 9, 10]) == "0-2, 7, 9-10"
-
-
 def test_the_blur_of_an_edge_is_measured_in_pixels() -> None:
     import cv2
 

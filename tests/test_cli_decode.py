@@ -103,11 +103,12 @@ def test_wrong_requests_are_named_before_anything_is_rendered(paths, tmp_path, m
 
 def test_a_failing_decoder_leaves_the_old_video(paths, tmp_path, monkeypatch):
     target = tmp_path / "out.mp4"
-    target.write_bytes(b"old")
+    Decode(paths["fp"], target).run()
+    old = target.read_bytes()
     monkeypatch.setattr(Player, "composited", lambda *_: (_ for _ in ()).throw(CorruptBundle("late")))
     with pytest.raises(CorruptBundle):
         Decode(paths["fp"], target).run()
-    assert target.read_bytes() == b"old"
+    assert target.read_bytes() == old
 
 
 def test_info_tells_where_every_byte_goes(paths, capsys):

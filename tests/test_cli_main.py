@@ -49,7 +49,7 @@ def test_bad_input_is_one_line_and_code_2(problem, line, capsys):
 
 def test_an_interrupt_is_130(capsys):
     assert main.run(Verb(KeyboardInterrupt())) == 130
-    assert capsys.readouterr().err == "nerfsem: interrupted\n"
+    assert capsys.readouterr().err == "nerfsem: stopped\n"
 
 
 @pytest.mark.parametrize("problem", [ValueError("ours"), FileNotFoundError("no path"), BrokenPipeError("ffmpeg")])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nerfsem_method.errors import OutputError
-from nerfsem_method.files import check_png_folder, check_writable, replacing, replacing_folder
+from nerfsem_method.files import check_writable, replacing, replacing_folder
+from nerfsem_method.outputs import check_png_folder
 
 
 def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path):

@@ -36,7 +36,8 @@ def test_odd_sizes_gain_a_repeated_edge(tmp_path):
 
 def test_a_failing_source_leaves_the_old_file_and_no_rubbish(tmp_path):
     target = tmp_path / "out.mp4"
-    target.write_bytes(b"precious")
+    write_video(target, frames(3), Fraction(30))
+    precious = target.read_bytes()
 
     def failing():
         yield from frames(2)
@@ -44,7 +45,7 @@ def test_a_failing_source_leaves_the_old_file_and_no_rubbish(tmp_path):
 
     with pytest.raises(RuntimeError, match="rendering failed"):
         write_video(target, failing(), Fraction(30))
-    assert target.read_bytes() == b"precious"
+    assert target.read_bytes() == precious
     assert list(tmp_path.iterdir()) == [target]
 
 

@@ -1,6 +1,8 @@
 """`nerfsem compress` checks all it can before long work, and makes a bundle of a capture."""
 
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,15 @@ import pytest
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report.figures import Report
+from nerfsem_method.capture.stages import StageFolder
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
+from nerfsem_method.locks import locked
 from nerfsem_method.pipeline import Options, compress
-from nerfsem_method.plugin import training
+from nerfsem_method.plugin import trainer, training
+from nerfsem_method.plugin.trainer import NerfsemTrainer
+from nerfsem_method.scene.scene import Scene
+from nerfsem_method.stopping import Stopped
 
 
 @pytest.fixture
@@ -55,6 +62,9 @@ def test_without_a_work_folder_nothing_else_stays(captured, vase_video, tmp_path
         ({"max_steps": 0}, NerfsemError, "--max-steps 0"),
         ({"target": Path("/proc/relic.nsem")}, OutputError, "/proc/relic.nsem"),
         ({"target": Path(".")}, OutputError, "folder"),
+        ({"target": Path("another.mp4")}, OutputError, "another.mp4 is named like a clip.*such as .*vase.nsem"),
+        ({"target": Path("ANOTHER.MP4")}, OutputError, "named like a clip"),
+        ({"target": Path(__file__)}, OutputError, "is no bundle written by nerfsem"),
         ({"target_size": "small"}, NerfsemError, "such as 40kB"),
         ({"target_size": "0kB"}, NerfsemError, "such as 40kB"),
         ({"target_size": "20kB", "target_psnr": 30.0}, NerfsemError, "exclude each other"),
@@ -73,7 +83,8 @@ def test_what_cannot_work_is_refused_before_the_capture(captured, vase_video, tm
 def test_a_size_that_is_met_ends_well_and_the_background_counts(captured, vase_video, tmp_path, monkeypatch):
     """The training is steered to what the background leaves of the size; tests of rate control show that it gets there."""
     told = []
-    monkeypatch.setattr(training, "train", lambda config, run=training.train: told.append(config.pipeline.model) or run(config))
+    run = training.train
+    monkeypatch.setattr(training, "train", lambda config, tell: told.append(config.pipeline.model) or run(config, tell))
     plain, steered = tmp_path / "plain.nsem", tmp_path / "steered.nsem"
     compress(vase_video, plain, Options("pc", "smoke", max_steps=5))
     size = round(plain.stat().st_size * 0.98)
@@ -99,13 +110,126 @@ def test_a_background_that_leaves_nothing_is_named(captured, vase_video, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failed_run_leaves_the_old_bundle(vase_video, tmp_path, monkeypatch):
+def test_a_failed_run_leaves_the_old_bundle(root, vase_video, tmp_path, monkeypatch):
     def fail(*args):
         raise CaptureError("no motion in this clip")
 
     monkeypatch.setattr(ingest, "ingest", fail)
     target = tmp_path / "relic.nsem"
-    target.write_bytes(b"good")
+    shutil.copy(root / "tests/golden/vase.nsem", target)
+    before = target.read_bytes()
     with pytest.raises(CaptureError):
         compress(vase_video, target, Options(preset="smoke"))
-    assert target.read_bytes() == b"good" and list(tmp_path.iterdir()) == [target]
+    assert target.read_bytes() == before and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.fixture
+def kept_capture(vase_scene, monkeypatch):
+    """A capture keeps a ready scene in the folder that it is given, and records it; the calls are counted."""
+    calls = []
+
+    def fill(video, options, folder):
+        calls.append(folder)
+        if not folder.exists():
+            shutil.copytree(vase_scene.root, folder)
+            count = len(vase_scene.frames)
+            Report(count, [], "frame", 0, 0.5, 300.0, 100, 350.0, [0.2] * count, [1.0] * count, []).save(folder)
+            StageFolder(folder).remember("scene", "key")
+        return Scene.load(folder)
+
+    monkeypatch.setattr(ingest, "ingest", fill)
+    return calls
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """Return a function that compresses and is stopped once the training has kept a checkpoint."""
+    keep = NerfsemTrainer.save_checkpoint
+
+    def keep_and_stop(self, step):
+        keep(self, step)
+        raise Stopped(signal.SIGTERM)
+
+    def run(*args, **options):
+        with monkeypatch.context() as patch, pytest.raises(Stopped) as stop:
+            patch.setattr(trainer, "SAVE_SECONDS", 0.0)
+            patch.setattr(NerfsemTrainer, "save_checkpoint", keep_and_stop)
+            compress(*args, **options)
+        return stop.value
+
+    return run
+
+
+def test_a_compression_that_was_stopped_goes_on_to_the_same_bundle(kept_capture, stopped, vase_video, tmp_path):
+    folder = tmp_path / "new"
+    target, work, said = folder / "relic.nsem", folder / "relic.nsem-work", []
+    options = Options(preset="smoke", max_steps=70)
+    stop = stopped(vase_video, target, options)
+    assert stop.__notes__ == ["run the same command again to go on", f"what is done is kept in {work}"]
+    assert [path.name for path in folder.iterdir()] == [work.name] and "ends: stopped" in (work / "nerfsem.log").read_text()
+    compress(vase_video, target, options, tell=said.append)
+    assert said[:2] == [f"going on with what an earlier command left in {work}", "the training goes on after step 64 of 70"]
+    assert list(folder.iterdir()) == [target]
+    compress(vase_video, tmp_path / "whole.nsem", options)
+    assert target.read_bytes() == (tmp_path / "whole.nsem").read_bytes()
+
+
+def test_other_options_begin_another_training_and_a_finished_one_is_used_again(kept_capture, stopped, vase_video, tmp_path):
+    work, said = tmp_path / "work", []
+    stopped(vase_video, tmp_path / "a.nsem", Options(preset="smoke", max_steps=70), work)
+    for steps in (66, 66):
+        compress(vase_video, tmp_path / "b.nsem", Options(preset="smoke", max_steps=steps), work, said.append)
+    assert [line for line in said if "training" in line] == ["the training is done already"]
+    assert work.is_dir() and len(list((work / "runs").rglob("config.yml"))) == 2
+
+
+def test_work_that_failed_after_a_stage_is_kept_and_named(kept_capture, vase_video, tmp_path):
+    with pytest.raises(NerfsemError, match="the background alone takes") as failure:
+        compress(vase_video, tmp_path / "relic.nsem", Options("pc", "smoke", max_steps=3, target_size="500"))
+    assert failure.value.__notes__ == [f"what is done is kept in {tmp_path / 'relic.nsem-work'}"]
+
+
+def test_two_compressions_of_one_bundle_do_not_meet(captured, vase_video, tmp_path):
+    work = tmp_path / "relic.nsem-work"
+    work.mkdir()
+    with locked(work), pytest.raises(OutputError, match="is at work in .*relic.nsem-work"):
+        compress(vase_video, tmp_path / "relic.nsem", Options(preset="smoke"))
+    assert not captured and work.is_dir()
+
+
+def test_somebody_elses_folder_is_not_worked_in(captured, vase_video, tmp_path):
+    thesis = tmp_path / "relic.nsem-work" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.touch()
+    with pytest.raises(OutputError, match="holds other files"):
+        compress(vase_video, tmp_path / "relic.nsem", Options(preset="smoke"))
+    assert not captured and thesis.exists()
+
+
+@pytest.mark.parametrize("name", [b"x" * 250, b"2024-11-14T22:57:44", b"sch\xf6n"], ids=["long", "colons", "Latin-1"])
+def test_bundles_may_have_odd_names(name, kept_capture, vase_video, tmp_path):
+    target = tmp_path / os.fsdecode(name + b".nsem")
+    compress(vase_video, target, Options(preset="smoke", max_steps=3))
+    assert nsem.read(target).mode == "fp" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_bundle_behind_a_link_is_replaced_there(kept_capture, root, vase_video, tmp_path):
+    real, link = tmp_path / "store" / "relic.nsem", tmp_path / "relic.nsem"
+    real.parent.mkdir()
+    shutil.copy(root / "tests/golden/dense-fp.nsem", real)
+    link.symlink_to(real)
+    compress(vase_video, link, Options(preset="smoke", max_steps=3))
+    assert link.is_symlink() and nsem.read(real).video.name == "vase.mp4"
+    assert list(real.parent.iterdir()) == [real]
+
+
+@pytest.mark.parametrize("way", ["same", "link", "hard link"])
+def test_a_clip_is_never_replaced_by_its_bundle(way, captured, vase_video, tmp_path):
+    clip, target = Path(shutil.copy(vase_video, tmp_path / "relic.mp4")), tmp_path / "relic.nsem"
+    if way == "same":
+        target = clip
+    else:
+        target.symlink_to(clip) if way == "link" else target.hardlink_to(clip)
+    with pytest.raises(OutputError, match="is the input itself"):
+        compress(clip, target, Options(preset="smoke"))
+    assert clip.read_bytes() == vase_video.read_bytes() and not captured

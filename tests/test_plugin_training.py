@@ -1,15 +1,19 @@
 """A training inside this process: it leaves a run that resumes and exports, and it says what it does."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from rich.progress import Progress
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec import nsem
+from nerfsem_method.errors import OutputError
 from nerfsem_method.plugin import checkpoint, training
+from nerfsem_method.plugin import trainer as trainer_module
 from nerfsem_method.plugin.config import trainer_config
-from nerfsem_method.plugin.training import ProgressWriter, train
+from nerfsem_method.plugin.trainer import NerfsemTrainer, ProgressWriter
+from nerfsem_method.plugin.training import train
 from nerfsem_method.training.rate_control import RANGE
 
 STEPS = 6
@@ -55,23 +59,64 @@ def test_it_exports_a_bundle(run, vase_scene, mode, tmp_path):
     assert decoded.video.frames == len(decoded.poses) == len(vase_scene.frames)
 
 
+def test_an_export_replaces_a_bundle_and_nothing_else(run, tmp_path):
+    for _ in range(2):
+        path = checkpoint.export(run, tmp_path, "fp", BackgroundOptions())
+    path.write_text("my notes")
+    with pytest.raises(OutputError, match="is no bundle written by nerfsem"):
+        checkpoint.export(run, tmp_path, "fp", BackgroundOptions())
+    assert path.read_text() == "my notes"
+
+
 def test_nothing_of_it_stays_in_the_process(run):
     assert not training.CONSOLE.quiet
-    assert not any(isinstance(entry, ProgressWriter) for entry in training.writer.EVENT_WRITERS)
+    assert not any(isinstance(entry, ProgressWriter) for entry in trainer_module.writer.EVENT_WRITERS)
 
 
-def test_the_bar_tells_steps_loss_and_size():
-    with Progress(disable=True) as bar:
-        shown = ProgressWriter(bar, 50)
-        shown.write_scalar("Train Loss", torch.tensor(0.25, requires_grad=True), 11)
-        shown.write_scalar_dict("Train Metrics Dict", {"psnr": torch.tensor(21.0), "kilobytes": 12.34}, 11)
-        shown.write_scalar("Train Iter (time)", 0.1, 12)
-        (task,) = bar.tasks
-        assert task.completed == 13 and task.total == 50
-        shown.write_scalar("Train Total (time)", 9.0, 50)
-    assert task.completed == 50
-    assert "loss 0.25000" in task.fields["facts"] and "21.0 dB" in task.fields["facts"]
-    assert "12.3 kB" in task.fields["facts"]
+def test_the_line_of_progress_tells_steps_loss_and_size():
+    told = []
+    shown = ProgressWriter(lambda *facts: told.append(facts), 50)
+    shown.write_scalar("Train Loss", torch.tensor(0.25, requires_grad=True), 11)
+    shown.write_scalar_dict("Train Metrics Dict", {"psnr": torch.tensor(21.0), "kilobytes": 12.34}, 11)
+    shown.write_scalar("Train Iter (time)", 0.1, 12)
+    assert told[-1] == (13, 50, "step 13 of 50  loss 0.25000  21.0 dB  12.3 kB")
+    shown.write_scalar("Train Total (time)", 9.0, 50)
+    assert told[-1][0] == 50
+
+
+class Killed(BaseException):
+    """A process dies here."""
+
+
+@pytest.mark.parametrize("last", [7, 47], ids="before step {}".format)
+def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(last, vase_scene, tmp_path, monkeypatch):
+    """It is stopped before the occupancy is final, and after the heads are quantised; lambda is steered throughout."""
+
+    def trained(folder):
+        config = smoke(vase_scene, folder, timestamp="run", max_num_iterations=56)
+        config.pipeline.model.target_bytes = 2000.0
+        config.pipeline.model.course = replace(config.pipeline.model.course, refresh_steps=8)
+        return checkpoint.export(train(config, said.append), folder, "fp", BackgroundOptions()).read_bytes()
+
+    said: list[str] = []
+    whole = trained(tmp_path / "whole")
+    assert not said
+    keep = NerfsemTrainer.save_checkpoint
+
+    def keep_and_die(self, step):
+        keep(self, step)
+        if step == last:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "SAVE_SECONDS", 0.0)
+        patch.setattr(NerfsemTrainer, "save_checkpoint", keep_and_die)
+        with pytest.raises(Killed):
+            trained(tmp_path / "stopped")
+    assert trained(tmp_path / "stopped") == whole
+    assert said == [f"the training goes on after step {last + 1} of 56"]
+    assert trained(tmp_path / "stopped") == whole
+    assert said[1:] == ["the training is done already"]
 
 
 def test_the_size_it_tells_is_that_of_the_file(vase_scene, tmp_path, monkeypatch):
@@ -100,7 +145,7 @@ def test_a_goal_moves_lambda_and_lambda_moves_the_size(vase_scene, tmp_path):
 
 def test_nerfstudios_evaluations_run_through_and_are_logged(vase_scene, tmp_path, monkeypatch):
     """`ns-train ... --vis tensorboard` asks for losses and metrics of evaluation rays, of an image and of all images."""
-    monkeypatch.setattr(training.writer, "EVENT_WRITERS", [])
+    monkeypatch.setattr(trainer_module.writer, "EVENT_WRITERS", [])
     config = smoke(vase_scene, tmp_path, timestamp="run", vis="tensorboard", max_num_iterations=4)
     config.steps_per_eval_batch = config.steps_per_eval_image = config.steps_per_eval_all_images = 2
     config.logging.local_writer.enable, config.logging.steps_per_log = False, 1

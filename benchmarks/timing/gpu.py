@@ -107,7 +107,6 @@ class Gpu:
 
     def _trained(self, scene: Path) -> Row:
         """Train `standard` through nerfstudio, decode its bundle and measure it."""
-        from rich.progress import Progress
 
         from nerfsem_method.evaluation.references import Clip
         from nerfsem_method.evaluation.study import evaluate
@@ -123,9 +122,8 @@ class Gpu:
             trained = train(config)
             seconds = time.perf_counter() - started
             bundle = checkpoint.export(trained, Path(name) / "bundles", "fp", BackgroundOptions())
-            with Progress() as progress:
-                clip = Clip(scene / "scene.json", scene=scene)  # the video itself is not needed
-                evaluation, _ = evaluate(clip, bundle, (), self.device, progress)
+            clip = Clip(scene / "scene.json", scene=scene)  # the video itself is not needed
+            evaluation, _ = evaluate(clip, bundle, (), self.device)
             quality = evaluation.tracks[0].ours.quality
             made = f"{bundle.stat().st_size} bytes, PSNR {quality.psnr:.2f}, PSNR-CENTER {quality.psnr_center:.2f} dB"
             return Row(f"training `standard` on {scene.name}, frames read included: {made}", seconds, within=300)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.errors import CorruptBundle
+from nerfsem_method.files import scratch
 from nerfsem_method.media.annexb import H264, lean_stream
 from nerfsem_method.media.video import StreamError, decode_file, encode_file
 
@@ -23,8 +22,8 @@ def encode(frames: Iterable[np.ndarray], rate: Fraction, chosen: BackgroundOptio
     """
     options = {"format": "h264", "vcodec": "libx264", "preset": "veryslow", "tune": "psnr"}
     options |= {"crf": chosen.crf, "g": chosen.gop, "threads": 1}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "background.264"
+    with scratch("nerfsem-h264-") as folder:
+        path = folder / "background.264"
         encode_file(path, frames, rate, options)
         return lean_stream(path.read_bytes(), H264)
 
@@ -34,8 +33,8 @@ def decode(stream: bytes, width: int, height: int, frames: int) -> Iterator[np.n
 
     Raises CorruptBundle when the stream is damaged, has other pictures than these, or makes the decoder hang.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "background.264"
+    with scratch("nerfsem-h264-") as folder:
+        path = folder / "background.264"
         path.write_bytes(stream)
         count = 0
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,20 +16,27 @@ from nerfsem_method.capture.cameras import normalise, poses
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.clip.frames import Advance
+from nerfsem_method.capture.estimate import LEAST_FRAME_BYTES, announcement, frame_bytes
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.capture.mattes import vote
 from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report import figures as report
 from nerfsem_method.capture.report.page import Cloud, write_page
-from nerfsem_method.capture.stages import StageFolder, progress_bar
+from nerfsem_method.capture.stages import StageFolder
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.files import named, scratch
+from nerfsem_method.log import LOG
 from nerfsem_method.media.clip.clip import Clip, folder_of
 from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.outputs import check_apart, check_space
+from nerfsem_method.progress import progress_bar
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
 CAPTURE_VERSION = 7
 """Every cache key contains this number: raise it when a stage's result changes."""
+REMARKS = "remarks.json"
+"""What is to be said about given mattes is kept beside them."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
 
@@ -39,11 +45,14 @@ def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) 
     """Capture `video`, any clip, into a scene folder (default: <stem>.nerfsem beside it) and return the scene.
 
     A folder that already holds this capture is returned at once; one that holds some of its stages is completed.
-    Raises CaptureError for anything wrong with the video, the mattes, the cameras or the folder.
+    Raises CaptureError for anything wrong with the video, the mattes, the cameras or the folder, OutputError when the disk is
+    full, an input lies in the folder, or another process is at work there.
     """
     clip = open_clip(video, options.every)
-    capture = _Capture(clip, options, StageFolder(scene_dir or folder_of(video) / f"{clip.stem}.nerfsem"))
-    return capture.run()
+    root = scene_dir or named(folder_of(video), clip.stem, ".nerfsem")
+    check_apart([root], [video, options.mattes, options.segmenter_weights])
+    capture = _Capture(clip, options, StageFolder(root))
+    return capture.ready() or capture.run()
 
 
 def _hash_file(path: Path) -> str:
@@ -89,11 +98,13 @@ class _Capture:
         seen = (self.clip.sha256, self.options.every)
         return _key(*seen, importlib.metadata.version("pycolmap"), self.options.sfm_region, mattes)
 
-    @cached_property
+    @property
     def given(self) -> Path | None:
         """Return the folder of ready-made mattes: the user's, or the clip's own alpha channel, known once there are frames."""
+        if self.options.mattes:
+            return self.options.mattes
         alpha = self.folder.root / "frames" / frame_files.ALPHA
-        return self.options.mattes or (alpha if alpha.is_dir() else None)
+        return alpha if alpha.is_dir() and self.folder.holds("frames", self.frames_key) else None
 
     @property
     def learned(self) -> bool:
@@ -131,38 +142,59 @@ class _Capture:
         """Return the key of the whole scene."""
         return _key(self.frames_key, self.cameras_key, self.mattes_key)
 
+    def ready(self) -> Scene | None:
+        """Return the scene if the folder holds it already."""
+        self._check_hints()
+        root, folder = self.folder.root, self.folder
+        if not folder.keys().get("scene") or not folder.holds("frames", self.frames_key):  # keys are made of all of the input
+            return None
+        done = folder.holds("scene", self.scene_key)
+        return Scene.load(root) if done and (root / "scene.json").exists() else None
+
     def run(self) -> Scene:
         """Fill the folder with what it lacks, and return its scene."""
-        root = self.folder.root
-        self._check_hints()
-        known = self.folder.holds("frames", self.frames_key)  # whether the clip has mattes of its own, is known by its frames
-        if known and self.folder.holds("scene", self.scene_key) and (root / "scene.json").exists():
-            return Scene.load(root)
-        self.folder.claim()
-        (root / "scene.json").unlink(missing_ok=True)
-        self.folder.fill("frames", self.frames_key, "frames", self._extract_frames)
-        frames = sorted((root / "frames").glob("*.png"))
-        if self.box and self.box.frame >= len(frames):
-            raise CaptureError(f"--object-box names frame {self.box.frame}; the video's last one is {len(frames) - 1}")
-        if self.first_mattes:
-            self.folder.fill(*self.first_mattes, "mattes", partial(self._segment, frames))
-        self.folder.fill("cameras", self.cameras_key, "cameras (COLMAP)", self._solve_cameras)
-        label, make = ("mattes of all views", self._set_right) if self.learned else ("mattes", self._segment)
-        self.folder.fill("mattes", self.mattes_key, label, partial(make, frames))
-        with progress_bar("scene"):
-            scene = self._assemble(frames)
-            scene.save()
-        self.folder.remember("scene", self.scene_key)
-        return scene
+        if not self.folder.keys().get("frames") or not self.folder.holds("frames", self.frames_key):
+            self._announce()
+        with self.folder.claimed():
+            root = self.folder.root
+            for outdated in (root / "scene.json", *root.glob("hull-*.npy")):
+                outdated.unlink(missing_ok=True)
+            self.folder.fill("frames", self.frames_key, "frames", self._extract_frames)
+            frames = sorted((root / "frames").glob("*.png"))
+            self._check_hints()
+            if self.box and self.box.frame >= len(frames):
+                raise CaptureError(f"--object-box names frame {self.box.frame}; the video's last one is {len(frames) - 1}")
+            if self.first_mattes:
+                self.folder.fill(*self.first_mattes, "mattes", partial(self._segment, frames))
+            self.folder.fill("cameras", self.cameras_key, "cameras (COLMAP)", self._solve_cameras)
+            label, make = ("mattes of all views", self._set_right) if self.learned else ("mattes", self._segment)
+            self.folder.fill("mattes", self.mattes_key, label, partial(make, frames))
+            with progress_bar("scene"):
+                scene = self._assemble(frames)
+                scene.save()
+            self.folder.remember("scene", self.scene_key)
+            return scene
+
+    def _announce(self) -> None:
+        """Tell how much work a long clip is, and refuse a folder that surely has no room for the frames."""
+        line = announcement(self.clip.announced, self.size, self.options.every)
+        if line:
+            print(line, flush=True)
+        needed = frame_bytes(self.clip.announced, self.size, LEAST_FRAME_BYTES)
+        remedy = "name another folder, or take fewer or smaller ones (--every, --scale)"
+        check_space(self.folder.root, needed, "the frames", remedy)
 
     def _check_hints(self) -> None:
         """Refuse hints that would change nothing: they are not overlooked."""
-        classical = not self.options.mattes and self.options.segmenter == "classical"
-        if (self.options.keep_support or self.box) and not classical:
-            raise CaptureError(
-                "--keep-support and --object-box are hints for the classical segmenter; leave them out or take "
-                "--segmenter classical without --mattes"
-            )
+        if not (self.options.keep_support or self.box):
+            return
+        if self.options.mattes or self.options.segmenter != "classical":
+            remedy = "or take --segmenter classical without --mattes"
+        elif self.given:
+            remedy = "for this clip brings its mattes along, in its alpha channel"
+        else:
+            return
+        raise CaptureError(f"--keep-support and --object-box are hints for the classical segmenter; leave them out, {remedy}")
 
     def _extract_frames(self, target: Path, advance: Advance) -> None:
         """Make the stage "frames"."""
@@ -172,7 +204,9 @@ class _Capture:
         """Make the stage "mattes", or "drawn" if all views judge the mattes later."""
         if self.given:
             findings = frame_files.read_findings(self.folder.root / "frames")
-            matte_files.copy_mattes(self.given, target, len(frames), self.size, advance, findings.of_frames)
+            remarks = matte_files.copy_mattes(self.given, target, len(frames), self.size, advance, findings.of_frames)
+            if remarks:
+                (target / REMARKS).write_text(json.dumps(remarks))
         elif self.options.segmenter == "classical":
             from nerfsem_method.capture.mattes.classical import segment
 
@@ -199,8 +233,10 @@ class _Capture:
         if size == self.size:
             poses.solve(sorted((root / "frames").glob("*.png")), ready, region, advance).save(target)
             return
-        with tempfile.TemporaryDirectory(prefix="nerfsem-frames-") as name:
-            frames = frame_files.extract(clip, Path(name), size, lambda done, total: None)
+        with scratch("nerfsem-frames-") as folder:
+            needed = frame_bytes(clip.announced, size, LEAST_FRAME_BYTES)
+            check_space(folder.parent, needed, "the frames that COLMAP sees", "set TMPDIR to another folder")
+            frames = frame_files.extract(clip, folder, size, lambda done, total: None)
             poses.solve(frames, ready, region, advance).save(target)
 
     def _assemble(self, frames: list[Path]) -> Scene:
@@ -219,11 +255,22 @@ class _Capture:
         cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
         made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
         scene = Scene(root, video, camera, tuple(made))
-        remarks = frame_files.read_findings(root / "frames").remarks
-        summary = report.summarise(scene, model, len(cloud.points), seen, remarks)
+        summary = report.summarise(scene, model, len(cloud.points), seen, self._remarks(mattes, model))
+        for warning in summary.warnings:
+            LOG.info("warning: %s", warning)
         summary.save(root)
         write_page(scene, summary, cloud)
         return scene
+
+    def _remarks(self, mattes: np.ndarray, model: SparseModel) -> list[str]:
+        """Return what is to be said about the clip and about given mattes."""
+        root = self.folder.root
+        of_clip = frame_files.read_findings(root / "frames").remarks
+        if not self.given:
+            return of_clip
+        path = root / "mattes" / REMARKS
+        of_mattes = json.loads(path.read_text()) if path.exists() else []
+        return [*of_clip, *of_mattes, *matte_files.disagreement(mattes, model)]
 
 
 def _write_ply(path: Path, points: np.ndarray, colours: np.ndarray) -> None:

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
+from nerfsem_method import log
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.errors import CaptureError, OutputError
-from nerfsem_method.files import partial_of, replacing, replacing_folder
+from nerfsem_method.files import followed, partial_of, replacing, replacing_folder, writing
+from nerfsem_method.locks import LOCK, locked
+from nerfsem_method.progress import progress_bar
+from nerfsem_method.stopping import advise
 
 RECORD = "capture.json"
 """A scene folder remembers in this file which stages it holds; other folders have none and are left alone."""
-
-
-@contextmanager
-def progress_bar(label: str):
-    """Show a line of progress for one stage, and yield its Advance."""
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("left"), TimeRemainingColumn()) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=max(total, done) or None)
-        total = progress.tasks[0].total or 1
-        progress.update(task, completed=total, total=total)
 
 
 class StageFolder:
@@ -34,22 +25,38 @@ class StageFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def claim(self) -> None:
-        """Create the folder. Raises CaptureError if it cannot be written or holds somebody else's files."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Create the folder and hold it for the block, whose messages go to its log.
+
+        Raises CaptureError if the folder cannot be written or holds somebody else's files, OutputError if another process is at
+        work in it, or if there is no space left.
+        """
+        with self._usable():
+            followed(self.root).mkdir(parents=True, exist_ok=True)
             held = {path.name for path in self.root.iterdir()}
-            after_a_kill = {partial_of(Path(RECORD)).name}  # the record had not yet taken its name
-            foreign = RECORD not in held and bool(held - after_a_kill)
-            if not foreign:
+        ours = {partial_of(Path(RECORD)).name, LOCK, log.NAME}  # after a kill, the record may not have its name yet
+        if RECORD not in held and held - ours:
+            raise CaptureError(f"{self.root} holds other files and is no scene folder; name another folder (--scene-dir)")
+        with locked(self.root), log.kept_in(self.root), writing(self.root / RECORD, self.root):
+            with self._usable():
                 self._record(self.keys())
+            try:
+                yield
+            except KeyboardInterrupt as stop:
+                advise(stop)
+                raise
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Raise CaptureError where the folder cannot be written at all."""
+        try:
+            yield
         except (OSError, OutputError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise CaptureError(
                 f"the scene folder {self.root} cannot be written ({reason}); name another folder (--scene-dir)"
             ) from None
-        if foreign:
-            raise CaptureError(f"{self.root} holds other files and is no scene folder; name another folder (--scene-dir)")
 
     def keys(self) -> dict[str, str]:
         """Return the key of each complete stage by its name; none for a folder that is new or damaged."""

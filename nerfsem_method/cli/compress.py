@@ -29,7 +29,8 @@ class Compress:
     """Write this .nsem file."""
     options: Annotated[pipeline.Options, tyro.conf.OmitArgPrefixes] = field(default_factory=pipeline.Options)
     work_dir: Path | None = None
-    """Keep the capture and the run here, and use an earlier capture again; by default both are thrown away."""
+    """Keep the capture, the run and a log here, and use earlier ones again. By default they lie in BUNDLE-work until the bundle
+    is written; when the command is stopped, the same command goes on from there."""
 
     def run(self) -> None:
         """Compress. Raises NerfsemError before any long work when the video or the output cannot be used."""

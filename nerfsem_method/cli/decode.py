@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -35,7 +36,7 @@ class Decode:
     bundle: tyro.conf.Positional[Path]
     """Read this .nsem file."""
     output: tyro.conf.Positional[Path]
-    """Write an .mp4 file, or a folder (a path without extension) of PNG frames."""
+    """Write an .mp4 file, or a folder (a path without extension) of PNG frames; it replaces one of ours, nothing else."""
     mode: Literal["fp", "pc"] | None = None
     """fp shows the object over a plain colour, pc the full video.
     The default is pc where the bundle holds a background and no --background-color is given, else fp."""
@@ -66,8 +67,10 @@ class Decode:
 
         from nerfsem_method.media.video import write_png_folder, write_video
         from nerfsem_method.playback.player import Player
+        from nerfsem_method.progress import track
 
-        frames = _shown(_pictures(Player(bundle, self.device), mode, color, start, stop), stop - start)
+        pictures = _pictures(Player(bundle, self.device), mode, color, start, stop)
+        frames = track(pictures, "decoding", stop - start, sys.stderr)
         if folder:  # noqa: SIM108
             count = write_png_folder(self.output, frames, start)
         else:
@@ -75,16 +78,19 @@ class Decode:
         print(f"{self.output}: {count} frames, {bundle.video.width} x {bundle.video.height}, {mode}")
 
     def _to_folder(self) -> bool:
-        if self.output.is_dir() or not self.output.suffix:
+        video = self.output.name.lower().endswith(".mp4")
+        if self.output.is_dir() or not (video or self.output.suffix):
             return True
-        if self.output.suffix.lower() != ".mp4":
+        if not video:
             raise OutputError(f"{self.output} is neither an .mp4 file nor a folder; name one of the two")
         return False
 
     def _check_output(self, folder: bool) -> None:
-        from nerfsem_method.files import check_png_folder, check_writable
+        from nerfsem_method.media.video import check_video
+        from nerfsem_method.outputs import check_apart, check_png_folder
 
-        (check_png_folder if folder else check_writable)(self.output)
+        check_apart([self.output], [self.bundle])
+        (check_png_folder if folder else check_video)(self.output)
 
 
 def parse_color(text: str) -> tuple[int, int, int] | None:
@@ -118,11 +124,3 @@ def _pictures(
     if color is None:
         return (player.frame(index) for index in range(start, stop))
     return player.frames(mode, color, start, stop)
-
-
-def _shown(frames: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
-    """Yield the frames, with a progress bar on stderr."""
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(frames, "decoding", total=count, console=Console(stderr=True))

@@ -52,6 +52,7 @@ def _drop_background(pc: Path, fp: Path) -> None:
     from nerfsem_method.codec import nsem
     from nerfsem_method.files import replacing
 
+    nsem.check_target(fp)
     with replacing(fp) as partial:
         partial.write_bytes(nsem.drop_background(nsem.read_bytes(pc)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from nerfsem_method.evaluation.references import Clip
     from nerfsem_method.evaluation.report import Evaluation, Track
 
+REPORT = ("metrics.json", "comparison.png", "rd.png", "index.html")
+"""A report is these files, written in this order."""
 PeerName = Literal["x264", "x265", "x264-gop25", "x265-gop20", "svt-av1", "vvc"]
 
 
@@ -45,39 +48,57 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluate. Raises NerfsemError before any long work when the clip, its mattes or the output cannot be used."""
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        from nerfsem_method.files import check_writable
+        from nerfsem_method.outputs import check_apart
 
         clip = self._clip()
-        if self.output_dir.exists() and not self.output_dir.is_dir():
-            raise OutputError(f"{self.output_dir} is a file; name a folder for the report")
-        check_writable(self.output_dir / "metrics.json")
+        check_apart([self.output_dir / name for name in REPORT], [self.video, self.bundle, clip.mattes, clip.scene])
+        check_report(self.output_dir)
 
         from nerfsem_method.evaluation.report import write_report
         from nerfsem_method.evaluation.study import evaluate
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            evaluation, comparison = evaluate(clip, self.bundle, self.peers, self.device, progress)
+        evaluation, comparison = evaluate(clip, self.bundle, self.peers, self.device)
         write_report(self.output_dir, evaluation, comparison)
         print(summary(evaluation))
         print(f"report: {self.output_dir / 'index.html'}")
 
     def _clip(self) -> Clip:
         from nerfsem_method.evaluation.references import Clip
+        from nerfsem_method.files import named
         from nerfsem_method.media.clip.clip import folder_of
         from nerfsem_method.media.clip.door import open_clip
 
         source = open_clip(self.video)
         if self.mattes is not None and self.scene_dir is not None:
             raise CaptureError("--mattes and --scene-dir both name mattes; give one of them")
-        beside = folder_of(self.video) / f"{source.stem}.nerfsem"
+        beside = named(folder_of(self.video), source.stem, ".nerfsem")
         scene = self.scene_dir or (beside if self.mattes is None and beside.is_dir() else None)
         if self.mattes is None and scene is None:
             raise CaptureError(f"no mattes for {self.video}: give --mattes DIR, or --scene-dir of an earlier capture")
         return Clip(self.video, self.mattes, scene)
+
+
+def check_report(folder: Path) -> None:
+    """Make sure that a report can be written into a folder: it may replace an earlier report there, nothing else.
+
+    Raises OutputError.
+    """
+    from nerfsem_method.outputs import check_replaceable
+
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; name a folder for the report")
+    ours = _is_report(folder / REPORT[0])
+    for name in REPORT:
+        check_replaceable(folder / name, lambda path: ours, "report")
+
+
+def _is_report(path: Path) -> bool:
+    """Return whether a file is the metrics.json of a report; the other files of the report then lie beside it."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {"clip", "bundle", "modes"} <= found.keys()
 
 
 def summary(evaluation: Evaluation) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import sys
@@ -21,7 +20,9 @@ from nerfsem_method.cli.export import Export
 from nerfsem_method.cli.import_bundle import Import
 from nerfsem_method.cli.info import Info
 from nerfsem_method.cli.verify import Verify
-from nerfsem_method.errors import NerfsemError, complain
+from nerfsem_method.errors import NerfsemError, complain, speak_anywhere
+from nerfsem_method.files import refusal
+from nerfsem_method.stopping import farewell, stoppable
 
 DESCRIPTION = """\
 Store a video of a museum piece in the space of a thumbnail, and play it back.
@@ -49,10 +50,6 @@ Verb = (
 )
 
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""There is no space on the device, no quota is left, or the file is as large as one may be here."""
-
-
 class Runnable(Protocol):
     """Every verb is runnable."""
 
@@ -61,47 +58,51 @@ class Runnable(Protocol):
 
 def main() -> None:
     """Parse the command line, run its verb and exit; this is the console script."""
+    speak_anywhere()
     if sys.argv[1:] == ["--version"]:
         print(f"nerfsem {__version__}")
         return
-    verb = tyro.cli(Verb, prog="nerfsem", description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,))
+    try:
+        verb = tyro.cli(Verb, prog="nerfsem", description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,))
+    except KeyboardInterrupt as stop:
+        raise SystemExit(farewell(stop)) from None
     raise SystemExit(run(verb))
 
 
 def run(verb: Runnable) -> int:
     """Run a verb and return its exit code.
 
-    It is 2, with one line on stderr, for bad input, 130 for an interrupt, and 0 also when the reader of a pipe leaves.
+    It is 2, with one line on stderr, for bad input; 130, 143 or 129, with one line, after an interrupt, SIGTERM or SIGHUP; and 0
+    also when the reader of a pipe leaves.
     """
     # A user can do nothing about the deprecation notices of libraries.
     warnings.filterwarnings("ignore", module=r"(torch|torchvision|nerfstudio)\b")
     try:
-        verb.run()
-        sys.stdout.flush()
+        with stoppable():
+            verb.run()
+            sys.stdout.flush()
     except NerfsemError as error:
         return complain(error)
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in sys.modules or package.startswith("nerfsem"):
-            raise
-        return complain(
-            f"this needs the package {package}, which an installation for reading lacks: "
-            f"python -m pip install 'nerfsem[train]', or make install in a checkout"
-        )
-    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
-        if error.filename is None:
-            raise
-        return complain(f"{error.filename}: {(error.strerror or type(error).__name__).lower()}")
+        return _lacking(error)
     except OSError as error:
-        if error.errno in DISK_FULL:
-            return complain(f"{(error.strerror or '').lower()}; free space for temporary files and the result, and run again")
-        if isinstance(error, BrokenPipeError) and _reader_left():
-            return 0
-        raise
-    except KeyboardInterrupt:
-        print("nerfsem: interrupted", file=sys.stderr)
-        return 130
+        return 0 if isinstance(error, BrokenPipeError) and _reader_left() else complain(refusal(error))
+    except MemoryError:
+        return complain("there is not enough memory for this; take smaller frames (--scale) or a smaller preset")
+    except KeyboardInterrupt as stop:
+        return farewell(stop)
     return 0
+
+
+def _lacking(error: ModuleNotFoundError) -> int:
+    """Name the package that is missing. A missing part of our own, or of a package that is there, is raised again."""
+    package = (error.name or "").partition(".")[0]
+    if package in sys.modules or package.startswith("nerfsem"):
+        raise error
+    return complain(
+        f"this needs the package {package}, which an installation for reading lacks: "
+        f"python -m pip install 'nerfsem[train]', or make install in a checkout"
+    )
 
 
 def _reader_left() -> bool:

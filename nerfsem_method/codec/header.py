@@ -34,7 +34,7 @@ _MAX_NAME = 255
 
 def pack_header(video: Video, spec: FieldSpec) -> bytes:
     """Return the video's facts (frames, rate, name, SHA-256; its size is the camera's), then the specification."""
-    name = video.name.encode()[:_MAX_NAME]
+    name = printable(video.name).encode()[:_MAX_NAME]  # a file's name may be no text
     numbers = [video.frames, video.rate.numerator, video.rate.denominator, len(name)]
     out = b"".join(map(_varint, numbers)) + name + bytes.fromhex(video.sha256)
     shape = []

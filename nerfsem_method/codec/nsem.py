@@ -14,7 +14,7 @@ from nerfsem_method.codec import header
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.cameras import Cameras, code_cameras, quantise
 from nerfsem_method.codec.coder import Coder, Decoder, Encoder
-from nerfsem_method.codec.container import Section, pack, unpack
+from nerfsem_method.codec.container import MAGIC, Section, pack, unpack
 from nerfsem_method.codec.metadata import ENCODER, metadata_section
 from nerfsem_method.codec.occupancy import code_occupancy
 from nerfsem_method.codec.walk import code_tables
@@ -22,7 +22,8 @@ from nerfsem_method.codec.weights import code_weights
 from nerfsem_method.errors import BundleError, CorruptBundle
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import FieldState
-from nerfsem_method.files import check_writable, replacing
+from nerfsem_method.files import replacing
+from nerfsem_method.outputs import check_replaceable
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.scene import Video
 
@@ -149,14 +150,24 @@ def read_bytes(path: Path) -> bytes:
         raise BundleError(f"{path} cannot be read ({error.strerror}); give the path of a .nsem bundle") from None
 
 
+def check_target(path: Path) -> None:
+    """Make sure that a bundle can be written here: it may replace another bundle, nothing else. Raises OutputError."""
+    check_replaceable(path, _starts_like_a_bundle, "bundle")
+
+
+def _starts_like_a_bundle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
 def write(path: Path, bundle: Bundle) -> dict[str, int]:
     """Encode, decode again to compare the symbols, write the file in one move, and return its bytes by section.
 
-    Raises OutputError when the file cannot be written, BundleError when it would not decode to the same symbols.
+    Raises OutputError when the file cannot be written or is no bundle, BundleError when it would not decode to the same symbols.
     """
     data = encode(bundle)
     decode(data)
-    check_writable(path)
+    check_target(path)
     with replacing(path) as partial:
         partial.write_bytes(data)
     return sizes(data)

@@ -29,6 +29,7 @@ def use() -> None:
         return
     folder = str(_prepared())
     os.environ["NUMBA_CACHE_DIR"] = folder  # processes that start later use it, too
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", folder)  # torch would leave an empty folder in TMPDIR
     if "numba" in sys.modules:
         sys.modules["numba"].config.CACHE_DIR = folder
 

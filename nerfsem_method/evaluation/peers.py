@@ -6,16 +6,15 @@ each codec runs at a slow preset, tuned for PSNR where it has such a tuning.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nerfsem_method.evaluation.metrics import Quality, measure
+from nerfsem_method.files import scratch
 from nerfsem_method.media.annexb import H264, HEVC, VVC, NalSyntax, lean_stream
 from nerfsem_method.media.video import StreamError, decode_file, encode_file
 
@@ -38,16 +37,16 @@ class Peer:
         options = {**self.options, self.quality: level, "g": gop, "format": self.muxer, "threads": 1}
         if "x265-params" in options:
             options["x265-params"] += f":keyint={gop}"
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "stream"
+        with scratch("nerfsem-peer-") as folder:
+            path = folder / "stream"
             encode_file(path, frames, rate, options)
             stream = path.read_bytes()
         return stream if self.syntax is None else lean_stream(stream, self.syntax)
 
     def decode(self, stream: bytes, width: int, height: int, frames: int) -> Iterator[np.ndarray]:
         """Yield the stream's frames, uint8 [H, W, 3]. Raises StreamError if it is damaged."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "stream"
+        with scratch("nerfsem-peer-") as folder:
+            path = folder / "stream"
             path.write_bytes(stream)
             yield from decode_file(path, width, height, frames + 1, {"format": self.muxer})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,8 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.evaluation.metrics import masked_reference
 from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.media.matte_names import list_mattes
+from nerfsem_method.media.mattes import given_mattes
 from nerfsem_method.scene.scene import Scene
 
 
@@ -56,35 +58,48 @@ def load_references(clip: Clip, shape: tuple[int, int, int], rate: Fraction, fol
     else:
         every = max(1, round(open_clip(clip.video).rate / rate))
         pictures = (frame.rgb for frame in open_clip(clip.video, every).frames((width, height), findings))
-        sources = sorted(clip.mattes.glob("*.png")) if clip.mattes is not None else []
+        sources = list_mattes(clip.mattes) if clip.mattes is not None else []
     if len(sources) < count or clip.scene is not None:
-        _check_number(sources, count, clip)
+        _check_number(len(sources), count, clip)
     frames = _spool(pictures, (*shape, 3), folder / "frames.npy", clip.video)
-    sources = findings.of_frames(sources)
-    _check_number(sources, count, clip)
-    mattes = _spool((_picture(path, "L", width, height) for path in sources), shape, folder / "mattes.npy", clip.video)
+    chosen = findings.of_frames(list(range(len(sources))))
+    _check_number(len(chosen), count, clip)
+    mattes = _spool(_mattes(clip, sources, chosen, width, height), shape, folder / "mattes.npy", clip.video)
     over_white = (masked_reference(frame, matte) for frame, matte in zip(frames, mattes, strict=True))
     return References(frames, mattes, _spool(over_white, (*shape, 3), folder / "masked.npy", clip.video))
 
 
-def _check_number(mattes: list[Path], count: int, clip: Clip) -> None:
-    if len(mattes) != count:
-        found = f"{clip.scene or clip.mattes} holds {len(mattes)} mattes"
+def _check_number(mattes: int, count: int, clip: Clip) -> None:
+    if mattes != count:
+        found = f"{clip.scene or clip.mattes} holds {mattes} mattes"
         raise CaptureError(f"{found} for the {count} frames of the bundle; give the clip's own")
 
 
 def _spool(pictures: Iterable[np.ndarray], shape: tuple[int, ...], path: Path, video: Path) -> np.ndarray:
     """Return an array on disk, filled one picture at a time. Raises CaptureError for another number of pictures."""
-    spooled = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     found = 0
-    for found, picture in enumerate(pictures, 1):
-        if found > shape[0]:
-            break
-        spooled[found - 1] = picture
+    with path.open("wb") as file:  # a mapped array that outgrows the disk would kill the process
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for found, picture in enumerate(pictures, 1):
+            if found > shape[0]:
+                break
+            file.write(picture.tobytes())
     if found != shape[0]:
         amount = f"{found} frames" if found < shape[0] else "more frames"
         raise CaptureError(f"{video} has {amount}, the bundle {shape[0]}; give the clip that the bundle was made from")
-    return spooled
+    return np.load(path, mmap_mode="r")
+
+
+def _mattes(clip: Clip, sources: list[Path], chosen: list[int], width: int, height: int) -> Iterator[np.ndarray]:
+    """Yield the `chosen` mattes, by their indices, of a captured scene, or of a folder as a capture reads them."""
+    from PIL import Image
+
+    if clip.scene is not None or clip.mattes is None:
+        yield from (_picture(sources[index], "L", width, height) for index in chosen)
+        return
+    given = given_mattes(clip.mattes)
+    for index in chosen:
+        yield np.asarray(Image.fromarray(given.read(index)).resize((width, height), Image.Resampling.BOX))
 
 
 def _picture(path: Path, mode: str, width: int, height: int) -> np.ndarray:

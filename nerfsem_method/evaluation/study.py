@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
 
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import NerfsemError
@@ -16,9 +15,11 @@ from nerfsem_method.evaluation.metrics import load_lpips, measure
 from nerfsem_method.evaluation.peers import PEERS, RatePoint, rate_point, run_peer
 from nerfsem_method.evaluation.references import Clip, References, load_references
 from nerfsem_method.evaluation.report import Evaluation, Track, comparison_picture
+from nerfsem_method.files import scratch
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.video import StreamError
 from nerfsem_method.playback.player import Player
+from nerfsem_method.progress import track
 
 MOMENTS = 4
 """The comparison picture shows so many frames of the clip."""
@@ -33,9 +34,7 @@ class _Perceptual:
     reason: str
 
 
-def evaluate(
-    clip: Clip, bundle_path: Path, peers: Sequence[str], device: str, progress: Progress
-) -> tuple[Evaluation, np.ndarray]:
+def evaluate(clip: Clip, bundle_path: Path, peers: Sequence[str], device: str) -> tuple[Evaluation, np.ndarray]:
     """Return all numbers of a bundle file, and the comparison picture uint8 [H, W, 3].
 
     A PC bundle is measured in both modes. Raises NerfsemError when clip and bundle do not fit or a peer cannot run.
@@ -45,15 +44,15 @@ def evaluate(
     video = bundle.video
     keep = [moment * video.frames // MOMENTS for moment in range(min(MOMENTS, video.frames))]
     perceptual = _perceptual()
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch("nerfsem-evaluate-") as folder:
         shape = (video.frames, video.height, video.width)
-        references = load_references(clip, shape, video.rate, Path(folder))
+        references = load_references(clip, shape, video.rate, folder)
         player = Player(bundle, device)
         tracks, columns = [], {"source": {index: references.frames[index].copy() for index in keep}}
         for mode in ("fp",) if bundle.background is None else ("fp", "pc"):
             size = len(data) if mode == bundle.mode else len(nsem.drop_background(data))
-            ours, columns[mode.upper()] = _measure_ours(player, mode, size, references, perceptual, keep, progress)
-            curves, columns_of_peers = _run_peers(peers, mode, bundle, references, keep, progress)
+            ours, columns[mode.upper()] = _measure_ours(player, mode, size, references, perceptual, keep)
+            curves, columns_of_peers = _run_peers(peers, mode, bundle, references, keep)
             track = Track(mode, ours, curves)
             tracks.append(track)
             if (nearest := track.nearest()) is not None:
@@ -71,12 +70,11 @@ def _measure_ours(
     references: References,
     perceptual: _Perceptual,
     keep: Sequence[int],
-    progress: Progress,
 ) -> tuple[RatePoint, Kept]:
     kept: Kept = {}
 
     def decoded() -> Iterator[np.ndarray]:
-        pictures = progress.track(player.frames(mode), len(references.frames), description=f"{mode}: decoding")
+        pictures = track(player.frames(mode), f"{mode}: decoding", len(references.frames), sys.stderr)
         for index, frame in enumerate(pictures):
             if index in keep:
                 kept[index] = frame
@@ -88,13 +86,13 @@ def _measure_ours(
 
 
 def _run_peers(
-    names: Sequence[str], mode: str, bundle: nsem.Bundle, references: References, keep: Sequence[int], progress: Progress
+    names: Sequence[str], mode: str, bundle: nsem.Bundle, references: References, keep: Sequence[int]
 ) -> tuple[dict[str, tuple[RatePoint, ...]], dict[tuple[str, int | None], Kept]]:
     """Return the curve of each peer, and the frames to keep of each point."""
     runs = [(name, level) for name in names for level in PEERS[name].levels]
     points: dict[str, list[RatePoint]] = {name: [] for name in names}
     kept: dict[tuple[str, int | None], Kept] = {}
-    for name, level in progress.track(runs, description=f"{mode}: {', '.join(names) or 'no peers'}"):
+    for name, level in track(runs, f"{mode}: {', '.join(names) or 'no peers'}", len(runs), sys.stderr):
         try:
             point, kept[name, level] = run_peer(
                 PEERS[name], level, references.of_mode(mode), references.mattes, bundle.video.rate, keep

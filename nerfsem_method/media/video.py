@@ -6,6 +6,7 @@ gains a repeated last column or row, which reading removes.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import tempfile
 import threading
@@ -20,7 +21,9 @@ from typing import IO, Any
 import numpy as np
 
 from nerfsem_method.errors import OutputError
-from nerfsem_method.files import check_png_folder, check_writable, replacing, replacing_folder
+from nerfsem_method.files import is_full, no_space, replacing, replacing_folder
+from nerfsem_method.log import LOG
+from nerfsem_method.outputs import PNG_MARK, check_png_folder, check_replaceable
 
 STALL_SECONDS = 60
 """A decoder that gives no frame for so many seconds is stopped, lest a damaged stream hang the program."""
@@ -29,6 +32,8 @@ _MP4_CRF = 14
 EXACT_SCALING = "accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 """With these flags ffmpeg's scaler gives the same pixels on every processor."""
 _CONVERSION = f"flags=lanczos+{EXACT_SCALING}"
+_SEAL = b"\0\0\0\x1afreedecoded by nerfsem"
+"""Our mp4 files end with this box of ISO/IEC 14496-12: players pass over it, and what others make of ours has none."""
 _BT709 = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
 
 
@@ -39,29 +44,45 @@ class StreamError(Exception):
 def write_video(path: Path, frames: Iterable[np.ndarray], rate: Fraction) -> int:
     """Write RGB frames [H, W, 3] as a visually lossless mp4 (H.264) and return their number.
 
-    Raises OutputError when the file cannot be written or ffmpeg fails.
+    Raises OutputError when the file cannot be written, is there and none of ours, or ffmpeg fails.
     """
-    check_writable(path)
+    check_video(path)
     options = {"format": "mp4", "vcodec": "libx264", "crf": _MP4_CRF, "preset": "medium", "movflags": "+faststart"}
     with replacing(path) as partial:
         try:
-            return encode_file(partial, frames, rate, {**options, **_BT709})
+            count = encode_file(partial, frames, rate, {**options, **_BT709})
         except StreamError as error:
             raise OutputError(f"cannot write {path}: {error}") from None
+        with partial.open("ab") as file:
+            file.write(_SEAL)
+    return count
+
+
+def check_video(path: Path) -> None:
+    """Make sure that a video can be written here: it may replace one that we wrote, nothing else. Raises OutputError."""
+    check_replaceable(path, _is_ours, "video")
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - len(_SEAL), 0))
+        return file.read() == _SEAL
 
 
 def write_png_folder(path: Path, frames: Iterable[np.ndarray], start: int = 0) -> int:
     """Write frames [H, W, 3 or 4] as `path`/000000.png ..., counted from `start`, and return their number.
 
-    Raises OutputError, before any frame is taken, when the folder holds anything but such files.
+    Raises OutputError, before any frame is taken, when the folder holds anything but such files of ours.
     """
-    from PIL import Image
+    from PIL import Image, PngImagePlugin
 
     check_png_folder(path)
+    mark = PngImagePlugin.PngInfo()
+    mark.add_text(*PNG_MARK)
     index = start
     with replacing_folder(path) as partial:
         for index, frame in enumerate(frames, start + 1):
-            Image.fromarray(frame).save(partial / f"{index - 1:06d}.png")
+            Image.fromarray(frame).save(partial / f"{index - 1:06d}.png", pnginfo=mark)
     return index - start
 
 
@@ -75,23 +96,31 @@ class _Pipe:
     process: subprocess.Popen
     complaints: IO[bytes]
 
-    def close(self) -> None:
-        """Wait for ffmpeg's end. Raises StreamError with its last line when it failed."""
-        if self.process.wait() != 0:
-            self.complaints.seek(0)
-            lines = self.complaints.read().decode("utf-8", "replace").strip().splitlines()
-            raise StreamError(lines[-1] if lines else "ffmpeg was stopped")
+    def close(self, folder: Path | None = None) -> None:
+        """Wait for ffmpeg's end. Raises StreamError with its last line when it failed, OutputError when it filled `folder`."""
+        code = self.process.wait()
+        self.complaints.seek(0)
+        words = self.complaints.read().decode("utf-8", "replace").strip()
+        if words:
+            LOG.info("ffmpeg: %s", words)
+        if code == 0:
+            return
+        if code == -signal.SIGXFSZ:
+            words = "file too large"
+        if folder is not None and is_full(folder, words):
+            raise no_space(folder)
+        raise StreamError(words.splitlines()[-1] if words else "ffmpeg was stopped")
 
 
 @contextmanager
-def _running(node: Any, **streams: int) -> Iterator[_Pipe]:
-    """Start the ffmpeg-python graph `node`; the process never outlives the block."""
+def _running(node: Any, **options: Any) -> Iterator[_Pipe]:
+    """Start the ffmpeg-python graph `node` with Popen's `options`; the process never outlives the block."""
     import imageio_ffmpeg
 
     quiet = node.global_args("-v", "error", "-nostdin")
     command = quiet.compile(cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
     with tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(command, stderr=complaints, **{"stdin": subprocess.DEVNULL, **streams})  # type: ignore[call-overload]
+        process = subprocess.Popen(command, stderr=complaints, **{"stdin": subprocess.DEVNULL, **options})
         try:
             yield _Pipe(process, complaints)
         finally:
@@ -106,7 +135,7 @@ def _running(node: Any, **streams: int) -> Iterator[_Pipe]:
 def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, options: dict[str, Any]) -> int:
     """Encode RGB frames [H, W, 3] of one size into `path` with ffmpeg's output `options`, and return their number.
 
-    Raises StreamError when ffmpeg fails, ValueError when there is no frame.
+    Raises StreamError when ffmpeg fails, OutputError when the disk is full, ValueError when there is no frame.
     """
     import ffmpeg
 
@@ -117,9 +146,9 @@ def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, option
     height, width = (size + size % 2 for size in first.shape[:2])
     source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=str(rate))
     convert = f"scale=out_color_matrix=bt709:out_range=tv:{_CONVERSION}"
-    node = ffmpeg.output(source, str(path), vf=convert, **{"pix_fmt": "yuv420p", **options})
+    node = ffmpeg.output(source, f"./{path.name}", vf=convert, **{"pix_fmt": "yuv420p", **options})
     count = 0
-    with _running(node, stdin=subprocess.PIPE) as pipe:
+    with _running(node, stdin=subprocess.PIPE, cwd=path.parent) as pipe:  # ffmpeg-python takes no names that are no UTF-8
         assert pipe.process.stdin is not None
         with suppress(BrokenPipeError):  # pipe.close() tells why ffmpeg left.
             for frame in chain([first], frames):
@@ -127,7 +156,7 @@ def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, option
                 pipe.process.stdin.write(np.pad(frame, padding, mode="edge").tobytes())
                 count += 1
             pipe.process.stdin.close()
-        pipe.close()
+        pipe.close(path.parent)
     return count
 
 
@@ -139,14 +168,14 @@ def decode_file(path: Path, width: int, height: int, limit: int, options: dict[s
     import ffmpeg
 
     largest = (width + 256) * (height + 256)  # Decoders align their buffers, and a hostile header must not fill the memory.
-    source = ffmpeg.input(str(path), max_pixels=largest, err_detect="explode", threads=1, **options)
+    source = ffmpeg.input(f"./{path.name}", max_pixels=largest, err_detect="explode", threads=1, **options)
     convert = f"scale=in_color_matrix=bt709:in_range=tv:{_CONVERSION},format=rgb24,crop={width}:{height}:0:0"
     output = {"format": "rawvideo", "vf": convert, "fps_mode": "passthrough", "frames:v": limit}
-    yield from _read(ffmpeg.output(source, "pipe:", **output).global_args("-xerror"), width, height)
+    yield from _read(ffmpeg.output(source, "pipe:", **output).global_args("-xerror"), width, height, cwd=path.parent)
 
 
-def _read(node: Any, width: int, height: int) -> Iterator[np.ndarray]:
-    with _running(node, stdout=subprocess.PIPE) as pipe:
+def _read(node: Any, width: int, height: int, **options: Any) -> Iterator[np.ndarray]:
+    with _running(node, stdout=subprocess.PIPE, **options) as pipe:
         assert pipe.process.stdout is not None
         while True:
             watch = threading.Timer(STALL_SECONDS, pipe.process.kill)

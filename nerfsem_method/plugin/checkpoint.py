@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +18,8 @@ from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import NerfsemError
+from nerfsem_method.files import named
+from nerfsem_method.log import LOG
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
@@ -27,14 +31,16 @@ _MODEL = "_model."
 def export(config_path: Path, output_dir: Path, mode: str, options: BackgroundOptions) -> Path:
     """Write `output_dir`/<clip>-<mode>.nsem from a run's config.yml; returns the path.
 
-    Raises NerfsemError when the run has no checkpoint, CaptureError when its scene is gone, OutputError.
+    Raises NerfsemError when the run has no checkpoint, CaptureError when its scene is gone, OutputError when the bundle cannot
+    be written there, which is told before any work.
     """
     config = load_config(config_path)
     scene = run_scene(config)
+    path = named(output_dir, Path(scene.video.name).stem, f"-{mode}.nsem")
+    nsem.check_target(path)
     background = None
     if mode == "pc":
         background = scene_background(scene, options)
-    path = output_dir / f"{Path(scene.video.name).stem}-{mode}.nsem"
     nsem.write(path, run_bundle(config, scene, background))
     return path
 
@@ -96,9 +102,35 @@ def run_bundle(config, scene: Scene, background: Background | None) -> Bundle:
     return snapshot(*run_field(config, scene), scene.video, background).quantised()
 
 
+def checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, there or not, the newest first."""
+    return sorted(folder.glob("step-*.ckpt"), reverse=True)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a checkpoint. Raises NerfsemError when it is damaged."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise NerfsemError(f"{path} does not exist; name a checkpoint of a run") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise NerfsemError(f"the checkpoint {path} is damaged ({reason}); delete it, and go on from the one before") from None
+
+
+def newest(folder: Path) -> dict[str, Any] | None:
+    """Return the newest checkpoint in a folder that can be read; None where there is none."""
+    for path in checkpoints(folder):
+        try:
+            return load_state(path)
+        except NerfsemError as error:
+            LOG.info("%s", error)
+    return None
+
+
 def _newest_weights(folder: Path) -> dict:
-    checkpoints = sorted(folder.glob("step-*.ckpt"))
-    if not checkpoints:
+    found = checkpoints(folder)
+    if not found:
         raise NerfsemError(f"{folder} holds no checkpoint; let ns-train reach its end, or save one")
-    state = torch.load(checkpoints[-1], map_location="cpu", weights_only=True)["pipeline"]
+    state = load_state(found[0])["pipeline"]
     return {name.removeprefix(_MODEL): value for name, value in state.items() if name.startswith(_MODEL)}

@@ -6,6 +6,7 @@ nerfstudio loads this module unguarded at the start of every ns-* command, so it
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,11 +20,11 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 from nerfstudio.plugins.types import MethodSpecification
 from torch.optim.lr_scheduler import LambdaLR
 
-from nerfsem_method.errors import NerfsemError, complain
 from nerfsem_method.media.clip.clip import stem_of
 from nerfsem_method.plugin import exporter
 from nerfsem_method.plugin.datamanager import NerfsemDataManagerConfig
 from nerfsem_method.plugin.model import NerfsemModelConfig
+from nerfsem_method.plugin.trainer import NerfsemTrainer, ending_in_one_line
 from nerfsem_method.training import presets
 
 METHODS = {"standard": "nerfsem", "quick": "nerfsem-quick", "paper": "nerfsem-paper"}
@@ -81,17 +82,19 @@ class NerfsemPipelineConfig(VanillaPipelineConfig):
     model: NerfsemModelConfig = field(default_factory=NerfsemModelConfig)
 
     def setup(self, **kwargs: Any) -> Any:
-        """Make the pipeline; bad input ends the command in one line, where nerfstudio's would print a traceback."""
-        try:
+        """Make the pipeline; bad input ends the command in one line, where nerfstudio's would print a traceback.
+
+        A trainer, which alone has a scaler of gradients, sees to that itself.
+        """
+        with nullcontext() if "grad_scaler" in kwargs else ending_in_one_line():
             return super().setup(**kwargs)
-        except NerfsemError as error:
-            raise SystemExit(complain(error)) from None
 
 
 @dataclass
 class NerfsemTrainerConfig(TrainerConfig):
     """This TrainerConfig names a run after its video, and lets the learning rates fall over the steps asked for."""
 
+    _target: type = field(default_factory=lambda: NerfsemTrainer)
     pipeline: NerfsemPipelineConfig = field(default_factory=NerfsemPipelineConfig)
     vis: Literal[
         "viewer", "tensorboard", "wandb", "comet", "viewer+tensorboard", "viewer+wandb", "viewer+comet", "none"
@@ -102,7 +105,7 @@ class NerfsemTrainerConfig(TrainerConfig):
         """Name it outputs/relic/... for relic.mp4, relic.nsem or relic/*.JPG, wherever that lies; or do as nerfstudio does."""
         data = self.data or self.pipeline.datamanager.data
         if self.experiment_name is None and data is not None:
-            self.experiment_name = stem_of(Path(data).resolve())
+            self.experiment_name = stem_of(Path(data).resolve()).strip(".") or "unnamed"  # ".." would lead elsewhere
         super().set_experiment_name()
 
     def setup(self, **kwargs: Any) -> Any:

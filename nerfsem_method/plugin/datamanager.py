@@ -18,10 +18,10 @@ from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.pixel_samplers import PixelSamplerConfig
 from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
 from PIL import Image
-from rich.progress import track
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig, world_scale
+from nerfsem_method.progress import track
 from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.scene import Scene
 
@@ -149,7 +149,7 @@ def _read_all(dataset: ObjectVideoDataset) -> torch.Tensor:
     frames = torch.empty((len(dataset), camera.height, camera.width, 4), dtype=torch.uint8)
     with ThreadPoolExecutor() as readers:
         pictures = readers.map(dataset.get_numpy_image, range(len(dataset)))
-        for frame, picture in zip(frames, track(pictures, "Reading frames", len(dataset), transient=True), strict=True):
+        for frame, picture in zip(frames, track(pictures, "reading frames", len(dataset)), strict=True):
             frame[:] = torch.from_numpy(picture)
     return frames
 

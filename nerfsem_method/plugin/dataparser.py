@@ -75,8 +75,8 @@ class ObjectVideoDataParser(DataParser):
             return bundle_scene(data)
         from nerfsem_method.capture.ingest import ingest
 
-        name = printable(str(data))
-        CONSOLE.print(f"Capturing {name} (frames, mattes, cameras); an earlier capture is used again where it fits")
+        told = f"Capturing {printable(str(data))} (frames, mattes, cameras); an earlier capture is used again where it fits"
+        CONSOLE.print(told, markup=False)
         return ingest(data, self.config.capture, self.config.scene_dir)
 
 

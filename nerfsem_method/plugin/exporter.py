@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, get_args
 import tyro
 
 from nerfsem_method.background.options import BackgroundOptions
-from nerfsem_method.errors import NerfsemError, complain
 
 
 def register() -> None:
@@ -48,11 +47,10 @@ def _command(exporter: Any) -> type:
         def main(self) -> None:
             """Export the bundle."""
             from nerfsem_method.plugin import checkpoint
+            from nerfsem_method.plugin.trainer import ending_in_one_line
 
-            try:
+            with ending_in_one_line():
                 path = checkpoint.export(self.load_config, self.output_dir, self.mode, self.background)
-            except NerfsemError as error:
-                raise SystemExit(complain(error)) from None
-            print(f"{path}: {path.stat().st_size} bytes")
+                print(f"{path}: {path.stat().st_size} bytes")
 
     return NerfsemBitstream

@@ -108,6 +108,16 @@ class NerfsemModel(Model):
 
         return [TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], before)]
 
+    def memory(self) -> dict[str, Any]:
+        """Return what a checkpoint needs besides parameters and buffers, so that a training goes on exactly."""
+        return {"rays": self._rays, **(self._conductor.memory() if self._conductor else {})}
+
+    def remember(self, memory: dict[str, Any]) -> None:
+        """Take over what `memory` returned in a training."""
+        assert self._conductor is not None
+        self._rays = memory["rays"]
+        self._conductor.remember(memory)
+
     def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:
         """Render rays, in training as many of them as the sample budget allows.
 

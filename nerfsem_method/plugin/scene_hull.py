@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 from PIL import Image
 
 from nerfsem_method.codec import nsem
-from nerfsem_method.errors import CaptureError
+from nerfsem_method.errors import CaptureError, OutputError
 from nerfsem_method.files import replacing
 from nerfsem_method.scene.hull import carve
 from nerfsem_method.scene.scene import Scene
@@ -26,6 +28,6 @@ def scene_hull(scene: Scene, side: int) -> np.ndarray:
     hull = carve(scene.camera, scene.poses, mattes, side, np.zeros(3), 1.0)
     if not hull.any():
         raise CaptureError(f"mattes and cameras of {scene.root} leave no object; capture again with other mattes")
-    with replacing(kept) as partial, partial.open("wb") as file:
+    with suppress(OutputError), replacing(kept) as partial, partial.open("wb") as file:  # a scene may lie where none can write
         np.save(file, hull)
     return hull

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,6 +71,19 @@ class Conductor:
         if self._side_bytes is None:
             self._side_bytes = measured_bytes(self.field, self.cameras, self.clip.video) - table_bytes
         return (self._side_bytes + table_bytes) / 1e3
+
+    def memory(self) -> dict[str, Any]:
+        """Return what a training needs to go on exactly as it would have, and the parameters and buffers do not hold."""
+        return {
+            "generator": self.field.generator.bit_generator.state,
+            "rest": self.control.rest if self.control else None,
+        }
+
+    def remember(self, memory: dict[str, Any]) -> None:
+        """Take over what `memory` returned."""
+        self.field.generator.bit_generator.state = memory["generator"]
+        if self.control:
+            self.control.rest = memory["rest"]
 
     def _forget_size(self) -> None:
         self._side_bytes = None

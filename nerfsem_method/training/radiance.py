@@ -34,7 +34,8 @@ class Step:
 class RadianceField(nn.Module):
     """A trainable binary radiance field in the unit cube.
 
-    `observing` says whether training steps tell the occupancy what contributes to rays.
+    `observing` says whether training steps tell the occupancy what contributes to rays; `generator` draws the entries on which
+    the rate is estimated.
     """
 
     def __init__(self, spec: FieldSpec, hull: np.ndarray, head_bits: int = 7) -> None:
@@ -46,7 +47,7 @@ class RadianceField(nn.Module):
         self.rate = RateModel(spec)
         self.rate.set_occupancy(self.grids, hull)
         self.observing = True
-        self._generator = np.random.default_rng(0)
+        self.generator = np.random.default_rng(0)
         self.register_load_state_dict_post_hook(lambda module, _: module.resume())
 
     @torch.no_grad()
@@ -68,7 +69,7 @@ class RadianceField(nn.Module):
         samples = march(origins, directions, *space, 1 / self.spec.steps, jitter)
         with self.grids.unchanged():
             rendering = render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
-            bits = self.rate.bits(self.grids, rate_samples, self._generator)
+            bits = self.rate.bits(self.grids, rate_samples, self.generator)
         if self.observing:
             self.occupancy.observe(samples, rendering.weights)
         return Step(rendering, samples, bits)

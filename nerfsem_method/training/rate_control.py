@@ -26,20 +26,23 @@ FRAMES, PIXELS = 24, 1024
 
 
 class RateControl:
-    """Rate control steers lambda from the preset's value, `rate_weight`, on."""
+    """Rate control steers lambda from the preset's value, `rate_weight`, on.
+
+    `rest` is the integral part of log lambda, None before the first measurement.
+    """
 
     def __init__(self, goal: Goal, rate_weight: float) -> None:
         self.goal = goal
         self._bounds = [math.log(rate_weight * share) for share in RANGE]
-        self._rest: float | None = None
+        self.rest: float | None = None
 
     def steer(self, rate_weight: float, measured: float, done: float) -> float:
         """Return the next lambda from the present one and what the bundle measures after the share `done` of the steps."""
         error = self.goal.error(measured, done)
-        if self._rest is None:  # a training that goes on keeps the lambda of its checkpoint
-            self._rest = math.log(rate_weight)
-        self._rest = self._within(self._rest + INTEGRAL * error)
-        return math.exp(self._within(self._rest + PROPORTIONAL * error))
+        if self.rest is None:  # a training that goes on keeps the lambda of its checkpoint
+            self.rest = math.log(rate_weight)
+        self.rest = self._within(self.rest + INTEGRAL * error)
+        return math.exp(self._within(self.rest + PROPORTIONAL * error))
 
     def _within(self, log_weight: float) -> float:
         low, high = self._bounds

@@ -13,6 +13,7 @@ from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.motion import Motion
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.pictures import read_picture
 
 Region = Literal["auto", "object", "frame"]
 """A region says where features are sought."""
@@ -41,10 +42,8 @@ def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance
 
 def _object(frames: list[Path], mattes: list[Path] | None, seen: Motion) -> list[np.ndarray]:
     """Return where to look for the object in each frame: its matte [H, W] uint8, or all that moves."""
-    import cv2
-
     if mattes:
-        return [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in mattes]
+        return [read_picture(path, grey=True) for path in mattes]
     if not seen.turntable:
         raise CaptureError(
             "--sfm-region object needs to know the object: give --mattes DIR, choose --segmenter birefnet, or let the "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,9 @@ from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.files import scratch
+from nerfsem_method.log import LOG, see
+from nerfsem_method.media.pictures import read_picture, write_picture
 from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
 
 HARDLY_MOVES = "the camera hardly moves: film the object while walking around it, not from a tripod"
@@ -43,11 +46,10 @@ def reconstruct(
 
     with Image.open(frames[0]) as picture:
         size = picture.size
-    with tempfile.TemporaryDirectory(prefix="nerfsem-colmap-") as name:
-        work = Path(name)
+    with scratch("nerfsem-colmap-") as work:
         masks = str(write_masks(frames, mattes, work / "masks")) if mattes else None
         keys = motion.keyframes(frames)
-        job = Job(str(frames[0].parent), [f.name for f in frames], keys, max(size), masks, still_background, name)
+        job = Job(str(frames[0].parent), [f.name for f in frames], keys, max(size), masks, still_background, str(work))
         job.write(work / "job.json")
         _run_worker(work, advance)
         result = json.loads((work / "result.json").read_text())
@@ -65,18 +67,18 @@ def write_masks(frames: list[Path], mattes: list[np.ndarray], folder: Path) -> P
 
     folder.mkdir()
     for frame, matte in zip(frames, mattes, strict=True):
-        height, width = cv2.imread(str(frame)).shape[:2]
+        height, width = read_picture(frame).shape[:2]
         soft = cv2.resize(matte, (width, height))
         reach = 2 * round(0.01 * max(width, height)) + 1
         grown = cv2.dilate((soft > 127).astype(np.uint8) * 255, np.ones((reach, reach), np.uint8))
-        cv2.imwrite(str(folder / f"{frame.name}.png"), grown)
+        write_picture(folder / f"{frame.name}.png", grown)
     return folder
 
 
 def _run_worker(work: Path, advance: Advance) -> None:
     """Run COLMAP on `work`/job.json and pass on its progress."""
-    # The search path goes along, because the caller may run from a source tree
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # The search path goes along, because the caller may run from a source tree; COLMAP's logger leaves files in TMPDIR
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(work)}
     command = [sys.executable, "-m", "nerfsem_method.capture.colmap.worker", str(work / "job.json")]
     with (
         (work / "colmap.log").open("w") as log,
@@ -84,15 +86,26 @@ def _run_worker(work: Path, advance: Advance) -> None:
     ):
         try:
             for line in process.stdout or ():
-                stage, done, total = line.split()
-                reached = STAGES.index(stage) + min(int(done) / max(int(total), 1), 1.0)
-                advance(round(100 * reached / len(STAGES)), 100)
+                reached = _reached(line)
+                if reached is not None:
+                    advance(round(100 * reached), 100)
         except BaseException:  # no orphan may go on computing, not even after Ctrl-C
             process.kill()
             raise
+    words = (work / "colmap.log").read_text(errors="replace").strip()
+    LOG.info("COLMAP's process: %s", words)
     if process.returncode:
-        tail = " | ".join((work / "colmap.log").read_text(errors="replace").strip().splitlines()[-LOG_TAIL:])
-        raise CaptureError(f"COLMAP stopped with exit code {process.returncode}: {tail or 'no message'}")
+        tail = " | ".join(words.splitlines()[-LOG_TAIL:])
+        raise CaptureError(f"COLMAP stopped with exit code {process.returncode}: {tail or 'no message'}{see()}")
+
+
+def _reached(line: str) -> float | None:
+    """Return the share of all stages that a line of progress tells; None for any other line."""
+    found = re.fullmatch(r"(\w+) (\d+) (\d+)\s*", line)
+    if found is None or found[1] not in STAGES:
+        LOG.info("COLMAP's process says: %s", line.rstrip())
+        return None
+    return (STAGES.index(found[1]) + min(int(found[2]) / max(int(found[3]), 1), 1.0)) / len(STAGES)
 
 
 def checked_model(count: int, result: dict, arrays: dict[str, np.ndarray], diagonal: float, region: str) -> SparseModel:

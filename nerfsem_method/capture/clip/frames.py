@@ -15,6 +15,7 @@ import numpy as np
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import Clip, Findings
+from nerfsem_method.media.pictures import write_picture
 
 Advance = Callable[[int, int], None]
 """A stage tells its progress by calling one of these with (done, total)."""
@@ -25,8 +26,6 @@ FINDINGS = "clip.json"
 """What reading a clip has brought to light is kept in this file beside its frames."""
 ALPHA = "alpha"
 """The mattes that a clip's own alpha channel holds lie in this folder beside its frames."""
-_PNG_LEVEL = 1
-"""Of zlib's levels this is the quickest, and hardly larger than the others: frames are full of noise."""
 _WRITERS, _QUEUE = 2, 6
 """So many threads write files, and so many pictures wait for them at most: those of a 4K clip take 25 MB each."""
 
@@ -100,5 +99,4 @@ class _Writers:
 def _write_png(path: Path, picture: np.ndarray) -> None:
     import cv2
 
-    blue_first = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
-    path.write_bytes(cv2.imencode(".png", blue_first, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])[1].tobytes())
+    write_picture(path, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture)

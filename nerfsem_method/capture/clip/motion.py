@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nerfsem_method.media.pictures import read_picture
+
 LONG_SIDE = 320
 """Motion is looked at in pictures with so many pixels along their longer side; it shows in small ones too."""
 SAMPLES = 16
@@ -118,7 +120,7 @@ def _small(path: Path) -> np.ndarray:
     """Return a frame in grey, at LONG_SIDE."""
     import cv2
 
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    picture = read_picture(path, grey=True)
     shrink = LONG_SIDE / max(picture.shape)
     return cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else picture
 

@@ -29,6 +29,7 @@ from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.capture.mattes.outline import refine
 from nerfsem_method.capture.mattes.sightlines import looked_through
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.pictures import read_picture
 
 PASSES = (
     Pass(240, 64, 0.02, 0.2, 0.0),
@@ -116,9 +117,7 @@ def _shrunk(odds: list[np.ndarray], width: int, height: int) -> np.ndarray:
 
 def _draw_outline(frames: list[Path], shadows: np.ndarray, target: Path, index: int) -> None:
     """Write the matte of a frame."""
-    import cv2
-
-    write_matte(target, index, refine(cv2.imread(str(frames[index])), shadows[index]))
+    write_matte(target, index, refine(read_picture(frames[index]), shadows[index]))
 
 
 class _Crew:

@@ -11,6 +11,7 @@ from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes import colour
 from nerfsem_method.capture.mattes.cluster import Cluster
 from nerfsem_method.capture.mattes.outline import Zones
+from nerfsem_method.media.pictures import read_picture
 
 LIMIT = 3.0
 """The log odds of one pixel are no larger than this: no view is ever sure."""
@@ -144,7 +145,7 @@ class View:
         """Return a frame's colours [H, W, 3] in CIE L, a, b."""
         import cv2
 
-        return colour.lab(cv2.resize(cv2.imread(str(self.frames[index])), self.size, interpolation=cv2.INTER_AREA))
+        return colour.lab(cv2.resize(read_picture(self.frames[index]), self.size, interpolation=cv2.INTER_AREA))
 
     def _cover(self, seeds: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the marks of positions [S, 3], and what these cover together."""

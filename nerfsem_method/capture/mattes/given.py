@@ -1,4 +1,4 @@
-"""This module reads and writes folders of mattes: one 8-bit soft matte for each frame."""
+"""This module takes ready-made mattes over and keeps folders of mattes: one 8-bit soft matte for each frame."""
 
 from __future__ import annotations
 
@@ -7,25 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.matte_names import check_number, list_mattes, shortened, spans
+from nerfsem_method.media.mattes import given_mattes
+from nerfsem_method.media.pictures import read_picture, write_picture
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-"""Files of a folder of mattes with these endings are mattes; all others are passed over."""
 ASPECT_TOLERANCE = 0.02
 """A matte's aspect may differ from the frame's by this share, because sizes are rounded."""
 MIN_COVERAGE = 0.002
 """A matte that covers a smaller share of its frame shows no object."""
-
-
-def list_mattes(folder: Path) -> list[Path]:
-    """Return the images of a folder in the order of their names. Raises CaptureError if there are none."""
-    if not folder.is_dir():
-        raise CaptureError(f"{folder} is no folder of mattes")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise CaptureError(f"{folder} holds no images; mattes are PNG files, one a frame")
-    return found
+FEWEST_VIEWS = 20
+"""A frame with fewer points on the object says nothing about its matte."""
+AGREEMENT, AGREEMENT_OF_ONE = 0.965, 0.9
+"""Mattes, and one of them, cover at least these shares of the object's points: right ones cover 0.99 in every frame, ones of the
+frame before 0.956 in the median frame and fewer in most (measured on two clips of the vase)."""
 
 
 def copy_mattes(
@@ -34,56 +31,44 @@ def copy_mattes(
     count: int,
     size: tuple[int, int],
     advance: Advance,
-    choose: Callable[[list[Path]], list[Path]] = list,
-) -> None:
-    """Write ready-made mattes to `target`/000000.png ... at `size` (width, height).
+    choose: Callable[[list[int]], list[int]] = list,
+) -> list[str]:
+    """Write ready-made mattes to `target`/000000.png ... at `size` (width, height), and return remarks about them.
 
-    `choose` returns those of the `count` frames where the folder may hold mattes of others, too. A matte with an alpha channel
-    gives its alpha, any other its brightness. Raises CaptureError on a wrong number of mattes, a wrong aspect or an unreadable
-    file.
+    `choose` returns the indices of the `count` frames' mattes out of all, where the folder may hold mattes of others, too. Raises
+    CaptureError on a wrong number of mattes, a wrong aspect, an unreadable file, or what is no matte of one object.
     """
     import cv2
 
-    sources = choose(list_mattes(folder))
-    if len(sources) != count:
-        raise CaptureError(f"{folder} holds {len(sources)} mattes, the video has {count} frames; one a frame is needed")
-    for index, source in enumerate(sources):
-        matte = _read_matte(source)
+    files = list_mattes(folder)
+    chosen = choose(list(range(len(files))))
+    remarks = check_number(folder, files, len(files) if len(chosen) == count else count)
+    given = given_mattes(folder, lambda done: advance(done, len(files) + count))
+    for index, position in enumerate(chosen):
+        source, matte = given.files[position], given.read(position)
         height, width = matte.shape
-        if abs(width * size[1] - height * size[0]) > ASPECT_TOLERANCE * height * size[0]:
-            raise CaptureError(f"{source.name} is {width}x{height}: not the shape of the {size[0]}x{size[1]} frames")
+        if _differs(width, height, size):
+            turned = "" if _differs(height, width, size) else "; turn it by 90 degrees"
+            raise CaptureError(f"{source.name} is {width}x{height}: not the shape of the {size[0]}x{size[1]} frames{turned}")
         if (width, height) != size:
             matte = cv2.resize(matte, size, interpolation=cv2.INTER_AREA if width > size[0] else cv2.INTER_LINEAR)
         write_matte(target, index, matte)
-        advance(index + 1, count)
+        advance(len(files) + index + 1, len(files) + count)
+    return [*remarks, *given.remarks]
 
 
-def _read_matte(path: Path) -> np.ndarray:
-    """Return the alpha channel of an image, or its brightness if it has none, [H, W] uint8."""
-    import cv2
-
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise CaptureError(f"{path} cannot be read as an image")
-    if picture.dtype == np.uint16:
-        picture = (picture // 257).astype(np.uint8)
-    if picture.ndim == 2:
-        return picture
-    return picture[..., 3] if picture.shape[2] == 4 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+def _differs(width: int, height: int, size: tuple[int, int]) -> bool:
+    return abs(width * size[1] - height * size[0]) > ASPECT_TOLERANCE * height * size[0]
 
 
 def write_matte(target: Path, index: int, matte: np.ndarray) -> None:
     """Write one matte [H, W] uint8 as `target`/<index>.png."""
-    import cv2
-
-    cv2.imwrite(str(target / f"{index:06d}.png"), matte)
+    write_picture(target / f"{index:06d}.png", matte)
 
 
 def load_mattes(folder: Path) -> np.ndarray:
     """Return all mattes of a folder, [N, H, W] uint8."""
-    import cv2
-
-    return np.stack([cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(folder.glob("*.png"))])
+    return np.stack([read_picture(path, grey=True) for path in sorted(folder.glob("*.png"))])
 
 
 def check_coverage(mattes: np.ndarray) -> np.ndarray:
@@ -95,3 +80,41 @@ def check_coverage(mattes: np.ndarray) -> np.ndarray:
             "larger, choose another --segmenter or give --mattes DIR"
         )
     return coverage
+
+
+def disagreement(mattes: np.ndarray, model: SparseModel) -> list[str]:
+    """Return what is to be said where mattes [N, H, W] uint8 cut through points of the model that lie on the object or beside it.
+
+    A point that most mattes take for the object is the object's in every frame; how well its matte knows that is the share of
+    the points that both take for the object among those that either of the two does.
+    """
+    point, frame = model.views[:, 0].astype(int), model.views[:, 1].astype(int)
+    height, width = mattes.shape[1:]
+    column = (model.views[:, 2] * width / model.camera.width).astype(int).clip(0, width - 1)
+    row = (model.views[:, 3] * height / model.camera.height).astype(int).clip(0, height - 1)
+    inside = mattes[frame, row, column] > 127
+    agreement, heard = _agreement(inside, point, frame, np.ones(len(mattes), bool))
+    usual = float(np.median(agreement[heard])) if heard.any() else 1.0
+    if usual < AGREEMENT:
+        return [
+            f"the mattes do not move with the object ({100 * usual:.0f} % agreement in the median frame): are they of this clip, "
+            "one for each of its frames, in their order?"
+        ]
+    doubtful = heard & (agreement < AGREEMENT_OF_ONE)
+    agreement, heard = _agreement(inside, point, frame, ~doubtful)  # those beside a wrong one are right by all others
+    wrong = np.flatnonzero(doubtful & heard & (agreement < AGREEMENT_OF_ONE)).tolist()
+    return [f"the mattes of frames {shortened(spans(wrong))} show something else than all others"] if wrong else []
+
+
+def _agreement(inside: np.ndarray, point: np.ndarray, frame: np.ndarray, voters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how well each matte knows which points are the object's [N], and whether it has enough of these to say so [N] bool.
+
+    Views [M] bool lie `inside` their matte or not, and are of a `point` in a `frame`; the frames that are `voters` [N] bool say
+    where a point belongs, each to all others.
+    """
+    votes = voters[frame].astype(int)
+    others = np.bincount(point, votes)[point] - votes
+    for_object = np.bincount(point, votes * inside)[point] - votes * inside
+    expected = np.where(others > 0, 2 * for_object > others, inside)
+    either = np.bincount(frame, inside | expected, len(voters))
+    return np.bincount(frame, inside & expected, len(voters)) / np.maximum(either, 1), either >= FEWEST_VIEWS

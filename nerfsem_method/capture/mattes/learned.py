@@ -22,6 +22,7 @@ from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.mattes.given import write_matte
 from nerfsem_method.compiled.cache import user_cache
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.pictures import read_picture
 
 if TYPE_CHECKING:
     import torch
@@ -157,7 +158,7 @@ def _predict(model: torch.nn.Module, frames: list[Path], device: torch.device) -
     mean, deviation = np.array(MEAN, np.float32), np.array(DEVIATION, np.float32)
     dtype = next(model.parameters()).dtype
     for start in range(0, len(frames), at_once):
-        pictures = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in frames[start : start + at_once]]
+        pictures = [cv2.cvtColor(read_picture(path), cv2.COLOR_BGR2RGB) for path in frames[start : start + at_once]]
         squares = [cv2.resize(p, (INPUT_SIDE, INPUT_SIDE), interpolation=cv2.INTER_LINEAR) for p in pictures]
         batch = (np.stack(squares).astype(np.float32) / 255 - mean) / deviation
         with torch.inference_mode():

@@ -25,6 +25,7 @@ from nerfsem_method.capture.mattes import fusion
 from nerfsem_method.capture.mattes.fusion import Grid
 from nerfsem_method.capture.mattes.given import write_matte
 from nerfsem_method.capture.mattes.outline import refine
+from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import Intrinsics
 
 COARSE, FINE = 64, 128
@@ -132,7 +133,5 @@ def _region(depth: np.ndarray, strip: float) -> np.ndarray:
 
 def _redrawn(path: Path, matte: np.ndarray, chance: np.ndarray, region: np.ndarray) -> np.ndarray:
     """Return the matte [H, W] with a region drawn anew along the edges of the picture at `path`, near the expected outline."""
-    import cv2
-
     believed = np.where(region, chance, matte / np.float32(255))  # what is not disputed teaches the colours of both sides
-    return np.where(region, refine(cv2.imread(str(path)), believed), matte)
+    return np.where(region, refine(read_picture(path), believed), matte)

@@ -11,6 +11,8 @@ import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes import given as matte_files
+from nerfsem_method.media.matte_names import frames_text
+from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import camera_centres, look_at_point
 from nerfsem_method.scene.scene import Scene
 
@@ -97,7 +99,7 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
 
     rows = []
     for path, matte in zip(frames, mattes, strict=True):
-        grey, solid = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), matte > 127
+        grey, solid = read_picture(path, grey=True), matte > 127
         border = np.concatenate([solid[0], solid[-1], solid[:, 0], solid[:, -1]])
         areas = cv2.connectedComponentsWithStats(solid.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
@@ -111,7 +113,7 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
 def summarise(
     scene: Scene, model: SparseModel, points: int, facts: FrameFacts, remarks: Sequence[str] = ()
 ) -> Report:
-    """Return the report of a scene with `points` triangulated on its object; `remarks` were made about its source."""
+    """Return the report of a scene with `points` triangulated on its object; `remarks` were made about clip and given mattes."""
     interpolated = np.flatnonzero(~model.registered).tolist()
     covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
     warnings = [*remarks, *_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
@@ -143,21 +145,9 @@ def turn(centres: np.ndarray) -> float:
     return float(min(360.0, 360 - gaps.max() + np.median(gaps)))
 
 
-def spans(numbers: list[int]) -> str:
-    """Write ascending numbers as "3, 12-30"."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1] = [runs[-1][0], number]
-        else:
-            runs.append([number])
-    return ", ".join("-".join(map(str, run)) for run in runs)
-
-
 def _frames(chosen: np.ndarray) -> str:
     """Name the frames that are `chosen` [N] bool."""
-    numbers = np.flatnonzero(chosen).tolist()
-    return f"frame{'s' * (len(numbers) > 1)} {spans(numbers)}"
+    return frames_text(np.flatnonzero(chosen).tolist())
 
 
 def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, points: int) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.report.figures import BLURRED, Report
+from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.scene import Scene
 
@@ -185,7 +186,7 @@ def cut_out(frame: Path, matte: Path) -> np.ndarray:
     """Return a frame, SHEET_HEIGHT high, in which all but the object is faded; [H, W, 3] uint8, blue first."""
     import cv2
 
-    picture, soft = cv2.imread(str(frame)), cv2.imread(str(matte), cv2.IMREAD_GRAYSCALE)
+    picture, soft = read_picture(frame), read_picture(matte, grey=True)
     size = (max(1, round(picture.shape[1] * SHEET_HEIGHT / picture.shape[0])), SHEET_HEIGHT)
     picture, soft = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (picture, soft))
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[..., None]

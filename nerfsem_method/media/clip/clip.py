@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -59,7 +59,7 @@ class Findings:
     damaged: dict[int, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
-    def of_frames(self, items: list[Path]) -> list[Path]:
+    def of_frames(self, items: list[int]) -> list[int]:
         """Return those of the frames that were yielded, if there is an item for each frame of the source, and otherwise all."""
         return [items[number] for number in self.numbers] if len(items) == self.total else items
 
@@ -150,17 +150,6 @@ def check_size(width: int, height: int, what: Path) -> None:
         raise CaptureError(f"{what} has pictures of {width}x{height}; give ones of at least {SMALLEST_SIDE} pixels a side")
     if width * height > LARGEST_PICTURE:
         raise CaptureError(f"{what} has pictures of {width}x{height}, more than fit into the memory; make them smaller first")
-
-
-def frames_text(numbers: Sequence[int]) -> str:
-    """Name frames by their ascending numbers, as "frame 3" or "frames 3, 12-30"."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1] = [runs[-1][0], number]
-        else:
-            runs.append([number])
-    return f"frame{'s' * (len(numbers) != 1)} {', '.join('-'.join(map(str, run)) for run in runs)}"
 
 
 def left_out_texts(reasons: dict[str, str]) -> list[str]:

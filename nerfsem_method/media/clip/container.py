@@ -17,13 +17,14 @@ import numpy as np
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip import colour
 from nerfsem_method.media.clip.alpha import Ground, constant
-from nerfsem_method.media.clip.clip import SMALLEST_SIDE, Clip, ClipFrame, Findings, check_size, frames_text
+from nerfsem_method.media.clip.clip import SMALLEST_SIDE, Clip, ClipFrame, Findings, check_size
 from nerfsem_method.media.clip.damage import Note
 from nerfsem_method.media.clip.decoder import Decoder
 from nerfsem_method.media.clip.filters import Chain, Deinterlacer, Resizer, scaling
 from nerfsem_method.media.clip.messages import heard, summary
 from nerfsem_method.media.clip.shape import Shape, crop_of, display_matrix, shape_of
 from nerfsem_method.media.clip.streams import main_stream, promised_packets, sane_rate
+from nerfsem_method.media.matte_names import frames_text
 
 _NO_VIDEOS = ("tty", "bin", "xbin", "adf", "idf", "lrc", "hls", "concat", "dash", "sdp", "rtsp", "image2", "lavfi")
 """ffmpeg also opens texts, which it draws, and lists of other files; neither is a video."""

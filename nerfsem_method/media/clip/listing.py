@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.matte_names import in_order
 
 CAMERA_KINDS = (".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".webp", ".bmp", ".png")
 """Files with these endings are photographs; of two with one name the kind that comes first here is taken."""
@@ -43,7 +44,7 @@ def list_folder(folder: Path) -> Listing:
     if not found.photographs and found.videos:
         raise CaptureError(f"{folder} is a folder with a video: name the video, {found.videos[0]}")
     if not found.photographs:
-        deeper = [entry for entry in sorted(entries, key=natural) if entry.is_dir() and _holds_photographs(entry)]
+        deeper = [entry for entry in in_order(entries) if entry.is_dir() and _holds_photographs(entry)]
         hint = f"; {deeper[0]} does: name that folder" if deeper else "; name a video or a folder of photographs"
         raise CaptureError(_raw_alone(entries) or f"{folder} holds no photographs{hint}")
     return found
@@ -65,12 +66,6 @@ def list_pattern(pattern: Path) -> Listing:
     return found
 
 
-def natural(path: Path) -> tuple[list[str | int], str]:
-    """Return what to sort paths by, so that numbers in their names are compared as numbers: IMG_2 comes before IMG_10."""
-    parts = re.split(r"(\d+)", path.stem.casefold())
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)], path.name
-
-
 def _numbered(pattern: Path) -> Iterable[Path]:
     """Yield the files whose names are `pattern`'s with a number in place of its %d or %04d."""
     before, width, after = re.fullmatch(r"(.*?)%(0?\d*)d(.*)", pattern.name, re.DOTALL).groups()  # type: ignore[union-attr]
@@ -82,8 +77,7 @@ def _numbered(pattern: Path) -> Iterable[Path]:
 
 def _sort_out(entries: Iterable[Path]) -> Listing:
     """Return which of some files are photographs, each picture once; hidden files and those of other kinds are passed over."""
-    files = [path for path in entries if not path.name.startswith(".") and path.is_file()]
-    files.sort(key=natural)
+    files = in_order(path for path in entries if not path.name.startswith(".") and path.is_file())
     twins: dict[tuple[Path, str], list[Path]] = {}
     for path in files:
         if path.suffix.lower() in CAMERA_KINDS:
@@ -115,5 +109,5 @@ def _holds_photographs(folder: Path) -> bool:
 
 def _raw_alone(entries: Iterable[Path]) -> str:
     """Return the complaint about RAW files where there are no photographs but these."""
-    raw = sorted((path for path in entries if path.suffix.lower() in RAW_KINDS), key=natural)
+    raw = in_order(path for path in entries if path.suffix.lower() in RAW_KINDS)
     return f"{raw[0]} is a RAW file: develop the photographs to JPEG or TIFF first, all with the same settings" if raw else ""

@@ -1,0 +1,108 @@
+"""Photographs and mattes are in the order that the numbers in their names count, and these numbers tell what is missing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from nerfsem_method.errors import CaptureError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".pbm", ".ppm", ".exr")
+"""Files of a folder of mattes with these endings are mattes; all others, and hidden files, are passed over."""
+_NUMBER = re.compile(r"([0-9]+)")
+_SIGNED = re.compile(r"(?<![0-9A-Za-z])-(?=[0-9])")
+"""A hyphen before a number may be a minus, but not one between letters or numbers, as in frame-1 and 2024-11-14."""
+
+
+def list_mattes(folder: Path) -> list[Path]:
+    """Return the images of a folder in the order that their numbers count. Raises CaptureError if there are none."""
+    if not folder.is_dir():
+        raise CaptureError(f"{folder} is no folder of mattes")
+    entries = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    found = [path for path in entries if path.is_file()]
+    if not found:
+        raise CaptureError(f"{folder} holds no images; mattes are PNG files, one a frame")
+    return in_order(found)
+
+
+def in_order(files: Iterable[Path]) -> list[Path]:
+    """Return files in the order that the numbers in their names count: IMG_2 comes before IMG_10, and t-1 before t0."""
+    files = list(files)
+    signed = not all(_SIGNED.search(path.stem) for path in files)  # a hyphen that all of them have is no minus
+    return sorted(files, key=lambda path: (_natural(path.stem.casefold(), signed), path.name))
+
+
+def _natural(stem: str, signed: bool) -> list[str | int]:
+    """Return a name as texts and numbers in turn, by which names are compared."""
+    parts: list[str | int] = list(_NUMBER.split(stem))
+    for index in range(1, len(parts), 2):
+        before, number = str(parts[index - 1]), int(parts[index])
+        minus = signed and before.endswith("-") and not before[-2:-1].isalnum() and (before != "-" or index == 1)
+        parts[index - 1 : index + 1] = [before[:-1], -number] if minus else [before, number]
+    return parts
+
+
+def frame_numbers(files: list[Path]) -> list[int] | None:
+    """Return the number in each name that counts the frames, None where no single number does."""
+    found = [[int(number) for number in _NUMBER.findall(path.stem)] for path in files]
+    if len(files) < 2 or len({len(numbers) for numbers in found}) > 1:
+        return None
+    varying = [column for column in zip(*found, strict=True) if len(set(column)) > 1]
+    return list(varying[0]) if len(varying) == 1 and len(set(varying[0])) == len(files) else None
+
+
+def check_number(folder: Path, files: list[Path], count: int) -> list[str]:
+    """Raise CaptureError unless there are as many mattes as frames, and return remarks about their numbers."""
+    numbers = frame_numbers(files)
+    if len(files) != count:
+        hint = _why(files, numbers, count)
+        raise CaptureError(f"{folder} holds {len(files)} mattes, the video has {count} frames; one a frame is needed{hint}")
+    if numbers is not None and _step(numbers) is None:
+        skipped = spans(sorted(set(range(min(numbers), max(numbers))) - set(numbers)))
+        return [f"the numbers of the mattes skip {shortened(skipped)}; they were taken in order, one for each frame"]
+    return []
+
+
+def _why(files: list[Path], numbers: list[int] | None, count: int) -> str:
+    """Return what the names tell about a wrong number of mattes."""
+    kinds = Counter(path.suffix.lower() for path in files)
+    if len(kinds) > 1:
+        return f" (there are {', '.join(f'{n} {kind}' for kind, n in sorted(kinds.items()))} files: keep those of one kind)"
+    if numbers is None:
+        return ""
+    step = _step(numbers)
+    if step is not None and step > 1 and len(files) < count:
+        return f"; their numbers name every {step}th frame: draw the others, too, or take these frames alone (--every {step})"
+    missing = sorted(set(range(min(numbers), min(numbers) + count)) - set(numbers))
+    if len(files) < count and len(missing) == count - len(files):
+        return f"; their numbers are {shortened(spans(sorted(numbers)))}, so {shortened(spans(missing))} may be missing"
+    return f"; their numbers are {shortened(spans(sorted(numbers)))}"
+
+
+def _step(numbers: list[int]) -> int | None:
+    """Return the step from each number to the next where that is always the same."""
+    steps = {later - earlier for earlier, later in zip(sorted(numbers), sorted(numbers)[1:], strict=False)}
+    return steps.pop() if len(steps) == 1 else None
+
+
+def spans(numbers: list[int]) -> str:
+    """Write ascending numbers as "3, 12-30"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number])
+    return ", ".join("-".join(map(str, run)) for run in runs)
+
+
+def frames_text(numbers: list[int]) -> str:
+    """Name frames by their ascending numbers, as "frame 3" or "frames 3, 12-30"."""
+    return f"frame{'s' * (len(numbers) != 1)} {spans(numbers)}"
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Return a text, cut where it would fill more than a line."""
+    return text if len(text) <= most else f"{text[:most].rsplit(',', 1)[0]}, ..."

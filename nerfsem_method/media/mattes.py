@@ -1,0 +1,270 @@
+"""Ready-made mattes are read for what they are: soft mattes, labels of objects, transparency, in one of many kinds of files.
+
+What a number means is settled for a folder as a whole, because one file alone may show no object, or nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.matte_names import list_mattes
+
+LOSSY = (".jpg", ".jpeg", ".webp")
+"""Files with these endings are not exact: black and white carry noise, and grey carries colours."""
+NOISE = 16
+"""Noise of lossy files stays within so many levels of black and of white."""
+COLOURED, COLOURED_SHARE = 24, 0.002
+"""A pixel whose channels differ by more than the first is coloured, a lossy picture with a larger share of such pixels is."""
+CONSTANT = 5
+"""An alpha channel whose values differ by no more than this carries nothing."""
+FEW = 16
+"""A folder with at most so many values, or colours, holds labels; a soft edge has more."""
+VOID, VOID_COLOUR = 255, 0xE0E0C0
+"""Data sets mark by this label, or this colour, pixels of which they do not know what they show."""
+GREY_SHARE = 0.01
+"""Outlines alone make no larger share of a frame grey."""
+LOOK = 96
+"""So many rows and columns of each matte tell whether it is inverted."""
+INVERTED, DOUBTFUL = 0.75, 0.5
+"""Where a larger share of the frame's border than the first is white, black is the object; beyond the second, that is told."""
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """A file holds values [H, W] uint8 or uint16, or colours [H, W] as 0xRRGGBB, and perhaps alpha [H, W] uint8."""
+
+    values: np.ndarray | None
+    colours: np.ndarray | None
+    alpha: np.ndarray | None
+
+    def looked_at(self) -> _Raw:
+        """Return some rows and columns, those along the border among them."""
+        height, width = next(a for a in (self.values, self.colours) if a is not None).shape
+        rows, columns = (np.linspace(0, n - 1, min(n, LOOK)).round().astype(int) for n in (height, width))
+        seen = (None if a is None else a[rows][:, columns] for a in (self.values, self.colours, self.alpha))
+        return _Raw(*seen)
+
+
+@dataclass(frozen=True)
+class GivenMattes:
+    """These are the mattes of a folder, in the order of their frames, with `remarks` that their owner should read."""
+
+    files: list[Path]
+    remarks: list[str]
+    meaning: Callable[[_Raw], np.ndarray]
+
+    def read(self, index: int) -> np.ndarray:
+        """Return one matte, uint8 [H, W]. Raises CaptureError when its file cannot be read."""
+        path = self.files[index]
+        matte = self.meaning(_read(path))
+        if path.suffix.lower() in LOSSY:
+            matte = ((matte.astype(np.float32) - NOISE) * (255 / (255 - 2 * NOISE))).round().clip(0, 255).astype(np.uint8)
+        return matte
+
+
+def given_mattes(folder: Path, advance: Callable[[int], None] = lambda done: None) -> GivenMattes:
+    """Look at all mattes of a folder and settle what they mean; `advance` hears how many have been looked at.
+
+    Raises CaptureError when there are none, one cannot be read, they show several objects or are inverted, or are no mattes.
+    """
+    files = list_mattes(folder)
+    survey = _Survey()
+    looks = []
+    for done, path in enumerate(files, 1):
+        raw = _read(path)
+        survey.add(raw)
+        looks.append(raw.looked_at())
+        advance(done)
+    meaning = survey.meaning(folder)
+    seen = [meaning(look) for look in looks]
+    _check_kind(folder, seen)
+    return GivenMattes(files, _turned(folder, seen), meaning)
+
+
+def _check_kind(folder: Path, looks: list[np.ndarray]) -> None:
+    """Raise CaptureError when mattes, as seen from afar, are hardly white anywhere and grey in many places."""
+    white, grey = (np.mean([share(look) for look in looks]) for share in (_white, _grey))
+    if grey > max(white, GREY_SHARE):
+        raise CaptureError(f"the files in {folder} are pictures, no mattes: these are white where the object is, black elsewhere")
+
+
+def _white(look: np.ndarray) -> float:
+    return float((look >= 208).mean())
+
+
+def _grey(look: np.ndarray) -> float:
+    return float(((look > 47) & (look < 208)).mean())
+
+
+def _turned(folder: Path, looks: list[np.ndarray]) -> list[str]:
+    """Return what is to be said of mattes, as seen from afar, that are white at the border. Raises CaptureError if all are."""
+    shares = [np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]]).mean() / 255 for a in looks]
+    white = float(np.median(shares))
+    black = 1 - float(np.mean([a.mean() for a in looks])) / 255
+    if black < 0.002 or white < DOUBTFUL:
+        return []
+    if white >= INVERTED:
+        raise CaptureError(
+            f"the mattes in {folder} are white around something black: white must be the object; invert them, for instance "
+            "with ImageMagick's mogrify -negate"
+        )
+    return [f"the mattes are white along {100 * white:.0f} % of the frame's border: is white the object in them?"]
+
+
+@dataclass
+class _Survey:
+    """A survey counts the values of all files, by their type, and notes colours and whether an alpha channel varies."""
+
+    values: dict[type, np.ndarray] = field(default_factory=dict)
+    alphas: dict[type, np.ndarray] = field(default_factory=dict)
+    colours: dict[int, int] = field(default_factory=dict)
+    alpha_varies: bool = False
+
+    def add(self, raw: _Raw) -> None:
+        """Count what one file holds."""
+        if raw.values is not None:
+            _count(self.values, raw.values)
+        if raw.colours is not None and len(self.colours) <= FEW:
+            for colour, count in zip(*np.unique(raw.colours, return_counts=True), strict=True):
+                self.colours[int(colour)] = self.colours.get(int(colour), 0) + int(count)
+        if raw.alpha is not None:
+            _count(self.alphas, raw.alpha)
+            low, high = int(raw.alpha.min()), int(raw.alpha.max())
+            self.alpha_varies |= high - low > CONSTANT or low == 0 < high
+
+    def meaning(self, folder: Path) -> Callable[[_Raw], np.ndarray]:
+        """Return what makes a matte [H, W] uint8 of a file. Raises CaptureError when that is no matte of one object."""
+        tables = {kind: _table(counts, folder) for kind, counts in self.values.items()}
+        alphas = {kind: _table(counts, folder) for kind, counts in self.alphas.items()} if self.alpha_varies else {}
+        if self.colours and len(self.colours) <= FEW and not self.alpha_varies:
+            chosen = _one_colour(self.colours, folder)
+            of_colours = lambda colours: np.where(colours == chosen, 255, 0).astype(np.uint8)  # noqa: E731
+        else:
+            of_colours = _brightest
+
+        def matte(raw: _Raw) -> np.ndarray:
+            if alphas and raw.alpha is not None:
+                return alphas[raw.alpha.dtype.type][raw.alpha]
+            if raw.values is not None:
+                return tables[raw.values.dtype.type][raw.values]
+            assert raw.colours is not None
+            return of_colours(raw.colours)
+
+        return matte
+
+
+def _count(counts: dict[type, np.ndarray], values: np.ndarray) -> None:
+    kind = values.dtype.type
+    counts[kind] = counts.get(kind, 0) + np.bincount(values.ravel(), minlength=np.iinfo(kind).max + 1)
+
+
+def _table(counts: np.ndarray, folder: Path) -> np.ndarray:
+    """Return the matte's value uint8 for each value, of which `counts` says how often it occurs in all files.
+
+    Raises CaptureError for labels of several objects.
+    """
+    levels, table = np.flatnonzero(counts), np.zeros(len(counts), np.uint8)
+    most, full = int(levels[-1]), len(counts) - 1
+    if len(levels) <= 2:  # 0 and 1, 0 and 255, 16 and 235, or one value everywhere
+        table[most] = 255 if most else 0
+        return table
+    if len(levels) <= FEW and (most <= full // 2 or _has_void(levels, counts)):
+        table[_one_label(levels, counts, folder)] = 255
+        return table
+    full = most if most <= full // 2 and most != 255 else min(full, 255) if most <= 255 else full
+    return (np.arange(len(counts)).clip(0, full) * 255 // full).astype(np.uint8)
+
+
+def _has_void(levels: np.ndarray, counts: np.ndarray) -> bool:
+    """Return whether small labels are there, and less of VOID than of them: a thin line around what they mark."""
+    labels = levels[(levels > 0) & (levels != VOID)]
+    return VOID in levels and int(labels.max(initial=0)) <= FEW and counts[VOID] < counts[labels].sum()
+
+
+def _one_label(levels: np.ndarray, counts: np.ndarray, folder: Path) -> int:
+    labels = [int(level) for level in levels if level and level != VOID]
+    if len(labels) > 1:
+        whole = counts.sum()
+        told = ", ".join(f"{label} ({100 * counts[label] / whole:.2g} %)" for label in labels)
+        raise CaptureError(f"the mattes in {folder} label {len(labels)} objects: {told}; keep the label of one, 0 elsewhere")
+    return labels[0]
+
+
+def _one_colour(counts: dict[int, int], folder: Path) -> int:
+    """Return the colour of the object. Raises CaptureError when there are several besides the ground's."""
+    ground = 0 if 0 in counts else max(counts, key=lambda colour: counts[colour])
+    labels = sorted(set(counts) - {ground, VOID_COLOUR})
+    if len(labels) != 1:
+        told = ", ".join(f"#{label:06x}" for label in labels)
+        raise CaptureError(f"the mattes in {folder} label {len(labels)} objects by colour: {told}; keep one, black elsewhere")
+    return labels[0]
+
+
+def _brightest(colours: np.ndarray) -> np.ndarray:
+    """Return the brightest channel: pure red on black is as good a matte as white."""
+    return np.maximum.reduce([colours >> 16, colours >> 8 & 255, colours & 255]).astype(np.uint8)
+
+
+def _read(path: Path) -> _Raw:
+    """Return what a file holds. Raises CaptureError when it is no image."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as picture:
+            picture = ImageOps.exif_transpose(picture)
+            return _of_picture(picture, path.suffix.lower() in LOSSY)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow knows no EXR and no coloured float TIFF
+        return _by_opencv(path)
+
+
+def _of_picture(picture, lossy: bool) -> _Raw:
+    """Return what a Pillow picture holds."""
+    mode = picture.mode
+    if mode == "1" or mode.startswith(("L", "I", "F")) and len(picture.getbands()) == 1:
+        return _Raw(_whole_numbers(np.asarray(picture)), None, None)
+    transparent = mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info
+    rgb = np.asarray(picture.convert("RGBA" if transparent else "RGB"))
+    alpha = rgb[..., 3].copy() if transparent else None
+    if mode == "P" and alpha is None and (rgb == rgb[:1, :1]).all():  # a palette of one colour: only its indices can tell
+        return _Raw(np.asarray(picture), None, None)
+    return _of_channels(rgb[..., :3], alpha, lossy)
+
+
+def _of_channels(rgb: np.ndarray, alpha: np.ndarray | None, lossy: bool) -> _Raw:
+    """Return red, green and blue [H, W, 3] uint8 as values where they are grey, as colours elsewhere."""
+    spread = rgb.max(-1).astype(int) - rgb.min(-1) > COLOURED
+    if spread.mean() > (COLOURED_SHARE if lossy else 0):
+        return _Raw(None, rgb.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32), alpha)
+    return _Raw(rgb[..., 1].copy(), None, alpha)
+
+
+def _by_opencv(path: Path) -> _Raw:
+    os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
+    import cv2
+
+    try:
+        picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise CaptureError(f"{path} cannot be read as an image")
+    if picture.ndim == 2:
+        return _Raw(_whole_numbers(picture), None, None)
+    eight = (_whole_numbers(picture) // 257).astype(np.uint8) if picture.dtype != np.uint8 else picture
+    return _of_channels(eight[..., 2::-1], eight[..., 3] if eight.shape[2] == 4 else None, lossy=False)
+
+
+def _whole_numbers(values: np.ndarray) -> np.ndarray:
+    """Return values of any type as uint8 or uint16; where real numbers do not exceed 1, that is the type's largest value."""
+    if values.dtype == bool or values.dtype == np.uint8:
+        return values.astype(np.uint8)
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values, nan=0.0, posinf=65535.0, neginf=0.0)
+        values = values * 65535.0 if values.max() <= 1 else values
+    return np.rint(values * (65535 / max(float(values.max()), 65535.0))).clip(0, 65535).astype(np.uint16)

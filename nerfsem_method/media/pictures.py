@@ -1,0 +1,33 @@
+"""Pictures are read and written by OpenCV here, which never sees the names of their files.
+
+Names that are no UTF-8 crash it, and what it cannot write it passes over in silence.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.errors import CaptureError
+
+
+def read_picture(path: Path, grey: bool = False) -> np.ndarray:
+    """Return a picture, uint8 [H, W, 3] with blue first, or [H, W] if `grey`.
+
+    Raises CaptureError when the file is no picture, OSError when it cannot be opened.
+    """
+    import cv2
+
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR) if len(data) else None
+    if picture is None:
+        raise CaptureError(f"{path} cannot be read as a picture; delete the scene folder and capture again")
+    return picture
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write a picture, uint8 [H, W] or [H, W, 3] with blue first, as PNG. Raises OSError when the disk refuses."""
+    import cv2
+
+    path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())

@@ -1,0 +1,74 @@
+"""Given mattes that do not show the object which the cameras see, or single ones, are told before the training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nerfsem_method.capture.cameras.sparse import SparseModel
+from nerfsem_method.capture.mattes.given import disagreement
+from nerfsem_method.scene.camera import Intrinsics
+
+COUNT, WIDTH, HEIGHT, RADIUS = 12, 60, 90, 12
+MIDDLES = np.column_stack([30 + 10 * np.sin(np.arange(COUNT)), np.linspace(20, 70, COUNT)])
+"""The object, a disc, walks through the frames here, in pixels."""
+
+
+def discs(middles: np.ndarray) -> np.ndarray:
+    """Return mattes [N, H, W] uint8 of discs around `middles` [N, 2]."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    return np.stack([255 * ((columns - x) ** 2 + (rows - y) ** 2 < RADIUS**2) for x, y in middles]).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model() -> SparseModel:
+    """Return a model of 200 points on the disc, which move with it, and 200 around it, which do not; each is seen four times."""
+    rng = np.random.default_rng(0)
+    views = []
+    for point in range(400):
+        first = rng.integers(0, COUNT - 3)
+        on_disc = rng.uniform(0, 0.95 * RADIUS) * np.array([np.cos(point), np.sin(point)])
+        beside = np.array([rng.uniform(0, 4), rng.uniform(0, HEIGHT)])
+        for frame in range(first, first + 4):
+            views.append([point, frame, *(MIDDLES[frame] + on_disc if point < 200 else beside)])
+    poses, nothing = np.zeros((COUNT, 3, 4)), np.zeros((400, 3))
+    camera = Intrinsics(WIDTH, HEIGHT, 60.0, 60.0, 30.0, 45.0)
+    return SparseModel(camera, poses, np.ones(COUNT, bool), nothing, nothing.astype(np.uint8), np.array(views), 0.5, 3)
+
+
+def test_right_mattes_are_not_complained_of_at_any_size(model):
+    mattes = discs(MIDDLES)
+    assert disagreement(mattes, model) == []
+    assert disagreement(mattes.repeat(2, 1).repeat(2, 2), model) == []
+
+
+ORDERS = {
+    "as texts are sorted": sorted(range(COUNT), key=lambda index: str(index + 1)),
+    "one frame late": np.roll(np.arange(COUNT), 1),
+    "backwards": np.arange(COUNT)[::-1],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
+def test_mattes_in_another_order_are_told(order, model):
+    (line,) = disagreement(discs(MIDDLES)[order], model)
+    assert line.startswith("the mattes do not move with the object") and "in their order?" in line
+
+
+WRONG = {"shifted": discs(MIDDLES + 8), "mirrored": discs(MIDDLES)[:, :, ::-1], "cut": discs(MIDDLES * [1, 0.8])}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+def test_mattes_of_another_picture_are_told(wrong, model):
+    assert "do not move with the object" in disagreement(wrong, model)[0]
+
+
+def test_single_wrong_mattes_are_named_and_their_neighbours_are_not(model):
+    mattes = discs(MIDDLES)
+    mattes[4], mattes[9] = 0, 255
+    assert disagreement(mattes, model) == ["the mattes of frames 4, 9 show something else than all others"]
+
+
+def test_where_nothing_is_seen_nothing_is_said(model):
+    few = SparseModel(**{**vars(model), "views": model.views[:10]})
+    assert disagreement(discs(MIDDLES[::-1]), few) == []
