@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from nerfsem_method.capture.cameras.between import Tracks, pose_between
+from nerfsem_method.capture.cameras.gaps import fill_gaps
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.frames import Advance
-from nerfsem_method.capture.colmap.job import Job
+from nerfsem_method.capture.colmap.job import STAGES, Job
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
 
@@ -27,8 +29,8 @@ MIN_PARALLAX = 5.0
 """The two most different viewing directions must differ by so many degrees, or no depth can be triangulated."""
 LOG_TAIL = 3
 """So many last lines of COLMAP's log fit into the one line of an error."""
-STAGES = ("matches", "cameras", "closure", "others")
-"""COLMAP's process names these stages in its progress; each is a quarter of one bar."""
+MODEL_SHARE = 0.85
+"""COLMAP's model of the keyframes takes about this share of the time, and the frames between them take the rest."""
 
 
 def reconstruct(
@@ -47,12 +49,33 @@ def reconstruct(
         work = Path(name)
         masks = str(write_masks(frames, mattes, work / "masks")) if mattes else None
         keys = motion.keyframes(frames)
-        job = Job(str(frames[0].parent), [f.name for f in frames], keys, max(size), masks, still_background, name)
-        job.write(work / "job.json")
-        _run_worker(work, advance)
+        names = [frames[key].name for key in keys]
+        Job(str(frames[0].parent), names, max(size), masks, region == "object", still_background, name).write(work / "job.json")
+        _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
         result = json.loads((work / "result.json").read_text())
         arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
-    return checked_model(len(frames), result, arrays, float(np.hypot(*size)), region)
+    known, views = _of_all_frames(frames, keys, result, arrays, advance)
+    return checked_model(len(frames), result, known, {**arrays, "views": views}, float(np.hypot(*size)), region)
+
+
+def _of_all_frames(
+    frames: list[Path], keys: list[int], result: dict, arrays: dict[str, np.ndarray], advance: Advance
+) -> tuple[dict[int, np.ndarray], np.ndarray]:
+    """Return poses by frame and views [M, 4]: those of the keyframes, which COLMAP found, and of the frames between them."""
+    known = {keys[int(i)]: np.array(pose) for i, pose in result["poses"].items()}
+    if not known:
+        return known, np.zeros((0, 4))
+    views = arrays["views"].copy()
+    views[:, 1] = np.array(keys)[views[:, 1].astype(int)]
+    if len(keys) < len(frames):
+        camera = Intrinsics.from_colmap(*result["camera"])
+        tracks = Tracks.of(arrays["positions"], views)
+        rest = 1 - MODEL_SHARE
+        others, more = pose_between(
+            frames, known, camera, tracks, lambda done, total: advance(round(100 * (MODEL_SHARE + rest * done / total)), 100)
+        )
+        known, views = {**known, **others}, np.concatenate([views, more])
+    return known, views
 
 
 def write_masks(frames: list[Path], mattes: list[np.ndarray], folder: Path) -> Path:
@@ -85,8 +108,8 @@ def _run_worker(work: Path, advance: Advance) -> None:
         try:
             for line in process.stdout or ():
                 stage, done, total = line.split()
-                reached = STAGES.index(stage) + min(int(done) / max(int(total), 1), 1.0)
-                advance(round(100 * reached / len(STAGES)), 100)
+                before = sum(list(STAGES.values())[: list(STAGES).index(stage)])
+                advance(round(100 * (before + STAGES[stage] * min(int(done) / max(int(total), 1), 1.0))), 100)
         except BaseException:  # no orphan may go on computing, not even after Ctrl-C
             process.kill()
             raise
@@ -95,12 +118,13 @@ def _run_worker(work: Path, advance: Advance) -> None:
         raise CaptureError(f"COLMAP stopped with exit code {process.returncode}: {tail or 'no message'}")
 
 
-def checked_model(count: int, result: dict, arrays: dict[str, np.ndarray], diagonal: float, region: str) -> SparseModel:
-    """Return the sparse model of `count` frames that COLMAP's process wrote as result.json and points.npz.
+def checked_model(
+    count: int, result: dict, known: dict[int, np.ndarray], arrays: dict[str, np.ndarray], diagonal: float, region: str
+) -> SparseModel:
+    """Return the sparse model of `count` frames of which these have `known` poses, by COLMAP's result.json and points.npz.
 
     `diagonal` is the frames' in pixels. Raises CaptureError when the camera stood still, or too few frames have a pose.
     """
-    known = {int(i): np.array(pose) for i, pose in result["poses"].items()}
     still = result["motion"] is not None and result["motion"] < MIN_MOTION * diagonal
     if still or (known and _parallax(np.stack(list(known.values()))) < MIN_PARALLAX):
         raise CaptureError(HARDLY_MOVES)
@@ -136,21 +160,3 @@ def _parallax(poses: np.ndarray) -> float:
     rays = camera_centres(poses) - target
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     return float(np.degrees(np.arccos(np.clip((rays @ rays.T).min(), -1, 1))))
-
-
-def fill_gaps(known: dict[int, np.ndarray], count: int) -> np.ndarray:
-    """Return poses [count, 3, 4]: the known ones, and between (or beyond) them constant rotation and straight motion."""
-    from scipy.spatial.transform import Rotation
-
-    anchors = np.array(sorted(known))
-    given = np.stack([known[i] for i in anchors])
-    centres = camera_centres(given)
-    poses = np.empty((count, 3, 4))
-    for i in range(count):
-        a = int(np.clip(np.searchsorted(anchors, i, side="right") - 1, 0, len(anchors) - 2))
-        share = (i - anchors[a]) / (anchors[a + 1] - anchors[a])
-        turn = Rotation.from_matrix(given[a + 1, :, :3] @ given[a, :, :3].T).as_rotvec()
-        rotation = Rotation.from_rotvec(share * turn).as_matrix() @ given[a, :, :3]
-        centre = centres[a] + share * (centres[a + 1] - centres[a])
-        poses[i] = known.get(i, np.column_stack([rotation, -rotation @ centre]))
-    return poses

@@ -12,11 +12,15 @@ from nerfsem_method.capture.colmap.job import Job, tell
 
 RANDOM_SEED = 0
 """COLMAP draws its random samples from this seed everywhere, so that the same frames give the same cameras."""
+MOST_FEATURES = 3000
+"""SIFT keeps so many features of a frame, the largest; more of them cost time in their square, and move no camera."""
 SMALL_FRAME = 640
-"""SIFT finds too few features with COLMAP's thresholds in frames whose longer side has fewer pixels than this, as it does on
-the object alone."""
-LOW_PEAK, LOW_EDGE = 0.002, 20.0
-"""These thresholds of SIFT's peaks and edges are the lower ones that such frames need."""
+"""In frames whose longer side has fewer pixels than this SIFT also looks at the doubled picture, as it does on the object alone;
+in larger ones that takes four times as long and finds nothing but noise."""
+PEAK, EDGE = 0.002, 20.0
+"""These thresholds of SIFT's peaks and edges are lower than COLMAP's: smooth objects have few features, and matching tells."""
+BATCH = 16
+"""So many frames are given to SIFT at once, so that progress can be told in between."""
 STILL = 0.5
 """A feature of the object moves at least so many pixels between two frames when the background stands still."""
 MIN_MATCHES = 15
@@ -35,15 +39,18 @@ def extract(job: Job, database: Path) -> None:
         reader.mask_path = job.masks
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
-    if job.masks or job.long_side < SMALL_FRAME:
-        options.sift.peak_threshold, options.sift.edge_threshold = LOW_PEAK, LOW_EDGE
-    pycolmap.Database.open(str(database)).close()  # frames are imported into a database that exists
-    # Frames are numbered here: left to the parallel extraction, their numbers, and with them the model, change by chance
+    options.sift.max_num_features = MOST_FEATURES
+    options.sift.peak_threshold, options.sift.edge_threshold = PEAK, EDGE
+    options.sift.first_octave = -1 if job.object_alone or job.long_side < SMALL_FRAME else 0
+    pycolmap.Database.open(str(database)).close()  # Frames are imported into a database that exists.
+    # Frames are numbered here: left to the parallel extraction, their numbers, and with them the model, change by chance.
     pycolmap.import_images(str(database), job.images, pycolmap.CameraMode.SINGLE, job.names, reader)
-    pycolmap.extract_features(
-        str(database), job.images, image_names=job.names, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=reader,
-        extraction_options=options,
-    )  # fmt: skip
+    for start in range(0, len(job.names), BATCH):
+        tell("features", start, len(job.names))
+        pycolmap.extract_features(
+            str(database), job.images, image_names=job.names[start : start + BATCH], camera_mode=pycolmap.CameraMode.SINGLE,
+            reader_options=reader, extraction_options=options,
+        )  # fmt: skip
 
 
 def image_id(database: pycolmap.Database, name: str) -> int:
@@ -55,7 +62,7 @@ def image_id(database: pycolmap.Database, name: str) -> int:
 
 def read_features(database: pycolmap.Database, image: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the keypoints [K, 2] in pixels and the descriptors [K, 128] uint8 of a frame; K is 0 for a black one."""
-    descriptors = np.asarray(database.read_descriptors(image), np.uint8).reshape(-1, 128)
+    descriptors = np.asarray(database.read_descriptors(image).data, np.uint8).reshape(-1, 128)
     keypoints = np.asarray(database.read_keypoints(image), np.float32)
     return keypoints.reshape(-1, max(keypoints.shape[-1], 2))[:, :2], descriptors
 
@@ -75,7 +82,7 @@ class Matcher:
         self.keypoints, self.descriptors = (list(column) for column in zip(*features, strict=True))
 
     def match(self, chosen: list[tuple[int, int]], stage: str) -> None:
-        """Match the `chosen` pairs and verify their two-view geometry; `stage` is their name in progress and listing."""
+        """Match the `chosen` pairs and verify their two-view geometry, as the stage `stage`."""
         with pycolmap.Database.open(str(self.path)) as database:
             for done, (a, b) in enumerate(chosen, 1):
                 matches = pairs.mutual_matches(self.descriptors[a], self.descriptors[b])
