@@ -65,15 +65,15 @@ def pose_between(
     keys = sorted(set(known) & set(tracks.rows))
     found: dict[int, np.ndarray] = {}
     views = [np.zeros((0, 4))]
-    pyramids: dict[int, tuple] = {}
+    pictures: dict[int, np.ndarray] = {}
     others = [frame for frame in range(keys[0], keys[-1]) if frame not in known]
     for done, frame in enumerate(others):
         advance(done, len(others))
         after = bisect(keys, frame)
         near = keys[after - 1], keys[after]
-        pyramids = {key: pyramids.get(key) or _pyramid(frames[key]) for key in near}
+        pictures = {key: pictures[key] if key in pictures else _grey(frames[key]) for key in near}
         guess = between(known[near[0]], known[near[1]], (frame - near[0]) / (near[1] - near[0]))
-        rows, pixels = _track(tracks, near, pyramids, _pyramid(frames[frame]), camera, guess)
+        rows, pixels = _track(tracks, pictures, _grey(frames[frame]), camera, guess)
         pose, error = fit_pose(camera, guess, tracks.positions[rows], pixels)
         good = error < GOOD
         if good.sum() >= max(FEWEST, len(rows) / 3):
@@ -82,25 +82,26 @@ def pose_between(
     return found, np.concatenate(views)
 
 
-def _pyramid(path: Path) -> tuple:
-    """Return a picture as optical flow reads it."""
+def _grey(path: Path) -> np.ndarray:
     import cv2
 
-    return cv2.buildOpticalFlowPyramid(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), (WINDOW, WINDOW), LEVELS)[1]
+    return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
 
 
 def _track(
-    tracks: Tracks, keys: tuple[int, int], pyramids: dict[int, tuple], into: tuple, camera: Intrinsics, guess: np.ndarray
+    tracks: Tracks, pictures: dict[int, np.ndarray], into: np.ndarray, camera: Intrinsics, guess: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points [K] of two keyframes that are found in a frame of about the pose `guess`, and their pixels [K, 2]."""
+    """Return the points [K] of keyframes, given by their `pictures`, that are found in a frame of about the pose `guess`, and
+    their pixels [K, 2].
+    """
     import cv2
 
     rows, pixels = [], []
-    for key in keys:
+    for key, picture in pictures.items():
         expected = camera.project(tracks.positions[tracks.rows[key]], guess)[0].astype(np.float32)
         # OpenCV's pixel centres are integers.
         way = {"flags": cv2.OPTFLOW_USE_INITIAL_FLOW, "winSize": (WINDOW, WINDOW), "maxLevel": LEVELS}
-        there, tracked, _ = cv2.calcOpticalFlowPyrLK(pyramids[key], into, tracks.pixels[key] - 0.5, expected - 0.5, **way)
+        there, tracked, _ = cv2.calcOpticalFlowPyrLK(picture, into, tracks.pixels[key] - 0.5, expected - 0.5, **way)
         inside = ((there > 0) & (there < (camera.width - 1, camera.height - 1))).all(1)
         good = (tracked.ravel() == 1) & inside
         rows.append(tracks.rows[key][good])

@@ -99,17 +99,19 @@ def write_masks(frames: list[Path], mattes: list[np.ndarray], folder: Path) -> P
 def _run_worker(work: Path, advance: Advance) -> None:
     """Run COLMAP on `work`/job.json and pass on its progress."""
     # The search path goes along, because the caller may run from a source tree
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "nerfsem_method.capture.colmap.worker", str(work / "job.json")]
     with (
         (work / "colmap.log").open("w") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process,
     ):
         try:
+            furthest = 0  # Stages come back: a model is refined more than once.
             for line in process.stdout or ():
                 stage, done, total = line.split()
                 before = sum(list(STAGES.values())[: list(STAGES).index(stage)])
-                advance(round(100 * (before + STAGES[stage] * min(int(done) / max(int(total), 1), 1.0))), 100)
+                furthest = max(furthest, round(100 * (before + STAGES[stage] * min(int(done) / max(int(total), 1), 1.0))))
+                advance(furthest, 100)
         except BaseException:  # no orphan may go on computing, not even after Ctrl-C
             process.kill()
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pycolmap
@@ -12,10 +13,22 @@ import pycolmap
 from nerfsem_method.capture.colmap.job import Job, tell
 from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED
 
-REFINEMENTS = ((12.0, MAX_ERROR, 2), (MAX_ERROR, 0.5, 4))
-"""The first and the last refinement have each a distance in pixels within which points are joined to one track, a scale in
-pixels of the robust loss, and a number of rounds. The last scale is about twice a good feature's noise: features on rims and
-in contact shadows are off by half a pixel to one and a half, agree with each other, and lengthen the focal length together."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Rounds of refinement join points within `reach` pixels to one track, and weigh errors by a robust loss of a scale in pixels."""
+
+    reach: float
+    loss_scale: float
+    rounds: int
+
+
+DRIFTING = Rounds(reach=12.0, loss_scale=MAX_ERROR, rounds=2)
+"""Drift keeps the two ends of a turn pixels apart, so tracks are first joined within a wide reach."""
+SETTLED = Rounds(reach=MAX_ERROR, loss_scale=0.5, rounds=4)
+"""This loss's scale is about twice a good feature's noise: features on rims and in contact shadows are off by half a pixel to one
+and a half, agree with each other, and lengthen the focal length together."""
 TRACKS_PER_FRAME = 300
 """The global mapper looks at so many tracks a frame, the longest: more take longer and change nothing, for `refine` takes all."""
 WHOLE = 0.98
@@ -57,7 +70,12 @@ def map_frames(job: Job, database: Path, attempt: str) -> pycolmap.Reconstructio
     first = _map_globally(job, database, attempt)
     if first is not None and first.num_reg_images() >= WHOLE * len(job.names):
         return first
-    models = [model for model in (first, _map_incrementally(job, database, attempt)) if model is not None]
+    return better(first, _map_incrementally(job, database, attempt))
+
+
+def better(first: pycolmap.Reconstruction | None, second: pycolmap.Reconstruction | None) -> pycolmap.Reconstruction | None:
+    """Return the one of two models that explains more frames, and of equals the one with more sightings of points."""
+    models = [model for model in (first, second) if model is not None]
     return max(models, key=lambda model: (model.num_reg_images(), model.compute_num_observations()), default=None)
 
 
@@ -111,27 +129,22 @@ def _reopened(database: Path, model: pycolmap.Reconstruction) -> Iterator[pycolm
 
 def triangulate(job: Job, database: Path, model: pycolmap.Reconstruction) -> None:
     """Give the model the points of all matches; the global mapper's has those of the longest tracks alone."""
-    options = pipeline_options(job, REFINEMENTS[0][0]).get_triangulation()
+    options = pipeline_options(job, DRIFTING.reach).get_triangulation()
     with _reopened(database, model) as mapper:
         for image in sorted(model.reg_image_ids()):
             mapper.triangulate_image(options, image)
         mapper.complete_and_merge_tracks(options)
 
 
-def refine(job: Job, database: Path, model: pycolmap.Reconstruction, closed: bool) -> None:
-    """Triangulate the model anew with all matches, closures included, and bundle-adjust until nothing moves.
-
-    Drift keeps the two ends of a turn pixels apart, so tracks are first joined with a wide threshold and a robust
-    loss, then cleaned with the strict one.
-    """
+def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds, closed: bool) -> None:
+    """Join and complete the model's tracks with all matches, closures included, and bundle-adjust until nothing moves."""
+    tell("refinement", int(how is SETTLED), 2)
+    options = pipeline_options(job, how.reach, closed)
+    adjustment = options.get_global_bundle_adjustment()
+    adjustment.ceres.solver_options.max_num_iterations = 25
+    adjustment.ceres.solver_options.function_tolerance = 1e-5
+    adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+    adjustment.ceres.loss_function_scale = how.loss_scale
     with _reopened(database, model) as mapper:
-        for done, (max_error, loss_scale, rounds) in enumerate(REFINEMENTS):
-            tell("refinement", done, len(REFINEMENTS))
-            options = pipeline_options(job, max_error, closed)
-            adjustment = options.get_global_bundle_adjustment()
-            adjustment.ceres.solver_options.max_num_iterations = 25
-            adjustment.ceres.solver_options.function_tolerance = 1e-5
-            adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-            adjustment.ceres.loss_function_scale = loss_scale
-            mapper.iterative_global_refinement(rounds, 0.0005, options.get_mapper(), adjustment, options.get_triangulation())
+        mapper.iterative_global_refinement(how.rounds, 0.0005, options.get_mapper(), adjustment, options.get_triangulation())
     model.update_point_3d_errors()

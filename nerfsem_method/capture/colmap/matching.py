@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ BATCH = 16
 """So many frames are given to SIFT at once, so that progress can be told in between."""
 STILL = 0.5
 """A feature of the object moves at least so many pixels between two frames when the background stands still."""
+LARGEST = 600
+"""So many of a frame's features, the largest, tell which frames look alike."""
 MIN_MATCHES = 15
 """Fewer matches than this fit a geometry by chance."""
 MAX_ERROR = 1.5
@@ -61,10 +65,9 @@ def image_id(database: pycolmap.Database, name: str) -> int:
 
 
 def read_features(database: pycolmap.Database, image: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the keypoints [K, 2] in pixels and the descriptors [K, 128] uint8 of a frame; K is 0 for a black one."""
+    """Return the keypoints [K, 6], pixels and shapes, and the descriptors [K, 128] uint8 of a frame; K is 0 for a black one."""
     descriptors = np.asarray(database.read_descriptors(image).data, np.uint8).reshape(-1, 128)
-    keypoints = np.asarray(database.read_keypoints(image), np.float32)
-    return keypoints.reshape(-1, max(keypoints.shape[-1], 2))[:, :2], descriptors
+    return np.asarray(database.read_keypoints(image), np.float32).reshape(len(descriptors), -1), descriptors
 
 
 class Matcher:
@@ -79,27 +82,41 @@ class Matcher:
         with pycolmap.Database.open(str(path)) as database:
             self.ids = [image_id(database, name) for name in job.names]
             features = [read_features(database, i) for i in self.ids]
-        self.keypoints, self.descriptors = (list(column) for column in zip(*features, strict=True))
+        self.keypoints = [keypoints[:, :2] for keypoints, _ in features]
+        self.descriptors = [descriptors for _, descriptors in features]
+        self._matched: set[tuple[int, int]] = set()
+        self._scales = [np.linalg.norm(keypoints[:, 2:4], axis=1) for keypoints, _ in features]
 
     def match(self, chosen: list[tuple[int, int]], stage: str) -> None:
         """Match the `chosen` pairs and verify their two-view geometry, as the stage `stage`."""
-        with pycolmap.Database.open(str(self.path)) as database:
-            for done, (a, b) in enumerate(chosen, 1):
-                matches = pairs.mutual_matches(self.descriptors[a], self.descriptors[b])
-                if self.job.still_background:
-                    shift = self.keypoints[b][matches[:, 1]] - self.keypoints[a][matches[:, 0]]
-                    matches = matches[np.linalg.norm(shift, axis=1) > STILL]
+        fresh = sorted(set(chosen) - self._matched)
+        self._matched.update(fresh)
+        with ThreadPoolExecutor(os.cpu_count()) as pool, pycolmap.Database.open(str(self.path)) as database:
+            for done, ((a, b), matches) in enumerate(zip(fresh, pool.map(self._matches, fresh), strict=True), 1):
                 if len(matches) >= MIN_MATCHES:
                     database.write_matches(self.ids[a], self.ids[b], matches)
-                tell(stage, done, len(chosen))
+                tell(stage, done, len(fresh))
         names = self.job.names
-        listing = self.path.with_name(f"{stage}_pairs.txt")
+        listing = self.path.with_name("pairs.txt")
         listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in chosen))
         options = pycolmap.TwoViewGeometryOptions()
         options.ransac.max_num_trials = MAX_TRIALS
         options.ransac.max_error = MAX_ERROR
         options.ransac.random_seed = RANDOM_SEED
         pycolmap.verify_matches(str(self.path), str(listing), options)
+
+    def largest(self) -> list[np.ndarray]:
+        """Return the descriptors [K, 128] of the LARGEST features of every frame."""
+        chosen = [np.argsort(-scales, kind="stable")[:LARGEST] for scales in self._scales]
+        return [descriptors[rows] for descriptors, rows in zip(self.descriptors, chosen, strict=True)]
+
+    def _matches(self, pair: tuple[int, int]) -> np.ndarray:
+        a, b = pair
+        matches = pairs.mutual_matches(self.descriptors[a], self.descriptors[b])
+        if self.job.still_background:
+            shift = self.keypoints[b][matches[:, 1]] - self.keypoints[a][matches[:, 0]]
+            matches = matches[np.linalg.norm(shift, axis=1) > STILL]
+        return matches
 
     def median_motion(self) -> float | None:
         """Return the median shift in pixels between the frames matched farthest apart; None where nothing matches."""

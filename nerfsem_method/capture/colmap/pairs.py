@@ -15,6 +15,10 @@ MAX_RATIO = 0.9
 through."""
 MAX_DISTANCE = 0.7
 """Matching descriptors of unit length are nearer to each other than this (COLMAP's max_distance)."""
+ALIKE = 6
+"""A frame that video order leaves out is matched with so many others that look most like it."""
+FEWEST_ALIKE = 8
+"""Frames have at least so many of their largest features in common before they are matched in full."""
 CLOSURE_ANGLE = 30.0
 """Two frames are worth matching across the loop when their viewing directions differ by fewer degrees than this."""
 CLOSURES_PER_FRAME = 8
@@ -47,6 +51,20 @@ def closing_pairs(poses: dict[int, np.ndarray], count: int) -> list[tuple[int, i
         candidates = ((angle[row, column], b) for column, b in enumerate(frames) if abs(a - b) > apart)
         near = sorted((separation, b) for separation, b in candidates if separation < CLOSURE_ANGLE)
         found.update((min(a, b), max(a, b)) for _, b in near[:CLOSURES_PER_FRAME])
+    return sorted(found)
+
+
+def alike(largest: list[np.ndarray], lost: list[int]) -> list[tuple[int, int]]:
+    """Return the pairs of each of the `lost` frames and those that look most like it, farther apart than video order looks.
+
+    `largest` are the descriptors [K, 128] uint8 of the largest features of every frame.
+    """
+    near = set(sequential_pairs(len(largest)))
+    found = set()
+    for a in lost:
+        others = [b for b in range(len(largest)) if b != a and (min(a, b), max(a, b)) not in near]
+        common = sorted(((len(mutual_matches(largest[a], largest[b])), b) for b in others), reverse=True)
+        found.update((min(a, b), max(a, b)) for count, b in common[:ALIKE] if count >= FEWEST_ALIKE)
     return sorted(found)
 
 

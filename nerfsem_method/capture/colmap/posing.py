@@ -56,13 +56,13 @@ class Points:
         return answer["cam_from_world"].matrix(), np.asarray(answer["inlier_mask"])
 
 
-def drop_disagreeing(matcher: Matcher, chosen: list[tuple[int, int]], model: pycolmap.Reconstruction) -> int:
-    """Delete those of the matcher's `chosen` pairs that contradict the model, and return how many remain.
+def drop_disagreeing(matcher: Matcher, chosen: list[tuple[int, int]], model: pycolmap.Reconstruction) -> list[tuple[int, int]]:
+    """Delete those of the matcher's `chosen` pairs that contradict the model, and return the others.
 
     The second frame is posed by the points that the first one sees. The pair's own two-view geometry would not do:
     of a shallow object its rotation is wrong by ten degrees and more.
     """
-    kept = 0
+    kept = []
     points, poses = Points.of(matcher, model), poses_of(matcher.job, model)
     with pycolmap.Database.open(str(matcher.path)) as database:
         for a, b in chosen:
@@ -73,7 +73,7 @@ def drop_disagreeing(matcher: Matcher, chosen: list[tuple[int, int]], model: pyc
             seen = points.seen[a][first] >= 0
             found = points.pose(matcher.keypoints[b][second[seen]], points.seen[a][first[seen]])
             if found and pairs.rotation_angle(found[0][:, :3] @ poses[b][:, :3].T) < CLOSURE_TOLERANCE:
-                kept += 1
+                kept.append((a, b))
             else:
                 database.delete_two_view_geometry(*pair)
     return kept

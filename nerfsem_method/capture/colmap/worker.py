@@ -4,9 +4,9 @@ It and what it imports need pycolmap, NumPy and the standard library alone, so t
 memory never reach the caller. Progress goes to stdout as lines `stage done total`, COLMAP's own log to stderr.
 
 Pairs are chosen here, not by COLMAP, whose pairings compare opposite sides of the object, which look alike on a turned vase.
-Nearby frames in the clip's order are matched first; once a first model stands, frames that it puts close together (a closed turn,
-a second turn) are matched too, and kept only where the second frame, posed by the points that the first one sees, agrees with
-the model.
+Nearby frames in the clip's order are matched first, and frames that this leaves out with those that look most like them. Once a
+first model stands, frames that it puts close together (a closed turn, a second turn) are matched too, and kept only where the
+second frame, posed by the points that the first one sees, agrees with the model.
 """
 
 from __future__ import annotations
@@ -14,12 +14,46 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pycolmap
+
 from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.job import Job
-from nerfsem_method.capture.colmap.mapping import map_frames, refine, triangulate
+from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better, map_frames, refine, triangulate
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of, save
+
+LOOKS = 3
+"""A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
+
+
+def first_model(job: Job, matcher: Matcher) -> pycolmap.Reconstruction | None:
+    """Return the model of the frames by the clip's order and, where this leaves frames out, by what they show; None without."""
+    matcher.match(pairs.sequential_pairs(len(job.names)), "pairs")
+    model = map_frames(job, matcher.path, "first")
+    known = poses_of(job, model) if model is not None else {}
+    lost = [frame for frame in range(len(job.names)) if frame not in known]
+    alike = pairs.alike(matcher.largest(), lost)
+    if not alike:
+        return model
+    matcher.match(alike, "pairs")
+    return better(model, map_frames(job, matcher.path, "second"))
+
+
+def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
+    """Tie the model's ends together where it comes back to where it was, and return the number of pairs that do."""
+    triangulate(job, matcher.path, model)
+    closures: set[tuple[int, int]] = set()
+    for _ in range(LOOKS):
+        refine(job, matcher.path, model, DRIFTING, closed=bool(closures))
+        chosen = sorted(set(pairs.closing_pairs(poses_of(job, model), len(job.names))) - closures)
+        matcher.match(chosen, "closures")
+        agreeing = drop_disagreeing(matcher, chosen, model)
+        closures.update(agreeing)
+        if not agreeing:
+            break
+    refine(job, matcher.path, model, SETTLED, closed=bool(closures))
+    return len(closures)
 
 
 def main(job: Job) -> None:
@@ -27,18 +61,10 @@ def main(job: Job) -> None:
     database = Path(job.work) / "database.db"
     extract(job, database)
     matcher = Matcher(job, database)
-    matcher.match(pairs.sequential_pairs(len(job.names)), "pairs")
-    model = map_frames(job, database, "first")
+    model = first_model(job, matcher)
     closures = 0
     if model is not None:
-        if job.object_alone:  # A first model of the object alone bends: ends that meet would be taken for others.
-            refine(job, database, model, closed=False)
-        else:
-            triangulate(job, database, model)
-        closing = pairs.closing_pairs(poses_of(job, model), len(job.names))
-        matcher.match(closing, "closures")
-        closures = drop_disagreeing(matcher, closing, model)
-        refine(job, database, model, closed=closures > 0)
+        closures = close(job, matcher, model)
         model.extract_colors_for_all_images(job.images)
     save(job, model, matcher.median_motion(), closures)
 
