@@ -24,9 +24,10 @@ STILL_BACKGROUND = 0.2
 """Where more than this share of the frames' edges stands still, the camera does."""
 STILL_CLIP = 0.99
 """Where more than this share stands still, nothing moves at all."""
-KEYFRAMES = 150
-"""Structure from motion is made of so many frames at most, because its time grows faster than their number; a longer clip's
-others are posed against its result."""
+SHORT = 150
+"""Structure from motion is made of all frames of a clip that has no more than this."""
+KEYFRAMES = 100
+"""Of a longer clip it is made of about so many, because its time grows faster than their number, and others are tracked."""
 REGULAR = 0.4
 """This share of the keyframes goes by time: motion is hard to measure where there is little to see, and no gap may be wide."""
 LOOSE = 0.01
@@ -86,10 +87,10 @@ def look(frames: list[Path]) -> Motion:
 
 
 def keyframes(frames: list[Path]) -> list[int]:
-    """Return the indices of KEYFRAMES frames at most, equally far apart in motion and time, the sharpest of each stretch, and of
-    the first and last frame; of all frames of a short clip.
+    """Return the indices of KEYFRAMES frames, equally far apart in motion and time, the sharpest of each stretch, and of the first
+    and last frame; of all frames of a short clip.
     """
-    if len(frames) <= KEYFRAMES:
+    if len(frames) <= SHORT:
         return list(range(len(frames)))
     way, detail = [0.0], []
     before = None
