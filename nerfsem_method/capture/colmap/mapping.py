@@ -31,8 +31,6 @@ SETTLED = Rounds(reach=MAX_ERROR, loss_scale=0.5, rounds=4)
 and a half, agree with each other, and lengthen the focal length together."""
 TRACKS_PER_FRAME = 300
 """The global mapper looks at so many tracks a frame, the longest: more take longer and change nothing, for `refine` takes all."""
-WHOLE = 0.98
-"""A model with a smaller share of the frames is worth a second opinion."""
 
 
 def pipeline_options(job: Job, max_error: float = MAX_ERROR, closed: bool = False) -> pycolmap.IncrementalPipelineOptions:
@@ -63,14 +61,17 @@ def pipeline_options(job: Job, max_error: float = MAX_ERROR, closed: bool = Fals
 
 
 def map_frames(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruction | None:
-    """Return the model that explains the most frames, and of these the most sightings; None where there is none.
+    """Return the model that explains the most frames, and of these the most sightings of points; None where there is none.
 
-    The incremental mapper is asked where the global one leaves frames out. `attempt` names the files of this call.
+    Both mappers are asked: the global one misses fewer frames, but of small frames its model is bent, and no adjustment bends it
+    back. Which of the two is right shows once each has all points. `attempt` names the files of this call.
     """
-    first = _map_globally(job, database, attempt)
-    if first is not None and first.num_reg_images() >= WHOLE * len(job.names):
-        return first
-    return better(first, _map_incrementally(job, database, attempt))
+    models = _map_globally(job, database, attempt), _map_incrementally(job, database, attempt)
+    for model in models:
+        if model is not None:
+            triangulate(job, database, model)
+            refine(job, database, model, DRIFTING, closed=False)
+    return better(*models)
 
 
 def better(first: pycolmap.Reconstruction | None, second: pycolmap.Reconstruction | None) -> pycolmap.Reconstruction | None:

@@ -24,7 +24,10 @@ PEAK, EDGE = 0.002, 20.0
 BATCH = 16
 """So many frames are given to SIFT at once, so that progress can be told in between."""
 STILL = 0.5
-"""A feature of the object moves at least so many pixels between two frames when the background stands still."""
+"""A feature of the scene moves at least so many pixels between two frames, unless all of it stands still."""
+MOVING, MOVING_SHARE = 4.0, 0.2
+"""Where such a share of the matches moves by more pixels than this, those that stand still are burnt into the picture, or dirt on
+the lens."""
 LARGEST = 600
 """So many of a frame's features, the largest, tell which frames look alike."""
 MIN_MATCHES = 15
@@ -67,7 +70,7 @@ def image_id(database: pycolmap.Database, name: str) -> int:
 def read_features(database: pycolmap.Database, image: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the keypoints [K, 6], pixels and shapes, and the descriptors [K, 128] uint8 of a frame; K is 0 for a black one."""
     descriptors = np.asarray(database.read_descriptors(image).data, np.uint8).reshape(-1, 128)
-    return np.asarray(database.read_keypoints(image), np.float32).reshape(len(descriptors), -1), descriptors
+    return np.asarray(database.read_keypoints(image), np.float32).reshape(len(descriptors), 6), descriptors
 
 
 class Matcher:
@@ -113,10 +116,9 @@ class Matcher:
     def _matches(self, pair: tuple[int, int]) -> np.ndarray:
         a, b = pair
         matches = pairs.mutual_matches(self.descriptors[a], self.descriptors[b])
-        if self.job.still_background:
-            shift = self.keypoints[b][matches[:, 1]] - self.keypoints[a][matches[:, 0]]
-            matches = matches[np.linalg.norm(shift, axis=1) > STILL]
-        return matches
+        shift = np.linalg.norm(self.keypoints[b][matches[:, 1]] - self.keypoints[a][matches[:, 0]], axis=1)
+        moves = self.job.still_background or (shift > MOVING).sum() > MOVING_SHARE * len(shift)
+        return matches[shift > STILL] if moves else matches
 
     def median_motion(self) -> float | None:
         """Return the median shift in pixels between the frames matched farthest apart; None where nothing matches."""

@@ -18,12 +18,12 @@ import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.job import Job
-from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better, map_frames, refine, triangulate
+from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better, map_frames, refine
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of, save
 
-LOOKS = 3
+LOOKS = 2
 """A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
 
 
@@ -42,16 +42,15 @@ def first_model(job: Job, matcher: Matcher) -> pycolmap.Reconstruction | None:
 
 def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
     """Tie the model's ends together where it comes back to where it was, and return the number of pairs that do."""
-    triangulate(job, matcher.path, model)
     closures: set[tuple[int, int]] = set()
     for _ in range(LOOKS):
-        refine(job, matcher.path, model, DRIFTING, closed=bool(closures))
         chosen = sorted(set(pairs.closing_pairs(poses_of(job, model), len(job.names))) - closures)
         matcher.match(chosen, "closures")
         agreeing = drop_disagreeing(matcher, chosen, model)
-        closures.update(agreeing)
         if not agreeing:
             break
+        closures.update(agreeing)
+        refine(job, matcher.path, model, DRIFTING, closed=True)
     refine(job, matcher.path, model, SETTLED, closed=bool(closures))
     return len(closures)
 
