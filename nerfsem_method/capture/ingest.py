@@ -27,7 +27,7 @@ from nerfsem_method.capture.stages import StageFolder, progress_bar
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
-CAPTURE_VERSION = 6
+CAPTURE_VERSION = 7
 """Every cache key contains this number: raise it when a stage's result changes."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""

@@ -109,9 +109,7 @@ def _track(
     return np.concatenate(rows), np.concatenate(pixels).astype(float)
 
 
-def fit_pose(
-    camera: Intrinsics, guess: np.ndarray, points: np.ndarray, pixels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def fit_pose(camera: Intrinsics, guess: np.ndarray, points: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the cam_from_world [3, 4] near `guess` under which `points` [N, 3] fall on `pixels` [N, 2], and their errors [N].
 
     The errors are in pixels of the undistorted picture. Reweighted Gauss-Newton steps minimise a Cauchy loss of LOSS_SCALE.

@@ -136,8 +136,8 @@ def look(frames: list[Path]) -> Motion:
 
 
 def keyframes(frames: list[Path]) -> list[int]:
-    """Return the indices of KEYFRAMES frames, equally far apart in motion and time, the sharpest of each stretch, and of the first
-    and last frame; of all frames of a short clip.
+    """Return the indices of KEYFRAMES frames, equally far apart in motion and time, the sharpest of each stretch, and of the
+    first and last frame; of all frames of a short clip.
     """
     if len(frames) <= SHORT:
         return list(range(len(frames)))

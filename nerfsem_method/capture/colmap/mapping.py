@@ -14,10 +14,9 @@ from nerfsem_method.capture.colmap.job import Job, tell
 from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED
 
 
-
 @dataclass(frozen=True)
 class Rounds:
-    """Rounds of refinement join points within `reach` pixels to one track, and weigh errors by a robust loss of a scale in pixels."""
+    """Rounds of refinement join points within `reach` pixels to one track; `loss_scale` is the robust loss's, in pixels."""
 
     reach: float
     loss_scale: float
