@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.motion import Motion
@@ -44,6 +45,33 @@ def test_a_blank_wall_is_no_still_background() -> None:
     frames = clip(0, 7).samples.copy()
     frames[:, :30], frames[:, 90:], frames[:, :, :20], frames[:, :, 60:] = 128, 128, 128, 128
     assert Motion(frames).still_edges < 0.3  # only the rim of the object has edges there
+
+
+def test_a_logo_burnt_into_moving_frames_is_found_where_it_is() -> None:
+    frames = clip(5, 7).samples.copy()
+    frames[:, 96:112, 60:76] = RNG.integers(0, 255, (16, 16))
+    ((left, top, right, bottom),) = Motion(frames).overlays()
+    assert left == pytest.approx(60 / 80, abs=0.05) and right == pytest.approx(76 / 80, abs=0.05)
+    assert top == pytest.approx(96 / 120, abs=0.05) and bottom == pytest.approx(112 / 120, abs=0.05)
+    assert not Motion(frames).turntable
+
+
+def test_a_large_title_before_a_moving_camera_is_no_turntable() -> None:
+    frames = clip(5, 7).samples.copy()
+    frames[:, 90:114, 4:76] = RNG.integers(0, 255, (24, 72))
+    assert not Motion(frames).turntable and len(Motion(frames).overlays()) == 1
+
+
+@pytest.mark.parametrize("rows", [slice(0, 12), slice(108, 120)])
+def test_black_bars_are_no_picture(rows: slice) -> None:
+    frames = clip(5, 7).samples.copy()
+    frames[:, rows] = 16
+    boxes = Motion(frames).overlays()
+    assert (0.0, rows.start / 120, 1.0, rows.stop / 120) in [tuple(round(edge, 6) for edge in box) for box in boxes]
+
+
+def test_a_clip_without_overlays_has_none() -> None:
+    assert clip(5, 7).overlays() == [] == clip(0, 7).overlays() == clip(0, 0).overlays()
 
 
 def test_keyframes_are_evenly_spread_over_the_motion_and_sharp() -> None:

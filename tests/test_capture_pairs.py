@@ -36,6 +36,21 @@ def test_a_half_turn_has_nothing_to_close() -> None:
     assert pairs.closing_pairs(dict(enumerate(ring(72)[:36])), 36) == []
 
 
+def test_a_frame_out_of_order_is_paired_with_those_that_show_the_same() -> None:
+    rng = np.random.default_rng(2)
+    world = rng.integers(0, 256, (700, 128), np.uint8)
+    shown = [world[10 * i : 10 * i + 60] for i in range(60)]
+    shown[40] = world[35:95]  # This picture was taken between those of frames 3 and 4.
+    found = pairs.alike(shown, [40])
+    assert {(3, 40), (4, 40)} <= set(found)
+    assert all(40 in pair and min(pair) < 10 for pair in found)
+
+
+def test_frames_that_show_nothing_known_are_paired_with_none() -> None:
+    rng = np.random.default_rng(3)
+    assert pairs.alike([rng.integers(0, 256, (60, 128), np.uint8) for _ in range(40)], [7]) == []
+
+
 def test_matches_are_mutual_and_unambiguous() -> None:
     rng = np.random.default_rng(0)
     first = rng.integers(0, 256, (40, 128), np.uint8)
@@ -57,6 +72,22 @@ def test_a_feature_that_exists_twice_is_ambiguous_however_long_its_descriptor_is
         second = np.concatenate([first, first[:copies]])
         found = set(pairs.mutual_matches(first, second)[:, 0].tolist())
         assert found.isdisjoint(range(copies)) and set(range(copies, 300)) <= found
+
+
+def test_blocks_of_features_do_not_show() -> None:
+    """The nearest and second-nearest are sought block by block; the matches are those of one large table."""
+    rng = np.random.default_rng(4)
+    size = 2 * pairs.BLOCK + 30
+    first, second = rng.integers(0, 60, (2, size, 128)).astype(np.uint8)
+    second[rng.permutation(size)[: size // 2]] = first[rng.permutation(size)[: size // 2]]
+    a, b = first.astype(float), second.astype(float)
+    similarity = (a @ b.T) / np.linalg.norm(a, axis=1)[:, None] / np.linalg.norm(b, axis=1)
+    distance = np.sqrt(np.maximum(2 - 2 * similarity, 0))
+    order = np.sort(distance, 1)
+    rows = np.flatnonzero((order[:, 0] < pairs.MAX_RATIO * order[:, 1]) & (order[:, 0] < pairs.MAX_DISTANCE))
+    expected = [(r, distance[r].argmin()) for r in rows if distance[:, distance[r].argmin()].argmin() == r]
+    assert len(expected) > size // 4
+    assert np.array_equal(pairs.mutual_matches(first, second), expected)
 
 
 def test_frames_without_features_do_not_match() -> None:

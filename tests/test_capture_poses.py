@@ -11,7 +11,8 @@ from PIL import Image
 from sphere_views import ring
 
 from nerfsem_method.capture.cameras import poses
-from nerfsem_method.capture.cameras.reconstruct import checked_model, fill_gaps, write_masks
+from nerfsem_method.capture.cameras.gaps import fill_gaps
+from nerfsem_method.capture.cameras.reconstruct import checked_model, write_masks
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
@@ -30,7 +31,7 @@ def result_of(known: dict[int, np.ndarray], motion: float | None = 80.0) -> dict
 
 def checked(known: dict[int, np.ndarray], count: int, motion: float | None = 80.0) -> SparseModel:
     """Return the model of `count` frames of which these have a pose."""
-    return checked_model(count, result_of(known, motion), NO_POINTS, DIAGONAL, "frame")
+    return checked_model(count, result_of(known, motion), known, NO_POINTS, DIAGONAL, "frame")
 
 
 def test_known_poses_are_kept_and_gaps_lie_on_the_way() -> None:

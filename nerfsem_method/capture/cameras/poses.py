@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,12 +13,14 @@ from nerfsem_method.capture.cameras.reconstruct import HARDLY_MOVES, reconstruct
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.frames import Advance
-from nerfsem_method.capture.clip.motion import Motion
+from nerfsem_method.capture.clip.motion import Box, Motion
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.pictures import read_picture
 
 Region = Literal["auto", "object", "frame"]
 """A region says where features are sought."""
+MARGIN = 0.02
+"""Features are not sought within this share of width and height around an overlay: they reach beyond their middle."""
 
 
 def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance: Advance) -> SparseModel:
@@ -33,11 +37,24 @@ def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance
     if region == "object" or (region == "auto" and seen.turntable):
         return reconstruct(frames, _object(frames, mattes, seen), "object", seen.turntable, advance)
     try:
-        return reconstruct(frames, None, "frame", False, advance)
+        overlays = seen.overlays()
+        beside = _beside(overlays, seen.samples.shape[1:], len(frames))
+        return replace(reconstruct(frames, beside, "frame", False, advance), overlays=overlays)
     except CaptureError:
         if region == "frame" or not mattes:
             raise
         return reconstruct(frames, _object(frames, mattes, seen), "object", seen.turntable, advance)
+
+
+def _beside(overlays: list[Box], shape: tuple[int, int], count: int) -> list[np.ndarray] | None:
+    """Return where to look for features [H, W] uint8 in each of `count` frames with overlays; None where there are none."""
+    mask = np.full(shape, 255, np.uint8)
+    height, width = shape
+    for left, top, right, bottom in overlays:
+        rows = slice(max(int((top - MARGIN) * height), 0), math.ceil((bottom + MARGIN) * height))
+        columns = slice(max(int((left - MARGIN) * width), 0), math.ceil((right + MARGIN) * width))
+        mask[rows, columns] = 0
+    return [mask] * count if overlays else None
 
 
 def _object(frames: list[Path], mattes: list[Path] | None, seen: Motion) -> list[np.ndarray]:

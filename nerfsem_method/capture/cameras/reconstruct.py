@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from nerfsem_method.capture.cameras.between import Tracks, pose_between
+from nerfsem_method.capture.cameras.gaps import fill_gaps
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.frames import Advance
-from nerfsem_method.capture.colmap.job import Job
+from nerfsem_method.capture.colmap.job import STAGES, Job
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import scratch
 from nerfsem_method.log import LOG, see
@@ -30,8 +32,8 @@ MIN_PARALLAX = 5.0
 """The two most different viewing directions must differ by so many degrees, or no depth can be triangulated."""
 LOG_TAIL = 3
 """So many last lines of COLMAP's log fit into the one line of an error."""
-STAGES = ("matches", "cameras", "closure", "others")
-"""COLMAP's process names these stages in its progress; each is a quarter of one bar."""
+MODEL_SHARE = 0.85
+"""COLMAP's model of the keyframes takes about this share of the time, and the frames between them take the rest."""
 
 
 def reconstruct(
@@ -49,12 +51,34 @@ def reconstruct(
     with scratch("nerfsem-colmap-") as work:
         masks = str(write_masks(frames, mattes, work / "masks")) if mattes else None
         keys = motion.keyframes(frames)
-        job = Job(str(frames[0].parent), [f.name for f in frames], keys, max(size), masks, still_background, str(work))
+        names = [frames[key].name for key in keys]
+        job = Job(str(frames[0].parent), names, max(size), masks, region == "object", still_background, str(work))
         job.write(work / "job.json")
-        _run_worker(work, advance)
+        _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
         result = json.loads((work / "result.json").read_text())
         arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
-    return checked_model(len(frames), result, arrays, float(np.hypot(*size)), region)
+    known, views = _of_all_frames(frames, keys, result, arrays, advance)
+    return checked_model(len(frames), result, known, {**arrays, "views": views}, float(np.hypot(*size)), region)
+
+
+def _of_all_frames(
+    frames: list[Path], keys: list[int], result: dict, arrays: dict[str, np.ndarray], advance: Advance
+) -> tuple[dict[int, np.ndarray], np.ndarray]:
+    """Return poses by frame and views [M, 4]: those of the keyframes, which COLMAP found, and of the frames between them."""
+    known = {keys[int(i)]: np.array(pose) for i, pose in result["poses"].items()}
+    if not known:
+        return known, np.zeros((0, 4))
+    views = arrays["views"].copy()
+    views[:, 1] = np.array(keys)[views[:, 1].astype(int)]
+    if len(keys) < len(frames):
+        camera = Intrinsics.from_colmap(*result["camera"])
+        tracks = Tracks.of(arrays["positions"], views)
+        rest = 1 - MODEL_SHARE
+        others, more = pose_between(
+            frames, known, camera, tracks, lambda done, total: advance(round(100 * (MODEL_SHARE + rest * done / total)), 100)
+        )
+        known, views = {**known, **others}, np.concatenate([views, more])
+    return known, views
 
 
 def write_masks(frames: list[Path], mattes: list[np.ndarray], folder: Path) -> Path:
@@ -77,18 +101,20 @@ def write_masks(frames: list[Path], mattes: list[np.ndarray], folder: Path) -> P
 
 def _run_worker(work: Path, advance: Advance) -> None:
     """Run COLMAP on `work`/job.json and pass on its progress."""
-    # The search path goes along, because the caller may run from a source tree; COLMAP's logger leaves files in TMPDIR
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(work)}
+    # The search path goes along, because the caller may run from a source tree. COLMAP's logger leaves files in TMPDIR. Pairs are
+    # matched side by side, so that threads within one of them would only be in each other's way.
+    own = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(work), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, **own}
     command = [sys.executable, "-m", "nerfsem_method.capture.colmap.worker", str(work / "job.json")]
     with (
         (work / "colmap.log").open("w") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process,
     ):
         try:
+            furthest = 0.0  # Stages come back: a model is refined more than once.
             for line in process.stdout or ():
-                reached = _reached(line)
-                if reached is not None:
-                    advance(round(100 * reached), 100)
+                furthest = max(furthest, _reached(line))
+                advance(round(100 * furthest), 100)
         except BaseException:  # no orphan may go on computing, not even after Ctrl-C
             process.kill()
             raise
@@ -99,21 +125,23 @@ def _run_worker(work: Path, advance: Advance) -> None:
         raise CaptureError(f"COLMAP stopped with exit code {process.returncode}: {tail or 'no message'}{see()}")
 
 
-def _reached(line: str) -> float | None:
-    """Return the share of all stages that a line of progress tells; None for any other line."""
+def _reached(line: str) -> float:
+    """Return the share of COLMAP's work that a line of progress tells; 0 for any other line, which goes into the log."""
     found = re.fullmatch(r"(\w+) (\d+) (\d+)\s*", line)
     if found is None or found[1] not in STAGES:
         LOG.info("COLMAP's process says: %s", line.rstrip())
-        return None
-    return (STAGES.index(found[1]) + min(int(found[2]) / max(int(found[3]), 1), 1.0)) / len(STAGES)
+        return 0.0
+    before = sum(list(STAGES.values())[: list(STAGES).index(found[1])])
+    return before + STAGES[found[1]] * min(int(found[2]) / max(int(found[3]), 1), 1.0)
 
 
-def checked_model(count: int, result: dict, arrays: dict[str, np.ndarray], diagonal: float, region: str) -> SparseModel:
-    """Return the sparse model of `count` frames that COLMAP's process wrote as result.json and points.npz.
+def checked_model(
+    count: int, result: dict, known: dict[int, np.ndarray], arrays: dict[str, np.ndarray], diagonal: float, region: str
+) -> SparseModel:
+    """Return the sparse model of `count` frames of which these have `known` poses, by COLMAP's result.json and points.npz.
 
     `diagonal` is the frames' in pixels. Raises CaptureError when the camera stood still, or too few frames have a pose.
     """
-    known = {int(i): np.array(pose) for i, pose in result["poses"].items()}
     still = result["motion"] is not None and result["motion"] < MIN_MOTION * diagonal
     if still or (known and _parallax(np.stack(list(known.values()))) < MIN_PARALLAX):
         raise CaptureError(HARDLY_MOVES)
@@ -149,21 +177,3 @@ def _parallax(poses: np.ndarray) -> float:
     rays = camera_centres(poses) - target
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     return float(np.degrees(np.arccos(np.clip((rays @ rays.T).min(), -1, 1))))
-
-
-def fill_gaps(known: dict[int, np.ndarray], count: int) -> np.ndarray:
-    """Return poses [count, 3, 4]: the known ones, and between (or beyond) them constant rotation and straight motion."""
-    from scipy.spatial.transform import Rotation
-
-    anchors = np.array(sorted(known))
-    given = np.stack([known[i] for i in anchors])
-    centres = camera_centres(given)
-    poses = np.empty((count, 3, 4))
-    for i in range(count):
-        a = int(np.clip(np.searchsorted(anchors, i, side="right") - 1, 0, len(anchors) - 2))
-        share = (i - anchors[a]) / (anchors[a + 1] - anchors[a])
-        turn = Rotation.from_matrix(given[a + 1, :, :3] @ given[a, :, :3].T).as_rotvec()
-        rotation = Rotation.from_rotvec(share * turn).as_matrix() @ given[a, :, :3]
-        centre = centres[a] + share * (centres[a + 1] - centres[a])
-        poses[i] = known.get(i, np.column_stack([rotation, -rotation @ centre]))
-    return poses

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from nerfsem_method.capture.clip.motion import Box
 from nerfsem_method.scene.camera import Intrinsics
 
-SCALARS = ("reprojection_error", "closures", "region")
+SCALARS = ("reprojection_error", "closures", "region", "overlays")
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 ARRAYS = ("poses", "registered", "points", "colours", "views")
 """These fields of a SparseModel are arrays."""
@@ -23,7 +25,8 @@ class SparseModel:
     `poses` [N, 3, 4] are cam_from_world; `registered` [N] bool is False where the pose is interpolated. `points` [P, 3] have
     `colours` [P, 3] uint8. `views` [M, 4] float has a row (point, frame, u, v), in pixels of `camera`, for each time that a
     frame sees a point. `reprojection_error` is their mean in pixels, `closures` the number of pairs that tie the turn's end
-    to its beginning. `region`, "frame" or "object", says where the features come from.
+    to its beginning. `region`, "frame" or "object", says where the features come from; none were sought
+    in `overlays`, which stand still while the rest moves.
     """
 
     camera: Intrinsics
@@ -35,6 +38,7 @@ class SparseModel:
     reprojection_error: float
     closures: int
     region: str = "frame"
+    overlays: Sequence[Box] = ()
 
     def save(self, folder: Path) -> None:
         """Write camera.json and model.npz into `folder`."""

@@ -11,6 +11,8 @@ import numpy as np
 
 from nerfsem_method.media.pictures import read_picture
 
+Box = tuple[float, float, float, float]
+"""A box is left, top, right and bottom, in shares of the frame's width and height."""
 LONG_SIDE = 320
 """Motion is looked at in pictures with so many pixels along their longer side; it shows in small ones too."""
 SAMPLES = 16
@@ -24,11 +26,22 @@ EDGE = 8.0
 nothing."""
 STILL_BACKGROUND = 0.2
 """Where more than this share of the frames' edges stands still, the camera does."""
+STILL_RIM = 0.25
+"""Behind a turntable less than this share of the frame's rim changes; where more does, still edges are burnt into the picture."""
+RIM = 0.08
+"""The rim is so many of the frame's longer sides wide."""
+OVERLAY = 30
+"""A still picture burnt into the frames has at least so many pixels with still edges; fewer are chance."""
+MIDDLE = 0.5
+"""In this middle share of width and height a still edge may be the object's own outline, as a turned vase's is."""
+BLACK = 32
+"""Bars beside the picture are darker than this grey level, in every frame."""
 STILL_CLIP = 0.99
 """Where more than this share stands still, nothing moves at all."""
-KEYFRAMES = 150
-"""Structure from motion is made of so many frames at most, because its time grows faster than their number; a longer clip's
-others are posed against its result."""
+SHORT = 150
+"""Structure from motion is made of all frames of a clip that has no more than this."""
+KEYFRAMES = 100
+"""Of a longer clip it is made of about so many, because its time grows faster than their number, and others are tracked."""
 REGULAR = 0.4
 """This share of the keyframes goes by time: motion is hard to measure where there is little to see, and no gap may be wide."""
 LOOSE = 0.01
@@ -63,14 +76,51 @@ class Motion:
     @property
     def turntable(self) -> bool:
         """Return whether something moves before a still background."""
-        return STILL_BACKGROUND < self.still_edges <= STILL_CLIP
+        height, width = self._changes.shape
+        rim = max(round(RIM * max(height, width)), 1)
+        inner = np.zeros((height, width), bool)
+        inner[rim : height - rim, rim : width - rim] = True
+        return STILL_BACKGROUND < self.still_edges <= STILL_CLIP and self._changes[~inner].mean() < STILL_RIM
+
+    @cached_property
+    def _changes(self) -> np.ndarray:
+        """These pixels [H, W] bool change along the clip."""
+        low, high = np.quantile(self.samples, (0.1, 0.9), axis=0)
+        return high - low > SAME
+
+    def overlays(self) -> list[Box]:
+        """Return what is no picture of the scene: black bars, and still pictures burnt into frames whose rest moves."""
+        return [] if self.nothing or self.turntable else [*self._bars(), *self._burnt_in()]
+
+    def _bars(self) -> list[Box]:
+        black = (self.samples < BLACK).mean(0) > 0.98
+        rows, columns = black.mean(1) > 0.98, black.mean(0) > 0.98
+        top, bottom = _run(rows), _run(rows[::-1])
+        left, right = _run(columns), _run(columns[::-1])
+        bars = {(0.0, 0.0, 1.0, top), (0.0, 1 - bottom, 1.0, 1.0), (0.0, 0.0, left, 1.0), (1 - right, 0.0, 1.0, 1.0)}
+        return sorted(bar for bar in bars if bar[2] > bar[0] and bar[3] > bar[1]) if top + bottom + left + right < 1 else []
+
+    def _burnt_in(self) -> list[Box]:
+        import cv2
+
+        height, width = self.samples.shape[1:]
+        usual = np.median(self.samples, axis=0).astype(np.float32)
+        slope = np.hypot(cv2.Sobel(usual, -1, 1, 0), cv2.Sobel(usual, -1, 0, 1)) / 8
+        still = ((np.abs(self.samples - usual) < SAME).mean(0) > 0.9) & (slope > EDGE)
+        grown = cv2.dilate(still.astype(np.uint8), _disc(0.02 * max(height, width)))
+        found = []
+        for x, y, w, h, _ in cv2.connectedComponentsWithStats(grown)[2][1:]:
+            box = x / width, y / height, (x + w) / width, (y + h) / height
+            aside = max(abs(box[0] + box[2] - 1), abs(box[1] + box[3] - 1)) > MIDDLE
+            if aside and still[y : y + h, x : x + w].sum() >= OVERLAY and w * h < 0.25 * width * height:
+                found.append(box)
+        return found
 
     def region(self) -> np.ndarray:
         """Return where things change [H, W] bool: before a still background the object, wherever it gets to."""
         import cv2
 
-        low, high = np.quantile(self.samples, (0.1, 0.9), axis=0)
-        changes = (high - low > SAME).astype(np.uint8)
+        changes = self._changes.astype(np.uint8)
         long_side = max(changes.shape)
         changes = cv2.morphologyEx(changes, cv2.MORPH_OPEN, _disc(0.006 * long_side))
         changes = cv2.morphologyEx(changes, cv2.MORPH_CLOSE, _disc(0.05 * long_side))
@@ -88,10 +138,10 @@ def look(frames: list[Path]) -> Motion:
 
 
 def keyframes(frames: list[Path]) -> list[int]:
-    """Return the indices of KEYFRAMES frames at most, equally far apart in motion and time, the sharpest of each stretch, and of
-    the first and last frame; of all frames of a short clip.
+    """Return the indices of KEYFRAMES frames, equally far apart in motion and time, the sharpest of each stretch, and of the
+    first and last frame; of all frames of a short clip.
     """
-    if len(frames) <= KEYFRAMES:
+    if len(frames) <= SHORT:
         return list(range(len(frames)))
     way, detail = [0.0], []
     before = None
@@ -142,6 +192,11 @@ def _step(first: np.ndarray, second: np.ndarray) -> float:
     moved, found, _ = cv2.calcOpticalFlowPyrLK(first, second, corners, corners.copy())
     shifts = np.linalg.norm((moved - corners)[found.ravel() == 1], axis=-1)
     return float(np.quantile(shifts, 0.75)) if len(shifts) else 0.0
+
+
+def _run(black: np.ndarray) -> float:
+    """Return the share of a row [N] bool that its first unbroken run takes."""
+    return float(np.argmin(black) / len(black)) if not black.all() else 1.0
 
 
 def _disc(radius: float) -> np.ndarray:

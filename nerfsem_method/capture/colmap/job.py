@@ -9,21 +9,24 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+STAGES = {"features": 0.4, "pairs": 0.3, "cameras": 0.1, "closures": 0.1, "refinement": 0.1}
+"""COLMAP's process goes through these stages, each of which takes about such a share of its time."""
+
 
 @dataclass(frozen=True)
 class Job:
-    """A job names the PNG files `names` in the folder `images`, whose longer side has `long_side` pixels.
+    """A job names the PNG files `names` in the folder `images`, in the clip's order; their longer side has `long_side` pixels.
 
-    `keys` are the indices into `names` of the frames of which the model is made. `masks` is a folder of masks, if only the
-    object is to be looked at. `still_background` says that what does not move is not the object. Results go into the folder
-    `work`.
+    `masks` is a folder of masks, if features are wanted in some places only. `object_alone` says that the masks show the object,
+    and nothing around it is to be looked at. `still_background` says that what does not move is not the object. Results go into
+    the folder `work`.
     """
 
     images: str
     names: list[str]
-    keys: list[int]
     long_side: int
     masks: str | None
+    object_alone: bool
     still_background: bool
     work: str
 

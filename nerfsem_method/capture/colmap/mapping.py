@@ -1,7 +1,11 @@
-"""This module makes a model of matched frames, by COLMAP's incremental mapping and a bundle adjustment with the last word."""
+"""This module makes a model of matched frames: COLMAP's global mapper first, its incremental one as second opinion, and a bundle
+adjustment with the last word."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pycolmap
@@ -9,10 +13,23 @@ import pycolmap
 from nerfsem_method.capture.colmap.job import Job, tell
 from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED
 
-REFINEMENTS = ((12.0, MAX_ERROR, 2), (MAX_ERROR, 0.5, 4))
-"""The first and the last refinement have each a distance in pixels within which points are joined to one track, a scale in
-pixels of the robust loss, and a number of rounds. The last scale is about twice a good feature's noise: features on rims and
-in contact shadows are off by half a pixel to one and a half, agree with each other, and lengthen the focal length together."""
+
+@dataclass(frozen=True)
+class Rounds:
+    """Rounds of refinement join points within `reach` pixels to one track; `loss_scale` is the robust loss's, in pixels."""
+
+    reach: float
+    loss_scale: float
+    rounds: int
+
+
+DRIFTING = Rounds(reach=12.0, loss_scale=MAX_ERROR, rounds=2)
+"""Drift keeps the two ends of a turn pixels apart, so tracks are first joined within a wide reach."""
+SETTLED = Rounds(reach=MAX_ERROR, loss_scale=0.5, rounds=4)
+"""This loss's scale is about twice a good feature's noise: features on rims and in contact shadows are off by half a pixel to one
+and a half, agree with each other, and lengthen the focal length together."""
+TRACKS_PER_FRAME = 300
+"""The global mapper looks at so many tracks a frame, the longest: more take longer and change nothing, for `refine` takes all."""
 
 
 def pipeline_options(job: Job, max_error: float = MAX_ERROR, closed: bool = False) -> pycolmap.IncrementalPipelineOptions:
@@ -23,11 +40,12 @@ def pipeline_options(job: Job, max_error: float = MAX_ERROR, closed: bool = Fals
     sample's turn ran to eleven times its focal length, a turntable to k = -0.28).
     """
     options = pycolmap.IncrementalPipelineOptions()
-    options.ba_refine_extra_params = not job.masks
-    options.ba_refine_focal_length = closed or not job.masks
-    options.num_threads = 1  # sums of several threads come in any order, and a model grows differently from their last bit
+    options.ba_refine_extra_params = not job.object_alone
+    options.ba_refine_focal_length = closed or not job.object_alone
+    options.num_threads = 1  # Sums of several threads come in any order, and a model grows differently from their last bit.
     options.random_seed = RANDOM_SEED
     options.min_model_size = 3
+    options.extract_colors = False
     options.mapper.random_seed = RANDOM_SEED
     options.triangulation.random_seed = RANDOM_SEED
     options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.4
@@ -41,9 +59,50 @@ def pipeline_options(job: Job, max_error: float = MAX_ERROR, closed: bool = Fals
     return options
 
 
-def map_frames(job: Job, database: Path) -> pycolmap.Reconstruction | None:
-    """Return the largest model that incremental mapping makes of the job's frames; None where it makes none."""
-    models = Path(job.work) / "models"
+def map_frames(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruction | None:
+    """Return the model that explains the most frames, and of these the most sightings of points; None where there is none.
+
+    Both mappers are asked: the global one misses fewer frames, but of small frames its model is bent, and no adjustment bends it
+    back. Which of the two is right shows once each has all points. `attempt` names the files of this call.
+    """
+    models = _map_globally(job, database, attempt), _map_incrementally(job, database, attempt)
+    for model in models:
+        if model is not None:
+            triangulate(job, database, model)
+            refine(job, database, model, DRIFTING, closed=False)
+    return better(*models)
+
+
+def better(first: pycolmap.Reconstruction | None, second: pycolmap.Reconstruction | None) -> pycolmap.Reconstruction | None:
+    """Return the one of two models that explains more frames, and of equals the one with more sightings of points."""
+    models = [model for model in (first, second) if model is not None]
+    return max(models, key=lambda model: (model.num_reg_images(), model.compute_num_observations()), default=None)
+
+
+def _largest(models: dict[int, pycolmap.Reconstruction]) -> pycolmap.Reconstruction | None:
+    return max(models.values(), key=lambda model: model.num_reg_images(), default=None)
+
+
+def _map_globally(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruction | None:
+    """Solve all rotations at once, then all positions (Pan et al., Global Structure-from-Motion Revisited, ECCV 2024)."""
+    tell("cameras", 0, 1)
+    options = pycolmap.GlobalPipelineOptions()
+    options.num_threads = options.mapper.num_threads = 1
+    options.random_seed = options.mapper.random_seed = RANDOM_SEED
+    options.min_num_matches = MIN_MATCHES
+    options.mapper.skip_retriangulation = True
+    options.mapper.ba_num_iterations = 1
+    options.mapper.track_required_tracks_per_view = TRACKS_PER_FRAME
+    adjustment = options.mapper.bundle_adjustment
+    adjustment.refine_extra_params = adjustment.refine_focal_length = not job.object_alone
+    models = Path(job.work) / f"{attempt}_global"
+    models.mkdir()
+    return _largest(pycolmap.global_mapping(str(database), job.images, str(models), options))
+
+
+def _map_incrementally(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruction | None:
+    """Add frame after frame (Schoenberger and Frahm, Structure-from-Motion Revisited, CVPR 2016)."""
+    models = Path(job.work) / f"{attempt}_incremental"
     models.mkdir()
     registered = iter(range(1, 10**9))
     found = pycolmap.incremental_mapping(
@@ -53,26 +112,39 @@ def map_frames(job: Job, database: Path) -> pycolmap.Reconstruction | None:
         options=pipeline_options(job),
         next_image_callback=lambda: tell("cameras", next(registered), len(job.names)),
     )
-    return max(found.values(), key=lambda model: model.num_reg_images(), default=None)
+    return _largest(found)
 
 
-def refine(job: Job, database: Path, model: pycolmap.Reconstruction, closed: bool) -> None:
-    """Triangulate the model anew with all matches, closures included, and bundle-adjust until nothing moves.
-
-    Drift keeps the two ends of a turn pixels apart, so tracks are first joined with a wide threshold and a robust
-    loss, then cleaned with the strict one.
-    """
+@contextmanager
+def _reopened(database: Path, model: pycolmap.Reconstruction) -> Iterator[pycolmap.IncrementalMapper]:
+    """Yield a mapper that goes on with a model, on the matches that the database holds now."""
+    choice = pycolmap.DatabaseCacheOptions()
+    choice.min_num_matches = MIN_MATCHES
     with pycolmap.Database.open(str(database)) as opened:
-        cache = pycolmap.DatabaseCache.create(opened, MIN_MATCHES, False, set())
-    mapper = pycolmap.IncrementalMapper(cache)
+        mapper = pycolmap.IncrementalMapper(pycolmap.DatabaseCache.create(opened, choice))
     mapper.begin_reconstruction(model)
-    for max_error, loss_scale, rounds in REFINEMENTS:
-        options = pipeline_options(job, max_error, closed)
-        adjustment = options.get_global_bundle_adjustment()
-        adjustment.solver_options.max_num_iterations = 25
-        adjustment.solver_options.function_tolerance = 1e-5
-        adjustment.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-        adjustment.loss_function_scale = loss_scale
-        mapper.iterative_global_refinement(rounds, 0.0005, options.get_mapper(), adjustment, options.get_triangulation())
+    yield mapper
     mapper.end_reconstruction(False)
+
+
+def triangulate(job: Job, database: Path, model: pycolmap.Reconstruction) -> None:
+    """Give the model the points of all matches; the global mapper's has those of the longest tracks alone."""
+    options = pipeline_options(job, DRIFTING.reach).get_triangulation()
+    with _reopened(database, model) as mapper:
+        for image in sorted(model.reg_image_ids()):
+            mapper.triangulate_image(options, image)
+        mapper.complete_and_merge_tracks(options)
+
+
+def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds, closed: bool) -> None:
+    """Join and complete the model's tracks with all matches, closures included, and bundle-adjust until nothing moves."""
+    tell("refinement", int(how is SETTLED), 2)
+    options = pipeline_options(job, how.reach, closed)
+    adjustment = options.get_global_bundle_adjustment()
+    adjustment.ceres.solver_options.max_num_iterations = 25
+    adjustment.ceres.solver_options.function_tolerance = 1e-5
+    adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+    adjustment.ceres.loss_function_scale = how.loss_scale
+    with _reopened(database, model) as mapper:
+        mapper.iterative_global_refinement(how.rounds, 0.0005, options.get_mapper(), adjustment, options.get_triangulation())
     model.update_point_3d_errors()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,22 @@ from nerfsem_method.capture.colmap.job import Job, tell
 
 RANDOM_SEED = 0
 """COLMAP draws its random samples from this seed everywhere, so that the same frames give the same cameras."""
+MOST_FEATURES = 3000
+"""SIFT keeps so many features of a frame, the largest; more of them cost time in their square, and move no camera."""
 SMALL_FRAME = 640
-"""SIFT finds too few features with COLMAP's thresholds in frames whose longer side has fewer pixels than this, as it does on
-the object alone."""
-LOW_PEAK, LOW_EDGE = 0.002, 20.0
-"""These thresholds of SIFT's peaks and edges are the lower ones that such frames need."""
+"""In frames whose longer side has fewer pixels than this SIFT also looks at the doubled picture, as it does on the object alone;
+in larger ones that takes four times as long and finds nothing but noise."""
+PEAK, EDGE = 0.002, 20.0
+"""These thresholds of SIFT's peaks and edges are lower than COLMAP's: smooth objects have few features, and matching tells."""
+BATCH = 16
+"""So many frames are given to SIFT at once, so that progress can be told in between."""
 STILL = 0.5
-"""A feature of the object moves at least so many pixels between two frames when the background stands still."""
+"""A feature of the scene moves at least so many pixels between two frames, unless all of it stands still."""
+MOVING, MOVING_SHARE = 4.0, 0.2
+"""Where such a share of the matches moves by more pixels than this, those that stand still are burnt into the picture, or dirt on
+the lens."""
+LARGEST = 600
+"""So many of a frame's features, the largest, tell which frames look alike."""
 MIN_MATCHES = 15
 """Fewer matches than this fit a geometry by chance."""
 MAX_ERROR = 1.5
@@ -35,15 +46,18 @@ def extract(job: Job, database: Path) -> None:
         reader.mask_path = job.masks
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
-    if job.masks or job.long_side < SMALL_FRAME:
-        options.sift.peak_threshold, options.sift.edge_threshold = LOW_PEAK, LOW_EDGE
-    pycolmap.Database.open(str(database)).close()  # frames are imported into a database that exists
-    # Frames are numbered here: left to the parallel extraction, their numbers, and with them the model, change by chance
+    options.sift.max_num_features = MOST_FEATURES
+    options.sift.peak_threshold, options.sift.edge_threshold = PEAK, EDGE
+    options.sift.first_octave = -1 if job.object_alone or job.long_side < SMALL_FRAME else 0
+    pycolmap.Database.open(str(database)).close()  # Frames are imported into a database that exists.
+    # Frames are numbered here: left to the parallel extraction, their numbers, and with them the model, change by chance.
     pycolmap.import_images(str(database), job.images, pycolmap.CameraMode.SINGLE, job.names, reader)
-    pycolmap.extract_features(
-        str(database), job.images, image_names=job.names, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=reader,
-        extraction_options=options,
-    )  # fmt: skip
+    for start in range(0, len(job.names), BATCH):
+        tell("features", start, len(job.names))
+        pycolmap.extract_features(
+            str(database), job.images, image_names=job.names[start : start + BATCH], camera_mode=pycolmap.CameraMode.SINGLE,
+            reader_options=reader, extraction_options=options,
+        )  # fmt: skip
 
 
 def image_id(database: pycolmap.Database, name: str) -> int:
@@ -54,10 +68,9 @@ def image_id(database: pycolmap.Database, name: str) -> int:
 
 
 def read_features(database: pycolmap.Database, image: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the keypoints [K, 2] in pixels and the descriptors [K, 128] uint8 of a frame; K is 0 for a black one."""
-    descriptors = np.asarray(database.read_descriptors(image), np.uint8).reshape(-1, 128)
-    keypoints = np.asarray(database.read_keypoints(image), np.float32)
-    return keypoints.reshape(-1, max(keypoints.shape[-1], 2))[:, :2], descriptors
+    """Return the keypoints [K, 6], pixels and shapes, and the descriptors [K, 128] uint8 of a frame; K is 0 for a black one."""
+    descriptors = np.asarray(database.read_descriptors(image).data, np.uint8).reshape(-1, 128)
+    return np.asarray(database.read_keypoints(image), np.float32).reshape(len(descriptors), 6), descriptors
 
 
 class Matcher:
@@ -72,27 +85,40 @@ class Matcher:
         with pycolmap.Database.open(str(path)) as database:
             self.ids = [image_id(database, name) for name in job.names]
             features = [read_features(database, i) for i in self.ids]
-        self.keypoints, self.descriptors = (list(column) for column in zip(*features, strict=True))
+        self.keypoints = [keypoints[:, :2] for keypoints, _ in features]
+        self.descriptors = [descriptors for _, descriptors in features]
+        self._matched: set[tuple[int, int]] = set()
+        self._scales = [np.linalg.norm(keypoints[:, 2:4], axis=1) for keypoints, _ in features]
 
     def match(self, chosen: list[tuple[int, int]], stage: str) -> None:
-        """Match the `chosen` pairs and verify their two-view geometry; `stage` is their name in progress and listing."""
-        with pycolmap.Database.open(str(self.path)) as database:
-            for done, (a, b) in enumerate(chosen, 1):
-                matches = pairs.mutual_matches(self.descriptors[a], self.descriptors[b])
-                if self.job.still_background:
-                    shift = self.keypoints[b][matches[:, 1]] - self.keypoints[a][matches[:, 0]]
-                    matches = matches[np.linalg.norm(shift, axis=1) > STILL]
+        """Match the `chosen` pairs and verify their two-view geometry, as the stage `stage`."""
+        fresh = sorted(set(chosen) - self._matched)
+        self._matched.update(fresh)
+        with ThreadPoolExecutor(os.cpu_count()) as pool, pycolmap.Database.open(str(self.path)) as database:
+            for done, ((a, b), matches) in enumerate(zip(fresh, pool.map(self._matches, fresh), strict=True), 1):
                 if len(matches) >= MIN_MATCHES:
                     database.write_matches(self.ids[a], self.ids[b], matches)
-                tell(stage, done, len(chosen))
+                tell(stage, done, len(fresh))
         names = self.job.names
-        listing = self.path.with_name(f"{stage}_pairs.txt")
+        listing = self.path.with_name("pairs.txt")
         listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in chosen))
         options = pycolmap.TwoViewGeometryOptions()
         options.ransac.max_num_trials = MAX_TRIALS
         options.ransac.max_error = MAX_ERROR
         options.ransac.random_seed = RANDOM_SEED
         pycolmap.verify_matches(str(self.path), str(listing), options)
+
+    def largest(self) -> list[np.ndarray]:
+        """Return the descriptors [K, 128] of the LARGEST features of every frame."""
+        chosen = [np.argsort(-scales, kind="stable")[:LARGEST] for scales in self._scales]
+        return [descriptors[rows] for descriptors, rows in zip(self.descriptors, chosen, strict=True)]
+
+    def _matches(self, pair: tuple[int, int]) -> np.ndarray:
+        a, b = pair
+        matches = pairs.mutual_matches(self.descriptors[a], self.descriptors[b])
+        shift = np.linalg.norm(self.keypoints[b][matches[:, 1]] - self.keypoints[a][matches[:, 0]], axis=1)
+        moves = self.job.still_background or (shift > MOVING).sum() > MOVING_SHARE * len(shift)
+        return matches[shift > STILL] if moves else matches
 
     def median_motion(self) -> float | None:
         """Return the median shift in pixels between the frames matched farthest apart; None where nothing matches."""

@@ -15,6 +15,12 @@ MAX_RATIO = 0.9
 through."""
 MAX_DISTANCE = 0.7
 """Matching descriptors of unit length are nearer to each other than this (COLMAP's max_distance)."""
+BLOCK = 256
+"""The similarities of so many features with all of another frame's stay in the processor's cache."""
+ALIKE = 6
+"""A frame that video order leaves out is matched with so many others that look most like it."""
+FEWEST_ALIKE = 8
+"""Frames have at least so many of their largest features in common before they are matched in full."""
 CLOSURE_ANGLE = 30.0
 """Two frames are worth matching across the loop when their viewing directions differ by fewer degrees than this."""
 CLOSURES_PER_FRAME = 8
@@ -50,6 +56,20 @@ def closing_pairs(poses: dict[int, np.ndarray], count: int) -> list[tuple[int, i
     return sorted(found)
 
 
+def alike(largest: list[np.ndarray], lost: list[int]) -> list[tuple[int, int]]:
+    """Return the pairs of each of the `lost` frames and those that look most like it, farther apart than video order looks.
+
+    `largest` are the descriptors [K, 128] uint8 of the largest features of every frame.
+    """
+    near = set(sequential_pairs(len(largest)))
+    found = set()
+    for a in lost:
+        others = [b for b in range(len(largest)) if b != a and (min(a, b), max(a, b)) not in near]
+        common = sorted(((len(mutual_matches(largest[a], largest[b])), b) for b in others), reverse=True)
+        found.update((min(a, b), max(a, b)) for count, b in common[:ALIKE] if count >= FEWEST_ALIKE)
+    return sorted(found)
+
+
 def rotation_angle(rotation: np.ndarray) -> float:
     """Return the angle of a rotation matrix [3, 3] in degrees."""
     return float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
@@ -66,17 +86,23 @@ def mutual_matches(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.empty((0, 2), np.uint32)
     a, b = (np.asarray(descriptors, np.float32) for descriptors in (first, second))
     lengths = [np.sqrt(np.maximum((d * d).sum(1), 1)) for d in (a, b)]
-    similarity = (a @ b.T) / lengths[0][:, None] / lengths[1]
-    best = similarity.argmax(1)
-    back = similarity.argmax(0)
-    rows = np.arange(len(first))
-    mutual = back[best] == rows
-    rows, best = rows[mutual], best[mutual]
-    similarity = similarity[rows]
-    here = np.arange(len(rows))
-    nearest = similarity[here, best]
-    similarity[here, best] = -1
+    best, nearest, next_nearest = np.empty(len(a), int), np.empty(len(a), np.float32), np.empty(len(a), np.float32)
+    back, nearest_back = np.zeros(len(b), int), np.full(len(b), -1, np.float32)
+    transposed, block = np.ascontiguousarray(b.T), np.empty((BLOCK, len(b)), np.float32)
+    for start in range(0, len(a), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(a)))
+        similarity = np.matmul(a[rows], transposed, out=block[: len(rows)])
+        similarity /= lengths[0][rows, None]
+        similarity /= lengths[1]
+        largest = similarity.max(0)
+        nearer = np.flatnonzero(largest > nearest_back)
+        nearest_back[nearer], back[nearer] = largest[nearer], start + similarity[:, nearer].argmax(0)
+        here = similarity.argmax(1)
+        best[rows], nearest[rows] = here, similarity[rows - start, here]
+        similarity[rows - start, here] = -1
+        next_nearest[rows] = similarity.max(1)
+    mutual = np.flatnonzero(back[best] == np.arange(len(a)))
     # The squared distance of two equal descriptors of unit length is 0, not what rounding makes of it
-    distance, next_distance = (np.maximum(2 - 2 * s, 0) for s in (nearest, similarity.max(1)))
+    distance, next_distance = (np.maximum(2 - 2 * s[mutual], 0) for s in (nearest, next_nearest))
     good = (distance < MAX_RATIO**2 * next_distance) & (distance < MAX_DISTANCE**2)
-    return np.stack([rows[good], best[good]], 1).astype(np.uint32)
+    return np.stack([mutual[good], best[mutual[good]]], 1).astype(np.uint32)

@@ -1,22 +1,16 @@
-"""This module poses frames by the points of a model that they see: a closure's second frame, and frames that the model lacks."""
+"""This module poses frames by the points of a model that they see, and so checks pairs that the model has not seen."""
 
 from __future__ import annotations
 
-from bisect import bisect
 from dataclasses import dataclass
 
 import numpy as np
 import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
-from nerfsem_method.capture.colmap.job import Job, tell
-from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED, Matcher, image_id, read_features
-from nerfsem_method.capture.colmap.solution import Solution, poses_of
+from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED, Matcher
+from nerfsem_method.capture.colmap.solution import poses_of
 
-NEIGHBOURS = 2
-"""A frame is posed against so many keyframes before it and as many after it."""
-MIN_INLIERS = 30
-"""A frame that is posed by points alone must fit at least so many of them."""
 CLOSURE_TOLERANCE = 12.0
 """A closure's rotation may differ by so many degrees from what the model, which drifts, predicts."""
 
@@ -62,46 +56,24 @@ class Points:
         return answer["cam_from_world"].matrix(), np.asarray(answer["inlier_mask"])
 
 
-def drop_disagreeing(matcher: Matcher, chosen: list[tuple[int, int]], model: pycolmap.Reconstruction) -> int:
-    """Delete those of the matcher's `chosen` pairs that contradict the model, and return how many remain.
+def drop_disagreeing(matcher: Matcher, chosen: list[tuple[int, int]], model: pycolmap.Reconstruction) -> list[tuple[int, int]]:
+    """Delete those of the matcher's `chosen` pairs that contradict the model, and return the others.
 
     The second frame is posed by the points that the first one sees. The pair's own two-view geometry would not do:
     of a shallow object its rotation is wrong by ten degrees and more.
     """
-    kept = 0
+    kept = []
     points, poses = Points.of(matcher, model), poses_of(matcher.job, model)
     with pycolmap.Database.open(str(matcher.path)) as database:
         for a, b in chosen:
             pair = matcher.ids[a], matcher.ids[b]
-            if not database.exists_inlier_matches(*pair):
+            if not database.exists_two_view_geometry(*pair):
                 continue
             first, second = database.read_two_view_geometry(*pair).inlier_matches.T
             seen = points.seen[a][first] >= 0
             found = points.pose(matcher.keypoints[b][second[seen]], points.seen[a][first[seen]])
             if found and pairs.rotation_angle(found[0][:, :3] @ poses[b][:, :3].T) < CLOSURE_TOLERANCE:
-                kept += 1
+                kept.append((a, b))
             else:
-                database.delete_inlier_matches(*pair)
+                database.delete_two_view_geometry(*pair)
     return kept
-
-
-def pose_others(job: Job, keys: Matcher, model: pycolmap.Reconstruction, found: Solution) -> None:
-    """Add the poses and views of the frames that the model lacks, each from the points that nearby keyframes see."""
-    points = Points.of(keys, model)
-    known = [index for index, key in enumerate(job.keys) if key in found.poses]
-    others = [frame for frame in range(len(job.names)) if frame not in found.poses]
-    with pycolmap.Database.open(str(keys.path)) as database:
-        for done, frame in enumerate(others, 1):
-            tell("others", done, len(others))
-            pixels, descriptors = read_features(database, image_id(database, job.names[frame]))
-            after = bisect([job.keys[index] for index in known], frame)
-            feature_of: dict[int, int] = {}  # the keys are rows of points
-            for index in known[max(0, after - NEIGHBOURS) : after + NEIGHBOURS]:
-                for feature, other in pairs.mutual_matches(descriptors, keys.descriptors[index]):
-                    if (row := int(points.seen[index][other])) >= 0:
-                        feature_of[row] = int(feature)
-            rows, features = (np.array(list(part), int) for part in (feature_of.keys(), feature_of.values()))
-            posed = points.pose(pixels[features], rows)
-            if posed and posed[1].sum() >= MIN_INLIERS:
-                found.poses[frame], good = posed
-                found.views += [(p, frame, *pixels[f]) for p, f in zip(rows[good], features[good], strict=True)]

@@ -3,47 +3,69 @@
 It and what it imports need pycolmap, NumPy and the standard library alone, so that a native abort, COLMAP's threads or its
 memory never reach the caller. Progress goes to stdout as lines `stage done total`, COLMAP's own log to stderr.
 
-Pairs are chosen here, not by COLMAP: 3.13 takes no pair list for matching, and its exhaustive and quadratic pairings
-compare opposite sides of the object, which look alike on a turned vase. Nearby frames in video order are matched
-first; once a first model stands, frames that it puts close together (a closed turn, a second turn) are matched too,
-and kept only where the second frame, posed by the points that the first one sees, agrees with the model. Of a long clip the
-model is made of keyframes; the frames between are posed against it.
+Pairs are chosen here, not by COLMAP, whose pairings compare opposite sides of the object, which look alike on a turned vase.
+Nearby frames in the clip's order are matched first, and frames that this leaves out with those that look most like them. Once a
+first model stands, frames that it puts close together (a closed turn, a second turn) are matched too, and kept only where the
+second frame, posed by the points that the first one sees, agrees with the model.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
+
+import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.job import Job
-from nerfsem_method.capture.colmap.mapping import map_frames, refine
+from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better, map_frames, refine
 from nerfsem_method.capture.colmap.matching import Matcher, extract
-from nerfsem_method.capture.colmap.posing import drop_disagreeing, pose_others
-from nerfsem_method.capture.colmap.solution import poses_of, save, solution_of
+from nerfsem_method.capture.colmap.posing import drop_disagreeing
+from nerfsem_method.capture.colmap.solution import poses_of, save
+
+LOOKS = 2
+"""A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
+
+
+def first_model(job: Job, matcher: Matcher) -> pycolmap.Reconstruction | None:
+    """Return the model of the frames by the clip's order and, where this leaves frames out, by what they show; None without."""
+    matcher.match(pairs.sequential_pairs(len(job.names)), "pairs")
+    model = map_frames(job, matcher.path, "first")
+    known = poses_of(job, model) if model is not None else {}
+    lost = [frame for frame in range(len(job.names)) if frame not in known]
+    alike = pairs.alike(matcher.largest(), lost)
+    if not alike:
+        return model
+    matcher.match(alike, "pairs")
+    return better(model, map_frames(job, matcher.path, "second"))
+
+
+def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
+    """Tie the model's ends together where it comes back to where it was, and return the number of pairs that do."""
+    closures: set[tuple[int, int]] = set()
+    for _ in range(LOOKS):
+        chosen = sorted(set(pairs.closing_pairs(poses_of(job, model), len(job.names))) - closures)
+        matcher.match(chosen, "closures")
+        agreeing = drop_disagreeing(matcher, chosen, model)
+        if not agreeing:
+            break
+        closures.update(agreeing)
+        refine(job, matcher.path, model, DRIFTING, closed=True)
+    refine(job, matcher.path, model, SETTLED, closed=bool(closures))
+    return len(closures)
 
 
 def main(job: Job) -> None:
     """Solve the cameras of a job and write the result into its work folder."""
     database = Path(job.work) / "database.db"
     extract(job, database)
-    keys = replace(job, names=[job.names[i] for i in job.keys])
-    matcher = Matcher(keys, database)
-    matcher.match(pairs.sequential_pairs(len(keys.names)), "matches")
-    model, found = map_frames(keys, database), None
+    matcher = Matcher(job, database)
+    model = first_model(job, matcher)
     closures = 0
     if model is not None:
-        if job.masks:  # a first model of the object alone bends: ends that meet would be taken for others
-            refine(keys, database, model, closed=False)
-        closing = pairs.closing_pairs(poses_of(keys, model), len(keys.names))
-        matcher.match(closing, "closure")
-        closures = drop_disagreeing(matcher, closing, model)
-        refine(keys, database, model, closed=closures > 0)
+        closures = close(job, matcher, model)
         model.extract_colors_for_all_images(job.images)
-        found = solution_of(job, model)
-        pose_others(job, matcher, model, found)
-    save(job, model, found, matcher.median_motion(), closures)
+    save(job, model, matcher.median_motion(), closures)
 
 
 if __name__ == "__main__":

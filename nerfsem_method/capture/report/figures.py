@@ -169,6 +169,11 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
         warnings.append(
             f"the cameras fit the frames badly ({model.reprojection_error:.1f} pixels): something moved, or the lens zoomed"
         )
+    for left, top, right, bottom in model.overlays:
+        warnings.append(
+            f"something stands still in the frames, a logo or a bar, from {left:.0%} to {right:.0%} of their width and {top:.0%} "
+            f"to {bottom:.0%} of their height: cameras were found without it, but if it covers the object it becomes part of it"
+        )
     if points < FEW_POINTS:
         warnings.append(f"only {points} points were found on the object; its cameras rest on the background")
     return warnings

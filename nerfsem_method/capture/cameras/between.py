@@ -1,0 +1,133 @@
+"""This module poses the frames between keyframes: the model's points are tracked from the nearest keyframes into each of them.
+
+A frame lies a few centimetres from its keyframes, so tracking finds the points to a tenth of a pixel, where describing and
+matching features anew would take ten times as long.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.capture.cameras.gaps import between
+from nerfsem_method.capture.clip.frames import Advance
+from nerfsem_method.media.pictures import read_picture
+from nerfsem_method.scene.camera import Intrinsics
+
+WINDOW = 15
+"""Points are tracked by windows with so many pixels a side."""
+LEVELS = 2
+"""Tracking begins in a picture halved so many times: the pose between two keyframes predicts the rest of the way."""
+LOSS_SCALE = 0.5
+"""This many pixels is the scale of the robust loss of a frame's pose (Cauchy), about twice the noise of a good track."""
+ROUNDS = 12
+"""A frame's pose settles within so many reweighted steps."""
+GOOD = 2.0
+"""A point fits a frame that it falls into within so many pixels."""
+FEWEST = 30
+"""A frame is posed by so many fitting points at least."""
+MOST = 2000
+"""So many points of a keyframe are tracked at most."""
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Tracks are the points of a model as keyframes see them: `pixels` [K, 2] of the points `rows` [K], by keyframe."""
+
+    positions: np.ndarray
+    rows: dict[int, np.ndarray]
+    pixels: dict[int, np.ndarray]
+
+    @classmethod
+    def of(cls, positions: np.ndarray, views: np.ndarray) -> Tracks:
+        """Sort the `views` [M, 4] (point, frame, u, v) of the points `positions` [P, 3] by frame."""
+        order = np.argsort(views[:, 1], kind="stable")
+        frames, starts = np.unique(views[order, 1].astype(int), return_index=True)
+        parts = dict(zip(frames.tolist(), np.split(views[order], starts[1:]), strict=True))
+        thinned = {frame: part[:: -(-len(part) // MOST)] for frame, part in parts.items()}
+        return cls(
+            positions,
+            {frame: part[:, 0].astype(int) for frame, part in thinned.items()},
+            {frame: part[:, 2:].astype(np.float32) for frame, part in thinned.items()},
+        )
+
+
+def pose_between(
+    frames: list[Path], known: dict[int, np.ndarray], camera: Intrinsics, tracks: Tracks, advance: Advance
+) -> tuple[dict[int, np.ndarray], np.ndarray]:
+    """Pose the frames that have no pose yet.
+
+    Returns cam_from_world [3, 4] by frame, and views [M, 4] (point, frame, u, v) of what fits; frames into which too few points
+    can be tracked, and those before the first and after the last keyframe, are left out.
+    """
+    keys = sorted(set(known) & set(tracks.rows))
+    found: dict[int, np.ndarray] = {}
+    views = [np.zeros((0, 4))]
+    pictures: dict[int, np.ndarray] = {}
+    others = [frame for frame in range(keys[0], keys[-1]) if frame not in known]
+    for done, frame in enumerate(others):
+        advance(done, len(others))
+        after = bisect(keys, frame)
+        near = keys[after - 1], keys[after]
+        pictures = {key: pictures[key] if key in pictures else read_picture(frames[key], grey=True) for key in near}
+        guess = between(known[near[0]], known[near[1]], (frame - near[0]) / (near[1] - near[0]))
+        rows, pixels = _track(tracks, pictures, read_picture(frames[frame], grey=True), camera, guess)
+        pose, error = fit_pose(camera, guess, tracks.positions[rows], pixels)
+        good = error < GOOD
+        if good.sum() >= max(FEWEST, len(rows) / 3):
+            found[frame] = pose
+            views.append(np.column_stack([rows[good], np.full(good.sum(), frame), pixels[good]]))
+    return found, np.concatenate(views)
+
+
+def _track(
+    tracks: Tracks, pictures: dict[int, np.ndarray], into: np.ndarray, camera: Intrinsics, guess: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points [K] of keyframes, given by their `pictures`, that are found in a frame of about the pose `guess`, and
+    their pixels [K, 2].
+    """
+    import cv2
+
+    rows, pixels = [], []
+    for key, picture in pictures.items():
+        expected = camera.project(tracks.positions[tracks.rows[key]], guess)[0].astype(np.float32)
+        # OpenCV's pixel centres are integers.
+        way = {"flags": cv2.OPTFLOW_USE_INITIAL_FLOW, "winSize": (WINDOW, WINDOW), "maxLevel": LEVELS}
+        there, tracked, _ = cv2.calcOpticalFlowPyrLK(picture, into, tracks.pixels[key] - 0.5, expected - 0.5, **way)
+        inside = ((there > 0) & (there < (camera.width - 1, camera.height - 1))).all(1)
+        good = (tracked.ravel() == 1) & inside
+        rows.append(tracks.rows[key][good])
+        pixels.append(there[good] + 0.5)
+    return np.concatenate(rows), np.concatenate(pixels).astype(float)
+
+
+def fit_pose(camera: Intrinsics, guess: np.ndarray, points: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cam_from_world [3, 4] near `guess` under which `points` [N, 3] fall on `pixels` [N, 2], and their errors [N].
+
+    The errors are in pixels of the undistorted picture. Reweighted Gauss-Newton steps minimise a Cauchy loss of LOSS_SCALE.
+    """
+    from scipy.spatial.transform import Rotation
+
+    rotation, shift = guess[:, :3], guess[:, 3]
+    seen = camera.pixel_directions(pixels)[:, :2]
+    scale = np.array([camera.fx, camera.fy])
+    for last in (*(False,) * ROUNDS, True):
+        local = points @ rotation.T + shift
+        depth = np.where(np.abs(local[:, 2]) < 1e-9, 1e-9, local[:, 2])
+        off = (seen - local[:, :2] / depth[:, None]) * scale
+        error = np.linalg.norm(off, axis=1)
+        if last:
+            break
+        x, y, one = local[:, 0] / depth, local[:, 1] / depth, np.ones(len(depth))
+        turn = np.stack([[-x * y, one + x * x, -y], [-one - y * y, x * y, x]]).transpose(2, 0, 1)
+        step = np.stack([[one, 0 * one, -x], [0 * one, one, -y]]).transpose(2, 0, 1) / depth[:, None, None]
+        slope = np.concatenate([turn, step], -1) * scale[:, None]
+        weight = 1 / (1 + (error / LOSS_SCALE) ** 2)
+        normal = np.einsum("nij,nik,n->jk", slope, slope, weight) + 1e-9 * np.eye(6)
+        change = np.linalg.solve(normal, np.einsum("nij,ni,n->j", slope, off, weight))
+        small = Rotation.from_rotvec(change[:3]).as_matrix()
+        rotation, shift = small @ rotation, small @ shift + change[3:]
+    return np.column_stack([rotation, shift]), error
