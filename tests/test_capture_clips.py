@@ -24,11 +24,12 @@ from nerfsem_method.capture.mattes.given import load_mattes
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.cli.evaluate import Evaluate
-from nerfsem_method.errors import CaptureError
+from nerfsem_method.errors import BundleError, CaptureError
 from nerfsem_method.evaluation.references import Clip, load_references
 from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig
+from nerfsem_method.scene.scene import Scene
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +120,32 @@ def test_a_video_with_alpha_brings_its_mattes(source: Path, tmp_path: Path, monk
     assert (scene.root / "scene.json").stat().st_mtime_ns == before
 
 
+def test_hints_are_refused_for_a_clip_that_brings_its_mattes(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "clip").mkdir()
+    video = with_alpha(source, tmp_path / "clip" / "relic.mov")
+    for _ in range(2):  # before and after its frames are known
+        with pytest.raises(CaptureError, match="brings its mattes along"):
+            ingest(video, CaptureOptions(keep_support=True), tmp_path / "scene")
+    ingest(video, CaptureOptions(), tmp_path / "scene")
+    with pytest.raises(CaptureError, match="brings its mattes along"):
+        ingest(video, CaptureOptions(keep_support=True), tmp_path / "scene")
+
+
+def test_a_clip_without_alpha_inherits_no_mattes(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clip").mkdir()
+    ingest(with_alpha(source, tmp_path / "clip" / "relic.mov"), CaptureOptions(), tmp_path / "scene")
+    drawn = []
+
+    def segment(frames: list[Path], model: object, target: Path, *_: object, **__: object) -> None:
+        drawn.extend(frames)
+        for index, path in enumerate(sorted((source / "true").iterdir())):
+            Image.open(path).convert("L").resize((54, 96)).save(target / f"{index:06d}.png")
+
+    monkeypatch.setattr(classical, "segment", segment)
+    ingest(source / "relic.mp4", CaptureOptions(keep_support=True), tmp_path / "scene")
+    assert len(drawn) == FRAMES
+
+
 def test_given_mattes_come_before_those_of_the_alpha_channel(source: Path, tmp_path: Path) -> None:
     (tmp_path / "clip").mkdir()
     video = with_alpha(source, tmp_path / "clip" / "relic.mov")
@@ -141,7 +168,9 @@ def test_damaged_frames_are_left_out_with_their_mattes_and_named(source: Path, t
     kept = [number for number in range(FRAMES) if number != 3]
     np.testing.assert_array_equal(frames_of(scene.root), frames_of(whole.root)[kept])
     np.testing.assert_array_equal(load_mattes(scene.root / "mattes"), load_mattes(whole.root / "mattes")[kept])
-    assert any("IMG_4.png is left out: damaged" in warning for warning in read_report(scene.root).warnings)
+    warnings = read_report(scene.root).warnings
+    assert any("IMG_4.png is left out: damaged" in warning for warning in warnings)
+    assert not any("skip" in warning for warning in warnings)
     references = load_references(Clip(shots, source / "true"), (FRAMES - 1, 96, 54), Fraction(5), tmp_path)
     np.testing.assert_array_equal(references.frames, frames_of(scene.root))
 
@@ -171,12 +200,48 @@ def test_evaluation_reads_the_frames_that_capture_read(source: Path, tmp_path: P
         np.testing.assert_array_equal(matte, np.asarray(truth))
 
 
-@pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9.mp4"), "2024-11-14T22:57:44.mp4", "100 %d.mp4", "x" * 240 + ".mp4"])
-def test_a_capture_of_any_name(name: str, source: Path, tmp_path: Path) -> None:
-    video = shutil.copy(source / "relic.mp4", tmp_path / name)
-    scene = ingest(Path(video), CaptureOptions(mattes=source / "true"))
-    assert scene.video.name.endswith(".mp4") and scene.root.parent == tmp_path
+ODD_NAMES = [
+    os.fsdecode(name)
+    for name in (b"caf\xe9", b"\xff\xfe", b"2024-11-14T22:57:44", b"100 %d", b"-dash", b"--every", b"x" * 249, b"\xe9" * 249)
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_clip_of_any_name(name: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    video = Path(f"{name}.mp4")
+    shutil.copy(source / "relic.mp4", video)
+    scene = ingest(video, CaptureOptions(mattes=source / "true"))
+    assert scene.video.name.endswith(".mp4") and scene.root.resolve().parent == tmp_path
     scene.video.name.encode()
+    before = (scene.root / "scene.json").stat().st_mtime_ns
+    assert ingest(video, CaptureOptions(mattes=source / "true")).root == scene.root
+    assert (scene.root / "scene.json").stat().st_mtime_ns == before
+    with pytest.raises(BundleError):  # so the scene beside the clip was found
+        Evaluate(video, video, Path("report"), peers=()).run()
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_photographs_and_scene_of_any_name(name: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shots = shutil.copytree(source / "shots", Path(name))
+    scene = ingest(shots, CaptureOptions(mattes=source / "true"), Path(f"{name}.scene"))
+    assert Scene.load(scene.root).video == scene.video and scene.video.frames == FRAMES
+    parser = ObjectVideoDataParserConfig(data=scene.root).setup()
+    assert len(parser.get_dataparser_outputs("train").image_filenames) == FRAMES
+
+
+def test_photographs_and_their_mattes_are_in_one_order(source: Path, tmp_path: Path) -> None:
+    shots, mattes = tmp_path / "shots", tmp_path / "mattes"
+    shots.mkdir()
+    mattes.mkdir()
+    for index, path in enumerate(sorted((source / "true").iterdir())):
+        shutil.copy(source / "shots" / f"IMG_{index + 1}.png", shots / f"turn_{index - 7}.png")
+        shutil.copy(path, mattes / f"turn_{index - 7}.png")
+    scene = ingest(shots, CaptureOptions(mattes=mattes), tmp_path / "scene")
+    whole = ingest(source / "shots", CaptureOptions(mattes=source / "true"), tmp_path / "whole")
+    np.testing.assert_array_equal(frames_of(scene.root), frames_of(whole.root))
+    np.testing.assert_array_equal(load_mattes(scene.root / "mattes"), load_mattes(whole.root / "mattes"))
 
 
 def test_evaluation_says_what_is_no_clip(tmp_path: Path) -> None:
