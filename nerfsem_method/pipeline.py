@@ -169,6 +169,10 @@ def _make(video: Path, target: Path, options: Options, work: Path, tell: Callabl
     config = checkpoint.load_config(_train(scene, stem_of(video), options, _field_bytes(options, background), work, tell))
     nsem.write(target, checkpoint.run_bundle(config, scene, background))
 
+    from nerfsem_method.evaluation import gate
+
+    gate.check(scene, target, tell)
+
 
 def _train(
     scene: Scene, name: str, options: Options, field_bytes: float | None, work: Path, tell: Callable[[str], None]

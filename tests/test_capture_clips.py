@@ -29,7 +29,7 @@ from nerfsem_method.evaluation.references import Clip, load_references
 from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig
-from nerfsem_method.scene.scene import Scene
+from nerfsem_method.scene.scene import Scene, Video
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_damaged_frames_are_left_out_with_their_mattes_and_named(source: Path, t
     warnings = read_report(scene.root).warnings
     assert any("IMG_4.png is left out: damaged" in warning for warning in warnings)
     assert not any("skip" in warning for warning in warnings)
-    references = load_references(Clip(shots, source / "true"), (FRAMES - 1, 96, 54), Fraction(5), tmp_path)
+    references = load_references(Clip(shots, source / "true"), scene.video, tmp_path)
     np.testing.assert_array_equal(references.frames, frames_of(scene.root))
 
 
@@ -192,7 +192,7 @@ def test_evaluation_reads_the_frames_that_capture_read(source: Path, tmp_path: P
     clip, found = open_clip(covered, every=2), Findings()
     (tmp_path / "frames").mkdir()
     files = frame_files.extract(clip, tmp_path / "frames", (54, 96), lambda done, total: None)
-    references = load_references(Clip(covered, source / "true"), (len(files), 96, 54), clip.rate, tmp_path)
+    references = load_references(Clip(covered, source / "true"), Video("", 54, 96, len(files), clip.rate, ""), tmp_path)
     np.testing.assert_array_equal(references.frames, [np.asarray(Image.open(path)) for path in files])
     list(clip.frames(findings=found))
     for number, matte in zip(found.numbers, references.mattes, strict=True):

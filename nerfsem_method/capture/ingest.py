@@ -29,14 +29,17 @@ from nerfsem_method.files import named, scratch
 from nerfsem_method.log import LOG
 from nerfsem_method.media.clip.clip import Clip, folder_of
 from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.media.matte_names import spans
 from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import progress_bar
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
-CAPTURE_VERSION = 7
+CAPTURE_VERSION = 8
 """Every cache key contains this number: raise it when a stage's result changes."""
 REMARKS = "remarks.json"
 """What is to be said about given mattes is kept beside them."""
+MOST_LEFT_OUT = 0.1
+"""With a larger share of the clip's frames left out, its user is asked before a training."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
 
@@ -52,7 +55,9 @@ def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) 
     root = scene_dir or named(folder_of(video), clip.stem, ".nerfsem")
     check_apart([root], [video, options.mattes, options.segmenter_weights])
     capture = _Capture(clip, options, StageFolder(root))
-    return capture.ready() or capture.run()
+    scene = capture.ready() or capture.run()
+    capture.check_gaps(scene)
+    return scene
 
 
 def _hash_file(path: Path) -> str:
@@ -167,6 +172,7 @@ class _Capture:
             if self.first_mattes:
                 self.folder.fill(*self.first_mattes, "mattes", partial(self._segment, frames))
             self.folder.fill("cameras", self.cameras_key, "cameras (COLMAP)", self._solve_cameras)
+            frames = [path for path, posed in zip(frames, self._solved.posed, strict=True) if posed]
             label, make = ("mattes of all views", self._set_right) if self.learned else ("mattes", self._segment)
             self.folder.fill("mattes", self.mattes_key, label, partial(make, frames))
             with progress_bar("scene"):
@@ -174,6 +180,17 @@ class _Capture:
                 scene.save()
             self.folder.remember("scene", self.scene_key)
             return scene
+
+    def check_gaps(self, scene: Scene) -> None:
+        """Raise CaptureError for a scene that lacks more of the clip's frames than is worth a training."""
+        lost = len(scene.video.left_out)
+        total = lost + scene.video.frames
+        if lost > MOST_LEFT_OUT * total and not self.options.allow_gaps:
+            raise CaptureError(
+                f"{lost} of the clip's {total} frames have no camera or are damaged ({spans(list(scene.video.left_out))}; see "
+                f"{scene.root / 'report.html'}): film a slow, sharp, steady turn, cut these frames off, or give --allow-gaps to "
+                "go on without them"
+            )
 
     def _announce(self) -> None:
         """Tell how much work a long clip is, and refuse a folder that surely has no room for the frames."""
@@ -196,6 +213,15 @@ class _Capture:
             return
         raise CaptureError(f"--keep-support and --object-box are hints for the classical segmenter; leave them out, {remedy}")
 
+    @property
+    def _solved(self) -> SparseModel:
+        """Return what the stage "cameras" has found, of all frames."""
+        return SparseModel.load(self.folder.root / "cameras")
+
+    def _mattes(self, stage: str, frames: list[Path]) -> np.ndarray:
+        """Return a stage's mattes of `frames`, [N, H, W] uint8; a stage before the cameras has others, too."""
+        return matte_files.load_mattes(self.folder.root / stage, [path.name for path in frames])
+
     def _extract_frames(self, target: Path, advance: Advance) -> None:
         """Make the stage "frames"."""
         frame_files.extract(self.clip, target, self.size, advance)
@@ -210,8 +236,7 @@ class _Capture:
         elif self.options.segmenter == "classical":
             from nerfsem_method.capture.mattes.classical import segment
 
-            model = SparseModel.load(self.folder.root / "cameras")
-            segment(frames, model, target, advance, keep_support=self.options.keep_support, box=self.box)
+            segment(frames, self._solved.of_posed_frames(), target, advance, keep_support=self.options.keep_support, box=self.box)
         else:
             from nerfsem_method.capture.mattes.learned import segment
 
@@ -220,8 +245,7 @@ class _Capture:
 
     def _set_right(self, frames: list[Path], target: Path, advance: Advance) -> None:
         """Make the stage "mattes" of those that a network drew."""
-        root = self.folder.root
-        vote.set_right(frames, matte_files.load_mattes(root / "drawn"), SparseModel.load(root / "cameras"), target, advance)
+        vote.set_right(frames, self._mattes("drawn", frames), self._solved.of_posed_frames(), target, advance)
 
     def _solve_cameras(self, target: Path, advance: Advance) -> None:
         """Make the stage "cameras", on frames of the video's own size but for SFM_LONG_SIDE."""
@@ -241,21 +265,24 @@ class _Capture:
 
     def _assemble(self, frames: list[Path]) -> Scene:
         """Return the scene in units of the object's hull, and write points.ply, report.json and report.html."""
-        root, model = self.folder.root, SparseModel.load(self.folder.root / "cameras")
-        mattes = matte_files.load_mattes(root / "mattes")
-        drawn = matte_files.load_mattes(root / "drawn") if self.learned else mattes
+        root, posed, model = self.folder.root, self._solved.posed, self._solved.of_posed_frames()
+        mattes = self._mattes("mattes", frames)
+        drawn = self._mattes("drawn", frames) if self.learned else mattes
         seen = report.look_at_frames(frames, mattes, drawn)
         camera = model.camera.scaled(*self.size)
         on_object = model.points_on(mattes)
         units = normalise.unit_box(camera, model.poses, mattes, model.points[on_object])
         cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
         _write_ply(root / "points.ply", cloud.points, cloud.colours)
-        video = Video(self.clip.name, *self.size, len(frames), self.clip.rate, self.clip.sha256)
+        findings = frame_files.read_findings(root / "frames")
+        unposed = [number for number, found in zip(findings.numbers, posed, strict=True) if not found]
+        left_out = tuple(sorted({*unposed, *findings.damaged}))
+        video = Video(self.clip.name, *self.size, len(frames), self.clip.rate, self.clip.sha256, left_out)
         source = np.where(model.registered, "registered", "interpolated").tolist()
         cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
         made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
         scene = Scene(root, video, camera, tuple(made))
-        summary = report.summarise(scene, model, len(cloud.points), seen, self._remarks(mattes, model))
+        summary = report.summarise(scene, model, len(cloud.points), seen, self._remarks(mattes, model), unposed)
         for warning in summary.warnings:
             LOG.info("warning: %s", warning)
         summary.save(root)

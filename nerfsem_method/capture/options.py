@@ -35,5 +35,8 @@ class CaptureOptions:
     """Where COLMAP looks for features: the whole frame, or the object alone, as on a turntable before a fixed camera.
     auto decides by whether the background stands still."""
 
+    allow_gaps: bool = False
+    """Go on although more than a tenth of the clip's frames have no camera and are left out."""
+
     every: int = 1
     """Take every N-th frame of the clip alone, from the first one on."""

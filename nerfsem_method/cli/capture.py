@@ -49,7 +49,7 @@ def _as_text(scene: Scene, report: Report, seconds: float) -> str:
     low, *_, high = covered = sorted(100 * share for share in report.coverage)
     lines = [
         f"{scene.root}: {report.frames} frames of {scene.camera.width} x {scene.camera.height}, {seconds:.0f} seconds",
-        f"  cameras   {report.registered} registered, {len(report.interpolated)} interpolated, "
+        f"  cameras   {report.registered} registered, {len(report.interpolated)} interpolated, {len(report.unposed)} without, "
         f"reprojection error {report.reprojection_error_pixels:.2f} pixels",
         f"  turn      {report.turn_degrees:.0f} of 360 degrees",
         f"  focal     {report.focal_pixels:.1f} pixels",

@@ -65,6 +65,7 @@ class Decode:
         if mode == "pc" and bundle.background is None:
             raise NerfsemError(f"{self.bundle} holds no background; decode it with --mode fp")
 
+        from nerfsem_method.media.matte_names import frames_text
         from nerfsem_method.media.video import write_png_folder, write_video
         from nerfsem_method.playback.player import Player
         from nerfsem_method.progress import track
@@ -75,6 +76,8 @@ class Decode:
             count = write_png_folder(self.output, frames, start)
         else:
             count = write_video(self.output, frames, bundle.video.rate)
+        if bundle.video.left_out:
+            print(f"{frames_text(list(bundle.video.left_out))} of the clip are not in the bundle: no camera, or damaged")
         print(f"{self.output}: {count} frames, {bundle.video.width} x {bundle.video.height}, {mode}")
 
     def _to_folder(self) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from nerfsem_method.errors import printable
+from nerfsem_method.media.matte_names import frames_text
 
 if TYPE_CHECKING:
     from nerfsem_method.codec import nsem
@@ -23,6 +24,7 @@ PARTS = {
     "GRID": "embeddings",
     "HASH": "symbol hash",
     "BACK": "background",
+    "gaps": "frames left out",
     "meta": "metadata",
     "container": "container",
 }
@@ -67,6 +69,7 @@ def describe(bundle: nsem.Bundle, sizes: dict[str, int]) -> dict[str, Any]:
             "frames": video.frames,
             "rate": str(video.rate),
             "sha256": video.sha256,
+            "left_out": list(video.left_out),
         },
         "camera": {
             "model": "OPENCV",
@@ -90,6 +93,8 @@ def _as_text(name: str, facts: dict[str, Any]) -> str:
         + " ".join(f"{value:.5f}" for value in distortion),
         f"  exposure  {facts['exposure']}",
     ]
+    if video["left_out"]:
+        lines.append(f"  left out  {frames_text(video['left_out'])} of the clip, which have no camera or are damaged")
     lines += [f"  {element:<14}{printable(text)}" for element, text in facts["metadata"].items()]
     for tag, size in facts["parts"].items():
         label = PARTS.get(tag, tag)

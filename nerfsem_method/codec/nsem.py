@@ -15,6 +15,8 @@ from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.cameras import Cameras, code_cameras, quantise
 from nerfsem_method.codec.coder import Coder, Decoder, Encoder
 from nerfsem_method.codec.container import MAGIC, Section, pack, unpack
+from nerfsem_method.codec.gaps import TAG as GAPS
+from nerfsem_method.codec.gaps import pack_gaps, unpack_gaps
 from nerfsem_method.codec.metadata import ENCODER, metadata_section
 from nerfsem_method.codec.occupancy import code_occupancy
 from nerfsem_method.codec.walk import code_tables
@@ -40,7 +42,7 @@ class Bundle:
 
     Attributes:
         state: The field is held as its state.
-        video: The source had this name, size, number of frames, rate and SHA-256.
+        video: The source had this name, size, rate and SHA-256; so many of its frames are here, and these were left out.
         camera: One camera serves all frames; its size is that of the decoded video.
         poses: Each frame has a matrix cam_from_world; float64 [N, 3, 4].
         gains: Rendered colour * gain = frame colour, per RGB channel; float32 [N, 3].
@@ -99,6 +101,8 @@ def sections(bundle: Bundle) -> list[Section]:
     }
     if bundle.background is not None:
         parts[BACKGROUND] = bundle.background.payload()
+    if bundle.video.left_out:
+        parts[GAPS] = pack_gaps(bundle.video.left_out)
     return [Section(tag, payload) for tag, payload in parts.items()]
 
 
@@ -119,7 +123,8 @@ def decode(data: bytes) -> Bundle:
         raise CorruptBundle(f"section {missing[0]} is missing; the file is incomplete, restore it from a copy")
     video, spec = header.unpack_header(parts[SPEC])
     cameras = code_cameras(Decoder(parts[CAMERAS]), None, video.frames)
-    video = replace(video, width=cameras.camera.width, height=cameras.camera.height)
+    left_out = unpack_gaps(parts[GAPS]) if GAPS in parts else ()
+    video = replace(video, width=cameras.camera.width, height=cameras.camera.height, left_out=left_out)
     state = _decode_field(parts, spec)
     background = None
     if BACKGROUND in parts:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.matte_names import list_mattes
 from nerfsem_method.media.mattes import given_mattes
-from nerfsem_method.scene.scene import Scene
+from nerfsem_method.scene.scene import Scene, Video
 
 
 @dataclass(frozen=True)
@@ -43,26 +42,33 @@ class References:
         return self.masked if mode == "fp" else self.frames
 
 
-def load_references(clip: Clip, shape: tuple[int, int, int], rate: Fraction, folder: Path) -> References:
-    """Read a clip of `shape` = (frames, height, width) into arrays that live in `folder`.
+def load_references(clip: Clip, video: Video, folder: Path) -> References:
+    """Read the frames of a clip that a bundle's `video` has into arrays that live in `folder`.
 
-    Of a clip with more frames a second than `rate` those are read that a bundle of this rate was made of. Raises CaptureError
-    when anything is missing or does not fit.
+    Of a clip with more frames a second those are read that a bundle of this rate was made of, without those it left out. Raises
+    CaptureError when anything is missing or does not fit.
     """
-    count, height, width = shape
+    count, height, width = shape = video.frames, video.height, video.width
     findings = Findings()
     if clip.scene is not None:
         captured = Scene.load(clip.scene).frames
         pictures: Iterable[np.ndarray] = (_picture(clip.scene / f.image, "RGB", width, height) for f in captured)
         sources = [clip.scene / frame.matte for frame in captured]
     else:
-        every = max(1, round(open_clip(clip.video).rate / rate))
-        pictures = (frame.rgb for frame in open_clip(clip.video, every).frames((width, height), findings))
+        every = max(1, round(open_clip(clip.video).rate / video.rate))
+        pictures = (
+            frame.rgb
+            for frame in open_clip(clip.video, every).frames((width, height), findings)
+            if frame.number not in video.left_out
+        )
         sources = list_mattes(clip.mattes) if clip.mattes is not None else []
     if len(sources) < count or clip.scene is not None:
         _check_number(len(sources), count, clip)
     frames = _spool(pictures, (*shape, 3), folder / "frames.npy", clip.video)
-    chosen = findings.of_frames(list(range(len(sources))))
+    indices = list(range(len(sources)))
+    chosen = findings.of_frames(indices)
+    if clip.scene is None and len(chosen) > count:
+        chosen = [index for index, number in zip(chosen, findings.numbers, strict=True) if number not in video.left_out]
     _check_number(len(chosen), count, clip)
     mattes = _spool(_mattes(clip, sources, chosen, width, height), shape, folder / "mattes.npy", clip.video)
     over_white = (masked_reference(frame, matte) for frame, matte in zip(frames, mattes, strict=True))

@@ -45,8 +45,7 @@ def evaluate(clip: Clip, bundle_path: Path, peers: Sequence[str], device: str) -
     keep = [moment * video.frames // MOMENTS for moment in range(min(MOMENTS, video.frames))]
     perceptual = _perceptual()
     with scratch("nerfsem-evaluate-") as folder:
-        shape = (video.frames, video.height, video.width)
-        references = load_references(clip, shape, video.rate, folder)
+        references = load_references(clip, video, folder)
         player = Player(bundle, device)
         tracks, columns = [], {"source": {index: references.frames[index].copy() for index in keep}}
         for mode in ("fp",) if bundle.background is None else ("fp", "pc"):

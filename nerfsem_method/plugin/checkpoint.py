@@ -18,6 +18,7 @@ from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import NerfsemError
+from nerfsem_method.evaluation import gate
 from nerfsem_method.files import named
 from nerfsem_method.log import LOG
 from nerfsem_method.scene.scene import Scene
@@ -32,7 +33,7 @@ def export(config_path: Path, output_dir: Path, mode: str, options: BackgroundOp
     """Write `output_dir`/<clip>-<mode>.nsem from a run's config.yml; returns the path.
 
     Raises NerfsemError when the run has no checkpoint, CaptureError when its scene is gone, OutputError when the bundle cannot
-    be written there, which is told before any work.
+    be written there, which is told before any work, and NerfsemError when the bundle does not show the object.
     """
     config = load_config(config_path)
     scene = run_scene(config)
@@ -42,6 +43,8 @@ def export(config_path: Path, output_dir: Path, mode: str, options: BackgroundOp
     if mode == "pc":
         background = scene_background(scene, options)
     nsem.write(path, run_bundle(config, scene, background))
+    if scene.bundle is None:
+        gate.check(scene, path, print)
     return path
 
 

@@ -39,7 +39,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class Video:
-    """These are the facts of the source video: width and height are in pixels, `rate` is in frames a second."""
+    """These are the facts of the source video: width and height are in pixels, `rate` is in frames a second.
+
+    `frames` are kept; the clip has more, of these numbers, that were `left_out` because they are damaged or have no pose.
+    """
 
     name: str
     width: int
@@ -47,6 +50,7 @@ class Video:
     frames: int
     rate: Fraction
     sha256: str
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ class Scene:
         path = root / "scene.json"
         try:
             data = json.loads(path.read_text())
-            video = Video(**{**data["video"], "rate": Fraction(data["video"]["rate"])})
+            left_out = tuple(map(int, data["video"].pop("left_out", ())))
+            video = Video(**{**data["video"], "rate": Fraction(data["video"]["rate"]), "left_out": left_out})
             camera = Intrinsics.from_colmap(**data["camera"])
             frames = tuple(
                 Frame(**{**f, "cam_from_world": np.asarray(f["cam_from_world"], np.float64).reshape(3, 4)})

@@ -38,7 +38,7 @@ def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance
         return reconstruct(frames, _object(frames, mattes, seen), "object", seen.turntable, advance)
     try:
         overlays = seen.overlays()
-        beside = _beside(overlays, seen.samples.shape[1:], len(frames))
+        beside = _beside(overlays, seen.samples[0].shape, len(frames))
         return replace(reconstruct(frames, beside, "frame", False, advance), overlays=overlays)
     except CaptureError:
         if region == "frame" or not mattes:
@@ -46,7 +46,7 @@ def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance
         return reconstruct(frames, _object(frames, mattes, seen), "object", seen.turntable, advance)
 
 
-def _beside(overlays: list[Box], shape: tuple[int, int], count: int) -> list[np.ndarray] | None:
+def _beside(overlays: list[Box], shape: tuple[int, ...], count: int) -> list[np.ndarray] | None:
     """Return where to look for features [H, W] uint8 in each of `count` frames with overlays; None where there are none."""
     mask = np.full(shape, 255, np.uint8)
     height, width = shape

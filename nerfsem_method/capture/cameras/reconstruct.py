@@ -156,11 +156,12 @@ def checked_model(
             "textured object, with most of what one frame shows still in the next"
         )
     model, width, height, params = result["camera"]
+    camera = Intrinsics.from_colmap(model, width, height, params)
     registered = np.zeros(count, bool)
     registered[list(known)] = True
     return SparseModel(
-        camera=Intrinsics.from_colmap(model, width, height, params),
-        poses=fill_gaps(known, count),
+        camera=camera,
+        poses=fill_gaps(known, count, camera),
         registered=registered,
         points=arrays["positions"],
         colours=arrays["colours"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ ARRAYS = ("poses", "registered", "points", "colours", "views")
 class SparseModel:
     """A sparse model holds the cameras of all frames and the triangulated points, in COLMAP's arbitrary world.
 
-    `poses` [N, 3, 4] are cam_from_world; `registered` [N] bool is False where the pose is interpolated. `points` [P, 3] have
+    `poses` [N, 3, 4] are cam_from_world; `registered` [N] bool is False where the pose is interpolated or
+    there is none, which is NaN. `points` [P, 3] have
     `colours` [P, 3] uint8. `views` [M, 4] float has a row (point, frame, u, v), in pixels of `camera`, for each time that a
     frame sees a point. `reprojection_error` is their mean in pixels, `closures` the number of pairs that tie the turn's end
     to its beginning. `region`, "frame" or "object", says where the features come from; none were sought
@@ -53,6 +54,18 @@ class SparseModel:
         scalars = {name: camera.pop(name) for name in SCALARS}
         with np.load(folder / "model.npz") as arrays:
             return cls(Intrinsics(**camera), **{name: arrays[name] for name in arrays.files}, **scalars)
+
+    @property
+    def posed(self) -> np.ndarray:
+        """Return which frames [N] bool have a pose."""
+        return np.isfinite(self.poses).all((1, 2))
+
+    def of_posed_frames(self) -> SparseModel:
+        """Return the model of those frames alone that have a pose, numbered anew."""
+        rows = np.cumsum(self.posed) - 1
+        views = self.views.copy()
+        views[:, 1] = rows[views[:, 1].astype(int)]
+        return replace(self, poses=self.poses[self.posed], registered=self.registered[self.posed], views=views)
 
     def points_on(self, mattes: np.ndarray, least_share: float = 0.8) -> np.ndarray:
         """Return which points lie on the object [P] bool: at least this share of their views falls on a matte.

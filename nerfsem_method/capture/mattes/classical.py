@@ -117,7 +117,7 @@ def _shrunk(odds: list[np.ndarray], width: int, height: int) -> np.ndarray:
 
 def _draw_outline(frames: list[Path], shadows: np.ndarray, target: Path, index: int) -> None:
     """Write the matte of a frame."""
-    write_matte(target, index, refine(read_picture(frames[index]), shadows[index]))
+    write_matte(target, frames[index].name, refine(read_picture(frames[index]), shadows[index]))
 
 
 class _Crew:

@@ -52,7 +52,7 @@ def copy_mattes(
             raise CaptureError(f"{source.name} is {width}x{height}: not the shape of the {size[0]}x{size[1]} frames{turned}")
         if (width, height) != size:
             matte = cv2.resize(matte, size, interpolation=cv2.INTER_AREA if width > size[0] else cv2.INTER_LINEAR)
-        write_matte(target, index, matte)
+        write_matte(target, f"{index:06d}.png", matte)
         advance(len(files) + index + 1, len(files) + count)
     return [*remarks, *given.remarks]
 
@@ -61,14 +61,15 @@ def _differs(width: int, height: int, size: tuple[int, int]) -> bool:
     return abs(width * size[1] - height * size[0]) > ASPECT_TOLERANCE * height * size[0]
 
 
-def write_matte(target: Path, index: int, matte: np.ndarray) -> None:
-    """Write one matte [H, W] uint8 as `target`/<index>.png."""
-    write_picture(target / f"{index:06d}.png", matte)
+def write_matte(target: Path, name: str, matte: np.ndarray) -> None:
+    """Write one matte [H, W] uint8 into the folder `target`, under the name of its frame."""
+    write_picture(target / name, matte)
 
 
-def load_mattes(folder: Path) -> np.ndarray:
-    """Return all mattes of a folder, [N, H, W] uint8."""
-    return np.stack([read_picture(path, grey=True) for path in sorted(folder.glob("*.png"))])
+def load_mattes(folder: Path, names: list[str] | None = None) -> np.ndarray:
+    """Return the mattes of these names in a folder, by default all of them, [N, H, W] uint8."""
+    paths = sorted(folder.glob("*.png")) if names is None else [folder / name for name in names]
+    return np.stack([read_picture(path, grey=True) for path in paths])
 
 
 def check_coverage(mattes: np.ndarray) -> np.ndarray:

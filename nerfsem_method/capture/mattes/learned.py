@@ -79,7 +79,7 @@ def segment(frames: list[Path], name: str, weights: Path | None, target: Path, a
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model = model.to(device, torch.float16 if device.type == "cuda" else torch.float32).eval()
         for index, matte in enumerate(_predict(model, frames, device)):
-            write_matte(target, index, matte)
+            write_matte(target, frames[index].name, matte)
             advance(index + 1, len(frames))
 
 

@@ -62,7 +62,7 @@ def set_right(frames: list[Path], drawn: np.ndarray, model: SparseModel, target:
         if index in voter_of:
             voter = voter_of[index]
             matte = _redrawn(path, matte, _chance(shadows[voter], matte), disputed[voter])
-        write_matte(target, index, matte)
+        write_matte(target, path.name, matte)
         advance(ROUNDS * count + index + 1, total)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ class Report:
 
     `interpolated` lists frames by index; `features_from`, "frame" or "object", is where COLMAP looked; `turn_degrees` is how
     much of the full circle around the object the cameras cover. Per frame, `coverage` is the matte's share of it and `blur` the
-    softness of its edges in pixels.
+    softness of its edges in pixels. The clip's frames `unposed`, by their numbers there, have no camera and are left out.
     """
 
     frames: int
@@ -55,6 +55,7 @@ class Report:
     coverage: list[float]
     blur: list[float]
     warnings: list[str]
+    unposed: list[int] = field(default_factory=list)
 
     @property
     def registered(self) -> int:
@@ -111,12 +112,23 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
 
 
 def summarise(
-    scene: Scene, model: SparseModel, points: int, facts: FrameFacts, remarks: Sequence[str] = ()
+    scene: Scene,
+    model: SparseModel,
+    points: int,
+    facts: FrameFacts,
+    remarks: Sequence[str] = (),
+    unposed: Sequence[int] = (),
 ) -> Report:
-    """Return the report of a scene with `points` triangulated on its object; `remarks` were made about clip and given mattes."""
+    """Return the report of a scene with `points` triangulated on its object.
+
+    `remarks` were made about clip and given mattes; the clip's frames `unposed`, by their numbers, have no pose.
+    """
     interpolated = np.flatnonzero(~model.registered).tolist()
     covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
     warnings = [*remarks, *_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
+    if unposed:
+        lost = frames_text(list(unposed))
+        warnings.insert(0, f"no camera was found for {lost}: left out of the training, of the bundle and of what it plays")
     if np.linalg.norm(look_at_point(scene.poses) - 0.5) > ASIDE:
         warnings.append(
             "the cameras circle a point beside the object that the mattes show: if there are two objects, or the mattes show "
@@ -125,6 +137,7 @@ def summarise(
     return Report(
         frames=len(scene.frames),
         interpolated=interpolated,
+        unposed=list(unposed),
         features_from=model.region,
         loop_closures=model.closures,
         reprojection_error_pixels=model.reprojection_error,

@@ -73,9 +73,10 @@ def _tiles(scene: Scene, report: Report) -> list[tuple[str, str, str]]:
     camera = scene.camera
     across = 2 * np.degrees(np.arctan(0.5 * max(camera.width / camera.fx, camera.height / camera.fy)))
     source = {"frame": "features of the whole frame", "object": "features of the object alone"}[report.features_from]
-    share = 100 * report.registered / report.frames
+    count = report.frames + len(report.unposed)
+    share = 100 * report.registered / count
     return [
-        (f"{share:.0f} %", "cameras found", f"{report.registered} of {report.frames}; {source}"),
+        (f"{share:.0f} %", "cameras found", f"{report.registered} of {count}; {source}"),
         (f"{report.reprojection_error_pixels:.2f} px", "reprojection error", "mean over all triangulated points"),
         (f"{report.turn_degrees:.0f}&deg;", "of the circle", f"{report.loop_closures} pairs tie its end to its beginning"),
         (f"{across:.1f}&deg;", "angle of view", f"the longer side; focal length {report.focal_pixels:.0f} pixels"),
