@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "capture/cameras": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/colmap"},
     "capture/mattes": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/cameras"},
     "capture/report": LEAVES | {"scene", "media", "capture/clip", "capture/cameras", "capture/mattes"},
-    "capture": LEAVES | {"scene", "media", "media/clip", *(f"capture/{room}" for room in ("clip", "cameras", "mattes", "report"))},
+    "capture": LEAVES | {"scene", "media", "media/clip", *(f"capture/{it}" for it in ("clip", "cameras", "mattes", "report"))},
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
     "cli": READING | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "pipeline"},

@@ -89,6 +89,6 @@ def check(scene: Scene, target: Path, tell: Callable[[str], None]) -> None:
     if not found.is_picture:
         raise NerfsemError(
             f"{target} was written, but is no picture of the object: PSNR-CENTER {found.psnr_center:.1f} dB, where its mean "
-            f"colour alone has {found.flat:.1f} (worst: {frames_text(sorted(found.worst))}); wrong cameras or mattes are the usual "
-            f"reason, or too few steps: look at {scene.root / 'report.html'}"
+            f"colour alone has {found.flat:.1f} (worst: {frames_text(sorted(found.worst))}); wrong cameras, wrong mattes or too "
+            f"few steps are the usual reasons: look at {scene.root / 'report.html'}"
         )
