@@ -81,9 +81,10 @@ def test_decoding_into_the_bundle_is_refused(bundle, capsys):
 
 
 def test_a_report_does_not_replace_what_it_is_made_of(bundle, vase_video, vase_mattes, tmp_path, capsys):
-    clip = Path(shutil.copy(vase_video, tmp_path / "rd.png"))
-    assert run(Evaluate(clip, bundle, tmp_path, mattes=vase_mattes)) == 2
-    assert "is the input itself" in capsys.readouterr().err and clip.read_bytes() == vase_video.read_bytes()
+    before = bundle.read_bytes()
+    bundle = bundle.rename(tmp_path / "rd.png")
+    assert run(Evaluate(vase_video, bundle, tmp_path, mattes=vase_mattes)) == 2
+    assert "is the input itself" in capsys.readouterr().err and bundle.read_bytes() == before
 
 
 # what is not ours -----------------------------------------------------------------------------------------------------

@@ -89,8 +89,10 @@ def _stopped(words: list[object], number: signal.Signals, temporary: Path, reach
         time.sleep(0.02)
     process.send_signal(number)
     complaints = process.communicate(timeout=PATIENCE)[1]
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    with pytest.raises(ProcessLookupError):  # a child whose input has ended takes a moment to go, too
+        while time.monotonic() < until + PATIENCE:
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
     return process.returncode, complaints.splitlines()[-1]
 
 

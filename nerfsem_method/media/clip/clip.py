@@ -7,6 +7,7 @@ evaluation see the same pixels.
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -140,8 +141,8 @@ def _named_after(path: Path) -> Path:
 
 
 def _text(name: str) -> str:
-    """Return a file's name without what no text may hold: bytes that are no UTF-8."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """Return a file's name with an underscore for each byte that is no UTF-8, which no text may hold; it grows no longer."""
+    return re.sub("[\udc80-\udcff]", "_", name)
 
 
 def check_size(width: int, height: int, what: Path) -> None:
