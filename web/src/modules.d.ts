@@ -1,0 +1,5 @@
+/** `build.mjs` compiles a worker to the text of a script. */
+declare module "worker:*" {
+  const source: string;
+  export default source;
+}

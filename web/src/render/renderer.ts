@@ -1,0 +1,133 @@
+// The renderer draws a field from any camera, and puts the picture over its ground.
+
+import type { Bundle } from "../decoder/bundle";
+import { uploadAtlases } from "./atlas";
+import { EVERYWHERE, Program, Target, texture } from "./gl";
+import { type Shader, shaderOf, WEIGHTS_SIDE } from "./shader";
+import type { Space } from "./space";
+
+/** A view is a camera at a place: cam_from_world, and its lens in pixels of a picture of `width` x `height`. */
+export interface View {
+  readonly rotation: readonly number[];
+  readonly translation: readonly number[];
+  readonly lens: readonly [number, number, number, number];
+  readonly distortion: readonly [number, number, number, number];
+  readonly gains: readonly [number, number, number];
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The ground is what shows behind the object: premultiplied red, green, blue, alpha in 0 ... 1, or a picture. */
+export type Ground = readonly [number, number, number, number] | TexImageSource;
+
+const COMPOSE = `#version 300 es
+precision highp float;
+uniform highp sampler2D object, plate;
+uniform vec4 ground, plateArea;
+uniform vec2 size;
+out vec4 color;
+void main() {
+  vec2 at = gl_FragCoord.xy / size;
+  vec4 front = texture(object, at), back = ground;
+  if (plateArea.z > 0.0) back = vec4(texture(plate, vec2(at.x, 1.0 - at.y) * plateArea.zw).rgb, 1);
+  color = front + (1.0 - front.a) * back;
+}`;
+
+/** A renderer draws into targets, and from there onto the canvas of its context. */
+export class Renderer {
+  private readonly shader: Shader;
+  private readonly program: Program;
+  private readonly composer: Program;
+  private readonly textures: Map<string, WebGLTexture>;
+  private readonly plate: WebGLTexture;
+
+  constructor(private readonly gl: WebGL2RenderingContext, bundle: Bundle, private readonly space: Space) {
+    this.shader = shaderOf(bundle, gl.getParameter(gl.MAX_UNIFORM_BLOCK_SIZE));
+    this.program = new Program(gl, EVERYWHERE, this.shader.source);
+    this.composer = new Program(gl, EVERYWHERE, COMPOSE);
+    this.textures = uploadAtlases(gl, this.shader.chunks);
+    const side = bundle.spec.occupancy;
+    this.textures.set("empty", texture(gl, gl.TEXTURE_3D, () =>
+      gl.texImage3D(gl.TEXTURE_3D, 0, gl.R8UI, side, side, side, 0, gl.RED_INTEGER, gl.UNSIGNED_BYTE, space.distances)));
+    if (!this.shader.inBlock) this.textures.set("weights", this.weightsTexture());
+    this.plate = texture(gl, gl.TEXTURE_2D, () => {}, gl.LINEAR);
+  }
+
+  /** Return whether drawing would not have to wait for the compiler. */
+  ready(): boolean {
+    return this.program.ready() && this.composer.ready();
+  }
+
+  /** Draw rows `from` ... `to` - 1 of a view into a target; a target of another size shows the same picture. */
+  draw(view: View, target: Target, from = 0, to = target.height): void {
+    const { gl, program, space } = this;
+    program.use();
+    gl.bindFramebuffer(gl.FRAMEBUFFER, target.framebuffer);
+    gl.viewport(0, 0, target.width, target.height);
+    gl.enable(gl.SCISSOR_TEST);
+    gl.scissor(0, from, target.width, to - from);
+    const R = view.rotation;
+    const t = view.translation;
+    gl.uniformMatrix3fv(program.at("toWorld"), false, R);
+    gl.uniform3fv(program.at("origin"), [0, 1, 2].map((i) => -(R[i] * t[0] + R[3 + i] * t[1] + R[6 + i] * t[2])));
+    const [sx, sy] = [target.width / view.width, target.height / view.height];
+    gl.uniform4f(program.at("lens"), view.lens[0] * sx, view.lens[1] * sy, view.lens[2] * sx, view.lens[3] * sy);
+    gl.uniform4fv(program.at("distortion"), view.distortion);
+    gl.uniform3fv(program.at("gains"), view.gains);
+    gl.uniform1f(program.at("height"), target.height);
+    gl.uniform3fv(program.at("low"), space.low);
+    gl.uniform3fv(program.at("high"), space.high);
+    this.bind(program);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+    gl.disable(gl.SCISSOR_TEST);
+  }
+
+  /** Put a target over its ground, onto the whole canvas or into another target. A picture's upper left W x H pixels count. */
+  compose(from: Target, ground: Ground, to: Target | null, area: readonly [number, number] = [1, 1]): void {
+    const { gl, composer } = this;
+    const [width, height] = to ? [to.width, to.height] : [gl.drawingBufferWidth, gl.drawingBufferHeight];
+    composer.use();
+    gl.activeTexture(gl.TEXTURE1);
+    gl.bindTexture(gl.TEXTURE_2D, this.plate);
+    const picture = "length" in ground ? null : (ground as TexImageSource);
+    if (picture) gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, picture);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, from.texture);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, to?.framebuffer ?? null);
+    gl.viewport(0, 0, width, height);
+    gl.uniform1i(composer.at("object"), 0);
+    gl.uniform1i(composer.at("plate"), 1);
+    gl.uniform4fv(composer.at("ground"), picture ? [0, 0, 0, 0] : (ground as readonly number[]));
+    gl.uniform4f(composer.at("plateArea"), 0, 0, ...(picture ? area : [0, 0] as const));
+    gl.uniform2f(composer.at("size"), width, height);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  private bind(program: Program): void {
+    const { gl, shader } = this;
+    let unit = 0;
+    for (const [name, each] of this.textures) {
+      gl.activeTexture(gl.TEXTURE0 + unit);
+      gl.bindTexture(name === "empty" ? gl.TEXTURE_3D : name === "weights" ? gl.TEXTURE_2D : gl.TEXTURE_2D_ARRAY, each);
+      gl.uniform1i(program.at(name), unit++);
+    }
+    if (shader.inBlock && !this.block) {
+      this.block = gl.createBuffer();
+      gl.bindBuffer(gl.UNIFORM_BUFFER, this.block);
+      gl.bufferData(gl.UNIFORM_BUFFER, shader.weights, gl.STATIC_DRAW);
+      gl.bindBufferBase(gl.UNIFORM_BUFFER, 0, this.block);
+      program.bindBlock("Heads", 0);
+    }
+  }
+
+  private block: WebGLBuffer | null = null;
+
+  private weightsTexture(): WebGLTexture {
+    const { gl } = this;
+    const height = Math.ceil(this.shader.weights.length / (4 * WEIGHTS_SIDE));
+    const data = new Float32Array(4 * WEIGHTS_SIDE * height);
+    data.set(this.shader.weights);
+    return texture(gl, gl.TEXTURE_2D, () =>
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, WEIGHTS_SIDE, height, 0, gl.RGBA, gl.FLOAT, data));
+  }
+}
