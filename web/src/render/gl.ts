@@ -40,10 +40,6 @@ export class Program {
     if (!this.uniforms.has(name)) this.uniforms.set(name, this.gl.getUniformLocation(this.handle, name));
     return this.uniforms.get(name)!;
   }
-
-  bindBlock(name: string, binding: number): void {
-    this.gl.uniformBlockBinding(this.handle, this.gl.getUniformBlockIndex(this.handle, name), binding);
-  }
 }
 
 /** This vertex shader covers the picture with one triangle. */

@@ -1,9 +1,11 @@
-// The heads become GLSL: their weights lie in one array of vectors, and the code that multiplies them is generated (FORMAT.md, section 8).
+// The heads become GLSL: small ones line by line with their weights as literals, larger ones as loops over a texture of weights.
 
 import type { Layer } from "../decoder/weights";
 
-/** A small head is written out line by line; a larger one as loops, lest the shader take long to compile. */
+/** Heads of more vectors of weights are loops, lest the shader take long to compile; literals are several times faster. */
 const WRITTEN_OUT = 1024;
+/** The texture of weights has so many vectors a row. */
+export const WEIGHTS_SIDE = 1024;
 
 /** A vector of a layer's inputs or outputs is a variable of its own where code is written out, an element of an array in loops. */
 export type Naming = (name: string, index: number | string) => string;
@@ -48,12 +50,18 @@ export function inOrder(count: number): number[] {
 export class HeadWriter {
   readonly name: Naming;
 
-  constructor(private readonly vectors: number) {
+  constructor(private readonly weights: Float32Array) {
     this.name = this.writtenOut ? (name, index) => `${name}${index}` : (name, index) => `${name}[${index}]`;
   }
 
   get writtenOut(): boolean {
-    return this.vectors <= WRITTEN_OUT;
+    return this.weights.length <= 4 * WRITTEN_OUT;
+  }
+
+  /** Return what comes before the shader's functions. */
+  get header(): string {
+    return this.writtenOut ? "" : `uniform highp sampler2D weights;
+      vec4 W(int i) { return texelFetch(weights, ivec2(i & ${WEIGHTS_SIDE - 1}, i / ${WEIGHTS_SIDE}), 0); }`;
   }
 
   /** Return the declaration of so many vectors, which are 0. */
@@ -69,8 +77,8 @@ export class HeadWriter {
     if (this.writtenOut) {
       return inOrder(outputs).map((row) => {
         const base = first + row * stride;
-        const terms = inOrder(inputs).map((i) => `+ ${column(this.name(from, i), (c) => `W(${base + 1 + 4 * i + c})`)}`);
-        return `${this.name(to, row)} = ${end(`W(${base}) ${terms.join(" ")}`)};`;
+        const terms = inOrder(inputs).map((i) => `+ ${column(this.name(from, i), (c) => this.literal(base + 1 + 4 * i + c))}`);
+        return `${this.name(to, row)} = ${end(`${this.literal(base)} ${terms.join(" ")}`)};`;
       }).join("\n");
     }
     return `for (int row = 0; row < ${outputs}; row++) {
@@ -79,6 +87,13 @@ export class HeadWriter {
       for (int i = 0; i < ${inputs}; i++, at += 4) { vec4 x = ${from}[i]; sum += ${column("x", (c) => `W(at + ${c})`)}; }
       ${to}[row] = ${end("sum")};
     }`;
+  }
+
+  private literal(vector: number): string {
+    const numbers = Array.from(this.weights.subarray(4 * vector, 4 * vector + 4), (value) => {
+      return Number.isInteger(value) ? `${value}.0` : `${value}`;
+    });
+    return `vec4(${numbers.join()})`;
   }
 }
 

@@ -3,7 +3,8 @@
 import type { Bundle } from "../decoder/bundle";
 import { uploadAtlases } from "./atlas";
 import { EVERYWHERE, Program, Target, texture } from "./gl";
-import { type Shader, shaderOf, WEIGHTS_SIDE } from "./shader";
+import { WEIGHTS_SIDE } from "./heads";
+import { type Shader, shaderOf } from "./shader";
 import type { Space } from "./space";
 
 /** A view is a camera at a place: cam_from_world, and its lens in pixels of a picture of `width` x `height`. */
@@ -42,14 +43,14 @@ export class Renderer {
   private readonly plate: WebGLTexture;
 
   constructor(private readonly gl: WebGL2RenderingContext, bundle: Bundle, private readonly space: Space) {
-    this.shader = shaderOf(bundle, gl.getParameter(gl.MAX_UNIFORM_BLOCK_SIZE));
+    this.shader = shaderOf(bundle);
     this.program = new Program(gl, EVERYWHERE, this.shader.source);
     this.composer = new Program(gl, EVERYWHERE, COMPOSE);
     this.textures = uploadAtlases(gl, this.shader.chunks);
     const side = bundle.spec.occupancy;
     this.textures.set("empty", texture(gl, gl.TEXTURE_3D, () =>
       gl.texImage3D(gl.TEXTURE_3D, 0, gl.R8UI, side, side, side, 0, gl.RED_INTEGER, gl.UNSIGNED_BYTE, space.distances)));
-    if (!this.shader.inBlock) this.textures.set("weights", this.weightsTexture());
+    if (this.shader.needsWeights) this.textures.set("weights", this.weightsTexture());
     this.plate = texture(gl, gl.TEXTURE_2D, () => {}, gl.LINEAR);
   }
 
@@ -104,23 +105,14 @@ export class Renderer {
   }
 
   private bind(program: Program): void {
-    const { gl, shader } = this;
+    const { gl } = this;
     let unit = 0;
     for (const [name, each] of this.textures) {
       gl.activeTexture(gl.TEXTURE0 + unit);
       gl.bindTexture(name === "empty" ? gl.TEXTURE_3D : name === "weights" ? gl.TEXTURE_2D : gl.TEXTURE_2D_ARRAY, each);
       gl.uniform1i(program.at(name), unit++);
     }
-    if (shader.inBlock && !this.block) {
-      this.block = gl.createBuffer();
-      gl.bindBuffer(gl.UNIFORM_BUFFER, this.block);
-      gl.bufferData(gl.UNIFORM_BUFFER, shader.weights, gl.STATIC_DRAW);
-      gl.bindBufferBase(gl.UNIFORM_BUFFER, 0, this.block);
-      program.bindBlock("Heads", 0);
-    }
   }
-
-  private block: WebGLBuffer | null = null;
 
   private weightsTexture(): WebGLTexture {
     const { gl } = this;

@@ -8,12 +8,10 @@ import { HeadWriter, inOrder, type Packed, packed } from "./heads";
 export interface Shader {
   readonly source: string;
   readonly weights: Float32Array;
-  /** The weights lie in a uniform block if this is true, else in a texture named `weights`, WEIGHTS_SIDE vectors a row. */
-  readonly inBlock: boolean;
+  /** The shader reads them from a texture named `weights` if this is true; else they are in its source. */
+  readonly needsWeights: boolean;
   readonly chunks: Chunk[];
 }
-
-export const WEIGHTS_SIDE = 1024;
 
 /** Terms of harmonics follow each other in the order of the format. */
 const HARMONICS = [
@@ -22,16 +20,15 @@ const HARMONICS = [
   "z * (x * x - y * y)", "x * (x * x - 3.0 * y * y)",
 ];
 
-/** Return the shader of a bundle for a device whose uniform blocks hold so many bytes. */
-export function shaderOf(bundle: Pick<Bundle, "spec" | "tables" | "heads">, blockBytes: number): Shader {
+/** Return the shader of a bundle. */
+export function shaderOf(bundle: Pick<Bundle, "spec" | "tables" | "heads">): Shader {
   const { spec } = bundle;
   const chunks = chunksOf(bundle);
   const layers = packedHeads(bundle, chunks);
   const vectors = layers.reduce((sum, layer) => sum + layer.values.length / 4, 0);
   const weights = new Float32Array(4 * vectors);
   for (const layer of layers) weights.set(layer.values, 4 * layer.first);
-  const inBlock = weights.byteLength <= blockBytes;
-  const writer = new HeadWriter(vectors);
+  const writer = new HeadWriter(weights);
   const [density0, density1, ...color] = layers;
   const sums = spec.perRay ? density1.outputs : 1;
   const source = `#version 300 es
@@ -42,8 +39,7 @@ uniform vec3 origin, gains, low, high;
 uniform vec4 lens, distortion;
 uniform float height;
 uniform highp usampler3D empty;
-${inBlock ? `layout(std140) uniform Heads { vec4 w[${vectors}]; };\n#define W(i) w[i]` : `uniform highp sampler2D weights;
-#define W(i) texelFetch(weights, ivec2((i) & ${WEIGHTS_SIDE - 1}, (i) >> 10), 0)`}
+${writer.header}
 out vec4 color;
 const float STEP = 1.0 / ${spec.steps}.0;
 const int SIDE = ${spec.occupancy};
@@ -78,7 +74,7 @@ void main() {
   alpha = clamp(alpha, 0.0, 1.0);
   color = vec4(clamp(shade * gains, 0.0, alpha), alpha);
 }`;
-  return { source, weights, inBlock, chunks };
+  return { source, weights, needsWeights: !writer.writtenOut, chunks };
 }
 
 /** Return the layers of both heads with their inputs in the order that the shader has them. */
