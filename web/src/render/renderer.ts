@@ -4,6 +4,7 @@ import type { Bundle } from "../decoder/bundle";
 import { uploadAtlases } from "./atlas";
 import { EVERYWHERE, Program, Target, texture } from "./gl";
 import { WEIGHTS_SIDE } from "./heads";
+import { raysOf } from "./rays";
 import { type Shader, shaderOf } from "./shader";
 import type { Space } from "./space";
 
@@ -16,6 +17,8 @@ export interface View {
   readonly gains: readonly [number, number, number];
   readonly width: number;
   readonly height: number;
+  /** The view of a stored frame is drawn with exact rays where the target has its size. */
+  readonly stored: boolean;
 }
 
 /** The ground is what shows behind the object: premultiplied red, green, blue, alpha in 0 ... 1, or a picture. */
@@ -41,6 +44,7 @@ export class Renderer {
   private readonly composer: Program;
   private readonly textures: Map<string, WebGLTexture>;
   private readonly plate: WebGLTexture;
+  private raysOf: View | null = null;
 
   constructor(private readonly gl: WebGL2RenderingContext, bundle: Bundle, private readonly space: Space) {
     this.shader = shaderOf(bundle);
@@ -51,6 +55,7 @@ export class Renderer {
     this.textures.set("empty", texture(gl, gl.TEXTURE_3D, () =>
       gl.texImage3D(gl.TEXTURE_3D, 0, gl.R8UI, side, side, side, 0, gl.RED_INTEGER, gl.UNSIGNED_BYTE, space.distances)));
     if (this.shader.needsWeights) this.textures.set("weights", this.weightsTexture());
+    this.textures.set("rays", texture(gl, gl.TEXTURE_2D, () => {}));
     this.plate = texture(gl, gl.TEXTURE_2D, () => {}, gl.LINEAR);
   }
 
@@ -78,6 +83,9 @@ export class Renderer {
     gl.uniform1f(program.at("height"), target.height);
     gl.uniform3fv(program.at("low"), space.low);
     gl.uniform3fv(program.at("high"), space.high);
+    const stored = view.stored && target.width === view.width && target.height === view.height;
+    gl.uniform1i(program.at("stored"), stored ? 1 : 0);
+    if (stored && this.raysOf !== view) this.loadRays(view);
     this.bind(program);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     gl.disable(gl.SCISSOR_TEST);
@@ -109,9 +117,16 @@ export class Renderer {
     let unit = 0;
     for (const [name, each] of this.textures) {
       gl.activeTexture(gl.TEXTURE0 + unit);
-      gl.bindTexture(name === "empty" ? gl.TEXTURE_3D : name === "weights" ? gl.TEXTURE_2D : gl.TEXTURE_2D_ARRAY, each);
+      gl.bindTexture(targetOf(gl, name), each);
       gl.uniform1i(program.at(name), unit++);
     }
+  }
+
+  private loadRays(view: View): void {
+    const { gl } = this;
+    gl.bindTexture(gl.TEXTURE_2D, this.textures.get("rays")!);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB32F, view.width, view.height, 0, gl.RGB, gl.FLOAT, raysOf(view));
+    this.raysOf = view;
   }
 
   private weightsTexture(): WebGLTexture {
@@ -122,4 +137,9 @@ export class Renderer {
     return texture(gl, gl.TEXTURE_2D, () =>
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, WEIGHTS_SIDE, height, 0, gl.RGBA, gl.FLOAT, data));
   }
+}
+
+function targetOf(gl: WebGL2RenderingContext, name: string): number {
+  if (name === "empty") return gl.TEXTURE_3D;
+  return name.startsWith("atlas") ? gl.TEXTURE_2D_ARRAY : gl.TEXTURE_2D;
 }

@@ -38,6 +38,8 @@ uniform mat3 toWorld;
 uniform vec3 origin, gains, low, high;
 uniform vec4 lens, distortion;
 uniform float height;
+uniform bool stored;
+uniform highp sampler2D rays;
 uniform highp usampler3D empty;
 ${writer.header}
 out vec4 color;
@@ -142,6 +144,7 @@ function atTheEnd(layers: Packed[], geometry: number, directions: number, writer
 
 const GEOMETRY = `
 vec3 aim(vec2 pixel) {
+  if (stored) return texelFetch(rays, ivec2(pixel.x, height - pixel.y), 0).xyz;
   vec2 q = (vec2(pixel.x, height - pixel.y) - lens.zw) / lens.xy, p = q;
   if (distortion != vec4(0)) {
     for (int i = 0; i < 8; i++) {

@@ -13,5 +13,6 @@ export function frameView({ cameras }: Bundle, index: number): View {
     gains: [gains[3 * index], gains[3 * index + 1], gains[3 * index + 2]],
     width: camera.width,
     height: camera.height,
+    stored: true,
   };
 }
