@@ -21,19 +21,36 @@ export interface View {
   readonly stored: boolean;
 }
 
-/** The ground is what shows behind the object: premultiplied red, green, blue, alpha in 0 ... 1, or a picture. */
-export type Ground = readonly [number, number, number, number] | TexImageSource;
+/** A colour is premultiplied red, green, blue, alpha in 0 ... 1. */
+export type Color = readonly [number, number, number, number];
+
+/** The ground is what shows behind the object: a colour, or a plate of the background. */
+export type Ground = Color | VideoFrame;
+
+/** A part of a canvas, from the upper left, in shares of its size. */
+export interface Area {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+const EVERYTHING: Area = { x: 0, y: 0, width: 1, height: 1 };
 
 const COMPOSE = `#version 300 es
 precision highp float;
 uniform highp sampler2D object, plate;
-uniform vec4 ground, plateArea;
-uniform vec2 size;
+uniform vec4 ground, area;
+uniform vec2 size, crop;
 out vec4 color;
 void main() {
   vec2 at = gl_FragCoord.xy / size;
   vec4 front = texture(object, at), back = ground;
-  if (plateArea.z > 0.0) back = vec4(texture(plate, vec2(at.x, 1.0 - at.y) * plateArea.zw).rgb, 1);
+  if (crop.x > 0.0) {
+    vec2 within = (vec2(at.x, 1.0 - at.y) - area.xy) / area.zw;
+    if (within == clamp(within, 0.0, 1.0)) back = vec4(texture(plate, within * crop).rgb, 1);
+    else front = vec4(0);
+  }
   color = front + (1.0 - front.a) * back;
 }`;
 
@@ -44,13 +61,17 @@ export class Renderer {
   private readonly composer: Program;
   private readonly textures: Map<string, WebGLTexture>;
   private readonly plate: WebGLTexture;
+  private readonly camera: { readonly width: number; readonly height: number };
   private raysOf: View | null = null;
+  private loaded: VideoFrame | null = null;
+  private crop: [number, number] = [0, 0];
 
   constructor(private readonly gl: WebGL2RenderingContext, bundle: Bundle, private readonly space: Space) {
     this.shader = shaderOf(bundle);
     this.program = new Program(gl, EVERYWHERE, this.shader.source);
     this.composer = new Program(gl, EVERYWHERE, COMPOSE);
     this.textures = uploadAtlases(gl, this.shader.chunks);
+    this.camera = bundle.cameras.camera;
     const side = bundle.spec.occupancy;
     this.textures.set("empty", texture(gl, gl.TEXTURE_3D, () =>
       gl.texImage3D(gl.TEXTURE_3D, 0, gl.R8UI, side, side, side, 0, gl.RED_INTEGER, gl.UNSIGNED_BYTE, space.distances)));
@@ -91,25 +112,34 @@ export class Renderer {
     gl.disable(gl.SCISSOR_TEST);
   }
 
-  /** Put a target over its ground, onto the whole canvas or into another target. A picture's upper left W x H pixels count. */
-  compose(from: Target, ground: Ground, to: Target | null, area: readonly [number, number] = [1, 1]): void {
+  /** Put a target over its ground, onto the whole canvas or into another target. A picture as ground lies in an area alone. */
+  compose(from: Target, ground: Ground, to: Target | null, area: Area = EVERYTHING): void {
     const { gl, composer } = this;
     const [width, height] = to ? [to.width, to.height] : [gl.drawingBufferWidth, gl.drawingBufferHeight];
+    const picture = isPicture(ground);
     composer.use();
     gl.activeTexture(gl.TEXTURE1);
     gl.bindTexture(gl.TEXTURE_2D, this.plate);
-    const picture = "length" in ground ? null : (ground as TexImageSource);
-    if (picture) gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, picture);
+    if (picture && ground !== this.loaded) this.loadPlate(ground);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, from.texture);
     gl.bindFramebuffer(gl.FRAMEBUFFER, to?.framebuffer ?? null);
     gl.viewport(0, 0, width, height);
     gl.uniform1i(composer.at("object"), 0);
     gl.uniform1i(composer.at("plate"), 1);
-    gl.uniform4fv(composer.at("ground"), picture ? [0, 0, 0, 0] : (ground as readonly number[]));
-    gl.uniform4f(composer.at("plateArea"), 0, 0, ...(picture ? area : [0, 0] as const));
+    gl.uniform4fv(composer.at("ground"), picture ? [0, 0, 0, 0] : ground);
+    gl.uniform4f(composer.at("area"), area.x, area.y, area.width, area.height);
+    gl.uniform2fv(composer.at("crop"), picture ? this.crop : [0, 0]);
     gl.uniform2f(composer.at("size"), width, height);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  /** Load a plate into its texture; its upper left pixels count, as many as a frame has. */
+  private loadPlate(picture: VideoFrame): void {
+    const { gl, camera } = this;
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, picture);
+    this.crop = [camera.width / picture.displayWidth, camera.height / picture.displayHeight];
+    this.loaded = picture;
   }
 
   private bind(program: Program): void {
@@ -142,4 +172,8 @@ export class Renderer {
 function targetOf(gl: WebGL2RenderingContext, name: string): number {
   if (name === "empty") return gl.TEXTURE_3D;
   return name.startsWith("atlas") ? gl.TEXTURE_2D_ARRAY : gl.TEXTURE_2D;
+}
+
+function isPicture(ground: Ground): ground is VideoFrame {
+  return "displayWidth" in ground;
 }
