@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "training": LEAVES | {"compiled", "scene", "field", "raycast", "codec", "training/loops"},
     "playback": READING | {"background", "training"},
     "evaluation": READING | {"playback"},
+    "web": READING | {"playback"},
     "capture/clip": LEAVES | {"media"},
     "capture/colmap": set(),
     "capture/cameras": LEAVES | {"compiled", "scene", "capture/clip", "capture/colmap"},
@@ -45,7 +46,7 @@ MAY_IMPORT = {
     "capture": LEAVES | {"scene", "media", *(f"capture/{room}" for room in ("clip", "cameras", "mattes", "report"))},
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
-    "cli": READING | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "pipeline"},
+    "cli": READING | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "web", "pipeline"},
     "nerfsem_dataparsers": {"plugin"},
 }
 """Which rooms a room may import, besides itself; "" is the package's own __init__, which holds the version."""
@@ -60,7 +61,7 @@ CONFINED = {
     "llvmlite": {"raycast", "training/loops"},
     "skimage": {"evaluation"},
     "matplotlib": {"evaluation"},
-    "PIL": {"media", "capture/cameras", "capture/clip", "evaluation", "plugin"},
+    "PIL": {"media", "capture/cameras", "capture/clip", "evaluation", "plugin", "web"},
 }
 """Where a foreign library may be imported. COLMAP's process imports NumPy alone beside it: with Pillow it corrupts the heap."""
 
