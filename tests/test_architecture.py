@@ -46,7 +46,8 @@ MAY_IMPORT = {
     "capture": LEAVES | {"scene", "media", *(f"capture/{room}" for room in ("clip", "cameras", "mattes", "report"))},
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
-    "cli": READING | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "web", "pipeline"},
+    "cli": READING
+    | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "web", "pipeline"},
     "nerfsem_dataparsers": {"plugin"},
 }
 """Which rooms a room may import, besides itself; "" is the package's own __init__, which holds the version."""

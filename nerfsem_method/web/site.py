@@ -1,7 +1,7 @@
 """A site is a folder of pages that show bundles: it needs no server's code, no network and no Node.
 
-Its pages work from a web server and from a disk alike. Browsers do not let a page on a disk read the files beside it but do let it
-run scripts, so each bundle lies there twice: as it is, and as a script that only pages on a disk load.
+Its pages work from a web server and from a disk alike. Browsers do not let a page on a disk read the files beside it, but do let
+it run scripts, so each bundle lies there twice: as it is, and as a script that only pages on a disk load.
 """
 
 from __future__ import annotations

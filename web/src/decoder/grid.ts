@@ -141,7 +141,7 @@ function clamped(logit: number): number {
  * A mean of logits, by weights, rounded down. Products of the two may exceed 2^53, so each logit is split into an upper part and
  * 16 lower bits, whose sums do not: all weights of a table together stay below 2^36, by the limits of the format.
  */
-class WeightedMean {
+export class WeightedMean {
   private readonly upper: Float64Array;
   private readonly lower: Float64Array;
   private total = 0;
