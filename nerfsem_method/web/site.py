@@ -41,18 +41,18 @@ class Piece:
 
     @cached_property
     def record(self) -> dict[str, str]:
-        """The Dublin Core elements that the bundle holds."""
+        """Return the Dublin Core elements that the bundle holds."""
         found = metadata_of(nsem.unpack(self.data, nsem.KNOWN_SECTIONS))
         return {name: text for name, text in found.items() if name != ENCODER}
 
     @property
     def title(self) -> str:
-        """The piece is called so: by its metadata, or else as its file is."""
+        """Return what the piece is called: by its metadata, or else as its file is."""
         return self.record.get("title", self.name)
 
     @property
     def address(self) -> str:
-        """The bundle's address, as seen from its page."""
+        """Return the bundle's address, as seen from its page."""
         return f"{self.name}.nsem"
 
 

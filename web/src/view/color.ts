@@ -4,7 +4,9 @@ import type { Color } from "../render/renderer";
 
 /** Return a CSS colour as premultiplied numbers, and white for what is none. */
 export function parseColor(text: string): Color {
-  const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   if (!context) return [1, 1, 1, 1];
   context.fillStyle = "#ffffff";
   context.fillStyle = text;

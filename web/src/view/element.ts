@@ -23,6 +23,8 @@ export class Viewer extends HTMLElement {
   private decoded: Decoded | null = null;
   /** An element that is upgraded hears of its attributes before it is told that it is connected. */
   private connected = false;
+  /** What there is to say where a background is not shown. */
+  private note = "";
   private loading = new AbortController();
   private readonly resizing = new ResizeObserver(() => this.piece?.resize());
   private readonly calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -101,7 +103,9 @@ export class Viewer extends HTMLElement {
     this.fillAbout();
     this.say("");
     piece.prepareBackground().then((plays) => {
-      if (!plays && piece === this.piece) this.say("This browser cannot play the background: the film shows the object alone.");
+      this.note = plays ? "The film shows the background, the free view the object alone." : "This browser cannot play the"
+        + " background: the film shows the object alone.";
+      if (piece === this.piece) this.onChanged();
     });
   }
 
@@ -155,6 +159,8 @@ export class Viewer extends HTMLElement {
   private onChanged(): void {
     const piece = this.piece;
     if (!piece) return;
+    const shows = piece.filming && piece.film.plates && !piece.film.plates.broken;
+    this.say(piece.bundle.background && !shows ? this.note : "");
     this.get<HTMLInputElement>("[type=range]").value = `${piece.film.index}`;
     const button = this.get("[data-act=play]");
     const label = piece.film.playing ? "Pause the film" : "Play the film";

@@ -55,30 +55,24 @@ async function fromScript(url: URL): Promise<Uint8Array> {
 
 /** Decode a bundle. Rejects with Refused, with the reason; an abort ends the worker. */
 export function decodeAside(data: Uint8Array, progress: (share: number) => void, signal: AbortSignal): Promise<Decoded> {
-  const worker = startWorker();
-  if (!worker) return decodeHere(data, progress);
+  const address = URL.createObjectURL(new Blob([workerSource], { type: "text/javascript" }));
+  const worker = new Worker(address);
+  let alive = false;
   return new Promise<Decoded>((resolve, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    worker.onerror = () => reject(new Refused("the viewer's worker failed"));
+    // A page's policy may forbid workers of this kind: then the page waits for its own decoding.
+    worker.onerror = () => (alive ? reject(new Refused("the decoder failed")) : resolve(decodeHere(data, progress)));
     worker.onmessage = ({ data: answer }: MessageEvent<Answer>) => {
+      alive = true;
       if ("progress" in answer) progress(answer.progress);
       else if ("decoded" in answer) resolve(answer.decoded);
       else reject(new Refused(answer.refused));
     };
     worker.postMessage(data);
-  }).finally(() => worker.terminate());
-}
-
-/** Return a worker, or null where the page's policy forbids one of this kind. */
-function startWorker(): Worker | null {
-  const address = URL.createObjectURL(new Blob([workerSource], { type: "text/javascript" }));
-  try {
-    return new Worker(address);
-  } catch {
-    return null;
-  } finally {
-    setTimeout(() => URL.revokeObjectURL(address), 10_000);
-  }
+  }).finally(() => {
+    worker.terminate();
+    URL.revokeObjectURL(address);
+  });
 }
 
 async function decodeHere(data: Uint8Array, progress: (share: number) => void): Promise<Decoded> {
