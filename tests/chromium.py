@@ -42,7 +42,9 @@ class Chromium:
         )  # fmt: skip
         os.close(their_end)
         os.close(their_start)
-        self._buffer, self._number, self._session = b"", 0, None
+        self._buffer, self._number = b"", 0
+        self._target: str | None = None
+        self._session: str | None = None
         self.events: list[dict[str, Any]] = []
 
     def close(self) -> None:
@@ -78,9 +80,11 @@ class Chromium:
 
     def open(self, url: str, width: int = 800, height: int = 800) -> None:
         """Open a page of a size, in place of the last one, and wait until it is loaded."""
-        self._session = None
-        target = self.command("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session, last = None, self._target
+        self._target = self.command("Target.createTarget", url="about:blank")["targetId"]
+        if last is not None:
+            self.command("Target.closeTarget", targetId=last)
+        self._session = self.command("Target.attachToTarget", targetId=self._target, flatten=True)["sessionId"]
         self.command("Page.enable")
         self.command("Runtime.enable")
         self.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)

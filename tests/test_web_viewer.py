@@ -68,6 +68,7 @@ def test_its_own_tests_pass_and_damaged_bundles_end_as_they_do_here(tmp_path):
     assert 10 < sum(one == "refused" for one in verdicts.values()) < CASES - 10
     (tmp_path / "verdicts.json").write_text(json.dumps(verdicts))
     command = [str(NODE), "--test", *map(str, sorted(WEB.glob("test/*.test.mjs")))]
-    result = subprocess.run(command, env={**os.environ, "NERFSEM_CASES": str(tmp_path)}, capture_output=True, text=True, timeout=300)
+    environment = {**os.environ, "NERFSEM_CASES": str(tmp_path)}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout[-4000:]
     assert "NERFSEM_CASES names no folder" not in result.stdout
