@@ -13,6 +13,7 @@ from chromium import Chromium
 from PIL import Image
 
 VIEWER = "document.querySelector('nerfsem-viewer')"
+INSIDE = f"{VIEWER}.shadowRoot.querySelector"
 
 
 class ShownViewer:

@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from shown_viewer import ShownViewer, changed
+from shown_viewer import INSIDE, VIEWER, ShownViewer, changed
 
 from benchmarks.fuzz import mutate
 from nerfsem_method.web.site import write_site
@@ -43,8 +43,7 @@ def test_a_visitor_turns_the_piece(viewer, site):
     viewer.drag(120, 0)
     viewer.settled()
     assert changed(viewer.screen(), before) > 0.03
-    hint = "document.querySelector('nerfsem-viewer').shadowRoot.querySelector('.hint')"
-    viewer.wait(f"getComputedStyle({hint}).opacity === '0'")
+    viewer.wait(f"getComputedStyle({INSIDE}('.hint')).opacity === '0'")
 
 
 def test_one_finger_turns_and_two_zoom(viewer, site):
@@ -73,8 +72,7 @@ def test_keys_turn_zoom_move_and_reset(viewer, site):
 def test_the_film_plays_and_pauses(viewer, site):
     viewer.open(site / "vase.html")
     viewer.run("inside('[data-act=play]').click()")
-    within = "document.querySelector('nerfsem-viewer').shadowRoot.querySelector"
-    viewer.wait(f"{within}('[type=range]').valueAsNumber > 3")
+    viewer.wait(f"{INSIDE}('[type=range]').valueAsNumber > 3")
     assert viewer.run("return inside('[data-act=play]').title") == "Pause the film"
     viewer.run("inside('[data-act=play]').click()")
     assert viewer.run("return inside('[data-act=play]').title") == "Play the film"
@@ -86,7 +84,7 @@ def test_who_wants_less_motion_sees_none(viewer, site):
     media = [{"name": "prefers-reduced-motion", "value": "reduce"}]
     viewer.browser.command("Emulation.setEmulatedMedia", features=media)
     viewer.browser.command("Page.navigate", url=(site / "dense-fp.html").as_uri())
-    viewer.wait("document.querySelector('nerfsem-viewer')?.shadowRoot")
+    viewer.wait(f"document.readyState === 'complete' && {VIEWER}")
     viewer.settled()
     before = viewer.screen()
     viewer.wait("new Promise((resolve) => setTimeout(resolve, 700, true))")

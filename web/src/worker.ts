@@ -5,11 +5,19 @@ import { Refused } from "./decoder/refused";
 import { spaceOf } from "./render/space";
 import type { Answer } from "./view/loader";
 
-const port = self as unknown as { onmessage: (event: MessageEvent<Uint8Array>) => void; postMessage(answer: Answer, moved?: Transferable[]): void };
+interface Port {
+  onmessage: (event: MessageEvent<Uint8Array>) => void;
+  postMessage(answer: Answer, moved?: Transferable[]): void;
+}
+
+const port = self as unknown as Port;
 
 port.onmessage = ({ data }) => {
   try {
-    const bundle = decode(data, (progress) => port.postMessage({ progress }));
+    const bundle = decode(data, {
+      heads: (heads) => port.postMessage({ heads }),
+      progress: (progress) => port.postMessage({ progress }),
+    });
     const space = spaceOf(bundle.occupancy);
     const moved = [...bundle.tables.map((table) => table.buffer), space.distances.buffer] as ArrayBuffer[];
     port.postMessage({ decoded: { bundle, space } }, moved);

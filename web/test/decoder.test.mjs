@@ -36,7 +36,7 @@ for (const { name, data, facts } of bundles) {
 
 test("progress goes from little to all", () => {
   const heard = [];
-  decode(tiny, (share) => heard.push(share));
+  decode(tiny, { progress: (share) => heard.push(share) });
   assert.ok(heard.length > 1 && heard.every((share, i) => share > (heard[i - 1] ?? 0)) && heard.at(-1) > 0.99);
 });
 

@@ -25,8 +25,14 @@ export interface Bundle {
   readonly metadata: Metadata;
 }
 
-/** Return what a bundle holds. Throws Refused, with the reason. `progress` hears of the share of the work that is done. */
-export function decode(data: Uint8Array, progress: (share: number) => void = () => {}): Bundle {
+/** A listener hears of a bundle while it is decoded: of the heads first, and of the share of the work that is done. */
+export interface Listener {
+  heads?(known: Pick<Bundle, "spec" | "heads">): void;
+  progress?(share: number): void;
+}
+
+/** Return what a bundle holds. Throws Refused, with the reason. */
+export function decode(data: Uint8Array, listener: Listener = {}): Bundle {
   const sections = readSections(data);
   const part = (tag: string) => sections.get(tag)!;
   const spec = readSpec(part("SPEC"));
@@ -36,9 +42,10 @@ export function decode(data: Uint8Array, progress: (share: number) => void = () 
   const cameras = readCameras(new Decoder(part("CAMS")), spec.frames);
   const occupancy = readOccupancy(new Decoder(part("OCCU")), spec.occupancy);
   const heads = readLayers(new Decoder(part("HEAD")), headShapes(spec));
+  listener.heads?.({ spec, heads });
   const contexts = readLayers(new Decoder(part("CTXT")), contextShapes(spec));
   const grid = part("GRID");
-  const tables = readTables(new Decoder(grid), spec, sumsOf(occupancy), contexts, grid.length, progress);
+  const tables = readTables(new Decoder(grid), spec, sumsOf(occupancy), contexts, grid.length, (share) => listener.progress?.(share));
   const digest = symbolHash(tables);
   demand(part("HASH").every((byte, i) => byte === digest[i]), "the decoded signs are not those that were written");
   return { spec, cameras, occupancy, heads, tables, background, metadata: readMetadata(sections.get("meta")) };

@@ -1,7 +1,7 @@
 // The tables become textures: one texel an entry, of one, two or four signed channels; wider entries take two texels.
 
 import type { Bundle } from "../decoder/bundle";
-import { type Table, tablesOf } from "../decoder/spec";
+import { type Spec, type Table, tablesOf } from "../decoder/spec";
 import { texture } from "./gl";
 
 const SIDE = 2048;
@@ -14,12 +14,13 @@ export interface Chunk {
   readonly base: number;
   /** These features of all tables, counted in coding order, are in the channels; -1 stands for an unused one. */
   readonly features: readonly number[];
+  /** The chunk is of this table, and begins with this feature of it. */
+  readonly index: number;
   readonly firstFeature: number;
-  readonly values: Int8Array;
 }
 
 /** Return the chunks of all tables, those of four channels first, so that they fill whole vectors of a head's inputs. */
-export function chunksOf({ spec, tables }: Pick<Bundle, "spec" | "tables">): Chunk[] {
+export function chunksOf(spec: Spec): Chunk[] {
   const used: Record<number, number> = { 1: 0, 2: 0, 4: 0 };
   const chunks: Chunk[] = [];
   let before = 0;
@@ -28,7 +29,7 @@ export function chunksOf({ spec, tables }: Pick<Bundle, "spec" | "tables">): Chu
       const left = Math.min(table.features - first, 4);
       const channels = left > 2 ? 4 : (left as 1 | 2);
       const features = Array.from({ length: channels }, (_, c) => (c < left ? before + first + c : -1));
-      chunks.push({ table, channels, base: used[channels], features, firstFeature: first, values: tables[index] });
+      chunks.push({ table, channels, base: used[channels], features, index, firstFeature: first });
       used[channels] += table.entries;
     }
     before += table.features;
@@ -48,7 +49,9 @@ export function atlasSource(chunks: Chunk[]): string {
 }
 
 /** Make the atlases' textures, by name. */
-export function uploadAtlases(gl: WebGL2RenderingContext, chunks: Chunk[]): Map<string, WebGLTexture> {
+export function uploadAtlases(
+  gl: WebGL2RenderingContext, chunks: Chunk[], tables: Bundle["tables"],
+): Map<string, WebGLTexture> {
   const made = new Map<string, WebGLTexture>();
   const formats = { 1: [gl.R8_SNORM, gl.RED], 2: [gl.RG8_SNORM, gl.RG], 4: [gl.RGBA8_SNORM, gl.RGBA] } as const;
   for (const channels of [4, 2, 1] as const) {
@@ -58,7 +61,7 @@ export function uploadAtlases(gl: WebGL2RenderingContext, chunks: Chunk[]): Map<
     const pages = Math.ceil(texels / PAGE);
     const height = pages > 1 ? SIDE : Math.ceil(texels / SIDE);
     const data = new Int8Array(SIDE * height * pages * channels);
-    for (const chunk of own) fill(data, chunk);
+    for (const chunk of own) fill(data, chunk, tables[chunk.index]);
     const [internal, format] = formats[channels];
     made.set(`atlas${channels}`, texture(gl, gl.TEXTURE_2D_ARRAY, () =>
       gl.texImage3D(gl.TEXTURE_2D_ARRAY, 0, internal, SIDE, height, pages, 0, format, gl.BYTE, data)));
@@ -66,7 +69,7 @@ export function uploadAtlases(gl: WebGL2RenderingContext, chunks: Chunk[]): Map<
   return made;
 }
 
-function fill(data: Int8Array, { table, channels, base, features, firstFeature, values }: Chunk): void {
+function fill(data: Int8Array, { table, channels, base, features, firstFeature }: Chunk, values: Int8Array): void {
   const count = features.filter((feature) => feature >= 0).length;
   for (let entry = 0; entry < table.entries; entry++) {
     for (let c = 0; c < count; c++) {

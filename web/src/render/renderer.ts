@@ -54,11 +54,22 @@ void main() {
   color = front + (1.0 - front.a) * back;
 }`;
 
+/** The programs of a renderer are compiled before the tables are known: that takes as long as decoding them. */
+export class Programs {
+  readonly shader: Shader;
+  readonly field: Program;
+  readonly composer: Program;
+
+  constructor(readonly gl: WebGL2RenderingContext, bundle: Pick<Bundle, "spec" | "heads">) {
+    this.shader = shaderOf(bundle);
+    this.field = new Program(gl, EVERYWHERE, this.shader.source);
+    this.composer = new Program(gl, EVERYWHERE, COMPOSE);
+  }
+}
+
 /** A renderer draws into targets, and from there onto the canvas of its context. */
 export class Renderer {
-  private readonly shader: Shader;
-  private readonly program: Program;
-  private readonly composer: Program;
+  private readonly gl: WebGL2RenderingContext;
   private readonly textures: Map<string, WebGLTexture>;
   private readonly plate: WebGLTexture;
   private readonly camera: { readonly width: number; readonly height: number };
@@ -66,28 +77,28 @@ export class Renderer {
   private loaded: VideoFrame | null = null;
   private crop: [number, number] = [0, 0];
 
-  constructor(private readonly gl: WebGL2RenderingContext, bundle: Bundle, private readonly space: Space) {
-    this.shader = shaderOf(bundle);
-    this.program = new Program(gl, EVERYWHERE, this.shader.source);
-    this.composer = new Program(gl, EVERYWHERE, COMPOSE);
-    this.textures = uploadAtlases(gl, this.shader.chunks);
+  constructor(private readonly programs: Programs, bundle: Bundle, private readonly space: Space) {
+    const { gl, shader } = programs;
+    this.gl = gl;
+    this.textures = uploadAtlases(gl, shader.chunks, bundle.tables);
     this.camera = bundle.cameras.camera;
     const side = bundle.spec.occupancy;
     this.textures.set("empty", texture(gl, gl.TEXTURE_3D, () =>
       gl.texImage3D(gl.TEXTURE_3D, 0, gl.R8UI, side, side, side, 0, gl.RED_INTEGER, gl.UNSIGNED_BYTE, space.distances)));
-    if (this.shader.needsWeights) this.textures.set("weights", this.weightsTexture());
+    if (shader.needsWeights) this.textures.set("weights", weightsTexture(gl, shader.weights));
     this.textures.set("rays", texture(gl, gl.TEXTURE_2D, () => {}));
     this.plate = texture(gl, gl.TEXTURE_2D, () => {}, gl.LINEAR);
   }
 
   /** Return whether drawing would not have to wait for the compiler. */
   ready(): boolean {
-    return this.program.ready() && this.composer.ready();
+    return this.programs.field.ready() && this.programs.composer.ready();
   }
 
   /** Draw rows `from` ... `to` - 1 of a view into a target; a target of another size shows the same picture. */
   draw(view: View, target: Target, from = 0, to = target.height): void {
-    const { gl, program, space } = this;
+    const { gl, space } = this;
+    const program = this.programs.field;
     program.use();
     gl.bindFramebuffer(gl.FRAMEBUFFER, target.framebuffer);
     gl.viewport(0, 0, target.width, target.height);
@@ -114,7 +125,8 @@ export class Renderer {
 
   /** Put a target over its ground, onto the whole canvas or into another target. A picture as ground lies in an area alone. */
   compose(from: Target, ground: Ground, to: Target | null, area: Area = EVERYTHING): void {
-    const { gl, composer } = this;
+    const { gl } = this;
+    const { composer } = this.programs;
     const [width, height] = to ? [to.width, to.height] : [gl.drawingBufferWidth, gl.drawingBufferHeight];
     const picture = isPicture(ground);
     composer.use();
@@ -158,15 +170,14 @@ export class Renderer {
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB32F, view.width, view.height, 0, gl.RGB, gl.FLOAT, raysOf(view));
     this.raysOf = view;
   }
+}
 
-  private weightsTexture(): WebGLTexture {
-    const { gl } = this;
-    const height = Math.ceil(this.shader.weights.length / (4 * WEIGHTS_SIDE));
-    const data = new Float32Array(4 * WEIGHTS_SIDE * height);
-    data.set(this.shader.weights);
-    return texture(gl, gl.TEXTURE_2D, () =>
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, WEIGHTS_SIDE, height, 0, gl.RGBA, gl.FLOAT, data));
-  }
+function weightsTexture(gl: WebGL2RenderingContext, weights: Float32Array): WebGLTexture {
+  const height = Math.ceil(weights.length / (4 * WEIGHTS_SIDE));
+  const data = new Float32Array(4 * WEIGHTS_SIDE * height);
+  data.set(weights);
+  return texture(gl, gl.TEXTURE_2D, () =>
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, WEIGHTS_SIDE, height, 0, gl.RGBA, gl.FLOAT, data));
 }
 
 function targetOf(gl: WebGL2RenderingContext, name: string): number {

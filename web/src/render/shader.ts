@@ -20,10 +20,10 @@ const HARMONICS = [
   "z * (x * x - y * y)", "x * (x * x - 3.0 * y * y)",
 ];
 
-/** Return the shader of a bundle. */
-export function shaderOf(bundle: Pick<Bundle, "spec" | "tables" | "heads">): Shader {
+/** Return the shader of a bundle, of which no more need be known than its shapes and heads. */
+export function shaderOf(bundle: Pick<Bundle, "spec" | "heads">): Shader {
   const { spec } = bundle;
-  const chunks = chunksOf(bundle);
+  const chunks = chunksOf(spec);
   const layers = packedHeads(bundle, chunks);
   const vectors = layers.reduce((sum, layer) => sum + layer.values.length / 4, 0);
   const weights = new Float32Array(4 * vectors);

@@ -3,6 +3,8 @@
 import { Refused } from "../decoder/refused";
 import { hexOf, parseColor } from "./color";
 import { listen } from "./gestures";
+import type { Bundle } from "../decoder/bundle";
+import { Programs } from "../render/renderer";
 import { decodeAside, type Decoded, fetchBytes } from "./loader";
 import { icon, MARKUP, STYLE } from "./markup";
 import { Piece } from "./piece";
@@ -21,6 +23,7 @@ export class Viewer extends HTMLElement {
   private readonly root = this.attachShadow({ mode: "open" });
   private piece: Piece | null = null;
   private decoded: Decoded | null = null;
+  private programs: Programs | null = null;
   /** An element that is upgraded hears of its attributes before it is told that it is connected. */
   private connected = false;
   /** What there is to say where a background is not shown. */
@@ -66,10 +69,14 @@ export class Viewer extends HTMLElement {
     const address = this.getAttribute("src");
     if (!address) return;
     const { signal } = (this.loading = new AbortController());
+    this.get<HTMLProgressElement>("progress").value = 0;
+    this.get("progress").hidden = false;
     this.say("Loading");
     try {
       const data = await fetchBytes(address, signal);
-      const decoded = await decodeAside(data, (share) => this.say(`Loading, ${Math.round(100 * share)} %`), signal);
+      const heads = (known: Pick<Bundle, "spec" | "heads">) => this.compile(known);
+      const progress = (share: number) => (this.get<HTMLProgressElement>("progress").value = share);
+      const decoded = await decodeAside(data, { heads, progress }, signal);
       if (!signal.aborted) this.begin(decoded);
     } catch (error) {
       if (!signal.aborted) this.refuse(error);
@@ -79,19 +86,28 @@ export class Viewer extends HTMLElement {
   private unload(): void {
     this.loading.abort();
     this.piece?.close();
-    this.piece = this.decoded = null;
+    this.programs?.gl.getExtension("WEBGL_lose_context")?.loseContext();
+    this.piece = this.decoded = this.programs = null;
     this.get(".message").hidden = true;
   }
 
-  /** Show what was decoded. A canvas that was used has lost its context, so each piece has a new one. */
-  private begin(decoded: Decoded): void {
-    this.decoded = decoded;
+  /** Compile for a new canvas; one that was used has lost its context. Throws an Error where the browser has no WebGL 2. */
+  private compile(known: Pick<Bundle, "spec" | "heads">): void {
     const used = this.get("canvas");
     const canvas = used.cloneNode() as HTMLCanvasElement;
     used.replaceWith(canvas);
+    const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, depth: false, powerPreference: "high-performance" });
+    if (!gl) throw new Error("this browser offers no WebGL 2, which drawing the piece needs");
+    this.programs = new Programs(gl, known);
+  }
+
+  /** Show what was decoded. */
+  private begin(decoded: Decoded): void {
+    this.decoded = decoded;
+    const canvas = this.get<HTMLCanvasElement>("canvas");
     const { camera } = decoded.bundle.cameras;
     this.style.aspectRatio ||= `${camera.width} / ${camera.height}`;
-    const piece = new Piece(canvas, decoded, {
+    const piece = new Piece(canvas, this.programs!, decoded, {
       shown: (fine) => this.onShown(fine),
       changed: () => this.onChanged(),
       lost: () => this.recover(),
@@ -101,7 +117,6 @@ export class Viewer extends HTMLElement {
     this.dress();
     this.get<HTMLInputElement>("[type=range]").max = `${decoded.bundle.spec.frames - 1}`;
     this.fillAbout();
-    this.say("");
     piece.prepareBackground().then((plays) => {
       this.note = plays ? "The film shows the background, the free view the object alone." : "This browser cannot play the"
         + " background: the film shows the object alone.";
@@ -115,6 +130,7 @@ export class Viewer extends HTMLElement {
     if (!decoded || !this.connected) return;
     this.piece?.close();
     try {
+      this.compile(decoded.bundle);
       this.begin(decoded);
     } catch (error) {
       this.refuse(error);
@@ -127,6 +143,7 @@ export class Viewer extends HTMLElement {
     const message = this.get(".message");
     message.textContent = `This piece cannot be shown: ${reason}.`;
     message.hidden = false;
+    this.get("progress").hidden = true;
     this.say("");
     this.setAttribute("state", "refused");
     this.dispatchEvent(new CustomEvent("nerfsem-error", { detail: reason }));
@@ -137,6 +154,8 @@ export class Viewer extends HTMLElement {
     this.setAttribute("state", fine ? "still" : "moving");
     if (!first) return;
     this.get("img").hidden = true;
+    this.get("progress").hidden = true;
+    this.onChanged();
     this.dispatchEvent(new CustomEvent("nerfsem-load"));
     if (!this.calm.matches && this.piece?.quick) this.sway();
   }

@@ -1,6 +1,6 @@
 // A bundle comes from an address, or from a script beside it where a page lies on a disk, and is decoded in a worker.
 
-import { type Bundle, decode } from "../decoder/bundle";
+import { type Bundle, decode, type Listener } from "../decoder/bundle";
 import { Refused } from "../decoder/refused";
 import { type Space, spaceOf } from "../render/space";
 import workerSource from "worker:../worker.ts";
@@ -10,8 +10,8 @@ export interface Decoded {
   readonly space: Space;
 }
 
-/** The worker answers with its progress, and at last with what it decoded or with a reason. */
-export type Answer = { progress: number } | { decoded: Decoded } | { refused: string };
+/** The worker answers with the heads, its progress, and at last with what it decoded or with a reason. */
+export type Answer = { heads: Pick<Bundle, "spec" | "heads"> } | { progress: number } | { decoded: Decoded } | { refused: string };
 
 const LARGEST = 2 ** 28;
 
@@ -54,19 +54,24 @@ async function fromScript(url: URL): Promise<Uint8Array> {
 }
 
 /** Decode a bundle. Rejects with Refused, with the reason; an abort ends the worker. */
-export function decodeAside(data: Uint8Array, progress: (share: number) => void, signal: AbortSignal): Promise<Decoded> {
+export function decodeAside(data: Uint8Array, listener: Listener, signal: AbortSignal): Promise<Decoded> {
   const address = URL.createObjectURL(new Blob([workerSource], { type: "text/javascript" }));
   const worker = new Worker(address);
   let alive = false;
   return new Promise<Decoded>((resolve, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     // A page's policy may forbid workers of this kind: then the page waits for its own decoding.
-    worker.onerror = () => (alive ? reject(new Refused("the decoder failed")) : resolve(decodeHere(data, progress)));
+    worker.onerror = () => (alive ? reject(new Refused("the decoder failed")) : resolve(decodeHere(data, listener)));
     worker.onmessage = ({ data: answer }: MessageEvent<Answer>) => {
       alive = true;
-      if ("progress" in answer) progress(answer.progress);
-      else if ("decoded" in answer) resolve(answer.decoded);
-      else reject(new Refused(answer.refused));
+      try {
+        if ("heads" in answer) listener.heads?.(answer.heads);
+        else if ("progress" in answer) listener.progress?.(answer.progress);
+        else if ("decoded" in answer) resolve(answer.decoded);
+        else reject(new Refused(answer.refused));
+      } catch (error) {
+        reject(error);
+      }
     };
     worker.postMessage(data);
   }).finally(() => {
@@ -75,8 +80,8 @@ export function decodeAside(data: Uint8Array, progress: (share: number) => void,
   });
 }
 
-async function decodeHere(data: Uint8Array, progress: (share: number) => void): Promise<Decoded> {
+async function decodeHere(data: Uint8Array, listener: Listener): Promise<Decoded> {
   await new Promise((resolve) => setTimeout(resolve)); // What the page shows until now is painted first.
-  const bundle = decode(data, progress);
+  const bundle = decode(data, listener);
   return { bundle, space: spaceOf(bundle.occupancy) };
 }

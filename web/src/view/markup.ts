@@ -38,6 +38,7 @@ export const MARKUP = `
   <input type="color" aria-label="Colour of the ground" title="Colour of the ground">
   ${button("about", "About this piece")}${button("full", "Full screen")}
 </div>
+<progress max="1" aria-label="Loading" hidden></progress>
 <p class="status" role="status"></p>`;
 
 export const STYLE = `
@@ -68,6 +69,7 @@ img { object-fit: contain; pointer-events: none; }
   background: #ffffffd8; }
 .status { position: absolute; left: .5rem; right: .5rem; bottom: 3rem; margin: 0; font-size: .8rem; text-align: center;
   text-shadow: 0 0 3px #fff, 0 0 3px #fff; pointer-events: none; }
+progress { position: absolute; left: 10%; bottom: 1.5rem; width: 80%; accent-color: #1b1b1b; }
 button { flex: none; width: 2.4rem; height: 2.4rem; padding: .5rem; border: 0; border-radius: .4rem; background: none;
   color: inherit; cursor: pointer; }
 button:hover { background: #0000001a; }

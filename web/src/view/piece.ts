@@ -1,7 +1,7 @@
 // A piece is a decoded bundle on a canvas: it is either seen freely or as its film.
 
 import type { Bundle } from "../decoder/bundle";
-import { type Color, Renderer } from "../render/renderer";
+import { type Color, type Programs, Renderer } from "../render/renderer";
 import { Film } from "./film";
 import type { Decoded } from "./loader";
 import { Orbit } from "./orbit";
@@ -32,12 +32,13 @@ export class Piece {
   private readonly stage: Stage;
   private readonly gl: WebGL2RenderingContext;
 
-  /** Throws an Error where the browser has no WebGL 2. */
-  constructor(private readonly canvas: HTMLCanvasElement, private readonly decoded: Decoded, private readonly listener: Listener) {
-    const gl = canvas.getContext("webgl2", { alpha: true, antialias: false, depth: false, powerPreference: "high-performance" });
-    if (!gl) throw new Error("this browser offers no WebGL 2, which drawing the piece needs");
+  constructor(
+    private readonly canvas: HTMLCanvasElement, programs: Programs, private readonly decoded: Decoded,
+    private readonly listener: Listener,
+  ) {
+    const { gl } = programs;
     this.gl = gl;
-    this.renderer = new Renderer(gl, decoded.bundle, decoded.space);
+    this.renderer = new Renderer(programs, decoded.bundle, decoded.space);
     this.orbit = new Orbit(decoded.bundle, decoded.space);
     this.film = new Film(decoded.bundle, () => this.changed());
     this.stage = new Stage(gl, this.renderer, (width, height) => this.scene(width, height), (fine) => listener.shown(fine));
@@ -120,7 +121,6 @@ export class Piece {
     this.film.plates?.close();
     this.stage.close();
     this.canvas.removeEventListener("webglcontextlost", this.onLost);
-    this.gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
 
   /** Return the orbit, after leaving the film where it is. */

@@ -7,7 +7,10 @@ const AHEAD = 24;
 /** Plates are the pictures of a background, of which those around the wanted one are kept. */
 export class Plates {
   private readonly pictures: EncodedVideoChunkInit[];
+  /** These pictures were decoded and wait to be asked for. */
   private readonly kept = new Map<number, VideoFrame>();
+  /** This one was asked for last; it is valid until the next one is. */
+  private lent: { index: number; picture: VideoFrame } | null = null;
   private decoder: VideoDecoder | null = null;
   private wanted = 0;
   private fed = 0;
@@ -30,35 +33,50 @@ export class Plates {
 
   /** Return the picture of a frame, or null while it is being decoded; `changed` tells when to ask again. */
   get(index: number): VideoFrame | null {
+    if (this.lent?.index === index) return this.lent.picture;
     this.wanted = index;
-    if (!this.kept.has(index)) this.feed();
-    return this.kept.get(index) ?? null;
+    const picture = this.kept.get(index);
+    if (picture) {
+      this.kept.delete(index);
+      this.lent?.picture.close();
+      this.lent = { index, picture };
+    } else if (!this.decoder || index < this.next || index > this.fed + AHEAD) {
+      this.restart();
+    }
+    this.feed();
+    return picture ?? null;
   }
 
-  /** The browser's decoder gave up, and there is nothing to wait for. */
+  /** Return whether the browser's decoder gave up, and there is nothing to wait for. */
   get broken(): boolean {
     return this.failed;
   }
 
   close(): void {
-    if (this.decoder && this.decoder.state !== "closed") this.decoder.close();
-    this.drop(() => true);
+    this.stop();
+    this.lent?.picture.close();
+    this.lent = null;
   }
 
   private feed(): void {
-    if (this.failed) return;
-    if (!this.decoder || this.wanted < this.next || this.wanted > this.fed + AHEAD) this.restart();
     this.drop((index) => index < this.wanted);
-    while (this.fed < this.pictures.length && this.fed <= this.wanted + AHEAD && this.decoder!.decodeQueueSize < KEPT) {
-      if (this.kept.size >= KEPT) return;
-      this.decoder!.decode(new EncodedVideoChunk(this.pictures[this.fed++]));
-      if (this.fed === this.pictures.length) this.decoder!.flush().catch(() => {});
+    while (!this.failed && this.fed < this.pictures.length && this.fed <= this.wanted + AHEAD) {
+      const { decoder } = this;
+      if (decoder?.state !== "configured" || decoder.decodeQueueSize >= KEPT || this.kept.size >= KEPT) return;
+      decoder.decode(new EncodedVideoChunk(this.pictures[this.fed++]));
+      if (this.fed === this.pictures.length) decoder.flush().catch(() => {});
     }
+  }
+
+  private stop(): void {
+    if (this.decoder && this.decoder.state !== "closed") this.decoder.close();
+    this.decoder = null;
+    this.drop(() => true);
   }
 
   /** Begin at the last key picture before the wanted one. */
   private restart(): void {
-    this.close();
+    this.stop();
     let start = this.wanted;
     while (start > 0 && this.pictures[start].type !== "key") start--;
     this.fed = this.next = start;

@@ -57,14 +57,17 @@ export class Stage {
 
   private async run(): Promise<void> {
     this.running = true;
-    while (!this.renderer.ready()) await pause(5);
-    while (!this.closed && !this.gl.isContextLost()) {
-      await nextFrame();
-      if (this.wanted) await this.drawMoving();
-      else if (this.fine === null || this.row < this.fine.height) await this.refine();
-      else break;
+    try {
+      while (!this.renderer.ready()) await pause(5);
+      while (!this.closed && !this.gl.isContextLost()) {
+        await nextFrame();
+        if (this.wanted) await this.drawMoving();
+        else if (this.fine === null || this.row < this.fine.height) await this.refine();
+        else break;
+      }
+    } finally {
+      this.running = false;
     }
-    this.running = false;
   }
 
   private async drawMoving(): Promise<void> {
