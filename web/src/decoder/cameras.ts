@@ -60,7 +60,7 @@ function readCamera(decoder: Decoder): Camera {
   };
 }
 
-/** Return the `count` values of a sequence. Its sums stay below 2^42, since no integer that is summed exceeds 2^40 / k. */
+/** Return the `count` values of a sequence. All stay below 2^42, since no integer that is summed exceeds 2^40 / k. */
 function sequence(decoder: Decoder, count: number): Float64Array {
   if (count === 0) return new Float64Array(0);
   const [first, order] = decoder.integers(2);

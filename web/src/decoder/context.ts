@@ -4,7 +4,7 @@ import type { Layout } from "./layout";
 import type { BoxSums } from "./occupancy";
 import type { Layer } from "./weights";
 
-/** Values at the vertices of one level or plane, which contexts of a finer one read. */
+/** A source has values at the vertices of one level or plane, which contexts of a finer one read. */
 export interface Source {
   readonly resolution: number;
   readonly features: number;

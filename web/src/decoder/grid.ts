@@ -55,9 +55,9 @@ class TableReader {
   private readonly offsets: number[][];
   private readonly inputs: Float64Array;
   /**
-   * The regressions' weights, in 2^-20, of all features. Doubles hold them exactly: a table has at most 2^24 entries, and each
-   * adds at most 65535 * 2816 / 2^11 to the weight of input 0 and 65535 * 256 / 2^11 to the others. Neither they nor their
-   * sums with inputs reach 2^53.
+   * These are the regressions' weights, in 2^-20, of all features. Doubles hold them exactly: a table has at most 2^24
+   * entries, and each adds at most 65535 * 2816 / 2^11 to the weight of input 0 and 65535 * 256 / 2^11 to the others. Neither they nor
+   * their sums with inputs reach 2^53.
    */
   private readonly weights: Float64Array;
 
@@ -138,7 +138,7 @@ function clamped(logit: number): number {
 }
 
 /**
- * A mean of logits, by weights, rounded down. Products of the two may exceed 2^53, so each logit is split into an upper part and
+ * This is a mean of logits, by weights, rounded down. Products of the two may exceed 2^53, so each logit is split into an upper part and
  * 16 lower bits, whose sums do not: all weights of a table together stay below 2^36, by the limits of the format.
  */
 export class WeightedMean {

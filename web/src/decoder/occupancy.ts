@@ -41,7 +41,7 @@ export function readOccupancy(decoder: Decoder, side: number): Occupancy {
   return { side, voxels };
 }
 
-/** Sums over boxes of a grid of counts, in three dimensions or two (then z has one layer). */
+/** Box sums are of a grid of counts, in three dimensions or two (then z has one layer). */
 export class BoxSums {
   private readonly sums: Int32Array;
   private readonly rowStep: number;

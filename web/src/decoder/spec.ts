@@ -9,7 +9,7 @@ export interface Level {
 
 export interface Spec {
   readonly frames: number;
-  /** Frames a second. */
+  /** The film has so many frames a second. */
   readonly rate: number;
   readonly name: string;
   readonly volume: readonly Level[];

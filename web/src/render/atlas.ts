@@ -78,7 +78,7 @@ function fill(data: Int8Array, { table, channels, base, features, firstFeature }
   }
 }
 
-/** Return GLSL that reads a chunk at point p, interpolated between its cell's corners; `where` and the like are in scope. */
+/** Return GLSL that reads a chunk at point p, interpolated between the corners of the cell that `findCell` found. */
 export function lookUp(chunk: Chunk): string {
   const { table, channels, base } = chunk;
   const [a, b, c] = table.axes.map((axis) => "xyz"[axis]);

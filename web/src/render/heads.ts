@@ -10,7 +10,7 @@ export const WEIGHTS_SIDE = 1024;
 /** A vector of a layer's inputs or outputs is a variable of its own where code is written out, an element of an array in loops. */
 export type Naming = (name: string, index: number | string) => string;
 
-/** The packed weights of a layer: for each four outputs their bias, then a column of four weights for each input. */
+/** A packed layer has, for each four outputs, their biases and then a column of four weights for each input. */
 export interface Packed {
   readonly values: Float32Array;
   /** The layer begins at this vector of the array. */
@@ -22,7 +22,7 @@ export interface Packed {
 
 /**
  * Pack a layer from vector `first` on. `order` names the input that stands at each position of the shader's input vectors, or -1
- * for a position that is unused; there are 4 inputs.
+ * for a position that is unused.
  */
 export function packed(layer: Layer, order: readonly number[], first: number): Packed {
   const inputs = Math.ceil(order.length / 4);

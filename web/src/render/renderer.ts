@@ -27,7 +27,7 @@ export type Color = readonly [number, number, number, number];
 /** The ground is what shows behind the object: a colour, or a plate of the background. */
 export type Ground = Color | VideoFrame;
 
-/** A part of a canvas, from the upper left, in shares of its size. */
+/** An area is a part of a canvas, from the upper left, in shares of its size. */
 export interface Area {
   readonly x: number;
   readonly y: number;

@@ -19,7 +19,7 @@ export function frameView({ cameras }: Bundle, index: number): View {
   };
 }
 
-/** A rectangle within a canvas, from the upper left. */
+/** A rectangle lies within a canvas, and is counted from the upper left. */
 export interface Rectangle {
   readonly x: number;
   readonly y: number;

@@ -26,7 +26,7 @@ export class Viewer extends HTMLElement {
   private programs: Programs | null = null;
   /** An element that is upgraded hears of its attributes before it is told that it is connected. */
   private connected = false;
-  /** What there is to say where a background is not shown. */
+  /** This is said where a background is not shown. */
   private note = "";
   private loading = new AbortController();
   private readonly resizing = new ResizeObserver(() => this.piece?.resize());

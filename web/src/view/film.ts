@@ -4,7 +4,7 @@ import type { Bundle } from "../decoder/bundle";
 import type { Plates } from "./plates";
 import { fitted, fittedView } from "./cameras";
 import type { Color } from "../render/renderer";
-import type { Scene } from "./stage";
+import type { Setting } from "./stage";
 
 export class Film {
   /** This is the frame that is wanted now. */
@@ -36,7 +36,7 @@ export class Film {
   }
 
   /** Return the frame for a canvas. While its background is on the way, the frame before stays. */
-  scene(width: number, height: number, ground: Color): Scene {
+  setting(width: number, height: number, ground: Color): Setting {
     if (!this.plates || this.plates.broken) return { view: fittedView(this.bundle, this.index, width, height), ground };
     const plate = this.plates.get(this.index);
     if (plate) this.shown = { index: this.index, plate };

@@ -15,7 +15,7 @@ export type Answer = { heads: Pick<Bundle, "spec" | "heads"> } | { progress: num
 
 const LARGEST = 2 ** 28;
 
-/** Bundles that scripts brought along, in base64, by their file names: `nerfsem publish` writes such scripts. */
+/** These bundles were brought along by scripts, in base64, by their file names: `nerfsem publish` writes such scripts. */
 const registered = new Map<string, string>();
 
 /** Keep a bundle for pages that may not read files beside them. */

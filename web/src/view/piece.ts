@@ -7,12 +7,12 @@ import type { Decoded } from "./loader";
 import { Orbit } from "./orbit";
 import { pictureOf } from "./picture";
 import { Plates } from "./plates";
-import { type Scene, Stage } from "./stage";
+import { type Setting, Stage } from "./stage";
 
 /** Details finer than half a pixel of the film are not in the bundle, so none are drawn. */
 const FINEST = 2;
 
-/** What a piece tells its element. */
+/** A listener hears what happens to a piece. */
 export interface Listener {
   /** A picture is on the canvas, a fine one or one of the moment. */
   shown(fine: boolean): void;
@@ -24,7 +24,7 @@ export interface Listener {
 
 export class Piece {
   readonly film: Film;
-  /** The film is shown, and not the free view. */
+  /** This is true while the film is shown, and not the free view. */
   filming = false;
   ground: Color = [1, 1, 1, 1];
   private readonly orbit: Orbit;
@@ -41,7 +41,7 @@ export class Piece {
     this.renderer = new Renderer(programs, decoded.bundle, decoded.space);
     this.orbit = new Orbit(decoded.bundle, decoded.space);
     this.film = new Film(decoded.bundle, () => this.changed());
-    this.stage = new Stage(gl, this.renderer, (width, height) => this.scene(width, height), (fine) => listener.shown(fine));
+    this.stage = new Stage(gl, this.renderer, (width, height) => this.setting(width, height), (fine) => listener.shown(fine));
     canvas.addEventListener("webglcontextlost", this.onLost);
     this.resize();
   }
@@ -50,7 +50,7 @@ export class Piece {
     return this.decoded.bundle;
   }
 
-  /** Motion for its own sake does not tire this device. */
+  /** Return whether motion for its own sake is free on this device. */
   get quick(): boolean {
     return this.stage.quick;
   }
@@ -144,8 +144,8 @@ export class Piece {
     this.listener.changed();
   }
 
-  private scene(width: number, height: number): Scene {
-    if (this.filming) return this.film.scene(width, height, this.ground);
+  private setting(width: number, height: number): Setting {
+    if (this.filming) return this.film.setting(width, height, this.ground);
     return { view: this.orbit.view(width, height), ground: this.ground };
   }
 }

@@ -5,11 +5,11 @@ import type { Ground, Renderer, View } from "../render/renderer";
 import type { Rectangle } from "./cameras";
 import { clamp } from "./vectors";
 
-/** A scene is what the stage shows next. */
-export interface Scene {
+/** A setting is what the stage shows next. */
+export interface Setting {
   readonly view: View;
   readonly ground: Ground;
-  /** A picture as the ground lies here, in pixels of the view. */
+  /** A plate lies here, in pixels of the view. */
   readonly area?: Rectangle;
 }
 
@@ -32,13 +32,13 @@ export class Stage {
   private millisecondsAPixel = 0;
   private closed = false;
 
-  /** `scene` tells what to show on a canvas of a size; `shown` hears of each picture, and whether it is a fine one. */
+  /** `setting` tells what to show on a canvas of a size; `shown` hears of each picture, and whether it is a fine one. */
   constructor(
     private readonly gl: WebGL2RenderingContext, private readonly renderer: Renderer,
-    private readonly scene: (width: number, height: number) => Scene, private readonly shown: (fine: boolean) => void,
+    private readonly setting: (width: number, height: number) => Setting, private readonly shown: (fine: boolean) => void,
   ) {}
 
-  /** Show the scene anew, soon. */
+  /** Show the setting anew, soon. */
   move(): void {
     this.wanted = true;
     this.lastMove = performance.now();
@@ -100,7 +100,7 @@ export class Stage {
     const rows = Math.max(Math.floor(GOAL / (this.millisecondsAPixel * target.width)), 8);
     const to = Math.min(this.row + rows, target.height);
     const from = this.row;
-    const { view } = this.scene(target.width, target.height);
+    const { view } = this.setting(target.width, target.height);
     await this.timed(0, () => this.renderer.draw(view, target, from, to));
     if (this.wanted) return;
     this.row = to;
@@ -111,14 +111,14 @@ export class Stage {
   }
 
   private show(target: Target, from: number, to: number): void {
-    const { view } = this.scene(this.gl.drawingBufferWidth, this.gl.drawingBufferHeight);
+    const { view } = this.setting(this.gl.drawingBufferWidth, this.gl.drawingBufferHeight);
     this.renderer.draw(view, target, from, to);
     this.put(target);
   }
 
   private put(target: Target): void {
     const [width, height] = [this.gl.drawingBufferWidth, this.gl.drawingBufferHeight];
-    const { ground, area, view } = this.scene(width, height);
+    const { ground, area, view } = this.setting(width, height);
     this.renderer.compose(target, ground, null, area && {
       x: area.x / view.width, y: area.y / view.height, width: area.width / view.width, height: area.height / view.height,
     });
