@@ -1,4 +1,4 @@
-// This program bundles the viewer into one classic script: `npm run build`. The script's first line names the state of the sources.
+// This program bundles the viewer into one classic script: `npm run build`. Its first line names the state of the sources.
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -20,7 +20,9 @@ function stateOfSources() {
   return hash.digest("hex");
 }
 
-const common = { bundle: true, minify: true, format: "iife", target: "es2022", write: false, charset: "utf8", legalComments: "none" };
+const common = {
+  bundle: true, minify: true, format: "iife", target: "es2022", write: false, charset: "utf8", legalComments: "none",
+};
 
 const workers = {
   name: "workers",

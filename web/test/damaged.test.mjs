@@ -20,6 +20,7 @@ function verdict(data) {
 
 test("every case ends as in Python", { skip }, () => {
   const expected = JSON.parse(readFileSync(join(folder, "verdicts.json"), "utf8"));
-  const found = Object.fromEntries(Object.keys(expected).map((name) => [name, verdict(new Uint8Array(readFileSync(join(folder, name))))]));
+  const read = (name) => new Uint8Array(readFileSync(join(folder, name)));
+  const found = Object.fromEntries(Object.keys(expected).map((name) => [name, verdict(read(name))]));
   assert.deepEqual(found, expected);
 });

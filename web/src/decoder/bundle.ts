@@ -45,7 +45,8 @@ export function decode(data: Uint8Array, listener: Listener = {}): Bundle {
   listener.heads?.({ spec, heads });
   const contexts = readLayers(new Decoder(part("CTXT")), contextShapes(spec));
   const grid = part("GRID");
-  const tables = readTables(new Decoder(grid), spec, sumsOf(occupancy), contexts, grid.length, (share) => listener.progress?.(share));
+  const progress = (share: number) => listener.progress?.(share);
+  const tables = readTables(new Decoder(grid), spec, sumsOf(occupancy), contexts, grid.length, progress);
   const digest = symbolHash(tables);
   demand(part("HASH").every((byte, i) => byte === digest[i]), "the decoded signs are not those that were written");
   return { spec, cameras, occupancy, heads, tables, background, metadata: readMetadata(sections.get("meta")) };

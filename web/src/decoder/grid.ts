@@ -41,7 +41,8 @@ export function readTables(
     const parts: Part[] = sources.slice(-3).map((source) => new Interpolated(source, resolution, flat, 256));
     parts.push(flat ? new Interpolated(projected[grid - 1], resolution, true, 1) : new Moments(layout.sums, resolution));
     const model = 2 * (flat ? spec.volume.length + level : level);
-    const values = new TableReader(layout, new ContextModel(layers[model], layers[model + 1], parts)).read(decoder, counts[index]);
+    const reader = new TableReader(layout, new ContextModel(layers[model], layers[model + 1], parts));
+    const values = reader.read(decoder, counts[index]);
     sources.push({ ...layout.table, values, entry: (x, y, z) => layout.entry(x, y, z) });
     if (!flat && level === spec.volume.length - 1) projected = projections(layout, values);
     progress((done += counts[index]) / total);
@@ -56,8 +57,8 @@ class TableReader {
   private readonly inputs: Float64Array;
   /**
    * These are the regressions' weights, in 2^-20, of all features. Doubles hold them exactly: a table has at most 2^24
-   * entries, and each adds at most 65535 * 2816 / 2^11 to the weight of input 0 and 65535 * 256 / 2^11 to the others. Neither they nor
-   * their sums with inputs reach 2^53.
+   * entries, and each adds at most 65535 * 2816 / 2^11 to the weight of input 0 and 65535 * 256 / 2^11 to the others.
+   * Neither they nor their sums with inputs reach 2^53.
    */
   private readonly weights: Float64Array;
 
@@ -138,8 +139,8 @@ function clamped(logit: number): number {
 }
 
 /**
- * This is a mean of logits, by weights, rounded down. Products of the two may exceed 2^53, so each logit is split into an upper part and
- * 16 lower bits, whose sums do not: all weights of a table together stay below 2^36, by the limits of the format.
+ * This is a mean of logits, by weights, rounded down. Products of the two may exceed 2^53, so each logit is split into an
+ * upper part and 16 lower bits, whose sums do not: all weights of a table together stay below 2^36, by the limits of the format.
  */
 export class WeightedMean {
   private readonly upper: Float64Array;

@@ -1,4 +1,4 @@
-// Which entries exist follows from the occupancy (FORMAT.md, section 7). A plane is laid out as a grid whose third axis has one vertex.
+// Which entries exist follows from the occupancy (FORMAT.md, section 7). A plane is a grid whose third axis has one vertex.
 
 import type { BoxSums } from "./occupancy";
 import { demand, Refused } from "./refused";

@@ -83,7 +83,8 @@ export function lookUp(chunk: Chunk): string {
   const { table, channels, base } = chunk;
   const [a, b, c] = table.axes.map((axis) => "xyz"[axis]);
   const corner = (dx: number, dy: number, dz: number) => `entry${channels}(${base} + ${address(table, dx, dy, dz)})`;
-  const along = (dx: number, dy: number) => c === undefined ? corner(dx, dy, 0) : `mix(${corner(dx, dy, 0)}, ${corner(dx, dy, 1)}, f.${c})`;
+  const along = (dx: number, dy: number) =>
+    c === undefined ? corner(dx, dy, 0) : `mix(${corner(dx, dy, 0)}, ${corner(dx, dy, 1)}, f.${c})`;
   const across = (dx: number) => `mix(${along(dx, 0)}, ${along(dx, 1)}, f.${b})`;
   return `mix(${across(0)}, ${across(1)}, f.${a})`;
 }

@@ -7,7 +7,7 @@ const WRITTEN_OUT = 1024;
 /** The texture of weights has so many vectors a row. */
 export const WEIGHTS_SIDE = 1024;
 
-/** A vector of a layer's inputs or outputs is a variable of its own where code is written out, an element of an array in loops. */
+/** A vector of inputs or outputs is a variable of its own where code is written out, an element of an array in loops. */
 export type Naming = (name: string, index: number | string) => string;
 
 /** A packed layer has, for each four outputs, their biases and then a column of four weights for each input. */

@@ -1,5 +1,5 @@
-// The rays of a stored frame are computed in double precision, as the format asks: where the occupied voxels end, the last bit of a
-// direction decides whether a sample exists. Views that nobody stored take the shader's own rays.
+// The rays of a stored frame are computed in double precision, as the format asks: where the occupied voxels end, the last bit
+// of a direction decides whether a sample exists. Views that nobody stored take the shader's own rays.
 
 import type { View } from "./renderer";
 

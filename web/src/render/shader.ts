@@ -113,7 +113,8 @@ function features(chunks: Chunk[], frequencies: number, writer: HeadWriter): str
     for (const wave of ["sin", "cos"]) {
       // The argument is reduced to one turn first: devices may be coarse where it is large.
       for (let k = 0; k < frequencies; k++, at++) {
-        lines.push(`${writer.name("e", at >> 2)}.${LETTERS[at % 4]} = ${wave}(6.283185307 * fract(p.${axis} * ${2 ** k / 2}${k > 0 ? ".0" : ""}));`);
+        const turns = `fract(p.${axis} * ${k > 0 ? `${2 ** k / 2}.0` : "0.5"})`;
+        lines.push(`${writer.name("e", at >> 2)}.${LETTERS[at % 4]} = ${wave}(6.283185307 * ${turns});`);
       }
     }
   }

@@ -15,8 +15,8 @@ const SWAY_MILLISECONDS = 1800;
 
 /**
  * The element's attributes are `src` (a bundle's address), `poster` (a picture while it loads), `ground` (a CSS colour, or
- * "transparent") and `label` (what the piece is, for those who do not see it). It sets `state` itself: "loading", "moving", "still"
- * or "refused". It dispatches "nerfsem-load" when the first picture is there, and "nerfsem-error" with a reason.
+ * "transparent") and `label` (what the piece is, for those who do not see it). It sets `state` itself: "loading", "moving",
+ * "still" or "refused". It dispatches "nerfsem-load" when the first picture is there, and "nerfsem-error" with a reason.
  */
 export class Viewer extends HTMLElement {
   static readonly observedAttributes = ["src", "poster", "ground", "label"];

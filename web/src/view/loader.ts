@@ -11,7 +11,11 @@ export interface Decoded {
 }
 
 /** The worker answers with the heads, its progress, and at last with what it decoded or with a reason. */
-export type Answer = { heads: Pick<Bundle, "spec" | "heads"> } | { progress: number } | { decoded: Decoded } | { refused: string };
+export type Answer =
+  | { heads: Pick<Bundle, "spec" | "heads"> }
+  | { progress: number }
+  | { decoded: Decoded }
+  | { refused: string };
 
 const LARGEST = 2 ** 28;
 

@@ -6,7 +6,9 @@ import type { Ground, Renderer } from "../render/renderer";
 import { frameView } from "./cameras";
 
 /** Return frame `index` over a ground: its rows from the top, with premultiplied alpha. */
-export function pictureOf(gl: WebGL2RenderingContext, renderer: Renderer, bundle: Bundle, index: number, ground: Ground): ImageData {
+export function pictureOf(
+  gl: WebGL2RenderingContext, renderer: Renderer, bundle: Bundle, index: number, ground: Ground,
+): ImageData {
   const view = frameView(bundle, index);
   const drawn = new Target(gl, view.width, view.height);
   const shown = new Target(gl, view.width, view.height, true);
