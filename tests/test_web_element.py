@@ -141,9 +141,13 @@ def test_a_page_may_forbid_workers(viewer, site):
 def test_a_lost_canvas_is_drawn_again(viewer, site):
     viewer.open(site / "dense-fp.html")
     before = viewer.picture(1)
-    viewer.run("viewer.setAttribute('state', 'loading')")
-    viewer.run("inside('canvas').getContext('webgl2').getExtension('WEBGL_lose_context').loseContext()")
+    lose = "inside('canvas').getContext('webgl2').getExtension('WEBGL_lose_context').loseContext()"
+    viewer.run(f"window.lost = inside('canvas'); {lose}")
+    viewer.wait(f"{INSIDE}('canvas') !== lost")
     assert viewer.settled() == "still" and (viewer.picture(1) == before).all()
+    viewer.run(f"viewer.setAttribute('state', 'loading'); {lose}")
+    assert viewer.settled() == "refused"
+    assert "gave up" in viewer.run("return inside('.message').textContent")
 
 
 def test_a_browser_without_webgl_says_so(viewer, site):

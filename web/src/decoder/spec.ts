@@ -71,7 +71,7 @@ class Numbers {
     const count = this.take(1, 16, `the number of ${what}`);
     return Array.from({ length: count }, () => ({
       resolution: this.take(2, finest, `a resolution of ${what}`),
-      features: this.take(1, 8, `the features of ${what}`),
+      features: this.take(1, 8, `a number of features of ${what}`),
     }));
   }
 

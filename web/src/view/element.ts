@@ -124,12 +124,14 @@ export class Viewer extends HTMLElement {
     });
   }
 
-  /** A device may take a canvas away, when it sleeps for instance; one attempt is made to draw again. */
+  /** A device may take a canvas away, when it sleeps for instance. Where that ends a first picture, another would end so, too. */
   private recover(): void {
     const { decoded } = this;
     if (!decoded || !this.connected) return;
     this.piece?.close();
     try {
+      if (this.getAttribute("state") === "loading") throw new Error("this device gave up drawing it");
+      this.setAttribute("state", "loading");
       this.compile(decoded.bundle);
       this.begin(decoded);
     } catch (error) {

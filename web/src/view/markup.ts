@@ -54,7 +54,8 @@ canvas:focus-visible { outline: 3px solid #0b57d0; outline-offset: -3px; }
 img { object-fit: contain; pointer-events: none; }
 .apart { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .hint { position: absolute; left: 50%; bottom: 5.5rem; transform: translateX(-50%); display: flex; gap: .5rem;
-  align-items: center; padding: .4rem 1rem; border-radius: 2rem; background: #1b1b1bd0; color: #fff; pointer-events: none; white-space: nowrap;
+  align-items: center; padding: .4rem 1rem; border-radius: 2rem; color: #fff;
+  background: #1b1b1bd0; pointer-events: none; white-space: nowrap;
   opacity: 0; transition: opacity .3s; }
 .hint svg { width: 1.5rem; fill: currentColor; animation: sway 2s ease-in-out infinite; }
 :host([state="moving"]:not([touched])) .hint, :host([state="still"]:not([touched])) .hint { opacity: 1; }
