@@ -69,6 +69,27 @@ def test_keys_turn_zoom_move_and_reset(viewer, site):
     assert (viewer.after("Home") == first).mean() > 0.99
 
 
+def test_the_wheel_is_the_pages_until_the_piece_was_clicked(viewer, site):
+    viewer.open(site / "dense-fp.html", size=(500, 300))
+    x, y = viewer.run("const b = viewer.getBoundingClientRect(); return [b.x + 60, b.y + 60]")
+
+    def roll() -> None:
+        viewer.browser.command("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=-200)
+
+    before = viewer.picture(0)
+    viewer.run("scrollTo(0, 150)")
+    roll()
+    viewer.wait("scrollY < 150")
+    viewer.wait("scrollY === 0")
+    viewer.run("scrollTo(0, 20); inside('canvas').focus({ preventScroll: true })")
+    first = viewer.screen()
+    viewer.run("viewer.setAttribute('state', 'loading')")
+    roll()
+    viewer.settled()
+    assert changed(viewer.screen(), first) > 0.02 and viewer.browser.run("scrollY") == 20
+    assert (viewer.picture(0) == before).all()
+
+
 def test_the_film_plays_and_pauses(viewer, site):
     viewer.open(site / "vase.html")
     viewer.run("inside('[data-act=play]').click()")
@@ -136,6 +157,8 @@ def test_a_page_may_forbid_workers(viewer, site):
     page = site / "strict.html"
     page.write_text((site / "dense-fp.html").read_text().replace("<head>", "<head>" + policy))
     assert viewer.open(page) == "still"
+    attempt = "new Worker(URL.createObjectURL(new Blob([''])))"
+    assert viewer.browser.run(f"new Promise((resolve) => {{ {attempt}.onerror = () => resolve('forbidden') }})") == "forbidden"
 
 
 def test_a_lost_canvas_is_drawn_again(viewer, site):

@@ -46,6 +46,14 @@ def test_building_it_again_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "viewer.js").read_bytes() == SCRIPT.read_bytes()
 
 
+@needs_node
+def test_its_types_hold():
+    if not (WEB / "node_modules/typescript").exists():
+        pytest.skip("the type checker is not installed; run npm ci in web/")
+    result = subprocess.run(["npm", "run", "--silent", "check"], cwd=WEB, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+
+
 def test_the_lock_names_no_registry():
     assert "resolved" not in (WEB / "package-lock.json").read_text()
 

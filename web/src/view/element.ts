@@ -106,7 +106,7 @@ export class Viewer extends HTMLElement {
     this.decoded = decoded;
     const canvas = this.get<HTMLCanvasElement>("canvas");
     const { camera } = decoded.bundle.cameras;
-    this.style.aspectRatio ||= `${camera.width} / ${camera.height}`;
+    this.style.setProperty("--film", `${camera.width} / ${camera.height}`);
     const piece = new Piece(canvas, this.programs!, decoded, {
       shown: (fine) => this.onShown(fine),
       changed: () => this.onChanged(),

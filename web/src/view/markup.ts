@@ -42,8 +42,8 @@ export const MARKUP = `
 <p class="status" role="status"></p>`;
 
 export const STYLE = `
-:host { display: block; position: relative; container-type: inline-size; overflow: hidden; color: #1b1b1b; background: #fff;
-  font: 15px/1.4 system-ui, sans-serif; }
+:host { display: block; position: relative; aspect-ratio: var(--film, 3 / 4); container-type: inline-size; overflow: hidden;
+  color: #1b1b1b; background: #fff; font: 15px/1.4 system-ui, sans-serif; }
 :host([hidden]) { display: none; }
 [hidden] { display: none !important; }
 canvas, img { position: absolute; inset: 0; width: 100%; height: 100%; }
