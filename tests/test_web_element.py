@@ -161,16 +161,34 @@ def test_a_page_may_forbid_workers(viewer, site):
     assert viewer.browser.run(f"new Promise((resolve) => {{ {attempt}.onerror = () => resolve('forbidden') }})") == "forbidden"
 
 
+LOSE = "getContext('webgl2').getExtension('WEBGL_lose_context').loseContext()"
+
+
 def test_a_lost_canvas_is_drawn_again(viewer, site):
     viewer.open(site / "dense-fp.html")
     before = viewer.picture(1)
-    lose = "inside('canvas').getContext('webgl2').getExtension('WEBGL_lose_context').loseContext()"
-    viewer.run(f"window.lost = inside('canvas'); {lose}")
+    viewer.run("window.loads = 0; viewer.addEventListener('nerfsem-load', () => loads++)")
+    viewer.run(f"window.lost = inside('canvas'); lost.{LOSE}")
     viewer.wait(f"{INSIDE}('canvas') !== lost")
     assert viewer.settled() == "still" and (viewer.picture(1) == before).all()
-    viewer.run(f"viewer.setAttribute('state', 'loading'); {lose}")
-    assert viewer.settled() == "refused"
+    assert viewer.browser.run("loads") == 0
+
+
+@pytest.mark.parametrize("start", ["inside('canvas').LOSE", "viewer.setAttribute('src', 'vase.nsem')"])
+def test_a_device_that_gives_up_is_not_asked_for_ever(start, viewer, site):
+    """From now on every canvas is lost as soon as it is there, whether the piece is known already or still being decoded."""
+    viewer.open(site / "dense-fp.html")
+    viewer.run("""const make = HTMLCanvasElement.prototype.getContext;
+      HTMLCanvasElement.prototype.getContext = function (...all) {
+        const made = make.apply(this, all);
+        if (all[0] === "webgl2") queueMicrotask(() => made.getExtension("WEBGL_lose_context").loseContext());
+        return made;
+      }""")
+    viewer.run(start.replace("LOSE", LOSE))
+    viewer.wait(f"{VIEWER}.getAttribute('state') === 'refused'")
     assert "gave up" in viewer.run("return inside('.message').textContent")
+    viewer.browser.run("new Promise((resolve) => setTimeout(resolve, 300))")
+    assert viewer.run("return viewer.getAttribute('state')") == "refused"
 
 
 def test_a_browser_without_webgl_says_so(viewer, site):

@@ -12,6 +12,7 @@ import { Piece } from "./piece";
 /** The first picture sways once by this angle, to say that it can be turned. */
 const SWAY = Math.PI / 12;
 const SWAY_MILLISECONDS = 1800;
+const GAVE_UP = "this device gave up drawing it";
 
 /**
  * The element's attributes are `src` (a bundle's address), `poster` (a picture while it loads), `ground` (a CSS colour, or
@@ -26,6 +27,10 @@ export class Viewer extends HTMLElement {
   private programs: Programs | null = null;
   /** An element that is upgraded hears of its attributes before it is told that it is connected. */
   private connected = false;
+  /** The present canvas shows a picture. */
+  private drawn = false;
+  /** The page was told that the piece is there. */
+  private announced = false;
   /** This is said where a background is not shown. */
   private note = "";
   private loading = new AbortController();
@@ -88,6 +93,7 @@ export class Viewer extends HTMLElement {
     this.piece?.close();
     this.programs?.gl.getExtension("WEBGL_lose_context")?.loseContext();
     this.piece = this.decoded = this.programs = null;
+    this.drawn = this.announced = false;
     this.get(".message").hidden = true;
   }
 
@@ -103,6 +109,7 @@ export class Viewer extends HTMLElement {
 
   /** Show what was decoded. */
   private begin(decoded: Decoded): void {
+    if (this.programs!.gl.isContextLost()) throw new Error(GAVE_UP);
     this.decoded = decoded;
     const canvas = this.get<HTMLCanvasElement>("canvas");
     const { camera } = decoded.bundle.cameras;
@@ -130,7 +137,8 @@ export class Viewer extends HTMLElement {
     if (!decoded || !this.connected) return;
     this.piece?.close();
     try {
-      if (this.getAttribute("state") === "loading") throw new Error("this device gave up drawing it");
+      if (!this.drawn) throw new Error(GAVE_UP);
+      this.drawn = false;
       this.setAttribute("state", "loading");
       this.compile(decoded.bundle);
       this.begin(decoded);
@@ -142,6 +150,7 @@ export class Viewer extends HTMLElement {
   private refuse(error: unknown): void {
     const reason = error instanceof Error ? error.message : `${error}`;
     if (!(error instanceof Refused)) console.error(error);
+    this.piece?.close();
     const message = this.get(".message");
     message.textContent = `This piece cannot be shown: ${reason}.`;
     message.hidden = false;
@@ -152,12 +161,14 @@ export class Viewer extends HTMLElement {
   }
 
   private onShown(fine: boolean): void {
-    const first = this.getAttribute("state") === "loading";
     this.setAttribute("state", fine ? "still" : "moving");
-    if (!first) return;
+    if (this.drawn) return;
+    this.drawn = true;
     this.get("img").hidden = true;
     this.get("progress").hidden = true;
     this.onChanged();
+    if (this.announced) return;
+    this.announced = true;
     this.dispatchEvent(new CustomEvent("nerfsem-load"));
     if (!this.calm.matches && this.piece?.quick) this.sway();
   }

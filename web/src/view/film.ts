@@ -15,6 +15,11 @@ export class Film {
 
   constructor(private readonly bundle: Bundle, private readonly advanced: () => void) {}
 
+  /** Return whether the wanted frame's background is still on the way. */
+  get waiting(): boolean {
+    return this.plates !== null && !this.plates.broken && this.shown?.index !== this.index;
+  }
+
   get playing(): boolean {
     return this.begun !== null;
   }

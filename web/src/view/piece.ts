@@ -41,7 +41,9 @@ export class Piece {
     this.renderer = new Renderer(programs, decoded.bundle, decoded.space);
     this.orbit = new Orbit(decoded.bundle, decoded.space);
     this.film = new Film(decoded.bundle, () => this.changed());
-    this.stage = new Stage(gl, this.renderer, (width, height) => this.setting(width, height), (fine) => listener.shown(fine));
+    this.stage = new Stage(gl, this.renderer, (width, height) => this.setting(width, height), (fine) => {
+      listener.shown(fine && !(this.filming && this.film.waiting));
+    });
     canvas.addEventListener("webglcontextlost", this.onLost);
     this.resize();
   }

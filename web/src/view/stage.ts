@@ -90,7 +90,7 @@ export class Stage {
       this.scale = clamp(ideal, Math.max(COARSEST, 0.6 * this.scale), Math.min(1, 1.5 * this.scale));
       this.scale = this.scale > 0.9 ? 1 : this.scale;
     }
-    this.shown(scale >= 1);
+    this.tell(scale >= 1);
   }
 
   /** Draw one more band of the fine picture, once nothing has moved for a while. */
@@ -106,8 +106,13 @@ export class Stage {
     this.row = to;
     if (to === target.height) {
       this.put(target);
-      this.shown(true);
+      this.tell(true);
     }
+  }
+
+  /** Tell of a picture; a lost canvas has none, and what was asked of it ends at once as if it were drawn. */
+  private tell(fine: boolean): void {
+    if (!this.closed && !this.gl.isContextLost()) this.shown(fine);
   }
 
   private show(target: Target, from: number, to: number): void {
