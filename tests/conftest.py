@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 if not Path("/proc/driver/nvidia").exists():  # Triton interprets its kernels if it is told before its import
     os.environ["TRITON_INTERPRET"] = "1"
 
+import chromium
 import pytest
 from true_scene import true_scene
 
@@ -62,3 +64,13 @@ def vase_scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 def vase_copy(vase_scene: Scene, tmp_path: Path) -> Scene:
     """Return a scene whose folder the test may change."""
     return Scene.load(shutil.copytree(vase_scene.root, tmp_path / "vase.nerfsem"))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Chromium]:
+    """Yield a headless Chromium; all tests of pages share it."""
+    if chromium.PROGRAM is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    started = chromium.Chromium(tmp_path_factory.mktemp("profile"))
+    yield started
+    started.close()

@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "training": LEAVES | {"compiled", "scene", "field", "raycast", "codec", "training/loops"},
     "playback": READING | {"background", "training"},
     "evaluation": READING | {"playback"},
+    "web": READING | {"playback"},
     "capture/clip": LEAVES | {"media", "media/clip"},
     "capture/colmap": set(),
     "capture/cameras": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/colmap"},
@@ -51,7 +52,8 @@ MAY_IMPORT = {
     "capture": LEAVES | {"scene", "media", "media/clip", *(f"capture/{it}" for it in ("clip", "cameras", "mattes", "report"))},
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
-    "cli": READING | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "pipeline"},
+    "cli": READING
+    | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "web", "pipeline"},
     "nerfsem_dataparsers": {"plugin"},
 }
 """Which rooms a room may import, besides itself; "" is the package's own __init__, which holds the version."""
@@ -67,7 +69,7 @@ CONFINED = {
     "skimage": {"evaluation"},
     "matplotlib": {"evaluation"},
     "av": {"media/clip"},
-    "PIL": {"media", "media/clip", "capture/cameras", "capture/clip", "evaluation", "plugin"},
+    "PIL": {"media", "media/clip", "capture/cameras", "capture/clip", "evaluation", "plugin", "web"},
 }
 """Where a foreign library may be imported. COLMAP's process imports NumPy alone beside it: with Pillow it corrupts the heap."""
 

@@ -84,6 +84,7 @@ def test_a_wheel_holds_both_packages_presets_and_entry_points(wheel):
         f"nerfsem-{__version__}.dist-info",
     }
     assert (wheel / "nerfsem_method/configs/smoke.toml").exists()
+    assert (wheel / "nerfsem_method/web/viewer.js").exists() and (wheel / "nerfsem_method/web/piece.html").exists()
     entries = (wheel / f"nerfsem-{__version__}.dist-info/entry_points.txt").read_text()
     for entry in ("nerfsem = nerfsem_method.cli.main:main", "nerfsem-paper", "nerfsem-data"):
         assert entry in entries

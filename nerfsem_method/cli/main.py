@@ -19,6 +19,7 @@ from nerfsem_method.cli.evaluate import Evaluate
 from nerfsem_method.cli.export import Export
 from nerfsem_method.cli.import_bundle import Import
 from nerfsem_method.cli.info import Info
+from nerfsem_method.cli.publish import Publish
 from nerfsem_method.cli.verify import Verify
 from nerfsem_method.errors import NerfsemError, complain, speak_anywhere
 from nerfsem_method.files import refusal
@@ -30,6 +31,7 @@ Store a video of a museum piece in the space of a thumbnail, and play it back.
   nerfsem compress relic.mp4 relic.nsem        video to bundle: capture, training, export
   nerfsem decode relic.nsem relic-again.mp4    bundle to video
   nerfsem info relic.nsem                      where the bytes go
+  nerfsem publish relic.nsem site/             bundle to web page
   nerfsem evaluate relic.mp4 relic.nsem --output-dir report/
   nerfsem import relic.nsem run/ && ns-viewer --load-config run/config.yml
 
@@ -43,6 +45,7 @@ Verb = (
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Describe, tyro.conf.subcommand("describe")]
+    | Annotated[Publish, tyro.conf.subcommand("publish")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Capture, tyro.conf.subcommand("capture")]
     | Annotated[Export, tyro.conf.subcommand("export")]

@@ -1,0 +1,98 @@
+"""Published pages in a headless Chromium show what the CPU renderer shows.
+
+The pages lie on a disk, where browsers allow least.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shown_viewer import INSIDE, ShownViewer
+from tiny_field import DENSE, ramps, tiny_bundle
+
+from nerfsem_method.background import h264
+from nerfsem_method.codec import nsem
+from nerfsem_method.field.spec import Level
+from nerfsem_method.playback.player import WHITE, Player
+from nerfsem_method.web.site import write_site
+
+pytestmark = pytest.mark.slow
+
+GOLDEN = Path(__file__).parent / "golden"
+WIDE = replace(
+    DENSE, volume=(Level(6, 8), Level(9, 5), Level(12, 3)), planes=(Level(10, 6), Level(16, 2)), width=160, color_layers=2,
+    directions=4, frequencies=3, shading="sample",
+)  # fmt: skip
+"""The heads are as wide as the paper's, which are loops in the shader, and the entries have every number of features."""
+
+LONG = 40
+"""A film of so many frames is longer than what the browser's decoder is fed at once."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """Return a site of all golden bundles, of one with wide heads and of a long film."""
+    folder = tmp_path_factory.mktemp("site")
+    nsem.write(folder / "wide.nsem", tiny_bundle(WIDE))
+    made = tiny_bundle(frames=LONG)
+    nsem.write(folder / "long.nsem", replace(made, background=ramps(made.video)).quantised())
+    write_site(folder / "site", [*sorted(GOLDEN.glob("*.nsem")), folder / "wide.nsem", folder / "long.nsem"])
+    return folder / "site"
+
+
+@pytest.fixture
+def viewer(browser) -> ShownViewer:
+    return ShownViewer(browser)
+
+
+@pytest.mark.parametrize("name", ["dense-fp", "dense-pc", "hashed-fp", "hashed-pc", "vase", "wide"])
+def test_frames_are_those_of_the_cpu_renderer(name, viewer, site):
+    """99.9 % of the pixels are within 2/255, the others within 4/255."""
+    assert viewer.open(site / f"{name}.html") == "still"
+    bundle = nsem.read(site / f"{name}.nsem")
+    player = Player(bundle, "cpu")
+    for frame in sorted({0, bundle.video.frames // 2, bundle.video.frames - 1}):
+        wanted = player.composited(frame, WHITE).astype(int)
+        off = np.abs(viewer.picture(frame)[..., :3] - wanted).max(-1)
+        assert (wanted != 255).any() and off.max() <= 4 and (off > 2).mean() <= 0.001, frame
+
+
+def test_the_ground_is_the_pages_choice(viewer, site):
+    viewer.open(site / "dense-fp.html")
+    player = Player(nsem.read(site / "dense-fp.nsem"), "cpu")
+    viewer.set("ground", "#336699")
+    assert np.abs(viewer.picture(2)[..., :3] - player.composited(2, (0x33, 0x66, 0x99))).max() <= 2
+    viewer.set("ground", "transparent")
+    assert np.abs(viewer.picture(2) - 255 * player.premultiplied(2)).max() <= 2
+
+
+def test_the_film_has_its_background(viewer, site):
+    """Where the object is not, a frame is the background's picture of that number, wherever one jumps to, and after it played."""
+    assert viewer.open(site / "long.html", size=(400, 600)) == "still"
+    viewer.wait(f"{INSIDE}('.status').textContent.includes('the free view the object alone')")
+    viewer.run("viewer.style.cssText = 'position: fixed; inset: 0; width: 240px; height: 320px; max-height: none'")
+    viewer.run("inside('.controls').style.opacity = 0")
+    held = nsem.read(site / "long.nsem")
+    assert held.background is not None
+    plates = np.array(list(h264.decode(held.background.stream, 24, 32, LONG))).astype(int)
+    player = Player(held, "cpu")
+
+    def check(frame: int) -> None:
+        viewer.settled()
+        shown = viewer.screen()[5:320:10, 5:240:10]
+        empty = player.premultiplied(frame)[..., 3] == 0
+        off = [np.median(np.abs(shown - plate).max(-1)[empty]) for plate in plates]
+        assert abs(int(np.argmin(off)) - frame) <= 1 and off[frame] < 8, (frame, off)
+
+    for frame in (30, 31, 5, LONG - 1, 0):
+        viewer.run(f"""viewer.setAttribute('state', 'loading'); const film = inside('[type=range]');
+          film.value = {frame}; film.dispatchEvent(new Event('input'));""")
+        check(frame)
+    viewer.run("inside('[data-act=play]').click()")
+    viewer.wait(f"{INSIDE}('[type=range]').valueAsNumber > 10")
+    viewer.wait(f"{INSIDE}('[type=range]').valueAsNumber < 5")
+    viewer.run("viewer.setAttribute('state', 'loading'); inside('[data-act=play]').click()")
+    check(viewer.run("return inside('[type=range]').valueAsNumber"))

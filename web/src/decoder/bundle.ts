@@ -1,0 +1,60 @@
+// A bundle is decoded from its bytes alone.
+
+import { sha256 } from "@noble/hashes/sha2.js";
+import { readBackground } from "./background";
+import { type Cameras, readCameras } from "./cameras";
+import { Decoder } from "./coder";
+import { readSections } from "./container";
+import { readTables } from "./grid";
+import { type Metadata, readMetadata } from "./metadata";
+import { type Occupancy, readOccupancy, sumsOf } from "./occupancy";
+import { demand } from "./refused";
+import { readSpec, type Spec } from "./spec";
+import { contextShapes, headShapes, type Layer, readLayers } from "./weights";
+
+export interface Bundle {
+  readonly spec: Spec;
+  readonly cameras: Cameras;
+  readonly occupancy: Occupancy;
+  /** These are the layers density.0, density.1, color.0, ... */
+  readonly heads: readonly Layer[];
+  /** The tables are in coding order, each with its values -1, 0, +1, features fastest. */
+  readonly tables: readonly Int8Array[];
+  /** The background is an H.264 stream in PC mode, else null. */
+  readonly background: Uint8Array | null;
+  readonly metadata: Metadata;
+}
+
+/** A listener hears of a bundle while it is decoded: of the heads first, and of the share of the work that is done. */
+export interface Listener {
+  heads?(known: Pick<Bundle, "spec" | "heads">): void;
+  progress?(share: number): void;
+}
+
+/** Return what a bundle holds. Throws Refused, with the reason. */
+export function decode(data: Uint8Array, listener: Listener = {}): Bundle {
+  const sections = readSections(data);
+  const part = (tag: string) => sections.get(tag)!;
+  const spec = readSpec(part("SPEC"));
+  demand(part("HASH").length === 8, "section HASH is not of eight bytes");
+  const back = sections.get("BACK");
+  const background = back ? readBackground(back, spec.frames).slice() : null;
+  const cameras = readCameras(new Decoder(part("CAMS")), spec.frames);
+  const occupancy = readOccupancy(new Decoder(part("OCCU")), spec.occupancy);
+  const heads = readLayers(new Decoder(part("HEAD")), headShapes(spec));
+  listener.heads?.({ spec, heads });
+  const contexts = readLayers(new Decoder(part("CTXT")), contextShapes(spec));
+  const grid = part("GRID");
+  const progress = (share: number) => listener.progress?.(share);
+  const tables = readTables(new Decoder(grid), spec, sumsOf(occupancy), contexts, grid.length, progress);
+  const digest = symbolHash(tables);
+  demand(part("HASH").every((byte, i) => byte === digest[i]), "the decoded signs are not those that were written");
+  return { spec, cameras, occupancy, heads, tables, background, metadata: readMetadata(sections.get("meta")) };
+}
+
+/** Return SHA-256 over all tables' values. */
+export function symbolHash(tables: readonly Int8Array[]): Uint8Array {
+  const hash = sha256.create();
+  for (const table of tables) hash.update(new Uint8Array(table.buffer, table.byteOffset, table.byteLength));
+  return hash.digest();
+}
