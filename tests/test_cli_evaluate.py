@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import typing
 from fractions import Fraction
@@ -51,6 +52,14 @@ def test_a_pc_bundle_is_measured_in_both_modes_against_its_peers(folder, tmp_pat
     columns = np.split(picture[-HEIGHT:], 5, axis=1)  # the source, then each mode beside its peer
     assert [column[0, 0].min() > 200 for column in columns] == [False, True, True, False, False]  # FP lies on white
     assert "pc:" in capsys.readouterr().out
+
+
+def test_names_that_are_no_text_are_evaluated(folder, tmp_path):
+    clip, bundle, report = (tmp_path / os.fsdecode(name) for name in (b"\xe9.mp4", b"-\xe9.nsem", b"\xe8"))
+    shutil.copy(folder / "relic.mp4", clip)
+    shutil.copy(folder / "relic.nsem", bundle)
+    Evaluate(clip, bundle, report, folder / "mattes", peers=()).run()
+    assert "-\ufffd.nsem" in (report / "index.html").read_text()
 
 
 def test_without_peers_it_is_quick_and_still_measures(folder, tmp_path):

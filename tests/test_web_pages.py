@@ -34,12 +34,16 @@ LONG = 40
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """Return a site of all golden bundles, of one with wide heads and of a long film."""
+    """Return a site of all golden bundles, of one with wide heads, of a long film and of a bent lens."""
     folder = tmp_path_factory.mktemp("site")
     nsem.write(folder / "wide.nsem", tiny_bundle(WIDE))
     made = tiny_bundle(frames=LONG)
     nsem.write(folder / "long.nsem", replace(made, background=ramps(made.video)).quantised())
-    write_site(folder / "site", [*sorted(GOLDEN.glob("*.nsem")), folder / "wide.nsem", folder / "long.nsem"])
+    bent = replace(made.camera, fy=42.0, cx=11.5, k1=-0.6, k2=2.0, p1=0.03, p2=-0.04)
+    gains = np.exp2(0.5 * np.sin(np.arange(LONG)[:, None] + np.arange(3))).astype(np.float32)
+    nsem.write(folder / "bent.nsem", replace(made, camera=bent, gains=gains).quantised())
+    own = [folder / f"{name}.nsem" for name in ("wide", "long", "bent")]
+    write_site(folder / "site", [*sorted(GOLDEN.glob("*.nsem")), *own])
     return folder / "site"
 
 
@@ -58,6 +62,19 @@ def test_frames_are_those_of_the_cpu_renderer(name, viewer, site):
         wanted = player.composited(frame, WHITE).astype(int)
         off = np.abs(viewer.picture(frame)[..., :3] - wanted).max(-1)
         assert (wanted != 255).any() and off.max() <= 4 and (off > 2).mean() <= 0.001, frame
+
+
+@pytest.mark.parametrize(("name", "right", "down"), [("bent", 24, 32), ("vase", 270, 480)])
+def test_the_film_on_the_screen_is_the_cpu_renderers(name, right, down, viewer, site):
+    """What a visitor sees has the shader's own rays, in single precision, with the lens's distortion and the frame's gains."""
+    viewer.open(site / f"{name}.html")
+    viewer.run(f"viewer.style.cssText = 'position: fixed; inset: 0; width: {right}px; height: {down}px; border-radius: 0'")
+    viewer.run("for (const each of viewer.shadowRoot.querySelectorAll(':not(canvas, style)')) each.style.opacity = 0")
+    viewer.run("inside('canvas').style.outline = 'none'")
+    shown = viewer.after(".", ".")[:down, :right]
+    wanted = Player(nsem.read(site / f"{name}.nsem"), "cpu").composited(2, WHITE).astype(int)
+    off = np.abs(shown - wanted).max(-1)
+    assert (wanted != 255).any() and (off > 2).mean() <= 0.001
 
 
 def test_the_ground_is_the_pages_choice(viewer, site):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.codec import nsem
-from nerfsem_method.errors import NerfsemError
+from nerfsem_method.errors import NerfsemError, printable
 from nerfsem_method.evaluation.metrics import load_lpips, measure
 from nerfsem_method.evaluation.peers import PEERS, RatePoint, rate_point, run_peer
 from nerfsem_method.evaluation.references import Clip, References, load_references
@@ -57,7 +57,8 @@ def evaluate(clip: Clip, bundle_path: Path, peers: Sequence[str], device: str) -
             if (nearest := track.nearest()) is not None:
                 label = f"{nearest.codec} {nearest.bytes} B ({mode.upper()})"
                 columns[label] = columns_of_peers[nearest.codec, nearest.level]
-    facts = (open_clip(clip.video).name, bundle_path.name, video.width, video.height, video.frames, nsem.sizes(data))
+    names = (open_clip(clip.video).name, printable(bundle_path.name))
+    facts = (*names, video.width, video.height, video.frames, nsem.sizes(data))
     rows = [{f"{label} #{index}": frames[index] for label, frames in columns.items()} for index in keep]
     return Evaluation(*facts, tuple(tracks), _notes(clip, bundle)), comparison_picture(rows)
 
