@@ -42,8 +42,11 @@ install: ## Build .venv (VENV=path elsewhere) with the tested versions of requir
 demo: install ## Sample clip -> demo/relic-fp.nsem, relic-pc.nsem, decoded videos, comparison.png, metrics.json
 	@"$(BIN)/python" -m nerfsem_method.cli.demo
 
+# Two processes share the test files: what a file's tests share is made once, and both cores of a small machine have work.
+SPREAD := -n 2 --dist loadfile
+
 test: install ## Run the tests; PYTEST_ADDOPTS='-m "not slow"' leaves out what takes long
-	@"$(BIN)/python" -m pytest
+	@"$(BIN)/python" -m pytest $(SPREAD)
 
 AVX512 := AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL
 # Libraries and compiled loops choose their code by the processor. These two take the code of lesser ones, on any x86-64 that has AVX2.
@@ -53,10 +56,10 @@ PLAIN := OPENBLAS_CORETYPE=Nehalem MKL_ENABLE_INSTRUCTIONS=SSE4_2 ONEDNN_MAX_CPU
 	NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= NPY_DISABLE_CPU_FEATURES="AVX F16C FMA3 AVX2 $(AVX512)"
 
 test-avx2: install ## Run the tests on the code paths of a processor with AVX2 and no more
-	@$(AVX2) "$(BIN)/python" -m pytest
+	@$(AVX2) "$(BIN)/python" -m pytest $(SPREAD)
 
 test-plain: install ## Run the tests on the plainest code paths
-	@$(PLAIN) "$(BIN)/python" -m pytest
+	@$(PLAIN) "$(BIN)/python" -m pytest $(SPREAD)
 
 check: install ## Lint and type-check
 	@"$(BIN)/ruff" check .
