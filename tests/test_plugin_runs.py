@@ -11,7 +11,7 @@ from tiny_field import HEIGHT, WIDTH, opaque_bundle
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec import nsem
-from nerfsem_method.errors import BundleError, CaptureError, NerfsemError, OutputError
+from nerfsem_method.errors import BundleError, NerfsemError, OutputError
 from nerfsem_method.playback.player import Player
 from nerfsem_method.plugin import checkpoint
 from nerfsem_method.plugin.runs import import_bundle
@@ -59,12 +59,13 @@ def test_the_viewer_gets_cameras_and_pictures(imported):
     assert dataset[7]["image"].shape[-1] == 4
 
 
-def test_measuring_without_source_frames_is_refused(imported):
+def test_measuring_without_source_frames_is_refused_in_a_line(imported, capsys):
     pipeline = load(imported, "test")
-    with pytest.raises(CaptureError, match="nerfsem evaluate"):
-        pipeline.get_average_eval_image_metrics()
-    with pytest.raises(CaptureError, match="nerfsem evaluate"):
-        pipeline.get_eval_image_metrics_and_images(0)
+    for measure in (pipeline.get_average_eval_image_metrics, lambda: pipeline.get_eval_image_metrics_and_images(0)):
+        with pytest.raises(SystemExit) as stop:
+            measure()
+        (line,) = capsys.readouterr().err.splitlines()
+        assert stop.value.code == 2 and "nerfsem evaluate" in line
 
 
 def test_the_checkpoint_loads_safely(imported):

@@ -23,6 +23,7 @@ from nerfsem_method.errors import NerfsemError, complain
 from nerfsem_method.plugin import exporter
 from nerfsem_method.plugin.datamanager import NerfsemDataManagerConfig
 from nerfsem_method.plugin.model import NerfsemModelConfig
+from nerfsem_method.plugin.pipeline import NerfsemPipeline
 from nerfsem_method.training import presets
 
 METHODS = {"standard": "nerfsem", "quick": "nerfsem-quick", "paper": "nerfsem-paper"}
@@ -76,6 +77,7 @@ class FusedAdamConfig(AdamOptimizerConfig):
 class NerfsemPipelineConfig(VanillaPipelineConfig):
     """This is VanillaPipeline's configuration with our types."""
 
+    _target: type = field(default_factory=lambda: NerfsemPipeline)
     datamanager: NerfsemDataManagerConfig = field(default_factory=NerfsemDataManagerConfig)
     model: NerfsemModelConfig = field(default_factory=NerfsemModelConfig)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import tyro
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
@@ -36,6 +37,8 @@ class ObjectVideoDataParserConfig(DataParserConfig):
     """How mattes are found and at which size the video is taken."""
     holdout_every: int = 0
     """Keep every K-th frame out of training, to evaluate new views; 0 trains on all frames, as a codec does."""
+    downscale_factor: tyro.conf.Suppress[float | None] = None
+    """ns-render dataset asks for frames that are smaller by this factor; a training takes them at the capture's size."""
 
 
 @dataclass
@@ -44,7 +47,8 @@ class ObjectVideoDataParser(DataParser):
 
     A point p of the capture, whose unit cube is the object's box, is (p - 1/2) * `world_scale(scene)` there. The outputs
     carry `metadata["scene"]`, the whole Scene, whatever the split; `cameras.metadata["frame"]` [n, 1] tells which
-    frame of it each camera of the split is.
+    frame of it each camera of the split is. The frames of a bundle have names, too, though no files: renderings are named after
+    them.
     """
 
     config: ObjectVideoDataParserConfig
@@ -53,9 +57,12 @@ class ObjectVideoDataParser(DataParser):
     def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> DataparserOutputs:
         scene = self._scene()
         frames = split_frames(scene, split, self.config.holdout_every)
+        cameras = cameras_of(scene, frames)
+        if self.config.downscale_factor is not None:
+            cameras.rescale_output_resolution(1 / self.config.downscale_factor)
         return DataparserOutputs(
-            image_filenames=[scene.bundle or scene.root / frame.image for frame in frames],
-            cameras=cameras_of(scene, frames),
+            image_filenames=[scene.root / (frame.image or f"frames/{frame.index:06d}.png") for frame in frames],
+            cameras=cameras,
             alpha_color=None,
             scene_box=SceneBox(aabb=torch.tensor([[-0.5] * 3, [0.5] * 3]) * world_scale(scene)),
             metadata={"scene": scene},
@@ -108,12 +115,8 @@ def world_scale(scene: Scene) -> float:
 def cameras_of(scene: Scene, frames: tuple[Frame, ...]) -> Cameras:
     """Return nerfstudio's cameras of some frames: OpenGL axes, camera to world, its own order of distortion parameters."""
     camera = scene.camera
-    poses = np.stack([frame.cam_from_world for frame in frames])
-    rotation = poses[:, :, :3].transpose(0, 2, 1)
-    centre = (camera_centres(poses) - 0.5) * world_scale(scene)
-    opengl = np.concatenate([rotation * (1.0, -1.0, -1.0), centre[..., None]], -1)
     return Cameras(
-        camera_to_worlds=torch.from_numpy(opengl).float(),
+        camera_to_worlds=camera_to_worlds(scene, np.stack([frame.cam_from_world for frame in frames])),
         fx=float(camera.fx),
         fy=float(camera.fy),
         cx=float(camera.cx),
@@ -124,3 +127,10 @@ def cameras_of(scene: Scene, frames: tuple[Frame, ...]) -> Cameras:
         camera_type=CameraType.PERSPECTIVE,
         metadata={"frame": torch.tensor([[frame.index] for frame in frames])},
     )
+
+
+def camera_to_worlds(scene: Scene, poses: np.ndarray) -> torch.Tensor:
+    """Return what nerfstudio knows of poses [n, 3, 4] in the capture's unit cube: float32 [n, 3, 4], OpenGL axes."""
+    rotation = poses[:, :, :3].transpose(0, 2, 1)
+    centre = (camera_centres(poses) - 0.5) * world_scale(scene)
+    return torch.from_numpy(np.concatenate([rotation * (1.0, -1.0, -1.0), centre[..., None]], -1)).float()
