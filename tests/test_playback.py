@@ -1,6 +1,7 @@
 """The player shows a decoded bundle with its exposure, as straight alpha or over what lies behind."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,3 +58,9 @@ def test_a_part_of_the_clip(player):
 def test_without_background_there_is_no_pc(player):
     with pytest.raises(NerfsemError, match="--mode fp"):
         next(player.frames("pc"))
+
+
+def test_a_gpu_that_is_not_there_is_told_in_a_line(made, monkeypatch):
+    monkeypatch.setattr("nerfsem_method.playback.player.DRIVER", Path("/nowhere"))
+    with pytest.raises(NerfsemError, match="no GPU"):
+        Player(made, "cuda")

@@ -15,17 +15,20 @@ from nerfsem_method.raycast.caster import Raycaster
 
 WHITE = (255, 255, 255)
 DRIVER = Path("/proc/driver/nvidia")
-"""This exists where a GPU may be worth asking torch for; importing torch takes seconds."""
+"""On Linux this exists where a GPU may be worth asking torch for; importing torch takes seconds."""
 
 
 class Player:
     """A player renders the frames of a decoded bundle.
 
-    `device` is "cpu" (numba, torch is not needed), "cuda" (torch) or "auto": CUDA where torch finds it.
+    `device` is "cpu" (numba, torch is not needed), "cuda" (torch) or "auto": CUDA where torch finds it. Raises NerfsemError when
+    "cuda" is asked for and not there.
     """
 
     def __init__(self, bundle: nsem.Bundle, device: str = "auto") -> None:
         self.bundle = bundle
+        if device == "cuda" and not _finds_cuda():
+            raise NerfsemError("no GPU that torch can use is here (nvidia-smi tells more); leave --device cuda out")
         if device == "cuda" or (device == "auto" and _finds_cuda()):
             from nerfsem_method.playback.torch_renderer import TorchRenderer
 

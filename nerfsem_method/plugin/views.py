@@ -33,11 +33,11 @@ def look(field: RadianceField, cameras: CameraPath, world_scale: float, rays: Ra
     Returns:
         rgb: [R, 3] over white, or over the ground that nerfstudio asks for.
         accumulation: [R, 1] alpha.
-        depth: [R, 1] distance of the surface in nerfstudio's world, not premultiplied; beyond everything where there is none.
+        depth: [R, 1] distance of the surface in nerfstudio's world, see `middle_of_light`; beyond everything where there is none.
         normals: [R, 3] outward, from [-1, 1] to [0, 1]; towards the camera where there is no surface.
         prediction: the Prediction that losses and metrics need.
     """
-    origins, directions = rays.origins / world_scale + 0.5, rays.directions
+    origins, directions = whole(rays.origins / world_scale + 0.5, rays.directions)
     if "viewing" in rays.metadata:
         assert rays.camera_indices is not None
         frames = rays.camera_indices[:, 0]
@@ -52,7 +52,7 @@ def look(field: RadianceField, cameras: CameraPath, world_scale: float, rays: Ra
         limits = rays.nears[:, 0] / world_scale, rays.fars[:, 0] / world_scale
     rendering = field.render(origins, directions, limits)
     seen = prediction(rendering, gains, None)
-    distance = rendering.depth / rendering.accumulation.clamp(min=1e-6)
+    distance = middle_of_light(rendering)
     surface = rendering.accumulation >= SURFACE
     far = (origins - 0.5).norm(dim=1) * world_scale + FAR
     normals = -directions.clone()
@@ -65,6 +65,30 @@ def look(field: RadianceField, cameras: CameraPath, world_scale: float, rays: Ra
         "normals": (normals + 1) / 2,
         "prediction": seen,
     }
+
+
+def middle_of_light(rendering: Rendering) -> Tensor:
+    """Return the distance [R] at which each ray has lost half of the light that it loses; 0 where it loses none.
+
+    The mean distance would lie behind a surface: the light that passes it is lost anywhere behind.
+    """
+    samples, weights = rendering.samples, rendering.weights.double()
+    after = torch.nn.functional.pad(weights.cumsum(0), (1, 0))
+    half = after[samples.starts[:-1]] + rendering.accumulation.double() / 2
+    lost = after[1:] - half[samples.rays]
+    first = (lost >= 0) & (lost - weights < 0)
+    distances = torch.zeros_like(half)
+    behind = (lost / weights.clamp(min=1e-12))[first].clamp(0, 1)  # this share of the step lies behind the middle
+    distances[samples.rays[first]] = samples.distances[first] + samples.step * (0.5 - behind)
+    return distances.to(rendering.color.dtype)
+
+
+def whole(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rays [R, 3] with directions of length 1; a ray that is none, as textures have outside of their triangles, misses."""
+    length = directions.norm(dim=1, keepdim=True)
+    sound = (origins.isfinite().all(1, keepdim=True) & length.isfinite()) & (length > 0)
+    missing = torch.tensor([3.0, 0.0, 0.0], device=origins.device), torch.tensor([1.0, 0.0, 0.0], device=origins.device)
+    return torch.where(sound, origins, missing[0]), torch.where(sound, directions / length, missing[1])
 
 
 def prediction(rendering: Rendering, gains: Tensor, bits: Tensor | None) -> Prediction:
