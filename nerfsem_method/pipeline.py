@@ -84,8 +84,14 @@ def compress(
     Raises:
         NerfsemError: The video, an option or the output cannot be used, which is told before any long work, or a goal is missed.
     """
-    if not video.is_file():
-        raise CaptureError(f"{video} is not a file; give the path of a video")
+    from nerfsem_method.capture.entry import is_posed
+
+    if not video.is_file() and not is_posed(video):
+        raise CaptureError(
+            f"{video} is not a file; give the path of a video, or a folder with a transforms.json or a model of COLMAP"
+        )
+    if video.is_dir() and options.target_psnr is not None:
+        raise NerfsemError("--target-psnr is measured on a video; give --target-size for pictures")
     options.check()
     check_writable(target)
     with ExitStack() as stack:
@@ -97,10 +103,10 @@ def compress(
 
 def _make(video: Path, target: Path, options: Options, work: Path, tell: Callable[[str], None]) -> None:
     """Capture, train and write the bundle."""
-    from nerfsem_method.capture.ingest import ingest
+    from nerfsem_method.capture.entry import capture
     from nerfsem_method.capture.report.figures import read_report
 
-    scene = ingest(video, options.capture, work / "scene")
+    scene = capture(video, options.capture, work / "scene")
     for warning in read_report(scene.root).warnings:
         tell(f"warning: {warning}")
 

@@ -42,7 +42,8 @@ MAY_IMPORT = {
     "capture/cameras": LEAVES | {"compiled", "scene", "capture/clip", "capture/colmap"},
     "capture/mattes": LEAVES | {"compiled", "scene", "capture/clip", "capture/cameras"},
     "capture/report": LEAVES | {"scene", "capture/clip", "capture/cameras", "capture/mattes"},
-    "capture": LEAVES | {"scene", "media", *(f"capture/{room}" for room in ("clip", "cameras", "mattes", "report"))},
+    "capture/posed": LEAVES | {"scene", "capture/cameras"},
+    "capture": LEAVES | {"scene", "media", *(f"capture/{room}" for room in ("clip", "cameras", "mattes", "report", "posed"))},
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
     "cli": READING | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "pipeline"},
@@ -60,7 +61,7 @@ CONFINED = {
     "llvmlite": {"raycast", "training/loops"},
     "skimage": {"evaluation"},
     "matplotlib": {"evaluation"},
-    "PIL": {"media", "capture/cameras", "capture/clip", "evaluation", "plugin"},
+    "PIL": {"media", "capture/cameras", "capture/clip", "capture/posed", "evaluation", "plugin"},
 }
 """Where a foreign library may be imported. COLMAP's process imports NumPy alone beside it: with Pillow it corrupts the heap."""
 

@@ -40,23 +40,23 @@ def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) 
     Raises CaptureError for anything wrong with the video, the mattes, the cameras or the folder.
     """
     facts = frame_files.probe(video)
-    capture = _Capture(video, facts, options, StageFolder(scene_dir or video.with_name(f"{video.stem}.nerfsem")))
+    capture = Capture(video, facts, options, StageFolder(scene_dir or video.with_name(f"{video.stem}.nerfsem")))
     return capture.run()
 
 
-def _hash_file(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _key(*parts: Any) -> str:
+def cache_key(*parts: Any) -> str:
     """Return the cache key of a stage that depends on `parts` alone."""
     return hashlib.sha256(json.dumps([CAPTURE_VERSION, *parts], default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class _Capture:
+class Capture:
     """A capture is one way from a video to its scene folder; the key of a stage depends only on what the stage reads."""
 
     video: Path
@@ -67,7 +67,7 @@ class _Capture:
     @cached_property
     def sha256(self) -> str:
         """Return the video's SHA-256."""
-        return _hash_file(self.video)
+        return hash_file(self.video)
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -84,13 +84,13 @@ class _Capture:
     @cached_property
     def frames_key(self) -> str:
         """Return the key of the frames."""
-        return _key(self.sha256, self.size)
+        return cache_key(self.sha256, self.size)
 
     @cached_property
     def cameras_key(self) -> str:
         """Return the key of the cameras, which see the video at its own size whatever the scale."""
         mattes = self.first_mattes[1] if self.first_mattes and self.options.sfm_region == "object" else ""
-        return _key(self.sha256, importlib.metadata.version("pycolmap"), self.options.sfm_region, mattes)
+        return cache_key(self.sha256, importlib.metadata.version("pycolmap"), self.options.sfm_region, mattes)
 
     @property
     def learned(self) -> bool:
@@ -112,8 +112,8 @@ class _Capture:
         """Return the key of the mattes."""
         if self.options.mattes:
             files = matte_files.list_mattes(self.options.mattes)
-            return _key(self.frames_key, [(path.name, _hash_file(path)) for path in files])
-        return _key(self.first_mattes, self.cameras_key) if self.learned else self._segmenter_key(self.cameras_key)
+            return cache_key(self.frames_key, [(path.name, hash_file(path)) for path in files])
+        return cache_key(self.first_mattes, self.cameras_key) if self.learned else self._segmenter_key(self.cameras_key)
 
     def _segmenter_key(self, cameras: str) -> str:
         """Return the key of mattes by a segmenter that sees these cameras; weights are known by size and time, not read."""
@@ -121,12 +121,12 @@ class _Capture:
         files = sorted(weights.glob("*")) if weights else []
         stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         hints = [self.options.keep_support, self.options.object_box]
-        return _key(self.frames_key, cameras, self.options.segmenter, stamps, hints)
+        return cache_key(self.frames_key, cameras, self.options.segmenter, stamps, hints)
 
     @cached_property
     def scene_key(self) -> str:
         """Return the key of the whole scene."""
-        return _key(self.frames_key, self.cameras_key, self.mattes_key)
+        return cache_key(self.frames_key, self.cameras_key, self.mattes_key)
 
     def run(self) -> Scene:
         """Fill the folder with what it lacks, and return its scene."""

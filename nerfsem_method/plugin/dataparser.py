@@ -30,7 +30,8 @@ class ObjectVideoDataParserConfig(DataParserConfig):
 
     _target: type = field(default_factory=lambda: ObjectVideoDataParser)
     data: Path = Path()
-    """The video, the scene folder of an earlier capture, or a .nsem bundle (cameras alone)."""
+    """The video, the scene folder of an earlier capture, pictures with cameras (a folder with a transforms.json or a model of
+    COLMAP), or a .nsem bundle to look at."""
     scene_dir: Path | None = None
     """Where the capture is kept; by default beside the video, as <stem>.nerfsem/."""
     capture: CaptureOptions = field(default_factory=CaptureOptions)
@@ -76,14 +77,14 @@ class ObjectVideoDataParser(DataParser):
             raise CaptureError("no video given; add --data relic.mp4")
         if not data.exists():
             raise CaptureError(f"{data} does not exist; give the path of a video, a scene folder or a .nsem bundle")
-        if data.is_dir():
+        from nerfsem_method.capture.entry import capture, is_posed
+
+        if data.is_dir() and not is_posed(data):
             return Scene.load(data)
         if data.suffix == ".nsem":
             return bundle_scene(data)
-        from nerfsem_method.capture.ingest import ingest
-
         CONSOLE.print(f"Capturing {data} (frames, mattes, cameras); an earlier capture is used again where it fits")
-        return ingest(data, self.config.capture, self.config.scene_dir)
+        return capture(data, self.config.capture, self.config.scene_dir)
 
 
 def bundle_scene(path: Path) -> Scene:
