@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "training/loops": {"compiled", "field", "raycast"},
     "training": LEAVES | {"compiled", "scene", "field", "raycast", "codec", "training/loops"},
     "playback": READING | {"background", "training"},
+    "viewer": READING | {"playback"},
     "evaluation": READING | {"playback"},
     "capture/clip": LEAVES | {"media"},
     "capture/colmap": set(),
@@ -46,7 +47,8 @@ MAY_IMPORT = {
     "capture": LEAVES | {"scene", "media", *(f"capture/{room}" for room in ("clip", "cameras", "mattes", "report", "posed"))},
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
-    "cli": READING | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "pipeline"},
+    "cli": READING
+    | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "pipeline", "viewer"},
     "nerfsem_dataparsers": {"plugin"},
 }
 """Which rooms a room may import, besides itself; "" is the package's own __init__, which holds the version."""
@@ -60,6 +62,7 @@ CONFINED = {
     "numba": {"compiled", "raycast", "training/loops"},
     "llvmlite": {"raycast", "training/loops"},
     "skimage": {"evaluation"},
+    "viser": {"viewer"},
     "matplotlib": {"evaluation"},
     "PIL": {"media", "capture/cameras", "capture/clip", "capture/posed", "evaluation", "plugin"},
 }

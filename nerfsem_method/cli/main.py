@@ -20,7 +20,9 @@ from nerfsem_method.cli.evaluate import Evaluate
 from nerfsem_method.cli.export import Export
 from nerfsem_method.cli.import_bundle import Import
 from nerfsem_method.cli.info import Info
+from nerfsem_method.cli.render import Render
 from nerfsem_method.cli.verify import Verify
+from nerfsem_method.cli.view import View
 from nerfsem_method.errors import NerfsemError, complain
 
 DESCRIPTION = """\
@@ -28,6 +30,8 @@ Store a video of a museum piece in the space of a thumbnail, and play it back.
 
   nerfsem compress relic.mp4 relic.nsem        video to bundle: capture, training, export
   nerfsem decode relic.nsem relic-again.mp4    bundle to video
+  nerfsem view relic.nsem                      look at it in the browser
+  nerfsem render relic.nsem turn.mp4           a turn around the object
   nerfsem info relic.nsem                      where the bytes go
   nerfsem evaluate relic.mp4 relic.nsem --output-dir report/
   nerfsem import relic.nsem run/ && ns-viewer --load-config run/config.yml
@@ -39,6 +43,8 @@ Training under nerfstudio's own command: ns-train nerfsem --data relic.mp4
 Verb = (
     Annotated[Compress, tyro.conf.subcommand("compress")]
     | Annotated[Decode, tyro.conf.subcommand("decode")]
+    | Annotated[View, tyro.conf.subcommand("view")]
+    | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Describe, tyro.conf.subcommand("describe")]

@@ -103,7 +103,8 @@ def _running(node: Any, **streams: int) -> Iterator[_Pipe]:
 
 
 def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, options: dict[str, Any]) -> int:
-    """Encode RGB frames [H, W, 3] of one size into `path` with ffmpeg's output `options`, and return their number.
+    """Encode RGB or straight RGBA frames [H, W, 3 or 4] of one size into `path` with ffmpeg's output `options`; return their
+    number.
 
     Raises StreamError when ffmpeg fails, ValueError when there is no frame.
     """
@@ -114,7 +115,8 @@ def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, option
     if first is None:
         raise ValueError("no frame to encode")
     height, width = (size + size % 2 for size in first.shape[:2])
-    source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=str(rate))
+    kind = "rgba" if first.shape[2] == 4 else "rgb24"
+    source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt=kind, s=f"{width}x{height}", framerate=str(rate))
     convert = f"scale=out_color_matrix=bt709:out_range=tv:{_CONVERSION}"
     node = ffmpeg.output(source, str(path), vf=convert, **{"pix_fmt": "yuv420p", **options})
     count = 0

@@ -17,7 +17,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.scene.camera import camera_centres
+from nerfsem_method.scene.camera import camera_centres, ring_radius
 from nerfsem_method.scene.scene import Frame, Scene
 
 EVALUATION_FRAMES = 10
@@ -110,7 +110,7 @@ def split_frames(scene: Scene, split: str, holdout_every: int) -> tuple[Frame, .
 
 def world_scale(scene: Scene) -> float:
     """Return lengths in nerfstudio's world over those of the capture: its viewer expects cameras within the unit sphere."""
-    return 1 / float(np.linalg.norm(camera_centres(scene.poses) - 0.5, axis=1).max())
+    return 1 / ring_radius(scene.poses)
 
 
 def cameras_of(scene: Scene, frames: tuple[Frame, ...]) -> Cameras:
