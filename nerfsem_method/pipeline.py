@@ -114,11 +114,11 @@ def _make(video: Path, target: Path, options: Options, work: Path, tell: Callabl
     from nerfsem_method.plugin import checkpoint
 
     background = checkpoint.scene_background(scene, options.background) if options.mode == "pc" else None
-    config = checkpoint.load_config(_train(scene, video.stem, options, _field_bytes(options, background), work))
+    config = checkpoint.load_config(train_scene(scene, video.stem, options, _field_bytes(options, background), work))
     nsem.write(target, checkpoint.run_bundle(config, scene, background))
 
 
-def _train(scene: Scene, name: str, options: Options, field_bytes: float | None, work: Path) -> Path:
+def train_scene(scene: Scene, name: str, options: Options, field_bytes: float | None, work: Path) -> Path:
     """Train on a scene and return the path of the run's config.yml."""
     from nerfsem_method.plugin.config import trainer_config
     from nerfsem_method.plugin.training import train

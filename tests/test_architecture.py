@@ -48,7 +48,9 @@ MAY_IMPORT = {
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
     "cli": READING
-    | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "pipeline", "viewer"},
+    | {"", "background", "training", "capture", "capture/report", "capture/mattes", "plugin", "evaluation", "playback"}
+    | {"pipeline", "viewer", "api"},
+    "api": READING | {"background", "capture", "pipeline", "playback", "plugin", "evaluation"},
     "nerfsem_dataparsers": {"plugin"},
 }
 """Which rooms a room may import, besides itself; "" is the package's own __init__, which holds the version."""
@@ -57,7 +59,7 @@ CONFINED = {
     "nerfstudio": {"plugin", "nerfsem_dataparsers"},
     "pycolmap": {"capture/colmap"},
     "transformers": {"capture/mattes"},
-    "torch": {"training", "training/loops", "playback", "plugin", "capture/mattes", "evaluation"},
+    "torch": {"training", "training/loops", "playback", "plugin", "capture/mattes", "evaluation", "cli"},
     "triton": {"training/loops"},
     "numba": {"compiled", "raycast", "training/loops"},
     "llvmlite": {"raycast", "training/loops"},

@@ -142,7 +142,7 @@ def colmap_text(scene, folder):
     lines, tracks = [], [[] for _ in points]
     for frame in scene.frames:
         world = elsewhere(frame.cam_from_world)
-        rotation = np.diag([1.0, -1.0, -1.0]) @ world[:3, :3].T
+        rotation: np.ndarray = np.diag([1.0, -1.0, -1.0]) @ world[:3, :3].T
         x, y, z, w = Rotation.from_matrix(rotation).as_quat()
         numbers = [frame.index + 1, w, x, y, z, *(-rotation @ world[:3, 3]), 1]
         lines.append(" ".join(map(str, numbers)) + f" {frame.index:06d}.png")

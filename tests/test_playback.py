@@ -1,7 +1,6 @@
 """The player shows a decoded bundle with its exposure, as straight alpha or over what lies behind."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,6 +60,6 @@ def test_without_background_there_is_no_pc(player):
 
 
 def test_a_gpu_that_is_not_there_is_told_in_a_line(made, monkeypatch):
-    monkeypatch.setattr("nerfsem_method.playback.player.DRIVER", Path("/nowhere"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(NerfsemError, match="no GPU"):
         Player(made, "cuda")

@@ -39,11 +39,11 @@ class Capture:
 
     def run(self) -> None:
         """Capture. Raises CaptureError when the video, the mattes or the folder cannot be used, or no cameras are found."""
-        from nerfsem_method.capture.entry import capture
+        from nerfsem_method.api import capture
         from nerfsem_method.capture.report.figures import read_report
 
         start = time.monotonic()
-        scene = capture(self.video, self.capture, self.scene_dir)
+        scene = capture(self.video, self.scene_dir, self.capture)
         print(_as_text(scene, read_report(scene.root), time.monotonic() - start))
 
 

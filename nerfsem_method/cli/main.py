@@ -16,6 +16,7 @@ from nerfsem_method.cli.capture import Capture
 from nerfsem_method.cli.compress import Compress
 from nerfsem_method.cli.decode import Decode
 from nerfsem_method.cli.describe import Describe
+from nerfsem_method.cli.doctor import Doctor
 from nerfsem_method.cli.evaluate import Evaluate
 from nerfsem_method.cli.export import Export
 from nerfsem_method.cli.import_bundle import Import
@@ -52,6 +53,7 @@ Verb = (
     | Annotated[Capture, tyro.conf.subcommand("capture")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Import, tyro.conf.subcommand("import")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 
 

@@ -28,8 +28,8 @@ class Player:
 
     def __init__(self, bundle: nsem.Bundle, device: str = "auto") -> None:
         self.bundle = bundle
-        if device == "cuda" and not _finds_cuda():
-            raise NerfsemError("no GPU that torch can use is here (nvidia-smi tells more); leave --device cuda out")
+        if device == "cuda":
+            _insist_on_cuda()
         if device == "cuda" or (device == "auto" and _finds_cuda()):
             from nerfsem_method.playback.torch_renderer import TorchRenderer
 
@@ -99,6 +99,14 @@ def _exposed(picture: np.ndarray, gain: np.ndarray) -> np.ndarray:
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+def _insist_on_cuda() -> None:
+    """Raise NerfsemError without a GPU, ModuleNotFoundError without torch."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise NerfsemError("no GPU that torch can use is here (nvidia-smi tells more); leave --device cuda out")
 
 
 def _finds_cuda() -> bool:

@@ -10,6 +10,7 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 
 from nerfsem_method.errors import NerfsemError, complain
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
+from nerfsem_method.plugin.model import NerfsemModel
 
 UNMEASURABLE = "an imported bundle has no source frames to measure against; run nerfsem evaluate with the original video"
 
@@ -18,6 +19,7 @@ class NerfsemPipeline(VanillaPipeline):
     """This pipeline says in one line what cannot be done with a run."""
 
     datamanager: NerfsemDataManager
+    _model: NerfsemModel
 
     def __init__(self, config: Any, device: str, **kwargs: Any) -> None:
         if torch.device(device).type == "cpu":
@@ -27,7 +29,7 @@ class NerfsemPipeline(VanillaPipeline):
     def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
         """Load a checkpoint, and let the datasets have its cameras: a rendering is compared with what was refined to fit it."""
         super().load_pipeline(loaded_state, step)
-        self.datamanager.stand_at(self.model.cameras.poses.cpu().numpy())
+        self.datamanager.stand_at(self._model.cameras.poses.cpu().numpy())
 
     def get_eval_image_metrics_and_images(self, step: int) -> Any:
         """Measure one frame; end the command in one line where there are no frames."""

@@ -35,12 +35,16 @@ class ViewerServer:
         self._server = viser.ViserServer(host=host, port=port, label=title, verbose=False)
         self._server.scene.set_up_direction("+z")
         self._cameras = self._draw_cameras()
-        self._server.on_client_connect(lambda client: _Visit(self._bundle, self.picture, client, self._cameras, title))
+        self._title = title
+        self._server.on_client_connect(self._receive)
 
     @property
     def port(self) -> int:
         """Return the port at which the page is served."""
         return self._server.get_port()
+
+    def _receive(self, client: Any) -> None:
+        _Visit(self._bundle, self.picture, client, self._cameras, self._title)
 
     def stop(self) -> None:
         """End the service."""

@@ -45,7 +45,7 @@ def _shot(path: Path, facts: dict[str, Any]) -> Shot:
     matrix = np.array(facts["transform_matrix"], np.float64)
     if matrix.shape not in ((3, 4), (4, 4)) or not np.isfinite(matrix).all():
         raise CaptureError(f"{path} has no pose for {image.name}: a matrix of 4 x 4 numbers is needed")
-    rotation = FLIP @ _nearest_rotation(matrix[:3, :3]).T
+    rotation: np.ndarray = FLIP @ _nearest_rotation(matrix[:3, :3]).T
     pose = np.column_stack([rotation, -rotation @ matrix[:3, 3]])
     matte = facts.get("mask_path")
     return Shot(image, _camera(path, image, facts), pose, _file(path, matte) if matte else None)
