@@ -55,7 +55,8 @@ def _read(folder: Path) -> Shots:
     if (model := colmap_folder.find(folder)) is not None:
         return with_mattes_beside(colmap_folder.read(folder, model))
     raise CaptureError(
-        f"{folder} is not a file, and holds neither a transforms.json nor a model of COLMAP; give a video, or a folder with one of them"
+        f"{folder} is not a file, and holds neither a transforms.json nor a model of COLMAP; give a video, or a folder with "
+        "one of them"
     )
 
 
