@@ -59,7 +59,9 @@ class ObjectVideoDataset(InputDataset):
             return np.pad(previews(self.scene.bundle)[index], ((0, 0), (0, 0), (0, 1)), constant_values=255)
         rgba = self._read(self.scene.frames[index])
         size = int(self.cameras.width[image_idx]), int(self.cameras.height[image_idx])
-        return np.array(rgba if rgba.size == size else rgba.resize(size, Image.Resampling.BOX))
+        if rgba.size != size:  # channel by channel: what lies around the object has a colour, too
+            rgba = Image.merge("RGBA", [channel.resize(size, Image.Resampling.BOX) for channel in rgba.split()])
+        return np.array(rgba)
 
     def _read(self, frame: Frame) -> Image.Image:
         camera = self.scene.camera
