@@ -1,8 +1,11 @@
 """The public interface does in a program what the command line does, with arrays in place of files."""
 
 import inspect
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,3 +100,23 @@ def test_the_doctor_tells_what_is_missing_and_how_to_add_it():
 def test_the_type_marker_is_in_the_package():
     code = "import importlib.resources as r; print((r.files('nerfsem_method') / 'py.typed').is_file())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
+
+
+def snippets():
+    page = Path(__file__).parents[1] / "docs/api.md"
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_pages_first_snippet_runs(path, monkeypatch, capsys):
+    monkeypatch.chdir(path.parent)
+    exec(snippets()[0], names := {})
+    assert names["side"].shape == (480, 640, 3) and capsys.readouterr().out.startswith(f"{FRAMES} pc ")
+
+
+@pytest.mark.slow
+def test_the_pages_second_snippet_runs(vase_video, vase_mattes, tmp_path, monkeypatch, capsys):
+    shutil.copy(vase_video, tmp_path / "relic.mp4")
+    shutil.copytree(vase_mattes, tmp_path / "mattes")
+    monkeypatch.chdir(tmp_path)
+    exec(snippets()[1], {})
+    assert float(capsys.readouterr().out.split()[-1]) > 5
