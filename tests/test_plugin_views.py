@@ -12,6 +12,7 @@ from test_plugin_training import smoke
 from tiny_field import HEIGHT, WIDTH, opaque_bundle
 
 from nerfsem_method.codec import nsem
+from nerfsem_method.playback.player import Player
 from nerfsem_method.plugin import views
 from nerfsem_method.plugin.runs import import_bundle
 from nerfsem_method.plugin.training import train
@@ -113,6 +114,19 @@ def test_rays_that_are_none_miss(field, cameras):
     seen = views.look(field, cameras, SCALE, replace(rays, origins=origins, directions=directions))
     assert not seen["accumulation"][:300].any() and seen["accumulation"][300:].any()
     assert all(seen[key].isfinite().all() for key in ("rgb", "accumulation", "normals"))
+
+
+def test_an_imported_pc_bundle_shows_the_whole_frame(tmp_path):
+    nsem.write(tmp_path / "relic.nsem", opaque_bundle())
+    pipeline = eval_setup(import_bundle(tmp_path / "relic.nsem", tmp_path / "run"), test_mode="inference")[1]
+    camera = pipeline.datamanager.train_dataset.cameras[3:4]
+    expected = list(Player(nsem.read(tmp_path / "relic.nsem"), "cpu").frames("pc"))
+    shown = pipeline.model.get_outputs_for_camera(camera)["pc"].clamp(0, 1).numpy() * 255
+    assert np.abs(shown - expected[3]).mean() < 1 < np.abs(shown - expected[5]).mean()
+    camera.metadata = None  # a free camera at the same place
+    free = pipeline.model.get_outputs_for_camera(camera)["pc"].clamp(0, 1).numpy() * 255
+    assert np.abs(free - expected[3]).mean() < 1
+    assert "pc" not in views.look(pipeline.model.field, pipeline.model.cameras, 1.0, rays_of(pipeline.model.cameras, 0))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from torch.nn import Parameter
 
 from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.plugin import views
+from nerfsem_method.plugin.backdrop import Backdrop
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.dataparser import world_scale
 from nerfsem_method.plugin.quality import FrameQuality
@@ -76,7 +77,7 @@ class NerfsemModel(Model):
         self.field = RadianceField(self.config.spec, hull, self.config.head_bits)
         self.cameras = CameraPath(scene.camera, scene.poses)
         self._world_scale = world_scale(scene)
-        self._video = scene.video
+        self._video, self._backdrop = scene.video, Backdrop.of(scene.bundle)
         self.register_buffer("rate_weight", torch.tensor(self.config.rate_weight, dtype=torch.float64))
         self._conductor = None
         self._candidate_share = 1.0
@@ -119,7 +120,7 @@ class NerfsemModel(Model):
         """
         if self.training:
             return {"prediction": self._predict(ray_bundle)}
-        return views.look(self.field, self.cameras, self._world_scale, ray_bundle)
+        return views.look(self.field, self.cameras, self._world_scale, ray_bundle, self._backdrop)
 
     def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
         """Return straight RGBA [..., 4] of outputs of `get_outputs`."""

@@ -9,6 +9,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.model_components import renderers
 from torch import Tensor
 
+from nerfsem_method.plugin.backdrop import Backdrop
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.objective import Prediction
 from nerfsem_method.training.radiance import RadianceField
@@ -24,7 +25,9 @@ NORMAL_STEPS = 1.5
 
 
 @torch.no_grad()
-def look(field: RadianceField, cameras: CameraPath, world_scale: float, rays: RayBundle) -> dict[str, Any]:
+def look(
+    field: RadianceField, cameras: CameraPath, world_scale: float, rays: RayBundle, backdrop: Backdrop | None = None
+) -> dict[str, Any]:
     """Render rays without jitter, between their near and far distances where they have such.
 
     Rays of the data manager are those of the refined cameras. A frame's own rays have its exposure, others that of the frames
@@ -36,17 +39,17 @@ def look(field: RadianceField, cameras: CameraPath, world_scale: float, rays: Ra
         depth: [R, 1] distance of the surface in nerfstudio's world, see `middle_of_light`; beyond everything where there is none.
         normals: [R, 3] outward, from [-1, 1] to [0, 1]; towards the camera where there is no surface.
         prediction: the Prediction that losses and metrics need.
+        pc: [R, 3] over the background, only with a backdrop.
     """
     origins, directions = whole(rays.origins / world_scale + 0.5, rays.directions)
+    frames = None
     if "viewing" in rays.metadata:
         assert rays.camera_indices is not None
         frames = rays.camera_indices[:, 0]
         origins, directions = cameras.rays_along(frames, rays.metadata["viewing"])
-        gains = cameras.gains[frames]
     elif "frame" in rays.metadata:
-        gains = cameras.gains[rays.metadata["frame"][:, 0]]
-    else:
-        gains = exposure_around(cameras, origins)
+        frames = rays.metadata["frame"][:, 0]
+    gains = exposure_around(cameras, origins) if frames is None else cameras.gains[frames]
     limits = None
     if rays.nears is not None and rays.fars is not None:
         limits = rays.nears[:, 0] / world_scale, rays.fars[:, 0] / world_scale
@@ -58,12 +61,14 @@ def look(field: RadianceField, cameras: CameraPath, world_scale: float, rays: Ra
     normals = -directions.clone()
     normals[surface] = outward(field, origins[surface] + directions[surface] * distance[surface, None], normals[surface])
     ground = renderers.BACKGROUND_COLOR_OVERRIDE
+    behind = {} if backdrop is None else {"pc": seen.over(backdrop.along(cameras, frames, origins, directions))}
     return {
         "rgb": seen.over(1.0 if ground is None else ground.to(seen.color)),
         "accumulation": seen.accumulation,
         "depth": torch.where(surface, distance * world_scale, far)[:, None],
         "normals": (normals + 1) / 2,
         "prediction": seen,
+        **behind,
     }
 
 
