@@ -1,6 +1,8 @@
 """What nerfstudio sees of a field: true depths, normals, crops, exposures, and the cameras that a training has refined."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -24,6 +26,11 @@ SCALE = 0.4
 """A unit of the capture is so long in this world of nerfstudio's."""
 SURFACE = 2.2 - 0.4
 """The cameras are 2.2 away from the middle of a ball of radius 0.4."""
+
+
+def loaded(config: Path, mode: Literal["test", "inference"]) -> Any:
+    """Return the run's pipeline as nerfstudio loads it."""
+    return eval_setup(config, test_mode=mode)[1]
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +125,7 @@ def test_rays_that_are_none_miss(field, cameras):
 
 def test_an_imported_pc_bundle_shows_the_whole_frame(tmp_path):
     nsem.write(tmp_path / "relic.nsem", opaque_bundle())
-    pipeline = eval_setup(import_bundle(tmp_path / "relic.nsem", tmp_path / "run"), test_mode="inference")[1]
+    pipeline = loaded(import_bundle(tmp_path / "relic.nsem", tmp_path / "run"), "inference")
     camera = pipeline.datamanager.train_dataset.cameras[3:4]
     expected = list(Player(nsem.read(tmp_path / "relic.nsem"), "cpu").frames("pc"))
     shown = pipeline.model.get_outputs_for_camera(camera)["pc"].clamp(0, 1).numpy() * 255
@@ -139,7 +146,7 @@ def refined(vase_scene, tmp_path_factory):
 
 def test_a_loaded_run_has_the_cameras_that_its_training_has_refined(refined, vase_scene):
     config, poses = refined
-    datamanager = eval_setup(config, test_mode="test")[1].datamanager
+    datamanager = loaded(config, "test").datamanager
     scale = datamanager.train_dataparser_outputs.dataparser_scale
     for dataset in (datamanager.train_dataset, datamanager.eval_dataset):
         wanted = (camera_centres(poses) - 0.5)[dataset.frame_indices] * scale
@@ -152,7 +159,7 @@ def test_a_loaded_run_has_the_cameras_that_its_training_has_refined(refined, vas
 
 
 def test_exports_get_other_rays_at_each_call(refined):
-    datamanager = eval_setup(refined[0], test_mode="test")[1].datamanager
+    datamanager = loaded(refined[0], "test").datamanager
     datamanager.train_pixel_sampler.num_rays_per_batch = 99
     first, second = (datamanager.next_train(0)[1]["indices"] for _ in range(2))
     assert len(first) == 99 and not torch.equal(first, second)
@@ -160,13 +167,13 @@ def test_exports_get_other_rays_at_each_call(refined):
 
 def test_torch_keeps_to_one_thread_wherever_a_run_is_loaded(refined):
     torch.set_num_threads(2)
-    eval_setup(refined[0], test_mode="inference")
+    loaded(refined[0], "inference")
     assert torch.get_num_threads() == 1
 
 
 def test_an_imported_bundle_shows_its_own_frames_and_draws_rays_at_its_object(tmp_path):
     nsem.write(tmp_path / "relic.nsem", opaque_bundle())
-    pipeline = eval_setup(import_bundle(tmp_path / "relic.nsem", tmp_path / "run"), test_mode="test")[1]
+    pipeline = loaded(import_bundle(tmp_path / "relic.nsem", tmp_path / "run"), "test")
     dataset = pipeline.datamanager.train_dataset
     picture = dataset[3]["image"]
     assert picture.shape == (100, round(100 * WIDTH / HEIGHT), 4) and len({path.name for path in dataset.image_filenames}) == 8
