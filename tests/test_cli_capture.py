@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from nerfsem_method.capture import entry
+from nerfsem_method.capture import ingest
 from nerfsem_method.capture.cameras import poses
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report.figures import Report
@@ -115,7 +115,7 @@ def test_a_capture_is_summed_up(vase_copy, monkeypatch, capsys):
     coverage = [0.1] + [0.12] * 10 + [0.15]
     report = Report(12, [4], "frame", 3, 0.42, 280.5, 900, 355.0, coverage, [0.5] * 12, ["frame 4 is interpolated"])
     report.save(vase_copy.root)
-    monkeypatch.setattr(entry, "ingest", lambda *_: vase_copy)
+    monkeypatch.setattr(ingest, "ingest", lambda *_: vase_copy)
     Capture(Path("vase.mp4"), vase_copy.root).run()
     text = capsys.readouterr().out
     for fact in (

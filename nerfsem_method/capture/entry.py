@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nerfsem_method.capture import ingest
 from nerfsem_method.capture.cameras import poses
 from nerfsem_method.capture.clip.frames import Advance, VideoFacts
-from nerfsem_method.capture.ingest import Capture, cache_key, hash_file, ingest
+from nerfsem_method.capture.ingest import Capture, cache_key, hash_file
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.posed import colmap_folder, transforms
@@ -41,7 +42,7 @@ def capture(source: Path, options: CaptureOptions, scene_dir: Path | None = None
     mattes, the cameras or the folder.
     """
     if not source.is_dir():
-        return ingest(source, options, scene_dir)
+        return ingest.ingest(source, options, scene_dir)
     shots = _read(source)
     root = scene_dir or source.resolve().with_name(f"{source.resolve().name}.nerfsem")
     size = shots.camera
