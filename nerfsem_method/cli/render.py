@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -35,9 +35,9 @@ class Render:
       nerfsem render relic.nsem tour.mov --path camera_path.json
     """
 
-    bundle: tyro.conf.Positional[Path]
+    bundle: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="BUNDLE")]
     """Read this .nsem file."""
-    output: tyro.conf.Positional[Path]
+    output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT")]
     """Write a .png, .mp4, .webm (VP9) or .mov (ProRes) file, or a folder of PNG frames."""
     frame: int | None = None
     """See the object as this frame's camera does, counted from 0."""

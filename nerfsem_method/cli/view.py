@@ -6,7 +6,7 @@ import threading
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -20,7 +20,7 @@ class View:
     Example: nerfsem view relic.nsem
     """
 
-    bundle: tyro.conf.Positional[Path]
+    bundle: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="BUNDLE")]
     """Read this .nsem file."""
     port: int = 7007
     """Serve the page at this port, or at a free one where it is in use."""
