@@ -138,12 +138,15 @@ def view(asked: Asked) -> list[Path]:
 
 
 def resume(asked: Asked) -> list[Path]:
+    from nerfstudio.scripts import train as script
+
     config = trainer_config("smoke")
     loaded = checkpoint.load_config(asked.config)
     config.data = config.pipeline.datamanager.data = loaded.data
     config.output_dir, config.timestamp, config.load_dir = asked.out, "again", asked.config.parent / "nerfstudio_models"
-    config.max_num_iterations = 2
-    return list((train(config).parent / "nerfstudio_models").iterdir())
+    config.max_num_iterations, config.vis = 2, "none"
+    script.main(config)
+    return list(config.get_checkpoint_dir().iterdir())
 
 
 COMMANDS: dict[str, tuple[Callable[[Asked], list[Path]], str]] = {

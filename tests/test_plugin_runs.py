@@ -99,7 +99,7 @@ def test_a_full_disk_is_told_in_a_line(imported, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match="no space left"):
         import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "run")
 
 
