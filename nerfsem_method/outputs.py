@@ -60,6 +60,11 @@ PNG_MARK = ("Software", "nerfsem")
 """This text in a PNG file says that it is ours."""
 
 
+def check_png(path: Path) -> None:
+    """Make sure that a PNG file can be written here: it may replace one of ours, nothing else. Raises OutputError."""
+    check_replaceable(path, _is_marked, "picture")
+
+
 def check_png_folder(path: Path) -> None:
     """Make sure that a folder of numbered PNG files can be written here: it may replace one of ours. Raises OutputError."""
     check_writable(path / "000000.png")

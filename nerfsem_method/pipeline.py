@@ -91,9 +91,11 @@ def compress(
     Raises:
         NerfsemError: The video, an option or the output cannot be used, which is told before any long work, or a goal is missed.
     """
-    from nerfsem_method.media.clip.door import open_clip
+    from nerfsem_method.capture.entry import is_posed, open_source
 
-    open_clip(video, options.capture.every)
+    if options.target_psnr is not None and is_posed(video):
+        raise NerfsemError("--target-psnr is measured on a clip; give --target-size for pictures with cameras")
+    open_source(video, options.capture)
     options.check()
     _check_target(video, target, options)
     with _working_in(target, work_dir, tell) as work:
@@ -154,10 +156,10 @@ def _working_in(target: Path, chosen: Path | None, tell: Callable[[str], None]) 
 
 def _make(video: Path, target: Path, options: Options, work: Path, tell: Callable[[str], None]) -> None:
     """Capture, train and write the bundle."""
-    from nerfsem_method.capture.ingest import ingest
+    from nerfsem_method.capture.entry import capture
     from nerfsem_method.capture.report.figures import read_report
 
-    scene = ingest(video, options.capture, work / "scene")
+    scene = capture(video, options.capture, work / "scene")
     for warning in read_report(scene.root).warnings:
         tell(f"warning: {warning}")
 
@@ -166,7 +168,8 @@ def _make(video: Path, target: Path, options: Options, work: Path, tell: Callabl
     from nerfsem_method.plugin import checkpoint
 
     background = checkpoint.scene_background(scene, options.background) if options.mode == "pc" else None
-    config = checkpoint.load_config(_train(scene, stem_of(video), options, _field_bytes(options, background), work, tell))
+    field_bytes = _field_bytes(options, background)
+    config = checkpoint.load_config(train_scene(scene, stem_of(video), options, field_bytes, work, tell))
     nsem.write(target, checkpoint.run_bundle(config, scene, background))
 
     from nerfsem_method.evaluation import gate
@@ -174,8 +177,8 @@ def _make(video: Path, target: Path, options: Options, work: Path, tell: Callabl
     gate.check(scene, target, tell)
 
 
-def _train(
-    scene: Scene, name: str, options: Options, field_bytes: float | None, work: Path, tell: Callable[[str], None]
+def train_scene(
+    scene: Scene, name: str, options: Options, field_bytes: float | None, work: Path, tell: Callable[[str], None] = print
 ) -> Path:
     """Train on a scene, or go on with an equal training that was stopped, and return the path of the run's config.yml."""
     from nerfsem_method.plugin.config import trainer_config

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "training/loops": {"compiled", "field", "raycast"},
     "training": LEAVES | {"compiled", "scene", "field", "raycast", "codec", "training/loops"},
     "playback": READING | {"background", "training"},
+    "viewer": READING | {"playback"},
     "evaluation": READING | {"playback"},
     "web": READING | {"playback"},
     "capture/clip": LEAVES | {"media", "media/clip"},
@@ -49,11 +50,15 @@ MAY_IMPORT = {
     "capture/cameras": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/colmap"},
     "capture/mattes": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/cameras"},
     "capture/report": LEAVES | {"scene", "media", "capture/clip", "capture/cameras", "capture/mattes"},
-    "capture": LEAVES | {"scene", "media", "media/clip", *(f"capture/{it}" for it in ("clip", "cameras", "mattes", "report"))},
+    "capture/posed": LEAVES | {"scene", "media", "media/clip", "capture/cameras"},
+    "capture": LEAVES
+    | {"scene", "media", "media/clip", *(f"capture/{it}" for it in ("clip", "cameras", "mattes", "report", "posed"))},
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
     "cli": READING
-    | {"", "background", "training", "capture", "capture/report", "plugin", "evaluation", "playback", "web", "pipeline"},
+    | {"", "background", "training", "capture", "capture/report", "capture/mattes", "plugin", "evaluation", "playback"}
+    | {"web", "pipeline", "viewer", "api"},
+    "api": READING | {"background", "capture", "pipeline", "playback", "plugin", "evaluation"},
     "nerfsem_dataparsers": {"plugin"},
 }
 """Which rooms a room may import, besides itself; "" is the package's own __init__, which holds the version."""
@@ -62,14 +67,15 @@ CONFINED = {
     "nerfstudio": {"plugin", "nerfsem_dataparsers"},
     "pycolmap": {"capture/colmap"},
     "transformers": {"capture/mattes"},
-    "torch": {"training", "training/loops", "playback", "plugin", "capture/mattes", "evaluation"},
+    "torch": {"training", "training/loops", "playback", "plugin", "capture/mattes", "evaluation", "cli"},
     "triton": {"training/loops"},
     "numba": {"compiled", "raycast", "training/loops"},
     "llvmlite": {"raycast", "training/loops"},
     "skimage": {"evaluation"},
+    "viser": {"viewer"},
     "matplotlib": {"evaluation"},
     "av": {"media/clip"},
-    "PIL": {"media", "media/clip", "capture/cameras", "capture/clip", "evaluation", "plugin", "web"},
+    "PIL": {"media", "media/clip", "capture/cameras", "capture/clip", "capture/posed", "evaluation", "plugin", "web"},
 }
 """Where a foreign library may be imported. COLMAP's process imports NumPy alone beside it: with Pillow it corrupts the heap."""
 

@@ -11,7 +11,8 @@ from nerfsem_method import __version__
 from nerfsem_method.cli import main
 from nerfsem_method.errors import CaptureError, NerfsemError
 
-VERBS = ("compress", "decode", "info", "verify", "describe", "evaluate", "capture", "export", "import")
+MAKING = ("compress", "evaluate", "capture", "export", "import", "doctor")
+VERBS = (*MAKING, "decode", "info", "verify", "describe", "view", "render")
 
 
 class Verb:

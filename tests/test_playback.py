@@ -57,3 +57,9 @@ def test_a_part_of_the_clip(player):
 def test_without_background_there_is_no_pc(player):
     with pytest.raises(NerfsemError, match="--mode fp"):
         next(player.frames("pc"))
+
+
+def test_a_gpu_that_is_not_there_is_told_in_a_line(made, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(NerfsemError, match="no GPU"):
+        Player(made, "cuda")

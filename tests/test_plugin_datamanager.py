@@ -7,7 +7,9 @@ import pytest
 import torch
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
 from PIL import Image
+from tiny_field import opaque_bundle
 
+from nerfsem_method.codec import nsem
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.plugin.datamanager import BORDER, NerfsemDataManagerConfig
 from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig
@@ -132,3 +134,22 @@ def test_a_frame_of_another_size_is_refused(vase_copy):
         Image.new("RGB" if folder == "frames" else "L", (20, 20)).save(vase_copy.root / folder / "000002.png")
     with pytest.raises(CaptureError, match="another size"):
         manage(vase_copy.root)
+
+
+def test_another_parser_and_a_bundle_to_train_on_are_refused_in_a_line(vase_scene, tmp_path):
+    from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
+
+    with pytest.raises(CaptureError, match="nerfsem-data"):
+        NerfsemDataManagerConfig(data=vase_scene.root, dataparser=NerfstudioDataParserConfig()).setup(test_mode="val")
+    nsem.write(tmp_path / "relic.nsem", opaque_bundle(background=False))
+    with pytest.raises(CaptureError, match="nerfsem import"):
+        manage(tmp_path / "relic.nsem")
+
+
+def test_ns_render_may_ask_for_smaller_frames(vase_scene):
+    smaller = manage(vase_scene.root, test_mode="test", downscale_factor=3.0).train_dataset
+    assert smaller[0]["image"].shape == (80, 45, 4)
+    assert int(smaller.cameras.width[0]) == 45 and float(smaller.cameras.fx[0]) == pytest.approx(vase_scene.camera.fx / 3)
+    whole = manage(vase_scene.root, test_mode="test").train_dataset[0]["image"]
+    averaged = whole.view(80, 3, 45, 3, 4).mean((1, 3))
+    assert (smaller[0]["image"] - averaged).abs().max() < 0.02

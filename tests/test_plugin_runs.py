@@ -1,5 +1,6 @@
 """An imported bundle is a run that loads anywhere on this machine, without the video, and shows what the player shows."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,8 @@ from tiny_field import HEIGHT, WIDTH, opaque_bundle
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec import nsem
-from nerfsem_method.errors import BundleError, CaptureError, NerfsemError, OutputError
+from nerfsem_method.codec.metadata import with_metadata
+from nerfsem_method.errors import BundleError, NerfsemError, OutputError
 from nerfsem_method.playback.player import Player
 from nerfsem_method.plugin import checkpoint
 from nerfsem_method.plugin.runs import import_bundle
@@ -59,12 +61,13 @@ def test_the_viewer_gets_cameras_and_pictures(imported):
     assert dataset[7]["image"].shape[-1] == 4
 
 
-def test_measuring_without_source_frames_is_refused(imported):
+def test_measuring_without_source_frames_is_refused_in_a_line(imported, capsys):
     pipeline = load(imported, "test")
-    with pytest.raises(CaptureError, match="nerfsem evaluate"):
-        pipeline.get_average_eval_image_metrics()
-    with pytest.raises(CaptureError, match="nerfsem evaluate"):
-        pipeline.get_eval_image_metrics_and_images(0)
+    for measure in (pipeline.get_average_eval_image_metrics, lambda: pipeline.get_eval_image_metrics_and_images(0)):
+        with pytest.raises(SystemExit) as stop:
+            measure()
+        (line,) = capsys.readouterr().err.splitlines()
+        assert stop.value.code == 2 and "nerfsem evaluate" in line
 
 
 def test_the_checkpoint_loads_safely(imported):
@@ -72,11 +75,32 @@ def test_the_checkpoint_loads_safely(imported):
     assert state["step"] == 0
 
 
-def test_it_can_be_exported_again_to_the_same_field(imported, tmp_path):
-    again = nsem.read(checkpoint.export(imported, tmp_path, "fp", BackgroundOptions()))
-    first = nsem.read(imported.parent / "tiny relic.nsem")
-    assert all(np.array_equal(a, b) for a, b in zip(first.state.tables, again.state.tables, strict=True))
-    assert again.video == first.video and again.mode == "fp"
+@pytest.mark.parametrize("mode", ["fp", "pc"])
+def test_it_is_exported_again_byte_for_byte_with_its_metadata(imported, mode, tmp_path):
+    described = tmp_path / "described.nsem"
+    data = (imported.parent / "tiny relic.nsem").read_bytes()
+    described.write_bytes(with_metadata(data, {"title": "A ball"}, nsem.KNOWN_SECTIONS))
+    config = import_bundle(described, tmp_path / "run")
+    again = checkpoint.export(config, tmp_path / "out", mode, BackgroundOptions())
+    whole = described.read_bytes()
+    assert again.name == f"tiny-{mode}.nsem"
+    assert again.read_bytes() == (whole if mode == "pc" else nsem.drop_background(whole)) and len(data) < len(whole)
+
+
+def test_a_background_that_is_not_there_is_not_exported(imported, tmp_path):
+    nsem.write(tmp_path / "object.nsem", opaque_bundle(background=False))
+    config = import_bundle(tmp_path / "object.nsem", tmp_path / "run")
+    with pytest.raises(NerfsemError, match="--mode fp"):
+        checkpoint.export(config, tmp_path, "pc", BackgroundOptions())
+
+
+def test_a_full_disk_is_told_in_a_line(imported, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="no space left"):
+        import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "run")
 
 
 def test_the_newest_checkpoint_is_exported(imported, tmp_path):

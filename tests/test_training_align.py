@@ -8,6 +8,7 @@ from tiny_field import orbit
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training.align import align, rigid_motion
 from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.march import Samples
 from nerfsem_method.training.render import Rendering
 
 CAMERA = Intrinsics(64, 64, 90.0, 90.0, 32.0, 32.0)
@@ -24,7 +25,8 @@ class PaintedBall:
         points = local + depth[:, None] * directions
         color = 0.5 + 0.4 * torch.sin(20 * points + torch.tensor([0.0, 1.0, 2.0]))
         hit = (under > 0).float()
-        return Rendering(color * hit[:, None], hit, depth * hit, hit, torch.zeros(()))
+        samples = Samples(torch.arange(len(hit) + 1), torch.arange(len(hit)), depth, points, 1.0)
+        return Rendering(color * hit[:, None], hit, depth * hit, hit, torch.zeros(()), samples)
 
 
 @pytest.fixture

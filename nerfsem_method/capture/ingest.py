@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -52,32 +52,40 @@ def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) 
     full, an input lies in the folder, or another process is at work there.
     """
     clip = open_clip(video, options.every)
-    root = scene_dir or named(folder_of(video), clip.stem, ".nerfsem")
-    check_apart([root], [video, options.mattes, options.segmenter_weights])
-    capture = _Capture(clip, options, StageFolder(root))
-    scene = capture.ready() or capture.run()
-    capture.check_gaps(scene)
-    return scene
+    return Capture.of(clip, options, scene_dir).scene()
 
 
-def _hash_file(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _key(*parts: Any) -> str:
+def cache_key(*parts: Any) -> str:
     """Return the cache key of a stage that depends on `parts` alone."""
     return hashlib.sha256(json.dumps([CAPTURE_VERSION, *parts], default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class _Capture:
+class Capture:
     """A capture is one way from a video to its scene folder; the key of a stage depends only on what the stage reads."""
 
     clip: Clip
     options: CaptureOptions
     folder: StageFolder
+
+    @classmethod
+    def of(cls, clip: Clip, options: CaptureOptions, scene_dir: Path | None) -> Self:
+        """Return the capture of a clip, kept in <stem>.nerfsem beside it by default. Raises OutputError over an input."""
+        root = scene_dir or named(folder_of(clip.path), clip.stem, ".nerfsem")
+        check_apart([root], [clip.path, options.mattes, options.segmenter_weights])
+        return cls(clip, options, StageFolder(root))
+
+    def scene(self) -> Scene:
+        """Return the scene, with which the folder is filled where it does not hold it. Raises CaptureError for large gaps."""
+        scene = self.ready() or self.run()
+        self.check_gaps(scene)
+        return scene
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -94,14 +102,14 @@ class _Capture:
     @cached_property
     def frames_key(self) -> str:
         """Return the key of the frames."""
-        return _key(self.clip.sha256, self.options.every, self.size)
+        return cache_key(self.clip.sha256, self.options.every, self.size)
 
     @cached_property
     def cameras_key(self) -> str:
         """Return the key of the cameras, which see the video at its own size whatever the scale."""
         mattes = self.first_mattes[1] if self.first_mattes and self.options.sfm_region == "object" else ""
         seen = (self.clip.sha256, self.options.every)
-        return _key(*seen, importlib.metadata.version("pycolmap"), self.options.sfm_region, mattes)
+        return cache_key(*seen, importlib.metadata.version("pycolmap"), self.options.sfm_region, mattes)
 
     @property
     def given(self) -> Path | None:
@@ -131,8 +139,8 @@ class _Capture:
         """Return the key of the mattes."""
         if self.given:
             files = matte_files.list_mattes(self.given)
-            return _key(self.frames_key, [(path.name, _hash_file(path)) for path in files])
-        return _key(self.first_mattes, self.cameras_key) if self.learned else self._segmenter_key(self.cameras_key)
+            return cache_key(self.frames_key, [(path.name, hash_file(path)) for path in files])
+        return cache_key(self.first_mattes, self.cameras_key) if self.learned else self._segmenter_key(self.cameras_key)
 
     def _segmenter_key(self, cameras: str) -> str:
         """Return the key of mattes by a segmenter that sees these cameras; weights are known by size and time, not read."""
@@ -140,12 +148,12 @@ class _Capture:
         files = sorted(weights.glob("*")) if weights else []
         stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         hints = [self.options.keep_support, self.options.object_box]
-        return _key(self.frames_key, cameras, self.options.segmenter, stamps, hints)
+        return cache_key(self.frames_key, cameras, self.options.segmenter, stamps, hints)
 
     @cached_property
     def scene_key(self) -> str:
         """Return the key of the whole scene."""
-        return _key(self.frames_key, self.cameras_key, self.mattes_key)
+        return cache_key(self.frames_key, self.cameras_key, self.mattes_key)
 
     def ready(self) -> Scene | None:
         """Return the scene if the folder holds it already."""
@@ -208,7 +216,7 @@ class _Capture:
         if self.options.mattes or self.options.segmenter != "classical":
             remedy = "or take --segmenter classical without --mattes"
         elif self.given:
-            remedy = "for this clip brings its mattes along, in its alpha channel"
+            remedy = "for this clip brings its mattes along, in its alpha channel or as masks"
         else:
             return
         raise CaptureError(f"--keep-support and --object-box are hints for the classical segmenter; leave them out, {remedy}")
@@ -236,12 +244,17 @@ class _Capture:
         elif self.options.segmenter == "classical":
             from nerfsem_method.capture.mattes.classical import segment
 
-            segment(frames, self._solved.of_posed_frames(), target, advance, keep_support=self.options.keep_support, box=self.box)
+            model = self._model_of(frames)
+            segment(frames, model, target, advance, keep_support=self.options.keep_support, box=self.box)
         else:
             from nerfsem_method.capture.mattes.learned import segment
 
             segment(frames, self.options.segmenter, self.options.segmenter_weights, target, advance)
         matte_files.check_coverage(matte_files.load_mattes(target))
+
+    def _model_of(self, frames: list[Path]) -> SparseModel:
+        """Return cameras and points of `frames`, those with a pose, by which the classical segmenter finds the object."""
+        return self._solved.of_posed_frames()
 
     def _set_right(self, frames: list[Path], target: Path, advance: Advance) -> None:
         """Make the stage "mattes" of those that a network drew."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 class Capture:
     """Find the object and the cameras of a video, and keep them in a folder that training reads.
 
+    A folder of pictures whose cameras are known (transforms.json of nerfstudio, Polycam, Record3D or Blender; a model of COLMAP)
+    is taken over, with its masks or alpha as mattes.
+
     A folder that holds this capture already is left as it is; one that holds a part of it is completed.
 
     Examples:
@@ -29,19 +32,19 @@ class Capture:
     """
 
     video: tyro.conf.Positional[Path]
-    """Take this clip, which circles one object, 8 frames or more: a video, a folder of photographs or a quoted pattern of their
-    names, such as 'shots/*.JPG'."""
+    """Take this clip, which circles one object, 8 frames or more: a video, a folder of photographs, a quoted pattern of their
+    names, such as 'shots/*.JPG', or a folder of pictures with their cameras."""
     scene_dir: tyro.conf.Positional[Path]
     """Fill this folder; it may be new, empty, or from an earlier capture."""
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)
 
     def run(self) -> None:
         """Capture. Raises CaptureError when the video, the mattes or the folder cannot be used, or no cameras are found."""
-        from nerfsem_method.capture.ingest import ingest
+        from nerfsem_method.api import capture
         from nerfsem_method.capture.report.figures import read_report
 
         start = time.monotonic()
-        scene = ingest(self.video, self.capture, self.scene_dir)
+        scene = capture(self.video, self.scene_dir, self.capture)
         print(_as_text(scene, read_report(scene.root), time.monotonic() - start))
 
 

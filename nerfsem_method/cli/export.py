@@ -28,7 +28,7 @@ class Export:
 
     def run(self) -> None:
         """Export. Raises NerfsemError when the run has no checkpoint or the bundle cannot be written."""
-        from nerfsem_method.plugin import checkpoint
+        from nerfsem_method.api import encode
 
-        path = checkpoint.export(self.load_config, self.output_dir, self.mode, self.background)
+        path = encode(self.load_config, self.output_dir, self.mode, self.background)
         print(f"{path}: {path.stat().st_size} bytes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -13,7 +13,7 @@ from nerfsem_method.errors import printable
 from nerfsem_method.media.matte_names import frames_text
 
 if TYPE_CHECKING:
-    from nerfsem_method.codec import nsem
+    from nerfsem_method.codec.facts import Facts
 
 PARTS = {
     "SPEC": "facts and shapes",
@@ -44,45 +44,13 @@ class Info:
 
     def run(self) -> None:
         """Show the facts. Raises BundleError for a file that cannot be decoded."""
-        from nerfsem_method.codec import nsem
-        from nerfsem_method.codec.container import unpack
-        from nerfsem_method.codec.metadata import metadata_of
+        from nerfsem_method.api import open_bundle
 
-        data = nsem.read_bytes(self.bundle)
-        facts = describe(nsem.decode(data), nsem.sizes(data))
-        facts["metadata"] = metadata_of(unpack(data, nsem.KNOWN_SECTIONS))
+        facts = open_bundle(self.bundle).facts
         print(json.dumps(facts, indent=1) if self.json else _as_text(self.bundle.name, facts))
 
 
-def describe(bundle: nsem.Bundle, sizes: dict[str, int]) -> dict[str, Any]:
-    """Return the facts of a bundle for JSON; `sizes` are its bytes by section. `bpp` are bits per pixel of the whole file."""
-    video, camera = bundle.video, bundle.camera
-    total = sum(sizes.values())
-    return {
-        "mode": bundle.mode,
-        "bytes": total,
-        "bpp": 8 * total / (video.frames * video.width * video.height),
-        "video": {
-            "name": video.name,
-            "width": video.width,
-            "height": video.height,
-            "frames": video.frames,
-            "rate": str(video.rate),
-            "sha256": video.sha256,
-            "left_out": list(video.left_out),
-        },
-        "camera": {
-            "model": "OPENCV",
-            "width": camera.width,
-            "height": camera.height,
-            "params": list(camera.params),
-        },
-        "exposure": "constant" if (bundle.gains == 1).all() else "per frame",
-        "parts": sizes,
-    }
-
-
-def _as_text(name: str, facts: dict[str, Any]) -> str:
+def _as_text(name: str, facts: Facts) -> str:
     video, camera = facts["video"], facts["camera"]
     fx, fy, cx, cy, *distortion = camera["params"]
     seconds = f"{video['frames']} frames at {video['rate']} a second"

@@ -15,12 +15,15 @@ from nerfsem_method.cli.capture import Capture
 from nerfsem_method.cli.compress import Compress
 from nerfsem_method.cli.decode import Decode
 from nerfsem_method.cli.describe import Describe
+from nerfsem_method.cli.doctor import Doctor
 from nerfsem_method.cli.evaluate import Evaluate
 from nerfsem_method.cli.export import Export
 from nerfsem_method.cli.import_bundle import Import
 from nerfsem_method.cli.info import Info
 from nerfsem_method.cli.publish import Publish
+from nerfsem_method.cli.render import Render
 from nerfsem_method.cli.verify import Verify
+from nerfsem_method.cli.view import View
 from nerfsem_method.errors import NerfsemError, complain, speak_anywhere
 from nerfsem_method.files import refusal
 from nerfsem_method.stopping import farewell, stoppable
@@ -30,6 +33,8 @@ Store a video of a museum piece in the space of a thumbnail, and play it back.
 
   nerfsem compress relic.mp4 relic.nsem        video to bundle: capture, training, export
   nerfsem decode relic.nsem relic-again.mp4    bundle to video
+  nerfsem view relic.nsem                      look at it in the browser
+  nerfsem render relic.nsem turn.mp4           a turn around the object
   nerfsem info relic.nsem                      where the bytes go
   nerfsem publish relic.nsem site/             bundle to web page
   nerfsem evaluate relic.mp4 relic.nsem --output-dir report/
@@ -42,6 +47,8 @@ Training under nerfstudio's own command: ns-train nerfsem --data relic.mp4
 Verb = (
     Annotated[Compress, tyro.conf.subcommand("compress")]
     | Annotated[Decode, tyro.conf.subcommand("decode")]
+    | Annotated[View, tyro.conf.subcommand("view")]
+    | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Describe, tyro.conf.subcommand("describe")]
@@ -50,6 +57,7 @@ Verb = (
     | Annotated[Capture, tyro.conf.subcommand("capture")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Import, tyro.conf.subcommand("import")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 
 

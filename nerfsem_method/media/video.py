@@ -32,8 +32,10 @@ _MP4_CRF = 14
 EXACT_SCALING = "accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 """With these flags ffmpeg's scaler gives the same pixels on every processor."""
 _CONVERSION = f"flags=lanczos+{EXACT_SCALING}"
-_SEAL = b"\0\0\0\x1afreedecoded by nerfsem"
-"""Our mp4 files end with this box of ISO/IEC 14496-12: players pass over it, and what others make of ours has none."""
+_BOX = b"\0\0\0\x1afreedecoded by nerfsem"
+_SEALS = {".webm": b"\xec\x92decoded by nerfsem"}
+"""Our videos end with a box of ISO/IEC 14496-12 (mp4, mov), or an element Void of EBML, RFC 8794 (webm): players pass over it,
+and what others make of ours has none."""
 _BT709 = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
 
 
@@ -53,9 +55,14 @@ def write_video(path: Path, frames: Iterable[np.ndarray], rate: Fraction) -> int
             count = encode_file(partial, frames, rate, {**options, **_BT709})
         except StreamError as error:
             raise OutputError(f"cannot write {path}: {error}") from None
-        with partial.open("ab") as file:
-            file.write(_SEAL)
+        seal(partial, path)
     return count
+
+
+def seal(partial: Path, path: Path) -> None:
+    """Mark a finished video, that is to lie at `path`, as ours."""
+    with partial.open("ab") as file:
+        file.write(_seal_of(path))
 
 
 def check_video(path: Path) -> None:
@@ -64,9 +71,14 @@ def check_video(path: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
+    mark = _seal_of(path)
     with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - len(_SEAL), 0))
-        return file.read() == _SEAL
+        file.seek(max(path.stat().st_size - len(mark), 0))
+        return file.read() == mark
+
+
+def _seal_of(path: Path) -> bytes:
+    return _SEALS.get(path.suffix.lower(), _BOX)
 
 
 def write_png_folder(path: Path, frames: Iterable[np.ndarray], start: int = 0) -> int:
@@ -133,7 +145,8 @@ def _running(node: Any, **options: Any) -> Iterator[_Pipe]:
 
 
 def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, options: dict[str, Any]) -> int:
-    """Encode RGB frames [H, W, 3] of one size into `path` with ffmpeg's output `options`, and return their number.
+    """Encode RGB or straight RGBA frames [H, W, 3 or 4] of one size into `path` with ffmpeg's output `options`; return their
+    number.
 
     Raises StreamError when ffmpeg fails, OutputError when the disk is full, ValueError when there is no frame.
     """
@@ -144,7 +157,8 @@ def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, option
     if first is None:
         raise ValueError("no frame to encode")
     height, width = (size + size % 2 for size in first.shape[:2])
-    source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=str(rate))
+    kind = "rgba" if first.shape[2] == 4 else "rgb24"
+    source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt=kind, s=f"{width}x{height}", framerate=str(rate))
     convert = f"scale=out_color_matrix=bt709:out_range=tv:{_CONVERSION}"
     node = ffmpeg.output(source, f"./{path.name}", vf=convert, **{"pix_fmt": "yuv420p", **options})
     count = 0

@@ -11,47 +11,53 @@ import numpy as np
 from nerfsem_method.background import h264
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import NerfsemError
+from nerfsem_method.playback.viewpoint import Viewpoint, exposure_around
 from nerfsem_method.raycast.caster import Raycaster
 
 WHITE = (255, 255, 255)
 DRIVER = Path("/proc/driver/nvidia")
-"""This exists where a GPU may be worth asking torch for; importing torch takes seconds."""
+"""On Linux this exists where a GPU may be worth asking torch for; importing torch takes seconds."""
 
 
 class Player:
     """A player renders the frames of a decoded bundle.
 
-    `device` is "cpu" (numba, torch is not needed), "cuda" (torch) or "auto": CUDA where torch finds it.
+    `device` is "cpu" (numba, torch is not needed), "cuda" (torch) or "auto": CUDA where torch finds it. Raises NerfsemError when
+    "cuda" is asked for and not there.
     """
 
     def __init__(self, bundle: nsem.Bundle, device: str = "auto") -> None:
         self.bundle = bundle
+        if device == "cuda":
+            _insist_on_cuda()
         if device == "cuda" or (device == "auto" and _finds_cuda()):
             from nerfsem_method.playback.torch_renderer import TorchRenderer
 
             self._renderer = TorchRenderer(bundle.state, bundle.camera, "cuda")
         else:
             self._renderer = Raycaster(bundle.state, bundle.camera)
+        self._view_camera, self._view_renderer = bundle.camera, self._renderer
 
     def premultiplied(self, index: int) -> np.ndarray:
         """Return frame `index` of the object alone: float32 [H, W, 4] in [0, 1], colour weighted by alpha."""
-        picture = self._renderer.picture(self.bundle.poses[index])
-        alpha = picture[..., 3:].clip(0, 1)
-        color = (picture[..., :3] * self.bundle.gains[index]).clip(0, alpha)
-        return np.concatenate([color, alpha], -1)
+        return _exposed(self._renderer.picture(self.bundle.poses[index]), self.bundle.gains[index])
+
+    def seen(self, view: Viewpoint) -> np.ndarray:
+        """Return the object alone from anywhere: float32 [H, W, 4] in [0, 1], colour weighted by alpha.
+
+        Its exposure is that of the frames around.
+        """
+        if view.camera != self._view_camera:
+            self._view_camera, self._view_renderer = view.camera, self._renderer.through(view.camera)
+        return _exposed(self._view_renderer.picture(np.asarray(view.pose, np.float64)), exposure_around(self.bundle, view.pose))
 
     def frame(self, index: int) -> np.ndarray:
         """Return frame `index` of the object alone: uint8 [H, W, 4], straight alpha."""
-        rgba = self.premultiplied(index)
-        alpha = rgba[..., 3:]
-        color = np.where(alpha > 0, rgba[..., :3] / np.maximum(alpha, 1e-6), 0)
-        return _to_bytes(np.concatenate([color, alpha], -1))
+        return straight(self.premultiplied(index))
 
     def composited(self, index: int, background: np.ndarray | tuple[int, int, int]) -> np.ndarray:
         """Return I = C + (1 - A) B (method, section 6): uint8 [H, W, 3] over a picture uint8 [H, W, 3] or a colour."""
-        rgba = self.premultiplied(index)
-        ground = np.asarray(background, np.float32) / 255
-        return _to_bytes(rgba[..., :3] + (1 - rgba[..., 3:]) * ground)
+        return over(self.premultiplied(index), background)
 
     def frames(
         self, mode: str, color: tuple[int, int, int] = WHITE, start: int = 0, stop: int | None = None
@@ -73,8 +79,34 @@ class Player:
             yield self.composited(index, ground)
 
 
+def straight(rgba: np.ndarray) -> np.ndarray:
+    """Return uint8 [H, W, 4] with straight alpha of premultiplied float32 [H, W, 4]."""
+    alpha = rgba[..., 3:]
+    color = np.where(alpha > 0, rgba[..., :3] / np.maximum(alpha, 1e-6), 0)
+    return _to_bytes(np.concatenate([color, alpha], -1))
+
+
+def over(rgba: np.ndarray, background: np.ndarray | tuple[int, int, int]) -> np.ndarray:
+    """Return I = C + (1 - A) B, uint8 [H, W, 3], of premultiplied float32 [H, W, 4] and a picture or colour in bytes."""
+    ground = np.asarray(background, np.float32) / 255
+    return _to_bytes(rgba[..., :3] + (1 - rgba[..., 3:]) * ground)
+
+
+def _exposed(picture: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    alpha = picture[..., 3:].clip(0, 1)
+    return np.concatenate([(picture[..., :3] * gain).clip(0, alpha), alpha], -1)
+
+
 def _to_bytes(values: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+def _insist_on_cuda() -> None:
+    """Raise NerfsemError without a GPU, ModuleNotFoundError without torch."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise NerfsemError("no GPU that torch can use is here (nvidia-smi tells more); leave --device cuda out")
 
 
 def _finds_cuda() -> bool:

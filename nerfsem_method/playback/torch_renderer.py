@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 
@@ -20,6 +22,12 @@ class TorchRenderer:
     def __init__(self, state: FieldState, camera: Intrinsics, device: str) -> None:
         self._field = RadianceField.from_state(state).to(device).eval()
         self._camera, self._device = camera, device
+
+    def through(self, camera: Intrinsics) -> TorchRenderer:
+        """Return a renderer of the same field that sees it through another camera."""
+        other = copy.copy(self)
+        other._camera = camera
+        return other
 
     @torch.no_grad()
     def picture(self, pose: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from nerfsem_method.errors import NerfsemError
 from nerfsem_method.evaluation import gate
 from nerfsem_method.files import named
 from nerfsem_method.log import LOG
+from nerfsem_method.plugin.again import stored_background, write_again
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
@@ -42,8 +43,11 @@ def export(config_path: Path, output_dir: Path, mode: str, options: BackgroundOp
     background = None
     if mode == "pc":
         background = scene_background(scene, options)
-    nsem.write(path, run_bundle(config, scene, background))
-    if scene.bundle is None:
+    made = run_bundle(config, scene, background)
+    if scene.bundle is not None:
+        write_again(path, made, scene.bundle)
+    else:
+        nsem.write(path, made)
         gate.check(scene, path, print)
     return path
 
@@ -67,7 +71,9 @@ def run_scene(config) -> Scene:
 
 
 def scene_background(scene: Scene, options: BackgroundOptions) -> Background:
-    """Return the background layer of a scene."""
+    """Return the background layer of a scene. Raises NerfsemError when that is a bundle without one."""
+    if scene.bundle is not None:
+        return stored_background(scene.bundle)
     frames = _Pictures(scene, [frame.image for frame in scene.frames], "RGB")
     mattes = _Pictures(scene, [frame.matte for frame in scene.frames], "L")
     return make_background(frames, mattes, scene.video.rate, options)

@@ -24,6 +24,7 @@ from nerfsem_method.media.clip.clip import stem_of
 from nerfsem_method.plugin import exporter
 from nerfsem_method.plugin.datamanager import NerfsemDataManagerConfig
 from nerfsem_method.plugin.model import NerfsemModelConfig
+from nerfsem_method.plugin.pipeline import NerfsemPipeline
 from nerfsem_method.plugin.trainer import NerfsemTrainer, ending_in_one_line
 from nerfsem_method.training import presets
 
@@ -78,6 +79,7 @@ class FusedAdamConfig(AdamOptimizerConfig):
 class NerfsemPipelineConfig(VanillaPipelineConfig):
     """This is VanillaPipeline's configuration with our types."""
 
+    _target: type = field(default_factory=lambda: NerfsemPipeline)
     datamanager: NerfsemDataManagerConfig = field(default_factory=NerfsemDataManagerConfig)
     model: NerfsemModelConfig = field(default_factory=NerfsemModelConfig)
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
@@ -20,21 +19,20 @@ from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIn
 from PIL import Image
 
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig, world_scale
+from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig, camera_to_worlds
+from nerfsem_method.plugin.previews import previews
+from nerfsem_method.plugin.rays import ClipRays
 from nerfsem_method.progress import track
-from nerfsem_method.scene.camera import camera_centres
-from nerfsem_method.scene.scene import Scene
+from nerfsem_method.scene.scene import Frame, Scene
 
 BORDER = 4
 """So many pixels around the matte are sampled as well, so that the field learns where the object ends."""
-PREVIEW_HEIGHT = 100
-"""The pictures that the viewer shows of an imported bundle's cameras have this height."""
 
 
 class ObjectVideoDataset(InputDataset):
     """A dataset is the frames of one split with their mattes as straight alpha.
 
-    A bundle has cameras and no pictures: its frames are plain grey previews, and `measurable` is False.
+    Those of a bundle are its own decoded frames, small and opaque, and `measurable` is False.
     """
 
     def __init__(self, dataparser_outputs, scale_factor: float = 1.0) -> None:
@@ -42,27 +40,40 @@ class ObjectVideoDataset(InputDataset):
         self.scene: Scene = self.metadata["scene"]
         self.frame_indices: torch.Tensor = self.cameras.metadata["frame"][:, 0].clone()  # type: ignore[index]
 
+    def stand_at(self, poses: np.ndarray) -> None:
+        """Let the cameras be at other poses [N, 3, 4] of the scene's N frames."""
+        self.cameras.camera_to_worlds = camera_to_worlds(self.scene, poses[self.frame_indices.numpy()])
+
     @property
     def measurable(self) -> bool:
         """Return whether there are source frames to measure against."""
         return self.scene.bundle is None
 
     def get_numpy_image(self, image_idx: int) -> np.ndarray:
-        """Return one frame, uint8 [H, W, 4]. Raises CaptureError when a file of the scene is missing or of another size."""
+        """Return one frame, uint8 [H, W, 4], at the size of its camera.
+
+        Raises CaptureError when a file of the scene is missing or of another size.
+        """
+        index = int(self.frame_indices[image_idx])
+        if self.scene.bundle is not None:
+            return np.pad(previews(self.scene.bundle)[index], ((0, 0), (0, 0), (0, 1)), constant_values=255)
+        rgba = self._read(self.scene.frames[index])
+        size = int(self.cameras.width[image_idx]), int(self.cameras.height[image_idx])
+        if rgba.size != size:  # channel by channel: what lies around the object has a colour, too
+            rgba = Image.merge("RGBA", [channel.resize(size, Image.Resampling.BOX) for channel in rgba.split()])
+        return np.array(rgba)
+
+    def _read(self, frame: Frame) -> Image.Image:
         camera = self.scene.camera
-        if not self.measurable:
-            width = round(PREVIEW_HEIGHT * camera.width / camera.height)
-            return np.full((PREVIEW_HEIGHT, width, 4), (128, 128, 128, 255), np.uint8)
-        frame = self.scene.frames[int(self.frame_indices[image_idx])]
         try:
             with Image.open(self.scene.root / frame.matte) as matte:
                 alpha = matte.convert("L")
             with Image.open(self.scene.root / frame.image) as picture:
                 picture.putalpha(alpha)
-                rgba = np.array(picture)
+                rgba = picture.copy()
         except (OSError, ValueError) as error:
             raise CaptureError(f"{self.scene.root} is incomplete ({error}); delete it and capture again") from None
-        if rgba.shape != (camera.height, camera.width, 4):
+        if rgba.size != (camera.width, camera.height):
             raise CaptureError(f"{self.scene.root / frame.image} has another size than its camera; capture again")
         return rgba
 
@@ -78,6 +89,8 @@ class NerfsemDataManagerConfig(VanillaDataManagerConfig):
     """Most rays of a training step; the sample budget may ask for fewer."""
     eval_num_rays_per_batch: int = 4096
     """An evaluation batch has so many rays."""
+    poses: tyro.conf.Suppress[Any] = None
+    """The refined poses of a run that was loaded."""
 
     # The following options of VanillaDataManager mean nothing here: every frame is used, at its own size.
     masks_on_gpu: tyro.conf.Suppress[bool] = False
@@ -91,7 +104,7 @@ class NerfsemDataManagerConfig(VanillaDataManagerConfig):
     pixel_sampler: tyro.conf.Suppress[PixelSamplerConfig] = field(default_factory=PixelSamplerConfig)
 
 
-class ObjectRays:
+class ObjectRays(ClipRays):
     """ObjectRays draws rays through the object's pixels and a border around them, uniformly over all frames of a dataset.
 
     Attributes:
@@ -100,18 +113,13 @@ class ObjectRays:
     """
 
     def __init__(self, dataset: ObjectVideoDataset, device: torch.device | str) -> None:
+        super().__init__(dataset.scene, dataset.frame_indices)
         self.frames = _read_all(dataset).to(device)
         alpha = self.frames[..., 3]
         near = [torch.nonzero(_near_object(matte).flatten())[:, 0] + i * matte.numel() for i, matte in enumerate(alpha)]
         self.candidates = torch.cat(near).to(torch.int32 if alpha.numel() < 2**31 else torch.int64)
         if not len(self.candidates):
             raise CaptureError("the mattes are empty in every frame: there is no object to learn; give --mattes DIR")
-        scene = dataset.scene
-        self._viewing = torch.from_numpy(scene.camera.unit_directions()).float()
-        self._pixel_area = 1 / (scene.camera.fx * scene.camera.fy)
-        self._rotations = torch.from_numpy(scene.poses[:, :, :3]).float()
-        self._origins = torch.from_numpy((camera_centres(scene.poses) - 0.5) * world_scale(scene)).float()
-        self._frame_indices = dataset.frame_indices
 
     @property
     def share(self) -> float:
@@ -126,22 +134,6 @@ class ObjectRays:
         _, height, width, _ = self.frames.shape
         pixels = flat % (height * width)
         return torch.stack([flat // (height * width), pixels // width, pixels % width], -1).cpu(), colors
-
-    def bundle(self, indices: torch.Tensor) -> RayBundle:
-        """Return rays through the given pixels [R, 3], as the scene has the cameras.
-
-        camera_indices are frames of the scene; metadata "viewing" [R, 3] are the directions in the camera's own axes, from which
-        the model makes the rays of its refined cameras.
-        """
-        frame = self._frame_indices[indices[:, 0]]
-        viewing = self._viewing[indices[:, 1], indices[:, 2]]
-        return RayBundle(
-            origins=self._origins[frame],
-            directions=torch.einsum("rji,rj->ri", self._rotations[frame], viewing),
-            pixel_area=torch.full((len(indices), 1), self._pixel_area),
-            camera_indices=frame[:, None],
-            metadata={"viewing": viewing},
-        )
 
 
 def _read_all(dataset: ObjectVideoDataset) -> torch.Tensor:
@@ -161,44 +153,77 @@ def _near_object(matte: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.max_pool2d(rows, (1, size), stride=1, padding=(0, BORDER))[0, 0] > 0
 
 
-class NoFramesToMeasure:
-    """NoFramesToMeasure stands where nerfstudio expects evaluation images, for an imported bundle."""
+@dataclass
+class RaysPerBatch:
+    """This stands where nerfstudio's exports look for a pixel sampler, to tell it how many rays they want at a time."""
 
-    def __len__(self) -> int:
-        return 0
-
-    def __iter__(self) -> Any:
-        raise CaptureError("an imported bundle has no source frames; run nerfsem evaluate with the original video")
+    num_rays_per_batch: int
 
 
 class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
     """This data manager reads frames in 8 bit at the first use, and has ObjectRays in place of a pixel sampler.
 
     The rays of step s depend on the trainer's seed and on s alone, so that a resumed run goes on where it stopped. Of these the
-    first `rays` are drawn, as many as the model has use for.
+    first `rays` are drawn, as many as the model has use for. Outside training, each call gives other rays.
     """
 
     config: NerfsemDataManagerConfig
     rays: int | None = None
 
-    @cached_property
-    def train_rays(self) -> ObjectRays:
-        """Return the training frames and their candidate pixels."""
-        return ObjectRays(self.train_dataset, self.device if self.config.images_on_gpu else "cpu")
+    def __init__(self, config: NerfsemDataManagerConfig, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(config.dataparser, ObjectVideoDataParserConfig):
+            raise CaptureError(
+                "nerfsem has a parser of its own, which reads nerfstudio's data, too; leave the name of another one out, or say "
+                "nerfsem-data"
+            )
+        super().__init__(config, *args, **kwargs)
+        if self.test_mode == "val" and not self.train_dataset.measurable:
+            raise CaptureError(
+                f"{self.train_dataset.scene.bundle} is a bundle, which has no source frames to train on; give the video, or look "
+                "at the bundle: nerfsem import, then ns-viewer"
+            )
+        self.train_pixel_sampler: Any = RaysPerBatch(config.train_num_rays_per_batch)
+        if config.poses is not None:
+            self.stand_at(config.poses)
+
+    def stand_at(self, poses: np.ndarray) -> None:
+        """Let the cameras of all frames be at the poses [N, 3, 4] to which a training has refined them.
+
+        The configuration remembers them: ns-render dataset makes a second data manager of it.
+        """
+        if poses.shape != self.train_dataset.scene.poses.shape:
+            return  # these are other data than those of the training
+        self.config.poses = poses
+        drawn = [rays for name, rays in vars(self).items() if name in ("train_rays", "eval_rays")]  # if they are made already
+        for holder in (self.train_dataset, self.eval_dataset, *drawn):
+            holder.stand_at(poses)
 
     @cached_property
-    def eval_rays(self) -> ObjectRays:
+    def train_rays(self) -> ClipRays:
+        """Return what draws the rays of the training frames."""
+        return self._rays_of(self.train_dataset, self.device if self.config.images_on_gpu else "cpu")
+
+    @cached_property
+    def eval_rays(self) -> ClipRays:
         """Return the same of the evaluation split."""
-        return ObjectRays(self.eval_dataset, "cpu")
+        return self._rays_of(self.eval_dataset, "cpu")
+
+    def _rays_of(self, dataset: ObjectVideoDataset, device: torch.device | str) -> ClipRays:
+        rays = ObjectRays(dataset, device) if dataset.measurable else ClipRays(dataset.scene, dataset.frame_indices)
+        if self.config.poses is not None:
+            rays.stand_at(self.config.poses)
+        return rays
 
     @cached_property
     def frames_rgba(self) -> torch.Tensor:
         """Return the training frames uint8 [N, H, W, 4], in the order of `train_dataset`."""
+        assert isinstance(self.train_rays, ObjectRays)
         return self.train_rays.frames
 
     @cached_property
     def candidate_share(self) -> float:
         """Return the share of the training video's pixels that rays are drawn from."""
+        assert isinstance(self.train_rays, ObjectRays)
         return self.train_rays.share
 
     def setup_train(self) -> None:
@@ -208,29 +233,22 @@ class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
 
     def setup_eval(self) -> None:
         """Make the image loaders of ns-eval, the viewer and ns-render."""
-        measurable = self.eval_dataset.measurable
-        loader = FixedIndicesEvalDataloader(self.eval_dataset, device=self.device)
-        self.fixed_indices_eval_dataloader = loader if measurable else NoFramesToMeasure()
+        self.fixed_indices_eval_dataloader = FixedIndicesEvalDataloader(self.eval_dataset, device=self.device)
         self.eval_dataloader = RandIndicesEvalDataloader(self.eval_dataset, device=self.device)
 
     def next_train(self, step: int) -> tuple[RayBundle, dict]:
         """Return the rays of a step, and {"image": float32 [R, 4] straight RGBA, "indices": int64 [R, 3]}."""
         self.train_count += 1
-        most = self.config.train_num_rays_per_batch
-        return self._next(self.train_rays, min(self.rays or most, most), 2 * step)
+        most = self.train_pixel_sampler.num_rays_per_batch
+        turn = step if self.test_mode == "val" else self.train_count
+        return self._next(self.train_rays, min(self.rays or most, most), 2 * turn)
 
     def next_eval(self, step: int) -> tuple[RayBundle, dict]:
         """Return the same from the evaluation split."""
         self.eval_count += 1
         return self._next(self.eval_rays, self.config.eval_num_rays_per_batch, 2 * step + 1)
 
-    def next_eval_image(self, step: int) -> tuple[Cameras, dict]:
-        """Return a random evaluation image. Raises CaptureError for an imported bundle."""
-        if not self.eval_dataset.measurable:
-            iter(self.fixed_indices_eval_dataloader)
-        return super().next_eval_image(step)
-
-    def _next(self, rays: ObjectRays, count: int, turn: int) -> tuple[RayBundle, dict]:
+    def _next(self, rays: ClipRays, count: int, turn: int) -> tuple[RayBundle, dict]:
         generator = torch.Generator().manual_seed((torch.initial_seed() * 1_000_003 + turn) % 2**63)
         indices, colors = rays.draw(count, generator)
         return rays.bundle(indices).to(self.device), {"image": colors.to(self.device), "indices": indices}

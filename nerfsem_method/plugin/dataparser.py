@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import tyro
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
@@ -17,7 +18,7 @@ from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.stages import RECORD
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import CaptureError, printable
-from nerfsem_method.scene.camera import camera_centres
+from nerfsem_method.scene.camera import camera_centres, ring_radius
 from nerfsem_method.scene.scene import Frame, Scene
 
 EVALUATION_FRAMES = 10
@@ -30,14 +31,16 @@ class ObjectVideoDataParserConfig(DataParserConfig):
 
     _target: type = field(default_factory=lambda: ObjectVideoDataParser)
     data: Path = Path()
-    """The clip (a video, a folder of photographs, a quoted pattern), the scene folder of an earlier capture, or a .nsem bundle
-    (cameras alone)."""
+    """The clip (a video, a folder of photographs, a quoted pattern), pictures with cameras (a folder with a transforms.json or a
+    model of COLMAP), the scene folder of an earlier capture, or a .nsem bundle (to look at)."""
     scene_dir: Path | None = None
     """Where the capture is kept; by default beside the video, as <stem>.nerfsem/."""
     capture: CaptureOptions = field(default_factory=CaptureOptions)
     """How mattes are found and at which size the video is taken."""
     holdout_every: int = 0
     """Keep every K-th frame out of training, to evaluate new views; 0 trains on all frames, as a codec does."""
+    downscale_factor: tyro.conf.Suppress[float | None] = None
+    """ns-render dataset asks for frames that are smaller by this factor; a training takes them at the capture's size."""
 
 
 @dataclass
@@ -46,7 +49,8 @@ class ObjectVideoDataParser(DataParser):
 
     A point p of the capture, whose unit cube is the object's box, is (p - 1/2) * `world_scale(scene)` there. The outputs
     carry `metadata["scene"]`, the whole Scene, whatever the split; `cameras.metadata["frame"]` [n, 1] tells which
-    frame of it each camera of the split is.
+    frame of it each camera of the split is. The frames of a bundle have names, too, though no files: renderings are named after
+    them.
     """
 
     config: ObjectVideoDataParserConfig
@@ -55,9 +59,12 @@ class ObjectVideoDataParser(DataParser):
     def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> DataparserOutputs:
         scene = self._scene()
         frames = split_frames(scene, split, self.config.holdout_every)
+        cameras = cameras_of(scene, frames)
+        if self.config.downscale_factor is not None:
+            cameras.rescale_output_resolution(1 / self.config.downscale_factor)
         return DataparserOutputs(
-            image_filenames=[scene.bundle or scene.root / frame.image for frame in frames],
-            cameras=cameras_of(scene, frames),
+            image_filenames=[scene.root / (frame.image or f"frames/{frame.index:06d}.png") for frame in frames],
+            cameras=cameras,
             alpha_color=None,
             scene_box=SceneBox(aabb=torch.tensor([[-0.5] * 3, [0.5] * 3]) * world_scale(scene)),
             metadata={"scene": scene},
@@ -73,11 +80,11 @@ class ObjectVideoDataParser(DataParser):
             return Scene.load(data)
         if data.is_file() and data.suffix == ".nsem":
             return bundle_scene(data)
-        from nerfsem_method.capture.ingest import ingest
+        from nerfsem_method.capture.entry import capture
 
         told = f"Capturing {printable(str(data))} (frames, mattes, cameras); an earlier capture is used again where it fits"
         CONSOLE.print(told, markup=False)
-        return ingest(data, self.config.capture, self.config.scene_dir)
+        return capture(data, self.config.capture, self.config.scene_dir)
 
 
 def bundle_scene(path: Path) -> Scene:
@@ -103,18 +110,14 @@ def split_frames(scene: Scene, split: str, holdout_every: int) -> tuple[Frame, .
 
 def world_scale(scene: Scene) -> float:
     """Return lengths in nerfstudio's world over those of the capture: its viewer expects cameras within the unit sphere."""
-    return 1 / float(np.linalg.norm(camera_centres(scene.poses) - 0.5, axis=1).max())
+    return 1 / ring_radius(scene.poses)
 
 
 def cameras_of(scene: Scene, frames: tuple[Frame, ...]) -> Cameras:
     """Return nerfstudio's cameras of some frames: OpenGL axes, camera to world, its own order of distortion parameters."""
     camera = scene.camera
-    poses = np.stack([frame.cam_from_world for frame in frames])
-    rotation = poses[:, :, :3].transpose(0, 2, 1)
-    centre = (camera_centres(poses) - 0.5) * world_scale(scene)
-    opengl = np.concatenate([rotation * (1.0, -1.0, -1.0), centre[..., None]], -1)
     return Cameras(
-        camera_to_worlds=torch.from_numpy(opengl).float(),
+        camera_to_worlds=camera_to_worlds(scene, np.stack([frame.cam_from_world for frame in frames])),
         fx=float(camera.fx),
         fy=float(camera.fy),
         cx=float(camera.cx),
@@ -125,3 +128,10 @@ def cameras_of(scene: Scene, frames: tuple[Frame, ...]) -> Cameras:
         camera_type=CameraType.PERSPECTIVE,
         metadata={"frame": torch.tensor([[frame.index] for frame in frames])},
     )
+
+
+def camera_to_worlds(scene: Scene, poses: np.ndarray) -> torch.Tensor:
+    """Return what nerfstudio knows of poses [n, 3, 4] in the capture's unit cube: float32 [n, 3, 4], OpenGL axes."""
+    rotation = poses[:, :, :3].transpose(0, 2, 1)
+    centre = (camera_centres(poses) - 0.5) * world_scale(scene)
+    return torch.from_numpy(np.concatenate([rotation * (1.0, -1.0, -1.0), centre[..., None]], -1)).float()

@@ -1,7 +1,8 @@
 """`ns-export nerfsem-bitstream` writes a trained run as a bundle.
 
 ns-export has a closed list of commands, `exporter.Commands`, which it hands to tyro.cli. `register` wraps tyro.cli so
-that this one argument, and no other, gets one more member. `nerfsem export` is the same without a patch.
+that this one argument, and no other, gets one more member. `nerfsem export` is the same without a patch. The commands that are
+for other kinds of models end in one line for a run of ours, where nerfstudio's would fail an assertion.
 """
 
 from __future__ import annotations
@@ -9,11 +10,19 @@ from __future__ import annotations
 import functools
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
 from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.errors import NerfsemError, complain
+
+FOREIGN = {
+    "ExportGaussianSplat": "is a radiance field, which has no Gaussians; export points or a mesh: pointcloud, poisson or tsdf",
+    "ExportMarchingCubesMesh": "has a density, which is no signed distance; export a mesh by poisson or tsdf",
+}
+"""These commands of ns-export are for other kinds of models; the rest of the line says why, and what is for ours."""
 
 
 def register() -> None:
@@ -28,9 +37,19 @@ def register() -> None:
         if f is getattr(exporter, "Commands", None):
             ours = Annotated[_command(exporter), tyro.conf.subcommand(name="nerfsem-bitstream")]
             f = tyro.conf.FlagConversionOff[get_args(f)[0] | ours]
+            chosen = original(f, *args, **kwargs)
+            _refuse(type(chosen).__name__, chosen.load_config)
+            return chosen
         return original(f, *args, **kwargs)
 
     tyro.cli = cli
+
+
+def _refuse(command: str, load_config: Path) -> None:
+    """End the process in one line if a run of nerfsem cannot be exported so."""
+    if command not in FOREIGN or not load_config.is_file() or b"nerfsem_method" not in load_config.read_bytes():
+        return
+    raise SystemExit(complain(NerfsemError(f"a run of nerfsem {FOREIGN[command]}")))
 
 
 def _command(exporter: Any) -> type:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,8 +14,11 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from nerfsem_method.field.spec import FieldSpec, Level
+from nerfsem_method.plugin import views
+from nerfsem_method.plugin.backdrop import Backdrop
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.dataparser import world_scale
+from nerfsem_method.plugin.quality import FrameQuality
 from nerfsem_method.plugin.scene_hull import scene_hull
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.cameras import CameraPath
@@ -24,7 +28,7 @@ from nerfsem_method.training.goal import Goal
 from nerfsem_method.training.objective import Prediction, losses, psnr_over_white
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.rate_control import RateControl
-from nerfsem_method.training.render import Rendering
+from nerfsem_method.training.snapshot import measured_bytes
 
 FIRST_RAYS, FEWEST_RAYS, MOST_RAYS = 1024, 256, 1 << 14
 """A training begins with so many rays a step; then the sample budget asks for some number between the other two."""
@@ -53,6 +57,8 @@ class NerfsemModelConfig(ModelConfig):
     """A training step has so many samples; the number of rays follows."""
     eval_num_rays_per_chunk: int = 1 << 14
     """So many rays are rendered at a time outside training."""
+    enable_collider: bool = False
+    """Whether what `collider_params` leave out is not shown; the training takes no notice."""
 
 
 class NerfsemModel(Model):
@@ -71,10 +77,11 @@ class NerfsemModel(Model):
         self.field = RadianceField(self.config.spec, hull, self.config.head_bits)
         self.cameras = CameraPath(scene.camera, scene.poses)
         self._world_scale = world_scale(scene)
-        self._video = scene.video
+        self._video, self._backdrop = scene.video, Backdrop.of(scene.bundle)
         self.register_buffer("rate_weight", torch.tensor(self.config.rate_weight, dtype=torch.float64))
         self._conductor = None
         self._candidate_share = 1.0
+        self._quality = FrameQuality()
         self._rays, self._most_rays = FIRST_RAYS, MOST_RAYS
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
@@ -89,8 +96,6 @@ class NerfsemModel(Model):
         """Return one callback: before each step, the conductor acts on the course."""
         trainer = attributes.trainer
         assert trainer is not None and attributes.pipeline is not None
-        if self.device.type == "cpu":
-            torch.set_num_threads(1)  # the compiled loops bring their own threads; torch's would spin beside them
         datamanager, config = attributes.pipeline.datamanager, self.config
         assert isinstance(datamanager, NerfsemDataManager)
         self._candidate_share = datamanager.candidate_share
@@ -121,12 +126,17 @@ class NerfsemModel(Model):
     def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Any]:
         """Render rays, in training as many of them as the sample budget allows.
 
-        "rgb" is over white, "depth" premultiplied. "prediction" is a Prediction, the same in training and in evaluation.
+        "prediction" is a Prediction, the same in training and in evaluation; what else there is, `views.look` says.
         """
-        prediction = self._predict(ray_bundle) if self.training else self._render(ray_bundle)
-        with torch.no_grad():
-            rgb = prediction.over(1.0)
-        return {"rgb": rgb, "accumulation": prediction.accumulation, "depth": prediction.depth, "prediction": prediction}
+        if self.training:
+            return {"prediction": self._predict(ray_bundle)}
+        return views.look(self.field, self.cameras, self._world_scale, ray_bundle, self._backdrop)
+
+    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
+        """Return straight RGBA [..., 4] of outputs of `get_outputs`."""
+        if output_name != "rgb":
+            return super().get_rgba_image(outputs, output_name)
+        return views.straight(outputs["rgb"], outputs["accumulation"])
 
     def _predict(self, ray_bundle: RayBundle) -> Prediction:
         """Render jittered rays of the refined cameras, estimate the rate, and settle the number of rays."""
@@ -136,20 +146,7 @@ class NerfsemModel(Model):
         step = self.field.step(*self.cameras.rays_along(frames, viewing), self.config.course.rate_samples)
         growth = min(self.config.sample_budget / max(len(step.samples.rays), 1), FASTEST_GROWTH)
         self._rays = int(min(max(self._rays * growth, FEWEST_RAYS), self._most_rays))
-        return self._prediction(step.rendering, self.cameras.gains[frames], step.bits)
-
-    def _render(self, ray_bundle: RayBundle) -> Prediction:
-        """Render rays without jitter; those that the data manager drew are of the refined cameras, with their frames' gains."""
-        if "viewing" not in ray_bundle.metadata:
-            return self._prediction(self.field.render(ray_bundle.origins / self._world_scale + 0.5, ray_bundle.directions))
-        assert ray_bundle.camera_indices is not None
-        frames = ray_bundle.camera_indices[:, 0]
-        rendering = self.field.render(*self.cameras.rays_along(frames, ray_bundle.metadata["viewing"]))
-        return self._prediction(rendering, self.cameras.gains[frames])
-
-    def _prediction(self, rendering: Rendering, gains: Tensor | float = 1.0, bits: Tensor | None = None) -> Prediction:
-        depth = rendering.depth[:, None] * self._world_scale
-        return Prediction(rendering.color * gains, rendering.accumulation[:, None], depth, rendering.distortion, bits)
+        return views.prediction(step.rendering, self.cameras.gains[frames], step.bits)
 
     def get_loss_dict(self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict=None) -> dict[str, Tensor]:
         """Return the terms of the loss, see `training.objective.losses`."""
@@ -175,15 +172,16 @@ class NerfsemModel(Model):
     def get_image_metrics_and_images(
         self, outputs: dict[str, Any], batch: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """Return the PSNR of one frame over white, and the frame beside its source."""
-        target = batch["image"].to(self.device).float()
-        if target.max() > 1:
-            target = target / 255
-        alpha = target[..., 3:]
-        reference = target[..., :3] * alpha + 1 - alpha
-        rendered = outputs["rgb"].clamp(0, 1)
-        psnr = -10 * (rendered - reference).square().mean().log10()
-        return {"psnr": float(psnr)}, {"img": torch.cat([reference, rendered], 1)}
+        """Return the figures of one frame over white (see FrameQuality), outside training the bytes of the FP bundle, and the
+        frame beside its source."""
+        figures, pair = self._quality.measure(outputs["rgb"], batch["image"])
+        if self._conductor is None:
+            figures["bytes"] = float(self._bytes)
+        return figures, {"img": pair}
+
+    @cached_property
+    def _bytes(self) -> int:
+        return measured_bytes(self.field, self.cameras, self._video)
 
 
 def _rate_control(config: NerfsemModelConfig) -> RateControl | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,9 @@ def import_bundle(path: Path, run_dir: Path) -> Path:
         models = partial / "nerfstudio_models"
         models.mkdir()
         (partial / path.name).write_bytes(data)
-        torch.save({"step": 0, "pipeline": _pipeline_state(decoded)}, models / "step-000000000.ckpt")
+        checkpoint = io.BytesIO()  # torch reports a full disk as an error of its own, a file as one that has a name
+        torch.save({"step": 0, "pipeline": _pipeline_state(decoded)}, checkpoint)
+        (models / "step-000000000.ckpt").write_bytes(checkpoint.getvalue())
         _write_config(decoded, run_dir / path.name, partial / "config.yml")
     return run_dir / "config.yml"
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -234,6 +235,12 @@ class Raycaster:
             table_parts(spec)[0], table_codes(spec, state.tables), _head(state, "density", 2),
             _head(state, "color", spec.color_layers + 1), spec.geometry, spec.directions, spec.frequencies, spec.shading == "ray",
         )  # fmt: skip
+
+    def through(self, camera: Intrinsics) -> Raycaster:
+        """Return a raycaster of the same field that sees it through another camera."""
+        other = copy.copy(self)
+        other._camera, other._directions = camera, camera.unit_directions().reshape(-1, 3)
+        return other
 
     def picture(self, pose: np.ndarray) -> np.ndarray:
         """Return the field seen from cam_from_world [3, 4]: float32 [H, W, 4], premultiplied RGBA without gain."""

@@ -56,6 +56,11 @@ def camera_centres(poses: np.ndarray) -> np.ndarray:
     return -np.einsum("nji,nj->ni", poses[:, :, :3], poses[:, :, 3])
 
 
+def ring_radius(poses: np.ndarray) -> float:
+    """Return the largest distance of a camera at poses [N, 3, 4] from the middle of the unit cube."""
+    return float(np.linalg.norm(camera_centres(poses) - 0.5, axis=1).max())
+
+
 def look_at_point(poses: np.ndarray) -> np.ndarray:
     """Return the point [3] that is nearest to all optical axes of cam_from_world [N, 3, 4] in the least-squares sense."""
     axes, centres = poses[:, 2, :3], camera_centres(poses)
@@ -107,6 +112,12 @@ class Intrinsics:
         """Return the same camera, seen through a frame of another size in pixels."""
         sx, sy = width / self.width, height / self.height
         return Intrinsics(width, height, self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy, *self.distortion)
+
+    def fitted(self, width: int, height: int) -> Intrinsics:
+        """Return the same camera with a frame of another shape around all that it sees: nothing is stretched or cut off."""
+        scale = min(width / self.width, height / self.height)
+        cx, cy = width / 2 + (self.cx - self.width / 2) * scale, height / 2 + (self.cy - self.height / 2) * scale
+        return Intrinsics(width, height, self.fx * scale, self.fy * scale, cx, cy, *self.distortion)
 
     def pixel_directions(self, pixels: np.ndarray) -> np.ndarray:
         """Return the undistorted camera-space directions (x, y, 1) [..., 3] of image positions (u, v) [..., 2] in pixels."""

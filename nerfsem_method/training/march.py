@@ -62,6 +62,14 @@ def march(
     return march_plain(origins, directions, empty, density, step, offsets)
 
 
+def clipped(samples: Samples, nears: Tensor, fars: Tensor) -> Samples:
+    """Return the samples that lie between two distances [R] along their rays."""
+    kept = (samples.distances >= nears[samples.rays]) & (samples.distances <= fars[samples.rays])
+    rays = samples.rays[kept]
+    starts = functional.pad(torch.bincount(rays, minlength=samples.count).cumsum(0), (1, 0))
+    return Samples(starts, rays, samples.distances[kept], samples.positions[kept], samples.step)
+
+
 def _march_cpu(
     origins: Tensor, directions: Tensor, empty: Tensor, density: Tensor | None, step: float, offsets: Tensor
 ) -> Samples:

@@ -15,14 +15,12 @@ class Prediction:
     Attributes:
         color: [R, 3] premultiplied by the accumulation, with the gains of the rays' frames.
         accumulation: [R, 1], the alpha of the object.
-        depth: [R, 1] mean distance of the light's origin (premultiplied).
         distortion: scalar, see `render.distortion_loss`.
         bits: scalar, the estimated bits of the tables; None where no rate was asked for.
     """
 
     color: Tensor
     accumulation: Tensor
-    depth: Tensor
     distortion: Tensor
     bits: Tensor | None
 

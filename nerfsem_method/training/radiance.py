@@ -13,7 +13,7 @@ from nerfsem_method.field.state import FieldState
 from nerfsem_method.training.density import density
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.heads import Heads
-from nerfsem_method.training.march import Samples, march
+from nerfsem_method.training.march import Samples, clipped, march
 from nerfsem_method.training.occupancy import OccupancyGrid
 from nerfsem_method.training.rate import RateModel
 from nerfsem_method.training.render import Rendering, render
@@ -56,10 +56,15 @@ class RadianceField(nn.Module):
         self._set_occupancy(self.occupancy.occupied.clone())
         self.estimate_density()
 
-    def render(self, origins: Tensor, directions: Tensor) -> Rendering:
-        """Render rays [R, 3] (unit-cube coordinates, unit directions) without jitter, through all occupied voxels."""
+    def render(self, origins: Tensor, directions: Tensor, limits: tuple[Tensor, Tensor] | None = None) -> Rendering:
+        """Render rays [R, 3] (unit-cube coordinates, unit directions) without jitter, through all occupied voxels.
+
+        Only what lies between two distances [R] is seen if `limits` are given.
+        """
         middle = torch.full_like(origins[:, 0], 0.5)
         samples = march(origins, directions, self.occupancy.empty, None, 1 / self.spec.steps, middle)
+        if limits is not None:
+            samples = clipped(samples, *limits)
         return render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
 
     def step(self, origins: Tensor, directions: Tensor, rate_samples: int) -> Step:

@@ -26,6 +26,7 @@ class Rendering:
         depth: [R] mean distance of the light's origin (premultiplied).
         weights: [S] share of each sample in its ray's colour, without gradient.
         distortion: scalar, see `distortion_loss`.
+        samples: the S samples themselves.
     """
 
     color: Tensor
@@ -33,6 +34,7 @@ class Rendering:
     depth: Tensor
     weights: Tensor
     distortion: Tensor
+    samples: Samples
 
 
 def sample_weights(density: Tensor, samples: Samples) -> Tensor:
@@ -84,7 +86,7 @@ def render(heads: Heads, density: Tensor, geometry: Tensor, samples: Samples, di
         colors = heads.color(geometry, directions[samples.rays])
         summed, weights, distortion = accumulate(density, colors, samples)
         color, accumulation = summed[:, :-2], summed[:, -2]
-    return Rendering(color, accumulation, summed[:, -1], weights, distortion)
+    return Rendering(color, accumulation, summed[:, -1], weights, distortion, samples)
 
 
 def distortion_loss(weights: Tensor, samples: Samples) -> Tensor:

@@ -14,6 +14,8 @@ from nerfsem_method.scene.camera import Intrinsics
 
 SCALARS = ("reprojection_error", "closures", "region", "overlays")
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
+GIVEN = "given"
+"""The cameras come from another program when this is the region of their SparseModel."""
 ARRAYS = ("poses", "registered", "points", "colours", "views")
 """These fields of a SparseModel are arrays."""
 
@@ -26,7 +28,7 @@ class SparseModel:
     there is none, which is NaN. `points` [P, 3] have
     `colours` [P, 3] uint8. `views` [M, 4] float has a row (point, frame, u, v), in pixels of `camera`, for each time that a
     frame sees a point. `reprojection_error` is their mean in pixels, `closures` the number of pairs that tie the turn's end
-    to its beginning. `region`, "frame" or "object", says where the features come from; none were sought
+    to its beginning. `region`, "frame", "object" or GIVEN, says where the features come from; none were sought
     in `overlays`, which stand still while the rest moves.
     """
 

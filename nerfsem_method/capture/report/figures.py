@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nerfsem_method.capture.cameras.sparse import SparseModel
+from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.media.matte_names import frames_text
 from nerfsem_method.media.pictures import read_picture
@@ -39,9 +39,10 @@ PIECE_SHARE = 0.15
 class Report:
     """A report is the figures of a capture, and the warnings that follow from them.
 
-    `interpolated` lists frames by index; `features_from`, "frame" or "object", is where COLMAP looked; `turn_degrees` is how
-    much of the full circle around the object the cameras cover. Per frame, `coverage` is the matte's share of it and `blur` the
-    softness of its edges in pixels. The clip's frames `unposed`, by their numbers there, have no camera and are left out.
+    `interpolated` lists frames by index; `features_from`, "frame" or "object", is where COLMAP looked, "given" if it did not;
+    `turn_degrees` is how much of the full circle around the object the cameras cover. Per frame, `coverage` is the matte's share
+    of it and `blur` the softness of its edges in pixels. The clip's frames `unposed`, by their numbers there, have no camera and
+    are left out.
     """
 
     frames: int
@@ -166,13 +167,13 @@ def _frames(chosen: np.ndarray) -> str:
 def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, points: int) -> list[str]:
     """Return what is to be said about the cameras."""
     warnings = []
+    if model.region == GIVEN:
+        return [_open_turn(covered)] if covered < WHOLE_TURN else []
     if interpolated:
         lost = _frames(~model.registered)
         warnings.append(f"no camera was found for {lost}; {'it is' if len(interpolated) == 1 else 'they are'} interpolated")
     if covered < WHOLE_TURN:
-        warnings.append(
-            f"the turn does not close: the cameras cover {covered:.0f} of 360 degrees; sides that no frame shows cannot be kept"
-        )
+        warnings.append(_open_turn(covered))
     elif not model.closures:
         warnings.append(
             "the turn closes, but its end was not recognised as its beginning, so the cameras may have drifted; film on "
@@ -190,6 +191,10 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
     if points < FEW_POINTS:
         warnings.append(f"only {points} points were found on the object; its cameras rest on the background")
     return warnings
+
+
+def _open_turn(covered: float) -> str:
+    return f"the turn does not close: the cameras cover {covered:.0f} of 360 degrees; sides that no frame shows cannot be kept"
 
 
 def _of_frames(facts: FrameFacts) -> list[str]:

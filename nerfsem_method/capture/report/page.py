@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nerfsem_method.capture.cameras.sparse import GIVEN
 from nerfsem_method.capture.report.figures import BLURRED, Report
 from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import camera_centres
@@ -72,15 +73,25 @@ def _tiles(scene: Scene, report: Report) -> list[tuple[str, str, str]]:
     """Return value, name and explanation of each figure."""
     camera = scene.camera
     across = 2 * np.degrees(np.arctan(0.5 * max(camera.width / camera.fx, camera.height / camera.fy)))
+    return [
+        *_source_tiles(report),
+        (f"{across:.1f}&deg;", "angle of view", f"the longer side; focal length {report.focal_pixels:.0f} pixels"),
+        (f"{100 * np.median(report.coverage):.0f} %", "of the frame", f"is object; {report.points} points were found on it"),
+    ]
+
+
+def _source_tiles(report: Report) -> list[tuple[str, str, str]]:
+    """Return the figures that depend on where the cameras come from."""
+    circle = f"{report.turn_degrees:.0f}&deg;", "of the circle"
+    if report.features_from == GIVEN:
+        return [(f"{report.frames}", "cameras", "were given with the pictures"), (*circle, "is covered by the cameras")]
     source = {"frame": "features of the whole frame", "object": "features of the object alone"}[report.features_from]
     count = report.frames + len(report.unposed)
     share = 100 * report.registered / count
     return [
         (f"{share:.0f} %", "cameras found", f"{report.registered} of {count}; {source}"),
         (f"{report.reprojection_error_pixels:.2f} px", "reprojection error", "mean over all triangulated points"),
-        (f"{report.turn_degrees:.0f}&deg;", "of the circle", f"{report.loop_closures} pairs tie its end to its beginning"),
-        (f"{across:.1f}&deg;", "angle of view", f"the longer side; focal length {report.focal_pixels:.0f} pixels"),
-        (f"{100 * np.median(report.coverage):.0f} %", "of the frame", f"is object; {report.points} points were found on it"),
+        (*circle, f"{report.loop_closures} pairs tie its end to its beginning"),
     ]
 
 

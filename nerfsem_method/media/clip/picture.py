@@ -43,15 +43,18 @@ def read_size(path: Path) -> tuple[int, int]:
         return image.size[::-1] if turned else image.size
 
 
-def read_picture(path: Path) -> Picture:
-    """Return a photograph; what is missing of a damaged one is grey or black. Raises OSError for a file that is no picture."""
+def read_picture(path: Path, upright: bool = True) -> Picture:
+    """Return a photograph, `upright` or as it is stored; what is missing of a damaged one is grey or black.
+
+    Raises OSError for a file that is no picture.
+    """
     from PIL import ImageOps
 
     with _opened(path) as image:
         loaded, damage = _load(image)
         if not damage and image.format in ("JPEG", "MPO"):
             damage = _jpeg_complaint(path)
-        if _orientation(image) is not None:
+        if upright and _orientation(image) is not None:
             loaded = ImageOps.exif_transpose(loaded)
         return Picture(*_channels(loaded), damage)
 

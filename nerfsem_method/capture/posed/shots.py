@@ -1,0 +1,172 @@
+"""Shots are pictures with known cameras, each with its own; a scene has one camera, through which all are seen again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.clip.alpha import Ground
+from nerfsem_method.media.clip.picture import Picture, read_picture
+from nerfsem_method.scene.camera import Intrinsics
+
+SAME = 0.05
+"""Cameras that differ by less than this, in pixels, are one: no picture is resampled for so little."""
+FEWEST = 8
+"""Fewer pictures than this do not go around an object."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A shot is a picture, its camera, its pose cam_from_world [3, 4] in any world (NaN: none), and its matte, if one was made.
+
+    The matte is a file of its own, or the alpha of the picture where both are the same file.
+    """
+
+    image: Path
+    camera: Intrinsics
+    pose: np.ndarray
+    matte: Path | None = None
+
+
+@dataclass(frozen=True)
+class Shots:
+    """These are all shots of an object in their order, and the points that were triangulated, if they are known.
+
+    `points` [P, 3] have `colours` [P, 3] uint8; `views` [M, 4] has a row (point, shot, u, v), in pixels of the shot's camera.
+    """
+
+    folder: Path
+    shots: tuple[Shot, ...]
+    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    colours: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
+    views: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+
+    def __post_init__(self) -> None:
+        if len(self.shots) < FEWEST:
+            raise CaptureError(
+                f"{self.folder} holds {len(self.shots)} posed pictures; at least {FEWEST} around the object are needed"
+            )
+        lenses = {shot.camera.distortion for shot in self.shots}
+        if len(lenses) > 1:
+            raise CaptureError(
+                f"{self.folder} has pictures of {len(lenses)} lenses; a bundle holds one: undistort the pictures first"
+            )
+        shapes = {shot.camera.width > shot.camera.height for shot in self.shots}
+        if len(shapes) > 1:
+            raise CaptureError(f"{self.folder} has upright pictures beside wide ones; a bundle has frames of one shape")
+
+    @property
+    def camera(self) -> Intrinsics:
+        """Return the camera of the scene: of the first shot's size, in the middle of all shots' own."""
+        first = self.shots[0].camera
+        params = np.median([shot.camera.scaled(first.width, first.height).params for shot in self.shots], 0)
+        return Intrinsics(first.width, first.height, *params.tolist())
+
+    @property
+    def matted(self) -> bool:
+        """Return whether every shot has a matte."""
+        return all(shot.matte is not None for shot in self.shots)
+
+    def model(self, taken: list[int]) -> SparseModel:
+        """Return cameras and points of the shots of these numbers as structure from motion would have left them."""
+        camera = self.camera
+        row_of = np.full(len(self.shots), -1)
+        row_of[taken] = np.arange(len(taken))
+        views = self.views.copy()
+        for index, shot in enumerate(self.shots):
+            own = views[:, 1] == index
+            scale, shift = _to_own(camera, shot.camera)
+            views[own, 2:] = (views[own, 2:] - shift) / scale
+        views[:, 1] = row_of[views[:, 1].astype(int)]
+        poses = np.stack([self.shots[number].pose for number in taken])
+        registered = np.isfinite(poses).all((1, 2))
+        return SparseModel(camera, poses, registered, self.points, self.colours, views[views[:, 1] >= 0], 0.0, 0, GIVEN)
+
+    def seen(self, index: int, size: tuple[int, int], ground: Ground) -> Picture:
+        """Return a shot's picture through the scene's camera, with its matte as alpha, at a size (width, height).
+
+        Raises CaptureError for a file that is no picture, or has not the shape of its camera.
+        """
+        shot = self.shots[index]
+        picture = _read(shot.image, shot.camera)
+        if picture.damage:
+            return picture
+        mask = picture if shot.matte == shot.image else _read(shot.matte, shot.camera) if shot.matte else None
+        rgb = picture.rgb if picture.alpha is None else ground.under(picture.rgb, picture.alpha)
+        alpha = None
+        if mask is not None:
+            if mask.damage:
+                return mask
+            values = mask.alpha if mask is picture and mask.alpha is not None else mask.rgb.max(-1)
+            alpha = _resampled(values, shot.camera, self.camera, size)
+        return Picture(_resampled(rgb, shot.camera, self.camera, size), alpha)
+
+
+def _read(path: Path, camera: Intrinsics) -> Picture:
+    """Return a picture as it is stored, for that is what its camera describes."""
+    try:
+        picture = read_picture(path, upright=False)
+    except OSError as error:
+        raise CaptureError(f"{path} cannot be read as an image ({error})") from None
+    height, width = picture.rgb.shape[:2]
+    if abs(width * camera.height - height * camera.width) > 2 * max(camera.width, camera.height):
+        raise CaptureError(f"{path} is {width}x{height}: not the shape of its camera, {camera.width}x{camera.height}")
+    return picture
+
+
+def _to_own(scene: Intrinsics, own: Intrinsics) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale and shift, each (x, y), that take pixels of the scene's camera to those of a shot's."""
+    scale = np.array([own.fx / scene.fx, own.fy / scene.fy])
+    return scale, np.array([own.cx, own.cy]) - scale * (scene.cx, scene.cy)
+
+
+def _resampled(values: np.ndarray, own: Intrinsics, scene: Intrinsics, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture or a matte, uint8, of one camera as another sees it, which has the same lens."""
+    from PIL import Image
+
+    image = Image.fromarray(values)
+    actual = own.scaled(image.width, image.height)
+    target = scene.scaled(*size)
+    alike = np.abs(np.subtract(actual.scaled(*size).params[:4], target.params[:4])).max() < SAME
+    if alike:
+        return values if image.size == size else np.asarray(image.resize(size, Image.Resampling.BOX))
+    scale, shift = _to_own(target, actual)
+    terms = (scale[0], 0.0, shift[0], 0.0, scale[1], shift[1])
+    return np.asarray(image.transform(size, Image.Transform.AFFINE, terms, Image.Resampling.BICUBIC))
+
+
+def with_mattes_beside(shots: Shots) -> Shots:
+    """Return the shots with the mattes of a folder `masks` beside the pictures' own, or with their alpha, where there is one."""
+    found = [_matte_of(shot) for shot in shots.shots]
+    if not any(found):
+        return shots
+    return replace(shots, shots=tuple(replace(s, matte=m) for s, m in zip(shots.shots, found, strict=True)))
+
+
+def without_mattes(shots: Shots) -> Shots:
+    """Return the shots alone, for mattes that come from elsewhere."""
+    return replace(shots, shots=tuple(replace(shot, matte=None) for shot in shots.shots))
+
+
+def _matte_of(shot: Shot) -> Path | None:
+    if shot.matte is not None:
+        return shot.matte
+    beside = shot.image.parent.parent / "masks"
+    for name in (f"{shot.image.stem}.png", f"{shot.image.name}.png"):
+        if (beside / name).is_file():
+            return beside / name
+    return shot.image if _has_alpha(shot.image) else None
+
+
+def _has_alpha(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return "A" in image.getbands() or "transparency" in image.info
+    except OSError:
+        return False

@@ -1,0 +1,91 @@
+"""transforms.json is how nerfstudio, Polycam, Record3D and Blender's exports list pictures and cameras."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nerfsem_method.capture.posed.shots import Shot, Shots
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.scene.camera import Intrinsics
+
+NAMES = ("transforms.json", "transforms_train.json")
+"""The second is Blender's; of its three splits, the one to train on goes around the object."""
+ENDINGS = ("", ".png", ".jpg", ".jpeg")
+"""Blender's files name pictures without these."""
+PINHOLES = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "PERSPECTIVE", "RADIAL", "SIMPLE_RADIAL")
+"""These models are OPENCV's, or that with some coefficients 0."""
+FLIP = np.diag([1.0, -1.0, -1.0])
+"""OpenGL's camera looks along -z and has y up."""
+
+
+def find(folder: Path) -> Path | None:
+    """Return the list of a folder, None where there is none."""
+    return next((folder / name for name in NAMES if (folder / name).is_file()), None)
+
+
+def read(path: Path) -> Shots:
+    """Return the shots that a list names, in the order of the pictures' names.
+
+    Raises CaptureError when the list is damaged, a picture is missing or its camera is no pinhole with OpenCV's lens.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        frames = sorted(data["frames"], key=lambda frame: str(frame["file_path"]))
+        return Shots(path.parent, tuple(_shot(path, {**data, **frame}) for frame in frames))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CaptureError(f"{path} is no list of posed pictures ({error!r}); write it again with ns-process-data") from None
+
+
+def _shot(path: Path, facts: dict[str, Any]) -> Shot:
+    image = _file(path, facts["file_path"])
+    matrix = np.array(facts["transform_matrix"], np.float64)
+    if matrix.shape not in ((3, 4), (4, 4)):
+        raise CaptureError(f"{path} has no pose for {image.name}: a matrix of 4 x 4 numbers is needed")
+    matte = facts.get("mask_path")
+    return Shot(image, _camera(path, image, facts), _pose(matrix), _file(path, matte) if matte else None)
+
+
+def _pose(matrix: np.ndarray) -> np.ndarray:
+    """Return cam_from_world [3, 4] of a camera to world, OpenGL axes; NaN where that is not finite: the program found none."""
+    if not np.isfinite(matrix).all():
+        return np.full((3, 4), np.nan)
+    rotation: np.ndarray = FLIP @ _nearest_rotation(matrix[:3, :3]).T
+    return np.column_stack([rotation, -rotation @ matrix[:3, 3]])
+
+
+def _nearest_rotation(matrix: np.ndarray) -> np.ndarray:
+    """Return the rotation nearest to a matrix, which some programs scale or round."""
+    left, _, right = np.linalg.svd(matrix)
+    return left @ right
+
+
+def _file(path: Path, name: str) -> Path:
+    for ending in ENDINGS:
+        if (found := path.parent / f"{name}{ending}").is_file():
+            return found
+    raise CaptureError(f"{path.parent / name} does not exist, though {path.name} names it")
+
+
+def _camera(path: Path, image: Path, facts: dict[str, Any]) -> Intrinsics:
+    """Return the camera that a frame's facts, or those of the whole list, describe."""
+    model = facts.get("camera_model", "OPENCV")
+    if model not in PINHOLES or any(abs(float(facts.get(name, 0.0))) > 1e-9 for name in ("k3", "k4")):
+        raise CaptureError(f"{path} has a camera of the kind {model} or a lens with k3: undistort the pictures first")
+    width, height = int(facts.get("w", 0)), int(facts.get("h", 0))
+    if not width or not height:
+        width, height = _size(image)
+    focal = float(facts["fl_x"]) if "fl_x" in facts else width / (2 * np.tan(float(facts["camera_angle_x"]) / 2))
+    upright = float(facts.get("fl_y", focal))
+    centre = float(facts.get("cx", width / 2)), float(facts.get("cy", height / 2))
+    return Intrinsics(width, height, focal, upright, *centre, *(float(facts.get(k, 0.0)) for k in ("k1", "k2", "p1", "p2")))
+
+
+def _size(image: Path) -> tuple[int, int]:
+    from PIL import Image
+
+    with Image.open(image) as opened:
+        return opened.size

@@ -1,0 +1,234 @@
+"""Pictures whose cameras another program has found become the scene that the cameras describe, whatever world they are in."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nerfsem_method.capture.entry import capture, is_posed
+from nerfsem_method.capture.options import CaptureOptions
+from nerfsem_method.capture.report.figures import read_report
+from nerfsem_method.errors import CaptureError, NerfsemError
+from nerfsem_method.pipeline import Options, compress
+from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig
+from nerfsem_method.scene.camera import camera_centres
+
+TURN = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+"""The other program's world lies on its side,"""
+SCALE, SHIFT = 7.0, np.array([3.0, -2.0, 11.0])
+"""is larger, and has its origin elsewhere."""
+
+
+def elsewhere(pose: np.ndarray) -> np.ndarray:
+    """Return camera to world [4, 4], OpenGL axes, in the other world."""
+    made = np.eye(4)
+    made[:3, :3] = TURN @ pose[:, :3].T @ np.diag([1.0, -1.0, -1.0])
+    made[:3, 3] = SCALE * TURN @ (-pose[:, :3].T @ pose[:, 3]) + SHIFT
+    return made
+
+
+def listing(scene, folder, **common):
+    """Copy pictures and mattes of a scene, and return the content of a transforms.json for them."""
+    shutil.copytree(scene.root / "frames", folder / "images")
+    shutil.copytree(scene.root / "mattes", folder / "masks")
+    frames = [
+        {
+            "file_path": f"images/{frame.index:06d}.png",
+            "mask_path": f"masks/{frame.index:06d}.png",
+            "transform_matrix": elsewhere(frame.cam_from_world).tolist(),
+        }
+        for frame in scene.frames
+    ]
+    c = scene.camera
+    facts = {"w": c.width, "h": c.height, "fl_x": c.fx, "fl_y": c.fy, "cx": c.cx, "cy": c.cy, "camera_model": "OPENCV"}
+    return {**facts, **common, "frames": frames[::-1]}
+
+
+def write(folder, data, name="transforms.json"):
+    (folder / name).write_text(json.dumps(data))
+    return folder
+
+
+def assert_same_cameras(made, scene):
+    """Check that a scene's cameras are those of another one, but for the size and place of the unit cube."""
+    np.testing.assert_allclose(made.camera.params, scene.camera.params, atol=1e-6)
+    ours, truth = camera_centres(made.poses), camera_centres(scene.poses)
+    a, b = ours - ours.mean(0), truth - truth.mean(0)
+    scale = np.linalg.norm(a) / np.linalg.norm(b)
+    turn = made.poses[0, :, :3].T @ scene.poses[0, :, :3]
+    np.testing.assert_allclose(a, scale * b @ turn.T, atol=1e-6)
+    assert 0.7 < scale < 1.6  # the object fills the cube
+
+
+def test_a_transforms_file_gives_cameras_order_and_mattes(vase_scene, tmp_path):
+    data = write(tmp_path / "scan", listing(vase_scene, tmp_path / "scan"))
+    made = capture(data, CaptureOptions())
+    assert made.root == tmp_path / "scan.nerfsem"
+    assert_same_cameras(made, vase_scene)
+    for part in ("frames", "mattes"):
+        made_files, files = (sorted((root / part).glob("*.png")) for root in (made.root, vase_scene.root))
+        for ours, theirs in zip(made_files, files, strict=True):
+            assert np.array_equal(np.asarray(Image.open(ours)), np.asarray(Image.open(theirs)))
+    report = read_report(made.root)
+    assert report.features_from == "given" and not [text for text in report.warnings if "turn" in text or "points" in text]
+
+
+def test_nerfstudio_trains_on_it(vase_scene, tmp_path):
+    data = write(tmp_path / "scan", listing(vase_scene, tmp_path / "scan"))
+    outputs = ObjectVideoDataParserConfig(data=data).setup().get_dataparser_outputs("train")
+    assert len(outputs.cameras) == 12 and outputs.image_filenames[0].is_file()
+
+
+def test_alpha_is_the_matte_and_blender_names_no_endings(vase_scene, tmp_path):
+    folder = tmp_path / "lego"
+    data = listing(vase_scene, folder)
+    camera = replace(vase_scene.camera, cx=vase_scene.camera.width / 2, cy=vase_scene.camera.height / 2)
+    for frame in data["frames"]:
+        picture, matte = (Image.open(folder / frame[key]) for key in ("file_path", "mask_path"))
+        picture.putalpha(matte)
+        picture.save(folder / frame["file_path"])
+        frame["file_path"] = "./" + frame["file_path"].removesuffix(".png")
+        del frame["mask_path"]
+    shutil.rmtree(folder / "masks")
+    angle = 2 * np.arctan(camera.width / 2 / camera.fx)
+    write(folder, {"camera_angle_x": angle, "frames": data["frames"]}, "transforms_train.json")
+    made = capture(folder, CaptureOptions())
+    np.testing.assert_allclose(made.camera.params, camera.params, atol=1e-6)
+    assert np.array_equal(
+        np.asarray(Image.open(made.root / "mattes/000004.png")), np.asarray(Image.open(vase_scene.root / "mattes/000004.png"))
+    )
+
+
+def test_each_frames_own_camera_is_made_the_scenes_one(vase_scene, tmp_path):
+    folder = tmp_path / "polycam"
+    data = listing(vase_scene, folder)
+    camera = vase_scene.camera
+    for number, frame in enumerate(data["frames"]):
+        zoom = 1 + 0.04 * (number % 3 - 1)
+        frame |= {"fl_x": camera.fx * zoom, "fl_y": camera.fy * zoom, "cx": camera.cx + number % 3 - 1}
+        for key in ("file_path", "mask_path"):  # what a camera of that focal length would have seen
+            with Image.open(folder / frame[key]) as seen:
+                shift_x, shift_y = camera.cx - (camera.cx + number % 3 - 1) / zoom, camera.cy * (1 - 1 / zoom)
+                terms = (1 / zoom, 0, shift_x, 0, 1 / zoom, shift_y)
+                zoomed = seen.transform(seen.size, Image.Transform.AFFINE, terms, Image.Resampling.BICUBIC)
+            zoomed.save(folder / frame[key])
+    made = capture(write(folder, data), CaptureOptions())
+    assert_same_cameras(made, vase_scene)
+    inside = np.s_[30:-30, 20:-20]
+    for index in (0, 1, 2):
+        ours, theirs = (np.asarray(Image.open(root / f"mattes/{index:06d}.png"), float) for root in (made.root, vase_scene.root))
+        assert np.abs(ours - theirs)[inside].mean() < 2 < np.abs(np.roll(theirs, 3, 1) - theirs)[inside].mean()
+
+
+def test_a_model_of_colmap_is_taken_over_with_its_points(vase_scene, tmp_path):
+    folder = tmp_path / "scan"
+    listing(vase_scene, folder)
+    colmap_text(vase_scene, folder / "sparse/0")
+    made = capture(folder, CaptureOptions())
+    assert_same_cameras(made, vase_scene)
+    assert read_report(made.root).points == 3
+
+
+def colmap_text(scene, folder):
+    """Write a model of COLMAP as text, in the other world, with three points in the object's middle."""
+    from scipy.spatial.transform import Rotation
+
+    folder.mkdir(parents=True)
+    c = scene.camera
+    (folder / "cameras.txt").write_text(f"1 PINHOLE {c.width} {c.height} {c.fx} {c.fy} {c.cx} {c.cy}\n")
+    points = 0.5 + 0.02 * np.eye(3)
+    lines, tracks = [], [[] for _ in points]
+    for frame in scene.frames:
+        world = elsewhere(frame.cam_from_world)
+        rotation: np.ndarray = np.diag([1.0, -1.0, -1.0]) @ world[:3, :3].T
+        x, y, z, w = Rotation.from_matrix(rotation).as_quat()
+        numbers = [frame.index + 1, w, x, y, z, *(-rotation @ world[:3, 3]), 1]
+        lines.append(" ".join(map(str, numbers)) + f" {frame.index:06d}.png")
+        seen, _ = c.project(points, frame.cam_from_world)
+        lines.append(" ".join(f"{u} {v} {p + 1}" for p, (u, v) in enumerate(seen)))
+        for row, track in enumerate(tracks):
+            track += [frame.index + 1, row]
+    (folder / "images.txt").write_text("\n".join(lines) + "\n")
+    there = SCALE * points @ TURN.T + SHIFT
+    rows = (f"{i + 1} {x} {y} {z} 9 9 9 0.1 {' '.join(map(str, tracks[i]))}" for i, (x, y, z) in enumerate(there))
+    (folder / "points3D.txt").write_text("\n".join(rows) + "\n")
+
+
+def test_pictures_that_are_damaged_or_have_no_pose_are_left_out(vase_scene, tmp_path):
+    folder = tmp_path / "scan"
+    data = listing(vase_scene, folder)
+    by_name = {frame["file_path"]: frame for frame in data["frames"]}
+    by_name["images/000004.png"]["transform_matrix"] = np.full((4, 4), np.nan).tolist()
+    damaged = folder / "images/000007.png"
+    damaged.write_bytes(damaged.read_bytes()[:2000])
+    with pytest.raises(CaptureError, match="--allow-gaps"):  # 2 of 12
+        capture(write(folder, data), CaptureOptions())
+    made = capture(folder, CaptureOptions(allow_gaps=True))
+    assert made.video.left_out == (4, 7) and len(made.frames) == 10
+    kept = [vase_scene.frames[index] for index in range(12) if index not in (4, 7)]
+    assert_same_cameras(made, replace(vase_scene, frames=tuple(kept)))
+    for ours, theirs in zip(made.frames, kept, strict=True):
+        matte, true = Image.open(made.root / ours.matte), Image.open(vase_scene.root / theirs.matte)
+        assert np.array_equal(np.asarray(matte), np.asarray(true))
+    assert any("000007.png" in text for text in read_report(made.root).warnings)
+
+
+def test_of_many_pictures_every_second_is_taken(vase_scene, tmp_path):
+    data = write(tmp_path / "scan", listing(vase_scene, tmp_path / "scan"))
+    with pytest.raises(CaptureError, match="at least 8"):
+        capture(data, CaptureOptions(every=2))
+    with pytest.raises(CaptureError, match="--every 0"):
+        capture(data, CaptureOptions(every=0))
+
+
+def test_mattes_of_the_users_own_win(vase_scene, tmp_path):
+    data = write(tmp_path / "scan", listing(vase_scene, tmp_path / "scan"))
+    (data / "masks").rename(tmp_path / "mattes")
+    (data / "masks").mkdir()
+    for frame in vase_scene.frames:
+        Image.new("L", (135, 240), 255).save(data / f"masks/{frame.index:06d}.png")
+    made = capture(data, CaptureOptions(mattes=tmp_path / "mattes"))
+    ours, theirs = (np.asarray(Image.open(root / "mattes/000003.png")) for root in (made.root, vase_scene.root))
+    assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"camera_model": "OPENCV_FISHEYE"}, "undistort"),
+    ({"k3": 0.1}, "undistort"),
+    ({"frames": []}, "at least 8"),
+    ({"frames": [{"file_path": "images/none.png", "transform_matrix": np.eye(4).tolist()}] * 9}, "does not exist"),
+    ({"frames": [{"file_path": "images/000000.png", "transform_matrix": [[1, 2]]}] * 9}, "no pose"),
+    ({"frames": 3}, "no list"),
+])  # fmt: skip
+def test_what_cannot_be_taken_over_is_told_in_a_line(vase_scene, tmp_path, change, words):
+    data = write(tmp_path / "scan", listing(vase_scene, tmp_path / "scan") | change)
+    with pytest.raises(CaptureError, match=words):
+        capture(data, CaptureOptions())
+
+
+def test_masks_that_only_hide_a_corner_are_no_mattes(vase_scene, tmp_path):
+    data = write(tmp_path / "scan", listing(vase_scene, tmp_path / "scan"))
+    for path in (data / "masks").iterdir():
+        Image.new("L", (135, 240), 255).save(path)
+    with pytest.raises(CaptureError, match="--mattes"):
+        capture(data, CaptureOptions())
+
+
+def test_other_folders_are_not_taken_for_such(vase_scene, tmp_path):
+    assert not is_posed(vase_scene.root) and not is_posed(tmp_path) and not is_posed(tmp_path / "none")
+    with pytest.raises(CaptureError, match="holds no photographs"):
+        capture(tmp_path, CaptureOptions())
+    with pytest.raises(CaptureError, match="holds no photographs"):
+        compress(tmp_path, tmp_path / "x.nsem", Options())
+
+
+@pytest.mark.slow
+def test_compress_takes_it_and_refuses_a_quality_that_needs_a_video(vase_scene, tmp_path):
+    data = write(tmp_path / "scan", listing(vase_scene, tmp_path / "scan"))
+    with pytest.raises(NerfsemError, match="--target-size"):
+        compress(data, tmp_path / "x.nsem", Options(target_psnr=30.0))
+    compress(data, tmp_path / "x.nsem", Options(preset="smoke", mode="pc", max_steps=60), tell=lambda _: None)
+    assert (tmp_path / "x.nsem").stat().st_size > 1000
