@@ -22,14 +22,15 @@ from nerfsem_method.capture.mattes import vote
 from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report import figures as report
+from nerfsem_method.capture.report.gaps import check_gaps
 from nerfsem_method.capture.report.page import Cloud, write_page
+from nerfsem_method.capture.report.ply import write_ply
 from nerfsem_method.capture.stages import StageFolder
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import named, scratch
 from nerfsem_method.log import LOG
 from nerfsem_method.media.clip.clip import Clip, folder_of
 from nerfsem_method.media.clip.door import open_clip
-from nerfsem_method.media.matte_names import spans
 from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import progress_bar
 from nerfsem_method.scene.scene import Frame, Scene, Video
@@ -38,8 +39,6 @@ CAPTURE_VERSION = 8
 """Every cache key contains this number: raise it when a stage's result changes."""
 REMARKS = "remarks.json"
 """What is to be said about given mattes is kept beside them."""
-MOST_LEFT_OUT = 0.1
-"""With a larger share of the clip's frames left out, its user is asked before a training."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
 
@@ -83,9 +82,7 @@ class Capture:
 
     def scene(self) -> Scene:
         """Return the scene, with which the folder is filled where it does not hold it. Raises CaptureError for large gaps."""
-        scene = self.ready() or self.run()
-        self.check_gaps(scene)
-        return scene
+        return check_gaps(self.ready() or self.run(), self.options.allow_gaps)
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -189,17 +186,6 @@ class Capture:
             self.folder.remember("scene", self.scene_key)
             return scene
 
-    def check_gaps(self, scene: Scene) -> None:
-        """Raise CaptureError for a scene that lacks more of the clip's frames than is worth a training."""
-        lost = len(scene.video.left_out)
-        total = lost + scene.video.frames
-        if lost > MOST_LEFT_OUT * total and not self.options.allow_gaps:
-            raise CaptureError(
-                f"{lost} of the clip's {total} frames have no camera or are damaged ({spans(list(scene.video.left_out))}; see "
-                f"{scene.root / 'report.html'}): film a slow, sharp, steady turn, cut these frames off, or give --allow-gaps to "
-                "go on without them"
-            )
-
     def _announce(self) -> None:
         """Tell how much work a long clip is, and refuse a folder that surely has no room for the frames."""
         line = announcement(self.clip.announced, self.size, self.options.every)
@@ -286,7 +272,7 @@ class Capture:
         on_object = model.points_on(mattes)
         units = normalise.unit_box(camera, model.poses, mattes, model.points[on_object])
         cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
-        _write_ply(root / "points.ply", cloud.points, cloud.colours)
+        write_ply(root / "points.ply", cloud.points, cloud.colours)
         findings = frame_files.read_findings(root / "frames")
         unposed = [number for number, found in zip(findings.numbers, posed, strict=True) if not found]
         left_out = tuple(sorted({*unposed, *findings.damaged}))
@@ -311,14 +297,3 @@ class Capture:
         path = root / "mattes" / REMARKS
         of_mattes = json.loads(path.read_text()) if path.exists() else []
         return [*of_clip, *of_mattes, *matte_files.disagreement(mattes, model)]
-
-
-def _write_ply(path: Path, points: np.ndarray, colours: np.ndarray) -> None:
-    """Write a binary little-endian PLY file of points [P, 3] with colours [P, 3] uint8."""
-    row = np.dtype([("position", "<f4", 3), ("colour", "u1", 3)])
-    table = np.zeros(len(points), row)
-    table["position"], table["colour"] = points, colours
-    names = "".join(f"property float {axis}\n" for axis in "xyz")
-    names += "".join(f"property uchar {channel}\n" for channel in ("red", "green", "blue"))
-    header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{names}end_header\n"
-    path.write_bytes(header.encode("ascii") + table.tobytes())

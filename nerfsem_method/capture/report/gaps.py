@@ -1,0 +1,23 @@
+"""A scene that lacks many of its clip's frames is asked about before anything is trained on it."""
+
+from __future__ import annotations
+
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.matte_names import spans
+from nerfsem_method.scene.scene import Scene
+
+MOST_LEFT_OUT = 0.1
+"""With a larger share of the clip's frames left out, its user is asked before a training."""
+
+
+def check_gaps(scene: Scene, allowed: bool) -> Scene:
+    """Return a scene. Raises CaptureError, if not `allowed`, where more of the clip is left out than is worth a training."""
+    lost = len(scene.video.left_out)
+    total = lost + scene.video.frames
+    if lost > MOST_LEFT_OUT * total and not allowed:
+        raise CaptureError(
+            f"{lost} of the clip's {total} frames have no camera or are damaged ({spans(list(scene.video.left_out))}; see "
+            f"{scene.root / 'report.html'}): film a slow, sharp, steady turn, cut these frames off, or give --allow-gaps to "
+            "go on without them"
+        )
+    return scene
