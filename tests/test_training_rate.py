@@ -45,7 +45,7 @@ def test_the_compiled_estimate_and_its_gradients_equal_the_torch_twin():
     for parameter in parameters:
         parameter.grad = None
     tables = range(len(DENSE.tables))
-    parts = [field.rate.table_bits(field.grids, i, np.arange(len(field.rate.layouts[i].entries))) for i in tables]
+    parts = [field.rate.table_bits(field.grids, i, torch.arange(len(field.rate.layouts[i].entries))) for i in tables]
     plain = torch.stack(parts).sum()
     plain.backward()
     torch.testing.assert_close(fast, plain, atol=1e-2, rtol=1e-5)

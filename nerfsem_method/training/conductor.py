@@ -42,6 +42,7 @@ class Conductor:
         self.rates = False
         self._step = 0
         self._side_bytes: float | None = None
+        self._table_bits = 0.0
         self._actions = {
             Event.CARVE: lambda: field.carve(course.carve_threshold),
             Event.FREEZE: lambda: field.freeze(*course.freeze_thresholds),
@@ -66,10 +67,13 @@ class Conductor:
 
         The bundle is encoded after each MEASURE; until the next one, the estimate tells what has changed.
         """
-        table_bytes = table_bits / 8
+        table_bytes, self._table_bits = table_bits / 8, table_bits
         if self._side_bytes is None:
-            self._side_bytes = measured_bytes(self.field, self.cameras, self.clip.video) - table_bytes
+            self._side_bytes = self._measured() - table_bytes
         return (self._side_bytes + table_bytes) / 1e3
+
+    def _measured(self) -> float:
+        return measured_bytes(self.field, self.cameras, self.clip.video, self._table_bits)
 
     def _forget_size(self) -> None:
         self._side_bytes = None
@@ -79,7 +83,7 @@ class Conductor:
         if self.control is None:
             return
         if self.control.goal.size is not None:
-            measured = float(measured_bytes(self.field, self.cameras, self.clip.video))
+            measured = float(self._measured())
         else:
             measured = center_psnr(self.field, self.cameras, self.clip.frames, self.clip.cameras)
         self.rate_weight.fill_(self.control.steer(self.rate_weight.item(), measured, self._step / self.steps))

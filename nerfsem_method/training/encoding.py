@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from nerfsem_method.compiled.threads import THREADS, in_parts
 from nerfsem_method.field.hashing import PRIMES
-from nerfsem_method.field.layout import TableLayout
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.raycast.lookup import table_parts
 from nerfsem_method.training.backend import compiled, fused
@@ -136,11 +135,11 @@ class BinaryGrids(nn.Module):
         """Return the first row of `parts` that belongs to a table."""
         return int(np.searchsorted(self._owners, table))
 
-    def set_coded(self, layouts: Sequence[TableLayout]) -> None:
-        """Keep only the entries of these layouts; all others read 0."""
+    def set_coded(self, entries: Sequence[np.ndarray]) -> None:
+        """Keep only these entries [E] int64 of each table; all others read 0."""
         coded = np.zeros(len(self.theta), np.int8)
-        for index, layout in enumerate(layouts):
-            coded[self.slots.indices(index, layout.entries)] = 1
+        for index, kept in enumerate(entries):
+            coded[self.slots.indices(index, kept)] = 1
         self.coded.copy_(torch.from_numpy(coded))
 
     def tables(self) -> tuple[np.ndarray, ...]:

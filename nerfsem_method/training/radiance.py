@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nerfsem_method.codec.walk import fits
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import FieldState
 from nerfsem_method.training.density import density
@@ -20,6 +21,8 @@ from nerfsem_method.training.render import Rendering, render
 
 CHUNK = 1 << 17
 """Densities are estimated at so many points at a time."""
+KEPT = 0.95
+"""The last occupancy is thinned to this share of its voxels, again and again, until a bundle can hold the field."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,13 @@ class RadianceField(nn.Module):
         self._list_coded()
 
     def freeze(self, strong: float, weak: float) -> None:
-        """Make the occupancy final, see `OccupancyGrid.freeze`."""
+        """Make the occupancy final, see `OccupancyGrid.freeze`.
+
+        What contributes least goes first where the rest has more vertices than a bundle may hold.
+        """
         self.occupancy.freeze(strong, weak)
+        while not fits(self.spec, self.occupancy.occupied.cpu().numpy()):
+            self.occupancy.thin(KEPT)
         self._list_coded()
 
     def _set_occupancy(self, occupied: Tensor) -> None:
