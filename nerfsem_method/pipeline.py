@@ -20,6 +20,7 @@ from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.errors import CaptureError, NerfsemError
 from nerfsem_method.files import check_writable
+from nerfsem_method.training.options import PaperOptions
 
 if TYPE_CHECKING:
     from nerfsem_method.codec.background import Background
@@ -40,6 +41,7 @@ class Options:
     of configs/."""
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)
     background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
+    paper: Annotated[PaperOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PaperOptions)
     max_steps: int | None = None
     """Train for this many steps instead of the preset's."""
     rate_weight: float | None = None
@@ -57,7 +59,9 @@ class Options:
             raise NerfsemError(f"--max-steps {self.max_steps} trains nothing; give 1 or more")
         if self.target_size is not None and self.target_psnr is not None:
             raise NerfsemError("--target-size and --target-psnr exclude each other; give one of them")
-        presets.load(self.preset)
+        if self.paper.paper_lambda is not None and self.rate_weight is not None:
+            raise NerfsemError("--paper-lambda and --rate-weight are one thing in two units; give one of them")
+        self.paper.check(presets.load(self.preset).field)
         _ = self.wanted_bytes
 
     @property
@@ -125,6 +129,7 @@ def _train(scene: Scene, name: str, options: Options, field_bytes: float | None,
     config.max_num_iterations = options.max_steps or config.max_num_iterations
     model = config.pipeline.model
     model.rate_weight = options.rate_weight if options.rate_weight is not None else model.rate_weight
+    model.paper = options.paper
     model.target_psnr, model.target_bytes = options.target_psnr, field_bytes
     return train(config)
 

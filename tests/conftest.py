@@ -12,6 +12,8 @@ if not Path("/proc/driver/nvidia").exists():  # Triton interprets its kernels if
 import pytest
 from true_scene import true_scene
 
+from nerfsem_method.capture import ingest
+from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.scene.scene import Scene
 
 DATA = Path(__file__).parent / "data"
@@ -54,3 +56,14 @@ def vase_scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 def vase_copy(vase_scene: Scene, tmp_path: Path) -> Scene:
     """Return a scene whose folder the test may change."""
     return Scene.load(shutil.copytree(vase_scene.root, tmp_path / "vase.nerfsem"))
+
+
+@pytest.fixture
+def captured(vase_scene, monkeypatch):
+    """Put a ready scene with a report in the capture's place, and return the calls that it gets."""
+    calls = []
+    count = len(vase_scene.frames)
+    per_frame = [0.2] * count, [1.0] * count
+    Report(count, [], "frame", 0, 0.5, 300.0, 100, 350.0, *per_frame, ["the light changes"]).save(vase_scene.root)
+    monkeypatch.setattr(ingest, "ingest", lambda *args: calls.append(args) or vase_scene)
+    return calls

@@ -1,4 +1,4 @@
-"""The published field trains, round-trips and plays in the shape of the preset `paper`, made small; its knobs reach the bundle."""
+"""The published field, made small, trains, round-trips and plays as the preset `paper` does; its knobs reach the bundle."""
 
 from __future__ import annotations
 

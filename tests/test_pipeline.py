@@ -7,22 +7,10 @@ import pytest
 
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.options import CaptureOptions
-from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
 from nerfsem_method.pipeline import Options, compress
 from nerfsem_method.plugin import training
-
-
-@pytest.fixture
-def captured(vase_scene, monkeypatch):
-    """Put a ready scene with a report in the capture's place, and return the calls that it gets."""
-    calls = []
-    count = len(vase_scene.frames)
-    per_frame = [0.2] * count, [1.0] * count
-    Report(count, [], "frame", 0, 0.5, 300.0, 100, 350.0, *per_frame, ["the light changes"]).save(vase_scene.root)
-    monkeypatch.setattr(ingest, "ingest", lambda *args: calls.append(args) or vase_scene)
-    return calls
 
 
 def test_a_video_becomes_a_bundle(captured, vase_video, tmp_path, monkeypatch, capsys):

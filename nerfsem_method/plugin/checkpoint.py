@@ -82,8 +82,7 @@ class _Pictures(Sequence[np.ndarray]):
 def run_field(config, scene: Scene) -> tuple[RadianceField, CameraPath]:
     """Return field and cameras of a run's newest checkpoint, in floating point."""
     weights = _newest_weights(config.get_checkpoint_dir())
-    spec = config.pipeline.model.spec
-    field = RadianceField(spec, weights["field.occupancy.hull"].numpy(), config.pipeline.model.head_bits)
+    field = config.pipeline.model.new_field(weights["field.occupancy.hull"].numpy())
     part = {name.removeprefix("field."): value for name, value in weights.items() if name.startswith("field.")}
     field.load_state_dict(part)
     cameras = CameraPath(scene.camera, scene.poses)

@@ -31,21 +31,24 @@ class Conductor:
     Attributes:
         rate_weight: lambda, a scalar float64 tensor that is changed in place, so that checkpoints hold it.
         rates: whether the rate counts in the present step's loss.
+
+    With a `density_threshold`, the occupancy follows the density, as in the paper, instead of contributions to rays.
     """
 
     def __init__(
         self, field: RadianceField, cameras: CameraPath, rate_weight: Tensor, course: Course, steps: int, clip: TrainingClip,
-        control: RateControl | None = None,
+        control: RateControl | None = None, density_threshold: float | None = None,
     ) -> None:  # fmt: skip
         self.field, self.cameras, self.rate_weight = field, cameras, rate_weight
         self.course, self.steps, self.clip, self.control = course, steps, clip, control
         self.rates = False
         self._step = 0
+        self._density_threshold = density_threshold
         self._side_bytes: float | None = None
         self._table_bits = 0.0
         self._actions = {
-            Event.CARVE: lambda: field.carve(course.carve_threshold),
-            Event.FREEZE: lambda: field.freeze(*course.freeze_thresholds),
+            Event.CARVE: self._carve,
+            Event.FREEZE: self._freeze,
             Event.QUANTISE: field.heads.quantise,
             Event.REFRESH: field.refresh,
             Event.MEASURE: self._forget_size,
@@ -71,6 +74,19 @@ class Conductor:
         if self._side_bytes is None:
             self._side_bytes = self._measured() - table_bytes
         return (self._side_bytes + table_bytes) / 1e3
+
+    def _carve(self) -> None:
+        if self._density_threshold is not None:
+            self.field.occupy_by_density(self._density_threshold)
+        else:
+            self.field.carve(self.course.carve_threshold)
+
+    def _freeze(self) -> None:
+        if self._density_threshold is not None:
+            self.field.occupy_by_density(self._density_threshold)
+            self.field.fit()
+        else:
+            self.field.freeze(*self.course.freeze_thresholds)
 
     def _measured(self) -> float:
         return measured_bytes(self.field, self.cameras, self.clip.video, self._table_bits)

@@ -8,6 +8,7 @@ plain torch otherwise. `tests/test_training_rate.py` ties them.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch.nn import functional
 from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, BIAS_LIMIT, UNIT, WEIGHT_EXPONENT, WEIGHT_LIMIT
 from nerfsem_method.field.layout import TableLayout, part_layout
-from nerfsem_method.field.spec import FieldSpec
+from nerfsem_method.field.spec import CONTEXT_LEVELS, FieldSpec
 from nerfsem_method.field.state import QuantisedTensor
 from nerfsem_method.training.backend import compiled
 from nerfsem_method.training.drawn import Sharing, draw
@@ -36,6 +37,11 @@ def _coded(name: str, tensor: Tensor) -> Tensor:
     return (tensor * 2.0**-exponent).round().clamp(-limit, limit) * 2.0**exponent
 
 
+def _without(columns: int, gradient: Tensor) -> Tensor:
+    """Return the gradient with zeros in the first columns."""
+    return torch.cat([torch.zeros_like(gradient[:, :columns]), gradient[:, columns:]], 1)
+
+
 class RateModel(nn.Module):
     """The rate model has the context models and, per table, the list of entries that are coded under the present occupancy.
 
@@ -45,7 +51,7 @@ class RateModel(nn.Module):
         values: per table, where the signs of the listed ones lie in theta: int64 [entries, features].
     """
 
-    def __init__(self, spec: FieldSpec) -> None:
+    def __init__(self, spec: FieldSpec, context_levels: int = CONTEXT_LEVELS) -> None:
         super().__init__()
         self.spec = spec
         self.tensors = nn.ParameterDict()
@@ -53,6 +59,7 @@ class RateModel(nn.Module):
             first = name.endswith("0.weight")
             values = torch.randn(shape) / shape[-1] ** 0.5 if first else torch.zeros(shape)
             self.tensors[name.replace(".", "_")] = nn.Parameter(values)
+        self._read_fewer(context_levels)
         self.nets = Nets(spec)
         self.layouts: list[TableLayout] = []
         self.counts: list[int] = []
@@ -61,6 +68,16 @@ class RateModel(nn.Module):
         self._dense: DenseTables | None = None
         self._tensors_of: dict[tuple[torch.device, int], _OnDevice] = {}
         self._turn = 0
+
+    def _read_fewer(self, levels: int) -> None:
+        """Let contexts read `levels` previous levels alone: the others' weights are 0 and stay so, which costs hardly a byte."""
+        for index in range(len(self.spec.volume) + len(self.spec.planes)):
+            previous = self.spec.previous(index)
+            unread = sum(self.spec.tables[p].features for p in previous[: max(len(previous) - levels, 0)])
+            weight = self.tensors[f"{self.spec.context_name(index)}.0.weight".replace(".", "_")]
+            if unread:
+                weight.data[:, :unread] = 0
+                weight.register_hook(partial(_without, unread))
 
     def _weight(self, name: str) -> Tensor:
         """Return a tensor on the codec's grid; the gradient passes straight through."""
