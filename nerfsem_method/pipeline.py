@@ -42,6 +42,8 @@ class Options:
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)
     background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
     paper: Annotated[PaperOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PaperOptions)
+    backend: Literal["auto", "tcnn", "triton", "torch"] = "auto"
+    """On a GPU, train by tiny-cuda-nn, in Triton kernels or in plain torch; auto takes Triton where it is there."""
     max_steps: int | None = None
     """Train for this many steps instead of the preset's."""
     rate_weight: float | None = None
@@ -129,7 +131,7 @@ def _train(scene: Scene, name: str, options: Options, field_bytes: float | None,
     config.max_num_iterations = options.max_steps or config.max_num_iterations
     model = config.pipeline.model
     model.rate_weight = options.rate_weight if options.rate_weight is not None else model.rate_weight
-    model.paper = options.paper
+    model.paper, model.backend = options.paper, options.backend
     model.target_psnr, model.target_bytes = options.target_psnr, field_bytes
     return train(config)
 

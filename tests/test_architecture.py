@@ -56,6 +56,7 @@ CONFINED = {
     "transformers": {"capture/mattes"},
     "torch": {"training", "training/loops", "playback", "plugin", "capture/mattes", "evaluation"},
     "triton": {"training/loops"},
+    "tinycudann": {"training/loops"},
     "numba": {"compiled", "raycast", "training/loops"},
     "llvmlite": {"raycast", "training/loops"},
     "skimage": {"evaluation"},

@@ -153,7 +153,10 @@ def _moments(total, vertices, resolution, out):
             out[i, 1 + axis] = UNIT * difference // size
 
 
-def _grid(table: Table, occupancy: np.ndarray) -> tuple[np.ndarray, ...]:
+_Grid = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _grid(table: Table, occupancy: np.ndarray) -> _Grid:
     """Return the summed volume, and the voxels that each vertex touches along the first two axes and along the third."""
     lows, highs = voxel_ranges(table.resolution, occupancy.shape[0])
     if len(table.axes) == 3:
@@ -196,7 +199,7 @@ def part_layout(table: Table, occupancy: np.ndarray, most: int, turn: int) -> tu
     return _listed(table, grid, count, every, turn % every)
 
 
-def _listed(table: Table, grid: tuple[np.ndarray, ...], count: int, every: int, turn: int) -> tuple[TableLayout, np.ndarray]:
+def _listed(table: Table, grid: _Grid, count: int, every: int, turn: int) -> tuple[TableLayout, np.ndarray]:
     """Return the layout of the entries that are `turn` mod `every`, of `count` valid vertices in all, and all coded entries."""
     coded = np.zeros(table.entries, np.uint8)
     shape = len(table.axes), table.resolution, table.entries, table.hashed

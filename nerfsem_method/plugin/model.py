@@ -18,6 +18,7 @@ from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.dataparser import world_scale
 from nerfsem_method.plugin.scene_hull import scene_hull
 from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training.backend import Choice, choose
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.conductor import Conductor, TrainingClip
 from nerfsem_method.training.course import Course
@@ -45,6 +46,8 @@ class NerfsemModelConfig(ModelConfig):
     """When each stage of training comes."""
     rate_weight: float = 2e-8
     """lambda: mean squared error (colours in [0, 1], mean over all pixels of the video) that one byte may save."""
+    backend: Choice = "auto"
+    """On CUDA the field runs by tcnn (tiny-cuda-nn), in Triton kernels or in plain torch; auto takes Triton where it is there."""
     paper: PaperOptions = PaperOptions()
     """The paper's knobs, where they are to differ from the fields above."""
     target_bytes: float | None = None
@@ -81,6 +84,7 @@ class NerfsemModel(Model):
     def populate_modules(self) -> None:
         """Build the field inside the scene's visual hull."""
         super().populate_modules()
+        choose(self.config.backend)
         scene: Scene = self.kwargs["metadata"]["scene"]
         hull = scene_hull(scene, self.config.spec.occupancy)
         self.field = self.config.new_field(hull)

@@ -164,8 +164,9 @@ class RateModel(nn.Module):
             positions = np.zeros((len(layout.vertices), 3), np.float32)
             positions[:, list(table.axes)] = layout.vertices / np.float32(table.resolution)
             arrays = positions, self.extra(index).astype(np.int16), self.values[index]
-            tensors = (torch.from_numpy(array).to(device) for array in arrays)
-            self._tensors_of[device, index] = _OnDevice(*tensors, Sharing(layout, device) if table.hashed else None)
+            first, second, third = (torch.from_numpy(array).to(device) for array in arrays)
+            sharing = Sharing(layout, device) if table.hashed else None
+            self._tensors_of[device, index] = _OnDevice(first, second, third, sharing)
         return self._tensors_of[device, index]
 
     def dense_tables(self, grids: BinaryGrids) -> DenseTables:
