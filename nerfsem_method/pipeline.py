@@ -111,12 +111,11 @@ def _make(video: Path, target: Path, options: Options, work: Path, tell: Callabl
     for warning in read_report(scene.root).warnings:
         tell(f"warning: {warning}")
 
-    from nerfsem_method.codec import nsem
     from nerfsem_method.plugin import checkpoint
 
     background = checkpoint.scene_background(scene, options.background) if options.mode == "pc" else None
     config = checkpoint.load_config(_train(scene, video.stem, options, _field_bytes(options, background), work))
-    nsem.write(target, checkpoint.run_bundle(config, scene, background))
+    checkpoint.write_bundle(target, checkpoint.run_bundle(config, scene, background))
 
 
 def _train(scene: Scene, name: str, options: Options, field_bytes: float | None, work: Path) -> Path:

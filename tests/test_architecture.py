@@ -57,6 +57,7 @@ CONFINED = {
     "torch": {"training", "training/loops", "playback", "plugin", "capture/mattes", "evaluation"},
     "triton": {"training/loops"},
     "tinycudann": {"training/loops"},
+    "torchac": {"training"},
     "numba": {"compiled", "raycast", "training/loops"},
     "llvmlite": {"raycast", "training/loops"},
     "skimage": {"evaluation"},

@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -14,6 +15,7 @@ from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
+import tcnn_model
 import torch
 import tyro
 from PIL import Image
@@ -32,6 +34,8 @@ PROGRAMS = {
     "benchmarks.timing.speed": "Speed",
     "benchmarks.timing.gpu": "Gpu",
     "benchmarks.timing.memory": "Memory",
+    "benchmarks.timing.half_cube": "HalfCube",
+    "benchmarks.timing.tcnn": "Tcnn",
     "benchmarks.study.rate_distortion": "RateDistortion",
     "benchmarks.study.ablation": "Ablation",
     "benchmarks.study.capture": "CaptureStudy",
@@ -89,6 +93,22 @@ def test_speed(tmp_path, threads):
     (table,) = smoke("benchmarks.timing.speed", tmp_path, "--rehearse")
     assert len(table.rows) == 10 and all(row[2] for row in table.rows)
     assert re.fullmatch(r"\d+ threads, load .* GFLOP/s\.", table.note)
+
+
+def test_half_cube(tmp_path):
+    (table,) = smoke("benchmarks.timing.half_cube", tmp_path, "--presets", "smoke", "--steps", 1)
+    assert [row[:2] for row in table.rows] == [("smoke", "solid"), ("smoke", "shell")]
+    solid, shell = (float(row[2].split()[0]) for row in table.rows)
+    assert solid >= shell and table.rows[1][-1].endswith(" GB")
+
+
+def test_tcnn_beside_plain_torch(tmp_path, monkeypatch):
+    """A plain model stands in for tiny-cuda-nn."""
+    monkeypatch.setitem(sys.modules, "tinycudann", tcnn_model)
+    small = ["--presets", "smoke", "--samples", 100, "--device", "cpu"]
+    (table,) = smoke("benchmarks.timing.tcnn", tmp_path, *small)
+    assert len(table.rows) == 2 and all(float(row[-1]) < 1e-3 for row in table.rows)
+
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training import torchac_check
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.snapshot import snapshot
@@ -35,8 +36,14 @@ def export(config_path: Path, output_dir: Path, mode: str, options: BackgroundOp
     if mode == "pc":
         background = scene_background(scene, options)
     path = output_dir / f"{Path(scene.video.name).stem}-{mode}.nsem"
-    nsem.write(path, run_bundle(config, scene, background))
+    write_bundle(path, run_bundle(config, scene, background))
     return path
+
+
+def write_bundle(path: Path, bundle: Bundle) -> None:
+    """Write a bundle, see `nsem.write`, and compare it with torchac's bytes where that is installed. Raises BundleError."""
+    nsem.write(path, bundle)
+    torchac_check.check(bundle, path.read_bytes())
 
 
 def load_config(config_path: Path):
