@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from rich.progress import Progress
 
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import NerfsemError
-from nerfsem_method.evaluation.metrics import load_lpips, measure
+from nerfsem_method.evaluation.metrics import Perceptual, load_lpips, measure
 from nerfsem_method.evaluation.peers import PEERS, RatePoint, rate_point, run_peer
 from nerfsem_method.evaluation.references import Clip, References, load_references
 from nerfsem_method.evaluation.report import Evaluation, Track, comparison_picture
@@ -27,14 +26,8 @@ Kept = dict[int, np.ndarray]
 """Decoded frames that the comparison picture needs are kept by their index."""
 
 
-@dataclass(frozen=True)
-class _Perceptual:
-    distance: Callable[[np.ndarray, np.ndarray], float] | None
-    reason: str
-
-
 def evaluate(
-    clip: Clip, bundle_path: Path, peers: Sequence[str], device: str, progress: Progress
+    clip: Clip, bundle_path: Path, peers: Sequence[str], device: str, progress: Progress, download_lpips: bool = False
 ) -> tuple[Evaluation, np.ndarray]:
     """Return all numbers of a bundle file, and the comparison picture uint8 [H, W, 3].
 
@@ -44,7 +37,7 @@ def evaluate(
     bundle = nsem.decode(data)
     video = bundle.video
     keep = [moment * video.frames // MOMENTS for moment in range(min(MOMENTS, video.frames))]
-    perceptual = _perceptual()
+    perceptual = _perceptual(download_lpips)
     with tempfile.TemporaryDirectory() as folder:
         shape = (video.frames, video.height, video.width)
         references = load_references(clip, shape, Path(folder))
@@ -53,7 +46,7 @@ def evaluate(
         for mode in ("fp",) if bundle.background is None else ("fp", "pc"):
             size = len(data) if mode == bundle.mode else len(nsem.drop_background(data))
             ours, columns[mode.upper()] = _measure_ours(player, mode, size, references, perceptual, keep, progress)
-            curves, columns_of_peers = _run_peers(peers, mode, bundle, references, keep, progress)
+            curves, columns_of_peers = _run_peers(peers, mode, bundle, references, perceptual, keep, progress)
             track = Track(mode, ours, curves)
             tracks.append(track)
             if (nearest := track.nearest()) is not None:
@@ -69,7 +62,7 @@ def _measure_ours(
     mode: str,
     size: int,
     references: References,
-    perceptual: _Perceptual,
+    perceptual: Perceptual,
     keep: Sequence[int],
     progress: Progress,
 ) -> tuple[RatePoint, Kept]:
@@ -83,12 +76,18 @@ def _measure_ours(
             yield frame
 
     truth = references.of_mode(mode)
-    quality = measure(decoded(), truth, references.mattes, perceptual.distance, perceptual.reason)
+    quality = measure(decoded(), truth, references.mattes, perceptual)
     return rate_point("nerfsem", None, size, (truth.shape[2], truth.shape[1]), quality), kept
 
 
 def _run_peers(
-    names: Sequence[str], mode: str, bundle: nsem.Bundle, references: References, keep: Sequence[int], progress: Progress
+    names: Sequence[str],
+    mode: str,
+    bundle: nsem.Bundle,
+    references: References,
+    perceptual: Perceptual,
+    keep: Sequence[int],
+    progress: Progress,
 ) -> tuple[dict[str, tuple[RatePoint, ...]], dict[tuple[str, int | None], Kept]]:
     """Return the curve of each peer, and the frames to keep of each point."""
     runs = [(name, level) for name in names for level in PEERS[name].levels]
@@ -97,7 +96,7 @@ def _run_peers(
     for name, level in progress.track(runs, description=f"{mode}: {', '.join(names) or 'no peers'}"):
         try:
             point, kept[name, level] = run_peer(
-                PEERS[name], level, references.of_mode(mode), references.mattes, bundle.video.rate, keep
+                PEERS[name], level, references.of_mode(mode), references.mattes, bundle.video.rate, perceptual, keep
             )
         except StreamError as error:
             raise NerfsemError(f"{name} cannot run here ({error}); leave it out of --peers") from None
@@ -105,11 +104,11 @@ def _run_peers(
     return {name: tuple(found) for name, found in points.items()}, kept
 
 
-def _perceptual() -> _Perceptual:
+def _perceptual(download: bool) -> Perceptual:
     try:
-        return _Perceptual(load_lpips(), "")
-    except (ImportError, FileNotFoundError) as error:
-        return _Perceptual(None, str(error))
+        return Perceptual(load_lpips(download))
+    except (ImportError, OSError) as error:
+        return Perceptual(None, str(error))
 
 
 def _notes(clip: Clip, bundle: nsem.Bundle) -> tuple[str, ...]:
