@@ -97,7 +97,7 @@ def test_speed(tmp_path, threads):
 
 def test_half_cube(tmp_path):
     (table,) = smoke("benchmarks.timing.half_cube", tmp_path, "--presets", "smoke", "--steps", 1)
-    assert [row[:2] for row in table.rows] == [("smoke", "solid"), ("smoke", "shell")]
+    assert [tuple(row[:2]) for row in table.rows] == [("smoke", "solid"), ("smoke", "shell")]
     solid, shell = (float(row[2].split()[0]) for row in table.rows)
     assert solid >= shell and table.rows[1][-1].endswith(" GB")
 

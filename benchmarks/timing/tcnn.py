@@ -21,7 +21,7 @@ import tyro
 from torch import Tensor
 
 from benchmarks.record import RESULTS, Table, keep
-from benchmarks.timing.gpu import Clock
+from benchmarks.timing.stopwatch import Stopwatch
 from nerfsem_method.cli.main import run
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.training import presets
@@ -77,11 +77,16 @@ class Tcnn:
 
     def _row(self, what: str, work: Callable[[], tuple[Tensor, ...]], triton: bool) -> tuple[str, ...]:
         """Time a work; `triton` says whether our kernels do it, too."""
-        clock = Clock(self.device)
+        stopwatch = Stopwatch(once=self.device == "cpu")
+
+        def waited() -> None:
+            work()
+            if self.device == "cuda":
+                torch.cuda.synchronize()
 
         def timed(backend: Backend) -> tuple[str, tuple[Tensor, ...]]:
             with using(backend):
-                return f"{1e3 * clock.timed(work):.2f} ms", work()
+                return f"{1e3 * stopwatch.timed(waited):.2f} ms", work()
 
         theirs, found = timed("tcnn")
         plain, expected = timed("plain")
