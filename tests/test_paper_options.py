@@ -91,7 +91,7 @@ def test_the_density_decides_where_asked(vase_scene, tmp_path):
     dense = field.occupancy.occupied.numpy()
     assert (dense == hull).mean() > 0.99, "such a threshold keeps everything"
     before = field.densities(field.occupancy.centers())
-    field.occupy_by_density(float(before.median()))
+    field.occupy_by_density(float(before.detach().median()))
     kept = field.occupancy.occupied.numpy()
     assert 0.2 * hull.sum() < kept.sum() < 0.8 * hull.sum() and not (kept & ~hull).any()
 

@@ -9,7 +9,7 @@ import numpy as np
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.nsem import Bundle
-from nerfsem_method.errors import FieldTooLarge
+from nerfsem_method.codec.walk import fits
 from nerfsem_method.scene.scene import Video
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
@@ -28,9 +28,8 @@ def measured_bytes(field: RadianceField, cameras: CameraPath, video: Video, tabl
     tables count as `table_bits`, their estimate.
     """
     made = snapshot(field, cameras, video)
-    try:
+    state = made.state
+    if fits(state.spec, state.occupancy):
         return len(nsem.encode(made))
-    except FieldTooLarge:
-        state = made.state
-        empty = replace(state, occupancy=np.zeros_like(state.occupancy), tables=tuple(map(np.zeros_like, state.tables)))
-        return len(nsem.encode(replace(made, state=empty))) + table_bits / 8
+    empty = replace(state, occupancy=np.zeros_like(state.occupancy), tables=tuple(map(np.zeros_like, state.tables)))
+    return len(nsem.encode(replace(made, state=empty))) + table_bits / 8
