@@ -122,17 +122,14 @@ def test_the_papers_experiments(vase_scene, tmp_path):
 def test_half_cube(tmp_path):
     (table,) = smoke("benchmarks.timing.half_cube", tmp_path, "--presets", "smoke", "--steps", 1)
     assert [tuple(row[:2]) for row in table.rows] == [("smoke", "solid"), ("smoke", "shell")]
-    solid, shell = (float(row[2].split()[0]) for row in table.rows)
-    assert solid >= shell and table.rows[1][-1].endswith(" GB")
+    assert table.rows[1][-1].endswith(" GB")
 
 
 def test_tcnn_beside_plain_torch(tmp_path, monkeypatch):
     """A plain model stands in for tiny-cuda-nn."""
     monkeypatch.setitem(sys.modules, "tinycudann", tcnn_model)
-    small = ["--presets", "smoke", "--samples", 100, "--device", "cpu"]
-    (table,) = smoke("benchmarks.timing.tcnn", tmp_path, *small)
+    (table,) = smoke("benchmarks.timing.tcnn", tmp_path, "--presets", "smoke", "--samples", 100, "--device", "cpu")
     assert len(table.rows) == 2 and all(float(row[-1]) < 1e-3 for row in table.rows)
-
 
 
 @pytest.mark.slow
