@@ -34,6 +34,10 @@ class UnsupportedBundle(BundleError):
     """The version, or a mandatory section, is unknown."""
 
 
+class FieldTooLarge(NerfsemError):
+    """A field has more to be coded than a bundle may hold."""
+
+
 class OutputError(NerfsemError):
     """A result cannot be written where it was asked for."""
 

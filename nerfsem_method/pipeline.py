@@ -24,6 +24,7 @@ from nerfsem_method.files import followed, named, writing
 from nerfsem_method.locks import LOCK, locked
 from nerfsem_method.outputs import check_apart
 from nerfsem_method.stopping import advise
+from nerfsem_method.training.options import PaperOptions
 
 if TYPE_CHECKING:
     from nerfsem_method.codec.background import Background
@@ -40,9 +41,13 @@ class Options:
     mode: Literal["fp", "pc"] = "fp"
     """fp keeps the object alone, pc the object and its background, the full video."""
     preset: str = "standard"
-    """Take quick (minutes on a CPU), standard, paper (the paper's own sizes, for a GPU), or another file of configs/."""
+    """Take quick (minutes on a CPU), standard, paper (the published sizes, for a GPU; its heads alone are 63 kB), or another file
+    of configs/."""
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)
     background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
+    paper: Annotated[PaperOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PaperOptions)
+    backend: Literal["auto", "tcnn", "triton", "torch"] = "auto"
+    """On a GPU, train by tiny-cuda-nn, in Triton kernels or in plain torch; auto takes Triton where it is there."""
     max_steps: int | None = None
     """Train for this many steps instead of the preset's."""
     rate_weight: float | None = None
@@ -60,7 +65,9 @@ class Options:
             raise NerfsemError(f"--max-steps {self.max_steps} trains nothing; give 1 or more")
         if self.target_size is not None and self.target_psnr is not None:
             raise NerfsemError("--target-size and --target-psnr exclude each other; give one of them")
-        presets.load(self.preset)
+        if self.paper.paper_lambda is not None and self.rate_weight is not None:
+            raise NerfsemError("--paper-lambda and --rate-weight are one thing in two units; give one of them")
+        self.paper.check(presets.load(self.preset).field)
         _ = self.wanted_bytes
 
     @property
@@ -163,14 +170,13 @@ def _make(video: Path, target: Path, options: Options, work: Path, tell: Callabl
     for warning in read_report(scene.root).warnings:
         tell(f"warning: {warning}")
 
-    from nerfsem_method.codec import nsem
     from nerfsem_method.media.clip.clip import stem_of
     from nerfsem_method.plugin import checkpoint
 
     background = checkpoint.scene_background(scene, options.background) if options.mode == "pc" else None
     field_bytes = _field_bytes(options, background)
     config = checkpoint.load_config(train_scene(scene, stem_of(video), options, field_bytes, work, tell))
-    nsem.write(target, checkpoint.run_bundle(config, scene, background))
+    checkpoint.write_bundle(target, checkpoint.run_bundle(config, scene, background))
 
     from nerfsem_method.evaluation import gate
 
@@ -191,6 +197,7 @@ def train_scene(
     config.max_num_iterations = options.max_steps or config.max_num_iterations
     model = config.pipeline.model
     model.rate_weight = options.rate_weight if options.rate_weight is not None else model.rate_weight
+    model.paper, model.backend = options.paper, options.backend
     model.target_psnr, model.target_bytes = options.target_psnr, field_bytes
     config.timestamp = run_name(config, scene)
     return train(config, tell)

@@ -14,6 +14,8 @@ import chromium
 import pytest
 from true_scene import true_scene
 
+from nerfsem_method.capture import ingest
+from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.scene.scene import Scene
 
 DATA = Path(__file__).parent / "data"
@@ -74,3 +76,14 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Chrom
     started = chromium.Chromium(tmp_path_factory.mktemp("profile"))
     yield started
     started.close()
+
+
+@pytest.fixture
+def captured(vase_scene, monkeypatch):
+    """Put a ready scene with a report in the capture's place, and return the calls that it gets."""
+    calls = []
+    count = len(vase_scene.frames)
+    per_frame = [0.2] * count, [1.0] * count
+    Report(count, [], "frame", 0, 0.5, 300.0, 100, 350.0, *per_frame, ["the light changes"]).save(vase_scene.root)
+    monkeypatch.setattr(ingest, "ingest", lambda *args: calls.append(args) or vase_scene)
+    return calls

@@ -69,6 +69,8 @@ CONFINED = {
     "transformers": {"capture/mattes"},
     "torch": {"training", "training/loops", "playback", "plugin", "capture/mattes", "evaluation", "cli"},
     "triton": {"training/loops"},
+    "tinycudann": {"training/loops"},
+    "torchac": {"training"},
     "numba": {"compiled", "raycast", "training/loops"},
     "llvmlite": {"raycast", "training/loops"},
     "skimage": {"evaluation"},

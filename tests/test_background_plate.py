@@ -29,7 +29,7 @@ def clip(frames: int = 6, height: int = 96, width: int = 64) -> tuple[list[np.nd
     return pictures, mattes
 
 
-@pytest.mark.parametrize("fill", ["mean", "smooth"])
+@pytest.mark.parametrize("fill", ["rim", "smooth"])
 def test_pixels_outside_the_matte_are_untouched_and_the_object_is_gone(fill):
     frames, mattes = clip()
     for frame, matte, plate in zip(frames, mattes, make_plate(frames, mattes, FILL, fill), strict=True):
@@ -38,7 +38,7 @@ def test_pixels_outside_the_matte_are_untouched_and_the_object_is_gone(fill):
         assert plate[..., 0].max() < 200  # the disc is red
 
 
-@pytest.mark.parametrize("fill", ["mean", "smooth"])
+@pytest.mark.parametrize("fill", ["rim", "smooth"])
 def test_the_rim_of_the_silhouette_continues_the_background(fill):
     frames, mattes = clip(1)
     plate = next(make_plate(frames, mattes, FILL, fill)).astype(float)
@@ -47,10 +47,10 @@ def test_the_rim_of_the_silhouette_continues_the_background(fill):
     assert np.abs(plate[edge] - expected[:, None]).max() < 8
 
 
-def test_mean_reaches_the_flat_colour_deep_inside_and_smooth_does_not():
+def test_rim_reaches_the_flat_colour_deep_inside_and_smooth_does_not():
     frames, mattes = clip(1)
     centre = (48, 32)
-    np.testing.assert_allclose(next(make_plate(frames, mattes, FILL, "mean"))[centre], FILL, atol=2)
+    np.testing.assert_allclose(next(make_plate(frames, mattes, FILL, "rim"))[centre], FILL, atol=2)
     np.testing.assert_allclose(next(make_plate(frames, mattes, FILL, "smooth"))[centre], 104, atol=8)
 
 
@@ -66,7 +66,7 @@ def test_continuing_keeps_constants_and_survives_extremes():
 def test_an_object_that_fills_the_frame_leaves_the_flat_colour():
     frame, matte = np.zeros((32, 32, 3), np.uint8), np.full((32, 32), 255, np.uint8)
     assert mean_colours([frame], [matte]).tolist() == [[128, 128, 128]]
-    np.testing.assert_array_equal(next(make_plate([frame], [matte], FILL, "mean"))[16, 16], FILL)
+    np.testing.assert_array_equal(next(make_plate([frame], [matte], FILL, "rim"))[16, 16], FILL)
 
 
 def test_mean_colours_leave_the_object_out():

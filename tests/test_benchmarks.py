@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -14,6 +15,7 @@ from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
+import tcnn_model
 import torch
 import tyro
 from PIL import Image
@@ -22,19 +24,26 @@ from scipy.spatial.transform import Rotation
 from benchmarks.__main__ import PAGE, QUESTIONS, page
 from benchmarks.fuzz import make_seeds, mutate
 from benchmarks.record import RESULTS, Table, keep, read, write
+from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.video import write_video
+from nerfsem_method.plugin import checkpoint
+from nerfsem_method.plugin.config import trainer_config
+from nerfsem_method.plugin.training import train
 from nerfsem_method.scene.scene import Scene
 
 PROGRAMS = {
     "benchmarks.timing.speed": "Speed",
     "benchmarks.timing.gpu": "Gpu",
     "benchmarks.timing.memory": "Memory",
+    "benchmarks.timing.half_cube": "HalfCube",
+    "benchmarks.timing.tcnn": "Tcnn",
     "benchmarks.study.rate_distortion": "RateDistortion",
     "benchmarks.study.ablation": "Ablation",
+    "benchmarks.study.paper": "Paper",
     "benchmarks.study.capture": "CaptureStudy",
     "benchmarks.study.clips": "Clips",
     "benchmarks.fuzz.__main__": "Fuzz",
@@ -90,6 +99,38 @@ def test_speed(tmp_path, threads):
     (table,) = smoke("benchmarks.timing.speed", tmp_path, "--rehearse")
     assert len(table.rows) == 10 and all(row[2] for row in table.rows)
     assert re.fullmatch(r"\d+ threads, load .* GFLOP/s\.", table.note)
+
+
+@pytest.mark.slow
+def test_the_papers_experiments(vase_scene, tmp_path):
+    """A run that goes on measures nothing twice."""
+    config = trainer_config("smoke")
+    config.data = config.pipeline.datamanager.data = vase_scene.root
+    config.output_dir, config.max_num_iterations = tmp_path, 40
+    bundle = checkpoint.export(train(config), tmp_path, "fp", BackgroundOptions())
+    small = ["--scene", vase_scene.root, "--bundles", bundle, "--output-dir", tmp_path / "paper", "--gops", 6, "--crfs", 30, 50]
+    small += ["--background-gops", 6, "--background-crfs", 45]
+    (table,) = smoke("benchmarks.study.paper", tmp_path, *small)
+    assert [row[0] for row in table.rows] == ["fp", "pc"] and table.rows[0][-1] == "43 % (H.264), 37.5 % (H.265)"
+    kept = tmp_path / "paper/points.json"
+    assert len(json.loads(kept.read_text())) == 1 + 2 * 2 + 1 + 2 * 2
+    assert Image.open(tmp_path / "paper/plot.png").size[0] > 600
+    before = kept.stat().st_mtime_ns
+    smoke("benchmarks.study.paper", tmp_path, *small)
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_half_cube(tmp_path):
+    (table,) = smoke("benchmarks.timing.half_cube", tmp_path, "--presets", "smoke", "--steps", 1)
+    assert [tuple(row[:2]) for row in table.rows] == [("smoke", "solid"), ("smoke", "shell")]
+    assert table.rows[1][-1].endswith(" GB")
+
+
+def test_tcnn_beside_plain_torch(tmp_path, monkeypatch):
+    """A plain model stands in for tiny-cuda-nn."""
+    monkeypatch.setitem(sys.modules, "tinycudann", tcnn_model)
+    (table,) = smoke("benchmarks.timing.tcnn", tmp_path, "--presets", "smoke", "--samples", 100, "--device", "cpu")
+    assert len(table.rows) == 2 and all(float(row[-1]) < 1e-3 for row in table.rows)
 
 
 @pytest.mark.slow

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import numpy as np
 import pytest
@@ -236,6 +239,49 @@ def test_the_network_is_not_asked_again_after_a_stop_nor_for_other_cameras(clip,
     others = CaptureOptions(segmenter="birefnet", segmenter_weights=weights, sfm_region="frame")
     with pytest.raises(KeyboardInterrupt):  # other cameras may judge the mattes otherwise
         ingest(clip, others, root)
+
+
+def published_code() -> Path:
+    """Return a folder with BiRefNet's published code and config.json, from NERFSEM_BIREFNET_CODE or from the hub's cache."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if (given := os.environ.get("NERFSEM_BIREFNET_CODE")) is not None:
+        return Path(given)
+    release = learned.RELEASES["birefnet"]
+    try:
+        found = Path(snapshot_download(release.repository, revision=release.revision, local_files_only=True))
+    except (LocalEntryNotFoundError, OSError):
+        found = Path()
+    if not (found / "config.json").is_file():
+        pytest.skip("BiRefNet's code is neither in the hub's cache nor named by NERFSEM_BIREFNET_CODE")
+    return found
+
+
+@pytest.mark.slow
+def test_the_published_architecture_runs_from_end_to_end_with_random_weights(frames, tmp_path) -> None:
+    """The code is the published one; what it draws means nothing, but it draws something of the frames' size."""
+    from safetensors.torch import save_file
+    from transformers import AutoConfig
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    folder = tmp_path / "published"
+    folder.mkdir()
+    for path in published_code().iterdir():
+        if path.suffix in (".py", ".json"):
+            shutil.copy(path, folder)
+    with learned.own_packages():
+        try:
+            config: Any = AutoConfig.from_pretrained(str(folder), trust_remote_code=True)
+            reference = config.auto_map["AutoModelForImageSegmentation"]
+            config.bb_pretrained = False
+            model = get_class_from_dynamic_module(reference, str(folder))(config)
+        except ImportError as error:
+            pytest.skip(f"its packages are missing: {error}")
+        save_file(model.state_dict(), str(folder / learned.WEIGHTS_FILE))
+        del model
+    mattes = run(frames[:1], folder, tmp_path)
+    assert mattes.shape == (1, 40, 60) and np.ptp(mattes) > 0
 
 
 def test_the_revisions_are_pinned() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from nerfsem_method.evaluation.metrics import IDENTICAL_DB, masked_reference, measure
+from nerfsem_method.evaluation.metrics import IDENTICAL_DB, Perceptual, masked_reference, measure
 
 SHAPE = (24, 20, 3)
 
@@ -83,9 +83,9 @@ def test_ssim_is_that_of_its_paper():
 
 
 def test_lpips_is_a_number_or_has_a_reason_never_both():
-    quality = measure(pictures(1), pictures(2), [half()], reason="no weights")
+    quality = measure(pictures(1), pictures(2), [half()], Perceptual(None, "no weights"))
     assert (quality.lpips, quality.lpips_reason) == (None, "no weights")
-    quality = measure(pictures(1), pictures(2), [half()], perceptual=lambda a, b: 0.25)
+    quality = measure(pictures(1), pictures(2), [half()], Perceptual(lambda a, b: 0.25))
     assert (quality.lpips, quality.lpips_reason) == (0.25, None)
 
 

@@ -21,17 +21,6 @@ from nerfsem_method.scene.scene import Scene
 from nerfsem_method.stopping import Stopped
 
 
-@pytest.fixture
-def captured(vase_scene, monkeypatch):
-    """Put a ready scene with a report in the capture's place, and return the calls that it gets."""
-    calls = []
-    count = len(vase_scene.frames)
-    per_frame = [0.2] * count, [1.0] * count
-    Report(count, [], "frame", 0, 0.5, 300.0, 100, 350.0, *per_frame, ["the light changes"]).save(vase_scene.root)
-    monkeypatch.setattr(ingest, "ingest", lambda *args: calls.append(args) or vase_scene)
-    return calls
-
-
 def test_a_video_becomes_a_bundle(captured, vase_video, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     options = CaptureOptions(scale="135:240")

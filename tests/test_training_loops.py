@@ -46,7 +46,7 @@ def _gradients(parameters):
 def test_encoding_and_its_gradient_equal_the_torch_twin(spec):
     torch.manual_seed(0)
     grids = BinaryGrids(spec, ball(spec.occupancy))
-    grids.set_coded([table_layout(table, ball(spec.occupancy, 0.35)) for table in spec.tables])
+    grids.set_coded([table_layout(table, ball(spec.occupancy, 0.35)).entries for table in spec.tables])
     tables = list(range(len(spec.tables)))
     positions = torch.rand(500, 3)
     fast, plain = grids.encode(positions, tables), grids.encode_plain(positions, tables)

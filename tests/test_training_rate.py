@@ -10,7 +10,8 @@ from nerfsem_method.codec.coder import Meter
 from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.fixed_point import LOGIT_LIMIT, probability_table
 from nerfsem_method.codec.walk import code_tables
-from nerfsem_method.field.layout import table_layout
+from nerfsem_method.field.layout import TableLayout, table_layout
+from nerfsem_method.training.drawn import FEWEST, draw
 from nerfsem_method.training.radiance import RadianceField
 
 SPECS = {"dense": DENSE, "hashed": HASHED}
@@ -45,7 +46,7 @@ def test_the_compiled_estimate_and_its_gradients_equal_the_torch_twin():
     for parameter in parameters:
         parameter.grad = None
     tables = range(len(DENSE.tables))
-    parts = [field.rate.table_bits(field.grids, i, np.arange(len(field.rate.layouts[i].entries))) for i in tables]
+    parts = [field.rate.table_bits(field.grids, i, torch.arange(len(field.rate.layouts[i].entries))) for i in tables]
     plain = torch.stack(parts).sum()
     plain.backward()
     torch.testing.assert_close(fast, plain, atol=1e-2, rtol=1e-5)
@@ -84,3 +85,19 @@ def _bits(field):
     weights = {name: tensor.integers for name, tensor in state.contexts.items()}
     code_tables(meter, state.spec, state.occupancy, weights, state.tables)
     return meter.bits
+
+
+def test_entries_that_many_vertices_share_are_drawn_less_often():
+    """A step's work must not grow with a solid hull: the drawn entries have about as many vertices as before."""
+    generator, device = np.random.default_rng(0), torch.device("cpu")
+    drawn = {}
+    for crowd in (1, 16, 64):
+        vertices = np.zeros((5000 * crowd, 3), np.int16)
+        starts, entries, none = np.arange(0, 5000 * crowd + 1, crowd), np.arange(5000), np.zeros(0, np.int32)
+        layout = TableLayout(vertices, entries, starts, none, none)
+        picked = draw(layout, 2000, generator, device)
+        assert (picked.diff() >= 0).all() and picked.min() >= 0 and picked.max() < 5000
+        drawn[crowd] = len(picked)
+        assert len(draw(layout, 10**9, generator, device)) == 5000
+    assert drawn == {1: 2000, 16: 2000, 64: 500}
+    assert len(draw(layout, 0, generator, device)) == FEWEST

@@ -39,7 +39,7 @@ LONG = replace(DENSE, volume=(Level(8, 8), Level(9, 3)), planes=(Level(16, 4), L
 def test_look_ups_and_their_gradient(spec, chosen):
     torch.manual_seed(0)
     grids = BinaryGrids(spec, ball(spec.occupancy))
-    grids.set_coded([table_layout(table, ball(spec.occupancy, 0.35)) for table in spec.tables])
+    grids.set_coded([table_layout(table, ball(spec.occupancy, 0.35)).entries for table in spec.tables])
     with torch.no_grad():
         grids.theta[::7] *= 150  # some beyond 1, where no gradient passes
     tables, positions = range(len(spec.tables))[chosen], torch.cat([torch.rand(200, 3), torch.tensor([[0.0, 1, 0.5]])])

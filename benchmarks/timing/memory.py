@@ -64,8 +64,8 @@ class Memory:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             long_scene(self.source, folder / "scene", self.length, size)
-            training = _peak(_train, folder / "scene", self.preset, self.steps, folder)
-            decoding = _peak(_decode, folder, self.length, self.frames, self.scale)
+            training = peak(_train, folder / "scene", self.preset, self.steps, folder)
+            decoding = peak(_decode, folder, self.length, self.frames, self.scale)
         what = f"memory of training on {self.length} frames of {width}x{height}, `{self.preset}`, and of decoding them"
         row = (what, "", f"{training:.2f} GB, {decoding:.2f} GB", "", "", "", "< 12 GB, < 2 GB")
         keep(self.results, PROGRAM, Table("memory", COLUMNS, [row], "speed"))
@@ -99,20 +99,26 @@ def _pose(world_from_camera: np.ndarray) -> np.ndarray:
     return np.concatenate([rotation, -(rotation @ center)[:, None]], 1)
 
 
-def _peak(work: Callable[..., None], *arguments: object) -> float:
-    """Return the largest resident memory, in GB, of a process that does this and nothing else."""
+def peak(work: Callable[..., Any], *arguments: object, told: list[Any] | None = None) -> float:
+    """Return the largest resident memory, in GB, of a process that does this and nothing else; `told` gets what the work returns.
+
+    Raises NerfsemError when the process fails.
+    """
     queue = (context := multiprocessing.get_context("spawn")).Queue()
     process = context.Process(target=_measured, args=(queue, work, *arguments))
     process.start()
     process.join()
     if process.exitcode:
         raise NerfsemError(f"{work.__name__} ended with code {process.exitcode}; its messages are above")
-    return queue.get()
+    memory, result = queue.get()
+    if told is not None:
+        told.extend(result)
+    return memory
 
 
-def _measured(queue: Any, work: Callable[..., None], *arguments: object) -> None:
-    work(*arguments)
-    queue.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+def _measured(queue: Any, work: Callable[..., Any], *arguments: object) -> None:
+    result = work(*arguments)
+    queue.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, result))
 
 
 def _train(scene: Path, preset: str, steps: int, folder: Path) -> None:

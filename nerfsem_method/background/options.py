@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -14,5 +14,8 @@ class BackgroundOptions:
 
     crf: Annotated[int, tyro.conf.arg(name="background-crf")] = 47
     """Code the background's H.264 stream at this quality, 0 (best) to 51; pc only."""
+    fill: Annotated[Literal["rim", "smooth", "mean"], tyro.conf.arg(name="background-fill")] = "rim"
+    """Paint the object over: rim continues the background within the outline and is flat further inside, smooth continues it
+    throughout, mean is flat up to the outline, which is blurred (the paper's way); pc only."""
     gop: Annotated[int, tyro.conf.arg(name="background-gop")] = 60
     """Put this many frames from one key frame of the background to the next; pc only."""

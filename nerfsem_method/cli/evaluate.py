@@ -43,6 +43,8 @@ class Evaluate:
     """Take frames and mattes from this captured scene; without --mattes the default is <clip>.nerfsem beside the video."""
     peers: tuple[PeerName, ...] = ("x264", "x265")
     """Compare with these codecs, at six qualities each; name none for a quick look. svt-av1 and vvc take longest."""
+    download_lpips: bool = False
+    """Download AlexNet's weights, 244 MB, once, where torch's cache does not have them: LPIPS is measured with these."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Render on this device; auto takes a GPU if there is one."""
 
@@ -57,7 +59,7 @@ class Evaluate:
         from nerfsem_method.evaluation.report import write_report
         from nerfsem_method.evaluation.study import evaluate
 
-        evaluation, comparison = evaluate(clip, self.bundle, self.peers, self.device)
+        evaluation, comparison = evaluate(clip, self.bundle, self.peers, self.device, self.download_lpips)
         write_report(self.output_dir, evaluation, comparison)
         print(summary(evaluation))
         print(f"report: {self.output_dir / 'index.html'}")
@@ -113,7 +115,8 @@ def _track_lines(track: Track) -> list[str]:
     center = "" if quality.psnr_center is None else f", PSNR-CENTER {quality.psnr_center:.2f} dB"
     lines = [
         f"{track.mode}: {track.ours.bytes} bytes, {track.ours.bpp:.5f} bpp, PSNR {quality.psnr:.2f} dB{center}, "
-        f"PSNR-Y {quality.psnr_y:.2f} dB, SSIM {quality.ssim:.4f}"
+        f"PSNR-Y {quality.psnr_y:.2f} dB, SSIM {quality.ssim:.4f}, "
+        + (f"LPIPS {quality.lpips:.4f}" if quality.lpips is not None else f"LPIPS not measured: {quality.lpips_reason}")
     ]
     for name, row in gains(track).items():
         named = {"PSNR": "psnr_gain_db", "PSNR-CENTER": "psnr_center_gain_db", "PSNR-Y-CENTER": "psnr_y_center_gain_db"}

@@ -23,11 +23,12 @@ ONE = 1 << PROBABILITY_BITS
 ADAPTATION_LIMIT = 255
 """An adaptive probability is a running mean over this many bits at most."""
 
-_ENCODE, _DECODE, _METER = 0, 1, 2
+_ENCODE, _DECODE, _METER, _RECORD = range(4)
 _MODE, _LOW, _HIGH, _PENDING, _VALUE, _POSITION, OVERRUN = range(7)
 _TOP, _HALF, _QUARTER = 0xFFFFFFFF, 0x80000000, 0x40000000
 _MAX_PREFIX = 40  # Magnitudes stay below 2 ** 40.
 _MODELS_PER_CLASS = 2 + 2 * (_MAX_PREFIX + 1)
+_RECORD_BYTES = 3  # A recorded symbol is its bit, then its probability, low byte first.
 _WORD_BITS = 32  # A decoder looks one word ahead, beyond the end of its data at last.
 
 
@@ -60,8 +61,12 @@ def _next_bit(state, buffer):
 @njit(cache=True)
 def code_bit(state, buffer, cost, bit, ones):
     """Code one bit with P(1) = ones / 65536 and return it: it is given when encoding and read when decoding."""
-    if state[_MODE] == _METER:
+    if state[_MODE] >= _METER:
         cost[0] -= np.log2((ones if bit else ONE - ones) / ONE)
+        if state[_MODE] == _RECORD:
+            position = state[_POSITION]
+            buffer[position], buffer[position + 1], buffer[position + 2] = bit, ones & 0xFF, ones >> 8
+            state[_POSITION] = position + _RECORD_BYTES
         return bit
     low, high = state[_LOW], state[_HIGH]
     span = high - low + 1
@@ -240,3 +245,21 @@ class Meter(Coder):
     def bits(self) -> float:
         """Return the ideal code length so far, in bits."""
         return float(self._cost[0])
+
+
+class Recorder(Coder):
+    """A recorder writes down what an encoder would be given: bits and probabilities, for another coder."""
+
+    def __init__(self) -> None:
+        super().__init__(_RECORD, np.zeros(_RECORD_BYTES * 1024, np.uint8))
+
+    def _reserve(self, symbols: int) -> None:
+        need = int(self._state[_POSITION]) + _RECORD_BYTES * symbols
+        if need > self._buffer.size:
+            self._buffer = np.concatenate([self._buffer, np.zeros(max(need, 2 * self._buffer.size), np.uint8)])
+
+    @property
+    def symbols(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bits uint8 [N] and P(bit = 1) in 1/65536, uint16 [N]."""
+        recorded = self._buffer[: int(self._state[_POSITION])].reshape(-1, _RECORD_BYTES)
+        return recorded[:, 0], recorded[:, 1] + recorded[:, 2].astype(np.uint16) * 256

@@ -64,7 +64,7 @@ def project(layout: TableLayout, table: Table, values: np.ndarray, axes: tuple[i
     of +1 in [0, 1]; a mean in [-1, 1] makes an empty column neutral.
     """
     side = table.resolution + 1
-    columns = layout.vertices[:, axes[0]] * side + layout.vertices[:, axes[1]]
+    columns = layout.vertices[:, axes[0]].astype(np.int64) * side + layout.vertices[:, axes[1]]
     repeats = np.diff(layout.starts)
     signs = values[np.repeat(layout.entries, repeats)]
     count = np.bincount(columns, minlength=side * side)
@@ -113,6 +113,7 @@ class Contexts:
             part = layout.part(first, first + CHUNK)
             logits[first : first + CHUNK] = two_layers(self.inputs(index, part, tables), weights)
         if self._spec.tables[index].hashed:
-            weighted = np.add.reduceat(logits * layout.weights[:, None], layout.starts[:-1], axis=0)
-            logits = weighted // np.add.reduceat(layout.weights, layout.starts[:-1])[:, None]
+            weights_of = layout.weights.astype(np.int64)
+            weighted = np.add.reduceat(logits * weights_of[:, None], layout.starts[:-1], axis=0)
+            logits = weighted // np.add.reduceat(weights_of, layout.starts[:-1])[:, None]
         return logits

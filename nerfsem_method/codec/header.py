@@ -11,10 +11,6 @@ from nerfsem_method.scene.scene import Video
 
 SHADINGS = ("sample", "ray")
 MAX_FRAMES = 1 << 16
-MAX_VALUES = 1 << 26
-"""All tables of a bundle may have at most so many binary values together, lest a small file ask for much memory."""
-MAX_SCANNED = 1 << 28
-"""All tables may have at most so many vertices together, valid or not; the paper's 12 levels up to 512 have 0.84 of them."""
 _LEVEL_LISTS = ("volume", "planes")
 _RANGES = {
     "log2_volume_limit": (8, 24),
@@ -67,8 +63,7 @@ def unpack_header(data: bytes) -> tuple[Video, FieldSpec]:
     spec = FieldSpec(**shape)
     if max(level.resolution for level in spec.volume) > 1024:
         raise CorruptBundle("a volume level is finer than 1024; the file was not written by nerfsem")
-    values = sum(table.entries * table.features for table in spec.tables)
-    if values > MAX_VALUES or sum(table.vertices for table in spec.tables) > MAX_SCANNED:
+    if not spec.storable:
         raise CorruptBundle("the tables are larger than any that nerfsem writes")
     return Video(name, 0, 0, frames, rate, sha256), spec
 

@@ -13,7 +13,7 @@ from nerfsem_method import __version__
 from nerfsem_method.codec import header
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.cameras import Cameras, code_cameras, quantise
-from nerfsem_method.codec.coder import Coder, Decoder, Encoder
+from nerfsem_method.codec.coder import Coder, Decoder, Encoder, Recorder
 from nerfsem_method.codec.container import MAGIC, Section, pack, unpack
 from nerfsem_method.codec.gaps import TAG as GAPS
 from nerfsem_method.codec.gaps import pack_gaps, unpack_gaps
@@ -85,20 +85,34 @@ def _context_integers(state_contexts: dict) -> dict[str, np.ndarray]:
     return {name: tensor.integers for name, tensor in state_contexts.items()}
 
 
-def sections(bundle: Bundle) -> list[Section]:
-    """Code every part and return the sections: this is what `decode` reads, without the encoder's name."""
+def _coded_parts(bundle: Bundle) -> dict[str, Callable[[Coder], object]]:
+    """Return what codes each section that is one stream of the arithmetic coder."""
     state, spec = bundle.state, bundle.state.spec
     cameras = Cameras(bundle.camera, bundle.poses, bundle.gains)
     weights = _context_integers(state.contexts)
-    parts = {
-        SPEC: header.pack_header(bundle.video, spec),
-        CAMERAS: _coded(lambda coder: code_cameras(coder, cameras, len(bundle.poses))),
-        OCCUPANCY: _coded(lambda coder: code_occupancy(coder, spec.occupancy, state.occupancy)),
-        HEADS: _coded(lambda coder: code_weights(coder, spec.head_shapes(), state.heads)),
-        CONTEXTS: _coded(lambda coder: code_weights(coder, spec.context_shapes(), state.contexts)),
-        TABLES: _coded(lambda coder: code_tables(coder, spec, state.occupancy, weights, state.tables)),
-        SYMBOLS: symbol_hash(state.tables),
+    return {
+        CAMERAS: lambda coder: code_cameras(coder, cameras, len(bundle.poses)),
+        OCCUPANCY: lambda coder: code_occupancy(coder, spec.occupancy, state.occupancy),
+        HEADS: lambda coder: code_weights(coder, spec.head_shapes(), state.heads),
+        CONTEXTS: lambda coder: code_weights(coder, spec.context_shapes(), state.contexts),
+        TABLES: lambda coder: code_tables(coder, spec, state.occupancy, weights, state.tables),
     }
+
+
+def streams(bundle: Bundle) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the bits uint8 [N] of each coded section and P(bit = 1) in 1/65536, uint16 [N], as an encoder is given them."""
+    found = {}
+    for tag, code in _coded_parts(bundle).items():
+        code(recorder := Recorder())
+        found[tag] = recorder.symbols
+    return found
+
+
+def sections(bundle: Bundle) -> list[Section]:
+    """Code every part and return the sections: this is what `decode` reads, without the encoder's name."""
+    coded = {tag: _coded(code) for tag, code in _coded_parts(bundle).items()}
+    state = bundle.state
+    parts = {SPEC: header.pack_header(bundle.video, state.spec), **coded, SYMBOLS: symbol_hash(state.tables)}
     if bundle.background is not None:
         parts[BACKGROUND] = bundle.background.payload()
     if bundle.video.left_out:

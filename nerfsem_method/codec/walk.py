@@ -7,8 +7,8 @@ import numpy as np
 from nerfsem_method.codec.coder import Coder
 from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.neighbours import code_table
-from nerfsem_method.errors import CorruptBundle
-from nerfsem_method.field.layout import TableLayout, TooManyVertices, table_layout
+from nerfsem_method.errors import CorruptBundle, FieldTooLarge
+from nerfsem_method.field.layout import TableLayout, TooManyVertices, count_vertices, table_layout
 from nerfsem_method.field.spec import FieldSpec, Table
 
 MAX_VERTICES = 1 << 24
@@ -39,13 +39,17 @@ def code_tables(
         The tables are as the decoder holds them, int8 in {-1, 0, +1}.
 
     Raises:
+        FieldTooLarge: A table to be encoded has more than MAX_VERTICES valid vertices.
         CorruptBundle: There are too many valid vertices for the bytes that a decoder has, see FREE_SIGNS.
     """
     contexts = Contexts(spec, weights)
     decoded: list[np.ndarray] = []
     signs = 0
     for index, table in enumerate(spec.tables):
-        layout = _affordable_layout(table, occupancy, FREE_SIGNS + SIGNS_A_BYTE * coder.budget - signs)
+        if tables is None:
+            layout = _affordable_layout(table, occupancy, FREE_SIGNS + SIGNS_A_BYTE * coder.budget - signs)
+        else:
+            layout = _codable_layout(table, occupancy)
         signs += len(layout.vertices) * table.features
         values = np.zeros((table.entries, table.features), np.int8)
         if len(layout.entries):
@@ -57,6 +61,22 @@ def code_tables(
             contexts.remember_volume(layout, values)
     coder.fill(-((FREE_SIGNS - signs) // SIGNS_A_BYTE))
     return tuple(decoded)
+
+
+def fits(spec: FieldSpec, occupancy: np.ndarray) -> bool:
+    """Return whether a bundle may hold a field with this occupancy [G, G, G] bool."""
+    return all(count_vertices(table, occupancy) <= MAX_VERTICES for table in spec.tables)
+
+
+def _codable_layout(table: Table, occupancy: np.ndarray) -> TableLayout:
+    """Return the layout of a table to be encoded. Raises FieldTooLarge when it has more vertices than a bundle may."""
+    try:
+        return table_layout(table, occupancy, MAX_VERTICES)
+    except TooManyVertices:
+        raise FieldTooLarge(
+            f"the occupied space touches more than {MAX_VERTICES} vertices of the level of {table.resolution}, which no bundle "
+            "may hold; train until the occupancy is frozen, or choose a preset with coarser levels"
+        ) from None
 
 
 def _affordable_layout(table: Table, occupancy: np.ndarray, signs: int) -> TableLayout:

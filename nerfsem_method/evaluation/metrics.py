@@ -12,6 +12,7 @@ IDENTICAL_DB = 100.0
 """Identical pictures have this PSNR, where the formula gives infinity."""
 
 _ALEXNET = "alexnet-owt-7be5be79.pth"
+_ALEXNET_MEGABYTES = 244
 
 BT709_LUMA = np.array([0.2126, 0.7152, 0.0722])
 
@@ -34,6 +35,17 @@ class Quality:
     lpips_reason: str | None = "not asked for"
 
 
+@dataclass(frozen=True)
+class Perceptual:
+    """A perceptual measure maps two frames to a `distance` (see `load_lpips`); without one, `reason` says why."""
+
+    distance: Callable[[np.ndarray, np.ndarray], float] | None = None
+    reason: str = "not asked for"
+
+
+NOT_ASKED = Perceptual()
+
+
 def masked_reference(frame: np.ndarray, matte: np.ndarray) -> np.ndarray:
     """Return FP's reference: matte * frame + (1 - matte) * white of uint8 [H, W, 3] and [H, W], rounded to uint8."""
     alpha = matte[..., None].astype(np.float64) / 255
@@ -44,22 +56,21 @@ def measure(
     decoded: Iterable[np.ndarray],
     references: Iterable[np.ndarray],
     mattes: Iterable[np.ndarray],
-    perceptual: Callable[[np.ndarray, np.ndarray], float] | None = None,
-    reason: str = "not asked for",
+    perceptual: Perceptual = NOT_ASKED,
 ) -> Quality:
     """Compare frames uint8 [H, W, 3] in step; `mattes` uint8 [H, W] mark the object where they exceed one half.
 
-    `perceptual` (see `load_lpips`) maps two frames to a distance. Raises ValueError when the three differ in length.
+    Raises ValueError when the three differ in length.
     """
     rows = [
-        _frame_row(frame, reference, matte > 127, perceptual)
+        _frame_row(frame, reference, matte > 127, perceptual.distance)
         for frame, reference, matte in zip(decoded, references, mattes, strict=True)
     ]
     if not rows:
         raise ValueError("no frame to measure")
     full, center, luma, luma_center, ssim, lpips = (_mean(column) for column in zip(*rows, strict=True))
     assert full is not None and luma is not None and ssim is not None
-    return Quality(len(rows), full, center, luma, luma_center, ssim, lpips, reason if lpips is None else None)
+    return Quality(len(rows), full, center, luma, luma_center, ssim, lpips, perceptual.reason if lpips is None else None)
 
 
 def psnr(squared_error: np.ndarray) -> float:
@@ -68,19 +79,28 @@ def psnr(squared_error: np.ndarray) -> float:
     return min(IDENTICAL_DB, 10 * np.log10(255.0**2 / error)) if error else IDENTICAL_DB
 
 
-def load_lpips() -> Callable[[np.ndarray, np.ndarray], float]:
-    """Return LPIPS (Zhang et al., 2018; AlexNet) of two uint8 frames [H, W, 3] as a function, if its weights are here.
+def load_lpips(download: bool = False) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Return LPIPS (Zhang et al., 2018; AlexNet) of two uint8 frames [H, W, 3] as a function.
 
-    Raises ImportError or FileNotFoundError, with the reason, where they are not: nothing is downloaded here.
+    AlexNet's weights are looked for in torch's cache, and with `download` fetched into it where they are not.
+
+    Raises ImportError or OSError, with the reason, where they cannot be had.
     """
     import torch
 
     weights = Path(torch.hub.get_dir()) / "checkpoints" / _ALEXNET
     if not weights.is_file():
-        raise FileNotFoundError(f"AlexNet's weights are not in torch's cache ({_ALEXNET})")
+        if not download:
+            raise FileNotFoundError(f"AlexNet's weights are not in torch's cache ({weights}); --download-lpips fetches them")
+        import rich
+
+        rich.print(f"Downloading AlexNet's weights for LPIPS, {_ALEXNET_MEGABYTES} MB, once, to {weights}")
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-    network = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True)
+    try:
+        network = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True)
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"AlexNet's weights cannot be used ({error}); put them at {weights}") from None
 
     def distance(a: np.ndarray, b: np.ndarray) -> float:
         pair = [torch.from_numpy(x.copy()).permute(2, 0, 1)[None].float() / 255 for x in (a, b)]

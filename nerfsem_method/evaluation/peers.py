@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nerfsem_method.evaluation.metrics import Quality, measure
+from nerfsem_method.evaluation.metrics import NOT_ASKED, Perceptual, Quality, measure
 from nerfsem_method.files import scratch
 from nerfsem_method.media.annexb import H264, HEVC, VVC, NalSyntax, lean_stream
 from nerfsem_method.media.video import StreamError, decode_file, encode_file
@@ -98,6 +98,7 @@ def run_peer(
     references: np.ndarray,
     mattes: np.ndarray,
     rate: Fraction,
+    perceptual: Perceptual = NOT_ASKED,
     keep: Collection[int] = (),
 ) -> tuple[RatePoint, dict[int, np.ndarray]]:
     """Encode, decode and measure frames uint8 [N, H, W, 3]; return the point and the decoded frames whose index is in `keep`.
@@ -115,7 +116,7 @@ def run_peer(
             yield frame
 
     try:
-        quality = measure(decoded(), references, mattes)
+        quality = measure(decoded(), references, mattes, perceptual)
     except ValueError as error:
         raise StreamError(f"{peer.name} gave back another number of frames: {error}") from None
     return rate_point(peer.name, level, len(stream), (width, height), quality), kept

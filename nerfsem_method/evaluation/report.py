@@ -16,7 +16,7 @@ from nerfsem_method.evaluation.peers import RatePoint
 from nerfsem_method.files import replacing
 
 CURVES = ("psnr", "psnr_center", "psnr_y_center")
-_TITLES = {"psnr": "PSNR [dB]", "psnr_center": "PSNR-CENTER [dB]", "psnr_y_center": "PSNR-Y-CENTER [dB]"}
+_TITLES = {"psnr": "PSNR [dB]", "psnr_center": "PSNR-CENTER [dB]", "psnr_y_center": "PSNR-Y-CENTER [dB]", "lpips": "LPIPS"}
 _LABEL_HEIGHT = 22
 
 
@@ -126,15 +126,16 @@ def comparison_picture(rows: Sequence[dict[str, np.ndarray]]) -> np.ndarray:
 
 
 def plot_curves(path: Path, tracks: Sequence[Track]) -> None:
-    """Write a PNG of quality over bytes: one row a mode, one column a metric, bytes logarithmic."""
+    """Write a PNG of quality over bytes: one row a mode, one column a metric (LPIPS where it was measured), bytes logarithmic."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-    figure = Figure(figsize=(4.6 * len(CURVES), 3.8 * len(tracks)), layout="constrained")
-    axes = figure.subplots(len(tracks), len(CURVES), squeeze=False)
+    metrics = [metric for metric in _TITLES if metric in CURVES or any(curve([t.ours], metric) for t in tracks)]
+    figure = Figure(figsize=(4.6 * len(metrics), 3.8 * len(tracks)), layout="constrained")
+    axes = figure.subplots(len(tracks), len(metrics), squeeze=False)
     for track, row in zip(tracks, axes, strict=True):
-        for metric, axis in zip(CURVES, row, strict=True):
+        for metric, axis in zip(metrics, row, strict=True):
             for name, points in track.peers.items():
                 pairs = sorted(curve(points, metric))
                 axis.plot([size / 1000 for size, _ in pairs], [value for _, value in pairs], ".-", label=name)

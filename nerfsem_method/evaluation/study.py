@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import NerfsemError, printable
-from nerfsem_method.evaluation.metrics import load_lpips, measure
+from nerfsem_method.evaluation.metrics import Perceptual, load_lpips, measure
 from nerfsem_method.evaluation.peers import PEERS, RatePoint, rate_point, run_peer
 from nerfsem_method.evaluation.references import Clip, References, load_references
 from nerfsem_method.evaluation.report import Evaluation, Track, comparison_picture
@@ -28,13 +27,9 @@ Kept = dict[int, np.ndarray]
 """Decoded frames that the comparison picture needs are kept by their index."""
 
 
-@dataclass(frozen=True)
-class _Perceptual:
-    distance: Callable[[np.ndarray, np.ndarray], float] | None
-    reason: str
-
-
-def evaluate(clip: Clip, bundle_path: Path, peers: Sequence[str], device: str) -> tuple[Evaluation, np.ndarray]:
+def evaluate(
+    clip: Clip, bundle_path: Path, peers: Sequence[str], device: str, download_lpips: bool = False
+) -> tuple[Evaluation, np.ndarray]:
     """Return all numbers of a bundle file, and the comparison picture uint8 [H, W, 3].
 
     A PC bundle is measured in both modes. Raises NerfsemError when clip and bundle do not fit or a peer cannot run.
@@ -43,7 +38,7 @@ def evaluate(clip: Clip, bundle_path: Path, peers: Sequence[str], device: str) -
     bundle = nsem.decode(data)
     video = bundle.video
     keep = [moment * video.frames // MOMENTS for moment in range(min(MOMENTS, video.frames))]
-    perceptual = _perceptual()
+    perceptual = _perceptual(download_lpips)
     with scratch("nerfsem-evaluate-") as folder:
         references = load_references(clip, video, folder)
         player = Player(bundle, device)
@@ -51,7 +46,7 @@ def evaluate(clip: Clip, bundle_path: Path, peers: Sequence[str], device: str) -
         for mode in ("fp",) if bundle.background is None else ("fp", "pc"):
             size = len(data) if mode == bundle.mode else len(nsem.drop_background(data))
             ours, columns[mode.upper()] = _measure_ours(player, mode, size, references, perceptual, keep)
-            curves, columns_of_peers = _run_peers(peers, mode, bundle, references, keep)
+            curves, columns_of_peers = _run_peers(peers, mode, bundle, references, perceptual, keep)
             track = Track(mode, ours, curves)
             tracks.append(track)
             if (nearest := track.nearest()) is not None:
@@ -68,7 +63,7 @@ def _measure_ours(
     mode: str,
     size: int,
     references: References,
-    perceptual: _Perceptual,
+    perceptual: Perceptual,
     keep: Sequence[int],
 ) -> tuple[RatePoint, Kept]:
     kept: Kept = {}
@@ -81,12 +76,17 @@ def _measure_ours(
             yield frame
 
     truth = references.of_mode(mode)
-    quality = measure(decoded(), truth, references.mattes, perceptual.distance, perceptual.reason)
+    quality = measure(decoded(), truth, references.mattes, perceptual)
     return rate_point("nerfsem", None, size, (truth.shape[2], truth.shape[1]), quality), kept
 
 
 def _run_peers(
-    names: Sequence[str], mode: str, bundle: nsem.Bundle, references: References, keep: Sequence[int]
+    names: Sequence[str],
+    mode: str,
+    bundle: nsem.Bundle,
+    references: References,
+    perceptual: Perceptual,
+    keep: Sequence[int],
 ) -> tuple[dict[str, tuple[RatePoint, ...]], dict[tuple[str, int | None], Kept]]:
     """Return the curve of each peer, and the frames to keep of each point."""
     runs = [(name, level) for name in names for level in PEERS[name].levels]
@@ -95,7 +95,7 @@ def _run_peers(
     for name, level in track(runs, f"{mode}: {', '.join(names) or 'no peers'}", len(runs), sys.stderr):
         try:
             point, kept[name, level] = run_peer(
-                PEERS[name], level, references.of_mode(mode), references.mattes, bundle.video.rate, keep
+                PEERS[name], level, references.of_mode(mode), references.mattes, bundle.video.rate, perceptual, keep
             )
         except StreamError as error:
             raise NerfsemError(f"{name} cannot run here ({error}); leave it out of --peers") from None
@@ -103,11 +103,11 @@ def _run_peers(
     return {name: tuple(found) for name, found in points.items()}, kept
 
 
-def _perceptual() -> _Perceptual:
+def _perceptual(download: bool) -> Perceptual:
     try:
-        return _Perceptual(load_lpips(), "")
-    except (ImportError, FileNotFoundError) as error:
-        return _Perceptual(None, str(error))
+        return Perceptual(load_lpips(download))
+    except (ImportError, OSError) as error:
+        return Perceptual(None, str(error))
 
 
 def _notes(clip: Clip, bundle: nsem.Bundle) -> tuple[str, ...]:

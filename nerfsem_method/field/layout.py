@@ -11,11 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from nerfsem_method.compiled import njit
-from nerfsem_method.field.hashing import entries_of
+from nerfsem_method.field.hashing import entries_of, entry_of
 from nerfsem_method.field.spec import OCCUPANCY_MOMENTS, Table
 
 UNIT = 256
 """Moments, contexts and logits are integers in units of 1 / UNIT."""
+
+
+STRETCH = 1 << 20
+"""The entries of so many vertices are computed at once."""
 
 
 class TooManyVertices(ValueError):
@@ -27,11 +31,11 @@ class TableLayout:
     """A layout lists what is coded of one table under one occupancy grid.
 
     Attributes:
-        vertices: The valid vertices [V, d] int64 are ordered by (entry, position in the level).
+        vertices: The valid vertices [V, d] int16 are ordered by (entry, position in the level).
         entries: These entries [E] int64, ascending, are coded, in this order.
         starts: vertices[starts[e] : starts[e + 1]] belong to entries[e] (one vertex each where not hashed); int64 [E + 1].
-        weights: So many occupied voxels lie around each vertex (3D), or in the columns around it (2D); int64 [V], >= 1.
-        moments: The values of `_moments` are int64 [V, 4] in units of 1/256 in 3D, and [V, 0] in 2D.
+        weights: So many occupied voxels lie around each vertex (3D), or in the columns around it (2D); int32 [V], >= 1.
+        moments: The values of `_moments` are int16 [V, 4] in units of 1/256 in 3D, and [V, 0] in 2D.
     """
 
     vertices: np.ndarray
@@ -91,7 +95,12 @@ def _count_valid(total, lows, highs, depth_low, depth_high, most):
 
 
 @njit(cache=True)
-def _list_valid(total, lows, highs, depth_low, depth_high, vertices, weights):
+def _list_valid(total, lows, highs, depth_low, depth_high, shape, every, turn, coded, vertices, weights):
+    """Mark the entries of all valid vertices in `coded`, and return how many vertices have an entry that is `turn` mod `every`.
+
+    These are listed as far as `vertices` and `weights` reach.
+    """
+    dimensions, resolution, entries, hashed = shape
     count = 0
     for x in range(lows.size):
         for y in range(lows.size):
@@ -99,12 +108,19 @@ def _list_valid(total, lows, highs, depth_low, depth_high, vertices, weights):
                 continue
             for z in range(depth_low.size):
                 inside = _box(total, lows[x], highs[x], lows[y], highs[y], depth_low[z], depth_high[z])
-                if inside > 0:
+                if inside == 0:
+                    continue
+                entry = entry_of(x, y, z, dimensions, resolution, entries, hashed)
+                coded[entry] = 1
+                if every > 1 and entry % every != turn:
+                    continue
+                if count < weights.size:
                     vertices[count, 0] = x
                     vertices[count, 1] = y
                     vertices[count, 2] = z
                     weights[count] = inside
-                    count += 1
+                count += 1
+    return count
 
 
 @njit(cache=True)
@@ -137,34 +153,73 @@ def _moments(total, vertices, resolution, out):
             out[i, 1 + axis] = UNIT * difference // size
 
 
+_Grid = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _grid(table: Table, occupancy: np.ndarray) -> _Grid:
+    """Return the summed volume, and the voxels that each vertex touches along the first two axes and along the third."""
+    lows, highs = voxel_ranges(table.resolution, occupancy.shape[0])
+    if len(table.axes) == 3:
+        return integral(occupancy), lows, highs, lows, highs
+    missing = ({0, 1, 2} - set(table.axes)).pop()
+    flat = integral(occupancy.sum(missing)[:, :, None])
+    return flat, lows, highs, np.zeros(1, np.int64), np.ones(1, np.int64)
+
+
+def count_vertices(table: Table, occupancy: np.ndarray) -> int:
+    """Return the number of a table's valid vertices under `occupancy` [G, G, G] bool."""
+    return _count_valid(*_grid(table, occupancy), table.vertices)
+
+
 def table_layout(table: Table, occupancy: np.ndarray, most: int | None = None) -> TableLayout:
     """List the coded entries of `table` under `occupancy` [G, G, G] bool.
 
-    Time grows with the level's vertices at worst, which the caller bounds; memory grows with the valid ones only, some 90 bytes
+    Time grows with the level's vertices at worst, which the caller bounds; memory grows with the valid ones only, some 50 bytes
     each while they are listed.
 
     Raises TooManyVertices, before it lists them, for more than `most` valid vertices.
     """
-    lows, highs = voxel_ranges(table.resolution, occupancy.shape[0])
-    if len(table.axes) == 3:
-        total = integral(occupancy)
-        depth = lows, highs
-    else:
-        missing = ({0, 1, 2} - set(table.axes)).pop()
-        total = integral(occupancy.sum(missing)[:, :, None])
-        depth = np.zeros(1, np.int64), np.ones(1, np.int64)
-    count = _count_valid(total, lows, highs, *depth, table.vertices if most is None else most)
+    grid = _grid(table, occupancy)
+    count = _count_valid(*grid, table.vertices if most is None else most)
     if most is not None and count > most:
         raise TooManyVertices(f"the table has more than {most} valid vertices")
-    vertices, weights = np.empty((count, 3), np.int64), np.empty(count, np.int64)
-    _list_valid(total, lows, highs, *depth, vertices, weights)
+    return _listed(table, grid, count, 1, 0)[0]
+
+
+def part_layout(table: Table, occupancy: np.ndarray, most: int, turn: int) -> tuple[TableLayout, np.ndarray]:
+    """Return a layout of about `most` vertices at the most, and all coded entries [E] int64, ascending.
+
+    Where a hashed table has more vertices, only every second, fourth, ... entry is listed, with all its vertices; which of these
+    parts, `turn` says. An entry's number says nothing about where it lies, so that each part is a fair sample.
+    """
+    grid = _grid(table, occupancy)
+    count, every = _count_valid(*grid, table.vertices), 1
+    while table.hashed and count > every * most:
+        every *= 2
+    return _listed(table, grid, count, every, turn % every)
+
+
+def _listed(table: Table, grid: _Grid, count: int, every: int, turn: int) -> tuple[TableLayout, np.ndarray]:
+    """Return the layout of the entries that are `turn` mod `every`, of `count` valid vertices in all, and all coded entries."""
+    coded = np.zeros(table.entries, np.uint8)
+    shape = len(table.axes), table.resolution, table.entries, table.hashed
+    size = count if every == 1 else _list_valid(*grid, shape, every, turn, coded, *_empty(0))
+    vertices, weights = _empty(size)
+    _list_valid(*grid, shape, every, turn, coded, vertices, weights)
     vertices = vertices[:, : len(table.axes)]
-    entries = entries_of(vertices, table.resolution, table.entries, table.hashed)
+    parts = [vertices[first : first + STRETCH] for first in range(0, size, STRETCH)]
+    none = np.zeros(0, np.int32)
+    entries = np.concatenate([none, *(entries_of(part, *shape[1:]).astype(np.int32) for part in parts)])
     if table.hashed:
         order = np.argsort(entries, kind="stable")
         vertices, weights, entries = vertices[order], weights[order], entries[order]
-    starts = np.flatnonzero(np.diff(entries, prepend=-1))
-    moments = np.empty((count, OCCUPANCY_MOMENTS if len(table.axes) == 3 else 0), np.int64)
+    starts = np.flatnonzero(np.diff(entries, prepend=np.int32(-1)))
+    moments = np.empty((size, OCCUPANCY_MOMENTS if len(table.axes) == 3 else 0), np.int16)
     if len(table.axes) == 3:
-        _moments(total, vertices, table.resolution, moments)
-    return TableLayout(vertices, entries[starts], np.append(starts, count), weights, moments)
+        _moments(grid[0], vertices, table.resolution, moments)
+    layout = TableLayout(vertices, entries[starts].astype(np.int64), np.append(starts, size), weights, moments)
+    return layout, np.flatnonzero(coded)
+
+
+def _empty(size: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.empty((size, 3), np.int16), np.empty(size, np.int32)

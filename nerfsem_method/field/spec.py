@@ -6,10 +6,14 @@ volume levels coarse to fine, then the planes xy, xz, yz, each coarse to fine (m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 PLANE_AXES = ((0, 1), (0, 2), (1, 2))
+MAX_VALUES = 1 << 26
+"""All tables of a bundle may have at most so many binary values together, lest a small file ask for much memory."""
+MAX_SCANNED = 1 << 28
+"""All tables may have at most so many vertices together, valid or not; the paper's 12 levels up to 512 have 0.84 of them."""
 CONTEXT_LEVELS = 3
 """A context reads at most L_C previous levels (method, section 4)."""
 OCCUPANCY_MOMENTS = 4
@@ -86,6 +90,21 @@ class FieldSpec:
     def features(self) -> int:
         """Return the length of the concatenated feature vector of a point."""
         return sum(table.features for table in self.tables)
+
+    @property
+    def values(self) -> int:
+        """Return the number of binary values of all tables, coded or not."""
+        return sum(table.entries * table.features for table in self.tables)
+
+    @property
+    def storable(self) -> bool:
+        """Return whether a bundle may hold tables of these sizes."""
+        return self.values <= MAX_VALUES and sum(table.vertices for table in self.tables) <= MAX_SCANNED
+
+    def with_features(self, features: int) -> FieldSpec:
+        """Return this specification with so many features a vector on all levels."""
+        volume, planes = (tuple(Level(level.resolution, features) for level in grid) for grid in (self.volume, self.planes))
+        return replace(self, volume=volume, planes=planes)
 
     def previous(self, table: int) -> tuple[int, ...]:
         """Return the indices of the at most CONTEXT_LEVELS coarser tables of the same grid that a table's context reads."""

@@ -23,6 +23,7 @@ from nerfsem_method.files import named
 from nerfsem_method.log import LOG
 from nerfsem_method.plugin.again import stored_background, write_again
 from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training import torchac_check
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.snapshot import snapshot
@@ -47,9 +48,15 @@ def export(config_path: Path, output_dir: Path, mode: str, options: BackgroundOp
     if scene.bundle is not None:
         write_again(path, made, scene.bundle)
     else:
-        nsem.write(path, made)
+        write_bundle(path, made)
         gate.check(scene, path, print)
     return path
+
+
+def write_bundle(path: Path, bundle: Bundle) -> None:
+    """Write a bundle, see `nsem.write`, and compare it with torchac's bytes where that is installed. Raises BundleError."""
+    nsem.write(path, bundle)
+    torchac_check.check(bundle, path.read_bytes())
 
 
 def load_config(config_path: Path):
@@ -97,8 +104,7 @@ class _Pictures(Sequence[np.ndarray]):
 def run_field(config, scene: Scene) -> tuple[RadianceField, CameraPath]:
     """Return field and cameras of a run's newest checkpoint, in floating point."""
     weights = _newest_weights(config.get_checkpoint_dir())
-    spec = config.pipeline.model.spec
-    field = RadianceField(spec, weights["field.occupancy.hull"].numpy(), config.pipeline.model.head_bits)
+    field = config.pipeline.model.new_field(weights["field.occupancy.hull"].numpy())
     part = {name.removeprefix("field."): value for name, value in weights.items() if name.startswith("field.")}
     field.load_state_dict(part)
     cameras = CameraPath(scene.camera, scene.poses)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
@@ -21,11 +22,13 @@ from nerfsem_method.plugin.dataparser import world_scale
 from nerfsem_method.plugin.quality import FrameQuality
 from nerfsem_method.plugin.scene_hull import scene_hull
 from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training.backend import Choice, choose
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.conductor import Conductor, TrainingClip
 from nerfsem_method.training.course import Course
 from nerfsem_method.training.goal import Goal
 from nerfsem_method.training.objective import Prediction, losses, psnr_over_white
+from nerfsem_method.training.options import PaperOptions
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.rate_control import RateControl
 from nerfsem_method.training.snapshot import measured_bytes
@@ -47,6 +50,10 @@ class NerfsemModelConfig(ModelConfig):
     """When each stage of training comes."""
     rate_weight: float = 2e-8
     """lambda: mean squared error (colours in [0, 1], mean over all pixels of the video) that one byte may save."""
+    backend: Choice = "auto"
+    """On CUDA the field runs by tcnn (tiny-cuda-nn), in Triton kernels or in plain torch; auto takes Triton where it is there."""
+    paper: PaperOptions = PaperOptions()
+    """The paper's knobs, where they are to differ from the fields above."""
     target_bytes: float | None = None
     """The finished FP bundle should have so many bytes; lambda is steered from `rate_weight` on to meet that."""
     target_psnr: float | None = None
@@ -60,6 +67,17 @@ class NerfsemModelConfig(ModelConfig):
     enable_collider: bool = False
     """Whether what `collider_params` leave out is not shown; the training takes no notice."""
 
+    def new_field(self, hull: np.ndarray) -> RadianceField:
+        """Return an untrained field within a hull [G, G, G] bool. Raises NerfsemError for a field that no bundle may hold."""
+        self.paper.check(self.spec)
+        return RadianceField(self.paper.field(self.spec), hull, self.head_bits, self.paper.context_levels)
+
+    @property
+    def first_rate_weight(self) -> float:
+        """Return lambda as it is at first, in our unit."""
+        given = self.paper.rate_weight(self.spec)
+        return self.rate_weight if given is None else given
+
 
 class NerfsemModel(Model):
     """A binary radiance field of one object, its cameras and its rate."""
@@ -72,13 +90,14 @@ class NerfsemModel(Model):
     def populate_modules(self) -> None:
         """Build the field inside the scene's visual hull."""
         super().populate_modules()
+        choose(self.config.backend)
         scene: Scene = self.kwargs["metadata"]["scene"]
         hull = scene_hull(scene, self.config.spec.occupancy)
-        self.field = RadianceField(self.config.spec, hull, self.config.head_bits)
+        self.field = self.config.new_field(hull)
         self.cameras = CameraPath(scene.camera, scene.poses)
         self._world_scale = world_scale(scene)
         self._video, self._backdrop = scene.video, Backdrop.of(scene.bundle)
-        self.register_buffer("rate_weight", torch.tensor(self.config.rate_weight, dtype=torch.float64))
+        self.register_buffer("rate_weight", torch.tensor(self.config.first_rate_weight, dtype=torch.float64))
         self._conductor = None
         self._candidate_share = 1.0
         self._quality = FrameQuality()
@@ -103,7 +122,7 @@ class NerfsemModel(Model):
         clip = TrainingClip(self._video, datamanager.frames_rgba, datamanager.train_dataset.frame_indices)
         conductor = Conductor(
             self.field, self.cameras, self.rate_weight, config.course, trainer.config.max_num_iterations, clip,
-            _rate_control(config),
+            _rate_control(config), config.paper.density_threshold if config.paper.occupancy_by == "density" else None,
         )  # fmt: skip
         self._conductor = conductor
 
@@ -187,4 +206,4 @@ class NerfsemModel(Model):
 def _rate_control(config: NerfsemModelConfig) -> RateControl | None:
     if config.target_bytes is None and config.target_psnr is None:
         return None
-    return RateControl(Goal(config.target_bytes, config.target_psnr), config.rate_weight)
+    return RateControl(Goal(config.target_bytes, config.target_psnr), config.first_rate_weight)

@@ -32,20 +32,24 @@ class Conductor:
     Attributes:
         rate_weight: lambda, a scalar float64 tensor that is changed in place, so that checkpoints hold it.
         rates: whether the rate counts in the present step's loss.
+
+    With a `density_threshold`, the occupancy follows the density, as in the paper, instead of contributions to rays.
     """
 
     def __init__(
         self, field: RadianceField, cameras: CameraPath, rate_weight: Tensor, course: Course, steps: int, clip: TrainingClip,
-        control: RateControl | None = None,
+        control: RateControl | None = None, density_threshold: float | None = None,
     ) -> None:  # fmt: skip
         self.field, self.cameras, self.rate_weight = field, cameras, rate_weight
         self.course, self.steps, self.clip, self.control = course, steps, clip, control
         self.rates = False
         self._step = 0
+        self._density_threshold = density_threshold
         self._side_bytes: float | None = None
+        self._table_bits = 0.0
         self._actions = {
-            Event.CARVE: lambda: field.carve(course.carve_threshold),
-            Event.FREEZE: lambda: field.freeze(*course.freeze_thresholds),
+            Event.CARVE: self._carve,
+            Event.FREEZE: self._freeze,
             Event.QUANTISE: field.heads.quantise,
             Event.REFRESH: field.refresh,
             Event.MEASURE: self._forget_size,
@@ -67,9 +71,9 @@ class Conductor:
 
         The bundle is encoded after each MEASURE; until the next one, the estimate tells what has changed.
         """
-        table_bytes = table_bits / 8
+        table_bytes, self._table_bits = table_bits / 8, table_bits
         if self._side_bytes is None:
-            self._side_bytes = measured_bytes(self.field, self.cameras, self.clip.video) - table_bytes
+            self._side_bytes = self._measured() - table_bytes
         return (self._side_bytes + table_bytes) / 1e3
 
     def memory(self) -> dict[str, Any]:
@@ -77,6 +81,8 @@ class Conductor:
         return {
             "generator": self.field.generator.bit_generator.state,
             "rest": self.control.rest if self.control else None,
+            "table_bits": self._table_bits,
+            "turn": self.field.rate.turn,
         }
 
     def remember(self, memory: dict[str, Any]) -> None:
@@ -84,6 +90,24 @@ class Conductor:
         self.field.generator.bit_generator.state = memory["generator"]
         if self.control:
             self.control.rest = memory["rest"]
+        self._table_bits = memory["table_bits"]
+        self.field.take_turn(memory["turn"])
+
+    def _carve(self) -> None:
+        if self._density_threshold is not None:
+            self.field.occupy_by_density(self._density_threshold)
+        else:
+            self.field.carve(self.course.carve_threshold)
+
+    def _freeze(self) -> None:
+        if self._density_threshold is not None:
+            self.field.occupy_by_density(self._density_threshold)
+            self.field.fit()
+        else:
+            self.field.freeze(*self.course.freeze_thresholds)
+
+    def _measured(self) -> float:
+        return measured_bytes(self.field, self.cameras, self.clip.video, self._table_bits)
 
     def _forget_size(self) -> None:
         self._side_bytes = None
@@ -93,7 +117,7 @@ class Conductor:
         if self.control is None:
             return
         if self.control.goal.size is not None:
-            measured = float(measured_bytes(self.field, self.cameras, self.clip.video))
+            measured = float(self._measured())
         else:
             measured = center_psnr(self.field, self.cameras, self.clip.frames, self.clip.cameras)
         self.rate_weight.fill_(self.control.steer(self.rate_weight.item(), measured, self._step / self.steps))

@@ -12,10 +12,9 @@ from torch.nn import functional
 
 from nerfsem_method.compiled.threads import THREADS, in_parts
 from nerfsem_method.field.hashing import PRIMES
-from nerfsem_method.field.layout import TableLayout
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.raycast.lookup import table_parts
-from nerfsem_method.training.backend import compiled, fused
+from nerfsem_method.training.backend import compiled, fused, tiny
 from nerfsem_method.training.loops import encode_cpu
 from nerfsem_method.training.loops.encode_cpu import Tables
 from nerfsem_method.training.slots import PADDING, Slots
@@ -91,6 +90,7 @@ class BinaryGrids(nn.Module):
         self.register_buffer("offsets", torch.from_numpy(self.slots.offsets), persistent=False)
         self._codes = np.zeros(int(self.parts["entries"].sum()), np.uint8)
         self._lasting = self._packed = False
+        self._tiny: dict[int, Tensor] = {}
         self.partial = np.zeros((THREADS, self.slots.size + PADDING), np.float32)
 
     def signs(self) -> np.ndarray:
@@ -115,6 +115,7 @@ class BinaryGrids(nn.Module):
             yield
         finally:
             self._lasting = self._packed = False
+            self._tiny.clear()
 
     def _pack(self, thread: int, *_: int) -> None:
         encode_cpu.pack(self.theta.detach().numpy(), self.coded.numpy(), self.parts, self._part_slots, thread, self._codes)
@@ -136,11 +137,11 @@ class BinaryGrids(nn.Module):
         """Return the first row of `parts` that belongs to a table."""
         return int(np.searchsorted(self._owners, table))
 
-    def set_coded(self, layouts: Sequence[TableLayout]) -> None:
-        """Keep only the entries of these layouts; all others read 0."""
+    def set_coded(self, entries: Sequence[np.ndarray]) -> None:
+        """Keep only these entries [E] int64 of each table; all others read 0."""
         coded = np.zeros(len(self.theta), np.int8)
-        for index, layout in enumerate(layouts):
-            coded[self.slots.indices(index, layout.entries)] = 1
+        for index, kept in enumerate(entries):
+            coded[self.slots.indices(index, kept)] = 1
         self.coded.copy_(torch.from_numpy(coded))
 
     def tables(self) -> tuple[np.ndarray, ...]:
@@ -161,11 +162,28 @@ class BinaryGrids(nn.Module):
         """
         if compiled(self.theta):
             return _EncodeCPU.apply(self.theta, positions, self, self.parts_of(tables))
+        if tiny(self.theta):
+            return self._encode_tiny(positions, tables)
         if fused(self.theta):
             from nerfsem_method.training.loops import encode_triton
 
             return encode_triton.encode(positions, self.theta, self.coded, self.offsets, self.parts_of(tables))
         return self.encode_plain(positions, tables)
+
+    def _encode_tiny(self, positions: Tensor, tables: Sequence[int]) -> Tensor:
+        """Do as `encode` does by tiny-cuda-nn, table by table; within `unchanged`, its parameters are made once."""
+        from nerfsem_method.training.loops import encode_tcnn
+
+        made = self._tiny if self._lasting else {}
+        found = [positions.new_zeros(len(positions), 0)]
+        for index in tables:
+            table, part = self.spec.tables[index], self.slots.slices[index]
+            if index not in made:
+                signs = SignSTE.apply(self.theta[part]) * self.coded[part]
+                entries = torch.from_numpy(self.slots.entries[index]).to(self.theta.device)
+                made[index] = encode_tcnn.parameters(table, signs.view(-1, table.features), entries)
+            found.append(encode_tcnn.look_up(positions, table, made[index]))
+        return torch.cat(found, 1)
 
     def encode_plain(self, positions: Tensor, tables: Sequence[int]) -> Tensor:
         """Do as `encode` does in plain torch, on any device."""

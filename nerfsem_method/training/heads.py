@@ -11,6 +11,7 @@ from torch.nn import functional
 from nerfsem_method.field.activation import DENSITY_LIMIT, DENSITY_SHIFT, HARMONICS
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import QuantisedTensor
+from nerfsem_method.training.backend import tiny
 
 SMALLEST_WEIGHT = 2.0**-12
 """A tensor of zeros gets the step of one whose largest weight is this."""
@@ -83,8 +84,16 @@ class Heads(nn.Module):
         largest = float(self._tensor(name).detach().abs().max())
         return math.ceil(math.log2(max(largest, SMALLEST_WEIGHT) / (2 ** (self.bits - 1) - 1)))
 
-    def _layer(self, x: Tensor, name: str) -> Tensor:
-        return functional.linear(x, self._weight(f"{name}.weight"), self._weight(f"{name}.bias"))
+    def _network(self, x: Tensor, *names: str) -> Tensor:
+        """Return the outputs of some layers, with ReLU between them."""
+        layers = [(self._weight(f"{name}.weight"), self._weight(f"{name}.bias")) for name in names]
+        if tiny(x):
+            from nerfsem_method.training.loops import network_tcnn
+
+            return network_tcnn.run(layers, x)
+        for weight, bias in layers[:-1]:
+            x = functional.relu(functional.linear(x, weight, bias))
+        return functional.linear(x, *layers[-1])
 
     def density_layers(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return weight and bias of the density head's two layers, as used in the forward pass."""
@@ -96,15 +105,13 @@ class Heads(nn.Module):
         """Return density [S] per unit length and geometry features [S, geometry] of features [S, F] at positions [S, 3]."""
         if self.spec.frequencies:
             features = torch.cat([features, positional_encoding(positions, self.spec.frequencies)], 1)
-        out = self._layer(functional.relu(self._layer(features, "density.0")), "density.1")
+        out = self._network(features, "density.0", "density.1")
         return _TruncatedExp.apply(out[:, 0] + DENSITY_SHIFT), out[:, 1:]
 
     def color(self, geometry: Tensor, directions: Tensor) -> Tensor:
         """Return RGB [R, 3] in [0, 1] of geometry features [R, geometry] seen along unit directions [R, 3]."""
         x = torch.cat([geometry, spherical_harmonics(directions, self.spec.directions)], 1)
-        for layer in range(self.spec.color_layers):
-            x = functional.relu(self._layer(x, f"color.{layer}"))
-        return self._layer(x, f"color.{self.spec.color_layers}").sigmoid()
+        return self._network(x, *(f"color.{layer}" for layer in range(self.spec.color_layers + 1))).sigmoid()
 
     def state(self) -> dict[str, QuantisedTensor]:
         """Return the weights as the bundle stores them."""

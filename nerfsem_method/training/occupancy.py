@@ -68,6 +68,12 @@ class OccupancyGrid(nn.Module):
         """
         self.set(_grown(self.seen > strong) & (self.seen > weak) & self.occupied)
 
+    def thin(self, share: float) -> None:
+        """Keep this share of the occupied voxels, those that contributed most."""
+        contributions = self.seen[self.occupied]
+        least = contributions.kthvalue(max(1, int((1 - share) * len(contributions)))).values
+        self.set(self.occupied & (self.seen > least))
+
     def set(self, occupied: Tensor) -> None:
         """Take a grid over; its density estimate starts at 0."""
         self.occupied.copy_(occupied)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nerfsem_method.field.spec import FieldSpec
+from nerfsem_method.codec.walk import fits
+from nerfsem_method.field.spec import CONTEXT_LEVELS, FieldSpec
 from nerfsem_method.field.state import FieldState
 from nerfsem_method.training.density import density
 from nerfsem_method.training.encoding import BinaryGrids
@@ -20,6 +21,10 @@ from nerfsem_method.training.render import Rendering, render
 
 CHUNK = 1 << 17
 """Densities are estimated at so many points at a time."""
+LOOKS = 4
+"""A voxel's density is looked up at so many points."""
+KEPT = 0.95
+"""The last occupancy is thinned to this share of its voxels, again and again, until a bundle can hold the field."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,13 @@ class RadianceField(nn.Module):
     the rate is estimated.
     """
 
-    def __init__(self, spec: FieldSpec, hull: np.ndarray, head_bits: int = 7) -> None:
+    def __init__(self, spec: FieldSpec, hull: np.ndarray, head_bits: int = 7, context_levels: int = CONTEXT_LEVELS) -> None:
         super().__init__()
         self.spec = spec
         self.grids = BinaryGrids(spec, hull)
         self.heads = Heads(spec, head_bits)
         self.occupancy = OccupancyGrid(hull)
-        self.rate = RateModel(spec)
+        self.rate = RateModel(spec, context_levels)
         self.rate.set_occupancy(self.grids, hull)
         self.observing = True
         self.generator = np.random.default_rng(0)
@@ -84,9 +89,37 @@ class RadianceField(nn.Module):
         self.occupancy.carve(threshold)
         self._list_coded()
 
+    @torch.no_grad()
+    def occupy_by_density(self, threshold: float) -> None:
+        """Occupy those voxels of the hull in which the density, at one of some random points, exceeds `threshold` (paper, O(p)).
+
+        Where that is more than the mean density of the hull, the mean decides, as in CNC's sampler: an early field is thin
+        everywhere.
+        """
+        corners = self.occupancy.hull.nonzero()
+        largest = self.occupancy.density.new_zeros(len(corners))
+        for _ in range(LOOKS):
+            points = (corners + torch.rand(corners.shape, device=corners.device)) / self.occupancy.side
+            values = [self.densities(part) for part in points.split(CHUNK)]
+            largest = torch.maximum(largest, torch.cat(values)) if values else largest
+        occupied = self.occupancy.hull.clone()
+        occupied[self.occupancy.hull] = largest > min(threshold, float(largest.mean()))
+        self._set_occupancy(occupied)
+
     def freeze(self, strong: float, weak: float) -> None:
-        """Make the occupancy final, see `OccupancyGrid.freeze`."""
+        """Make the occupancy final, see `OccupancyGrid.freeze` and `fit`."""
         self.occupancy.freeze(strong, weak)
+        self.fit()
+
+    def fit(self) -> None:
+        """Let go of the voxels that contribute least, as long as there are more vertices than a bundle may hold."""
+        while not fits(self.spec, self.occupancy.occupied.cpu().numpy()):
+            self.occupancy.thin(KEPT)
+        self._list_coded()
+
+    def take_turn(self, turn: int) -> None:
+        """List the coded entries as they were after `turn` listings, so that a training that goes on estimates the same rate."""
+        self.rate.turn = turn - 1
         self._list_coded()
 
     def _set_occupancy(self, occupied: Tensor) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.codec.walk import fits
 from nerfsem_method.scene.scene import Video
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
@@ -16,6 +21,15 @@ def snapshot(field: RadianceField, cameras: CameraPath, video: Video, background
     return Bundle(field.state(), video, cameras.camera, poses, gains, background)
 
 
-def measured_bytes(field: RadianceField, cameras: CameraPath, video: Video) -> int:
-    """Return the size of the FP bundle: it is encoded for that."""
-    return len(nsem.encode(snapshot(field, cameras, video)))
+def measured_bytes(field: RadianceField, cameras: CameraPath, video: Video, table_bits: float = 0.0) -> float:
+    """Return the size of the FP bundle: it is encoded for that.
+
+    While the occupancy is a solid hull, it may be more than a bundle can hold: then only the other sections are encoded, and the
+    tables count as `table_bits`, their estimate.
+    """
+    made = snapshot(field, cameras, video)
+    state = made.state
+    if fits(state.spec, state.occupancy):
+        return len(nsem.encode(made))
+    empty = replace(state, occupancy=np.zeros_like(state.occupancy), tables=tuple(map(np.zeros_like, state.tables)))
+    return len(nsem.encode(replace(made, state=empty))) + table_bits / 8

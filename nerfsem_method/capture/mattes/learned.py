@@ -65,7 +65,7 @@ def segment(frames: list[Path], name: str, weights: Path | None, target: Path, a
     release = RELEASES[name]
     rich.print(f"Segmenting with {release.repository} ({release.licence})")
     folder = weights or _download(release)
-    with _own_packages():
+    with own_packages():
         try:
             import torch
 
@@ -89,7 +89,7 @@ def packages_folder() -> Path:
 
 
 @contextmanager
-def _own_packages() -> Iterator[None]:
+def own_packages() -> Iterator[None]:
     """Look for packages in their own folder first, while the block runs."""
     folder = str(packages_folder())
     sys.path.insert(0, folder)

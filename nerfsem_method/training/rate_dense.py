@@ -1,0 +1,118 @@
+"""The rate of dense tables is estimated in compiled loops: here are the arrays that `loops.rate_cpu` reads, and its gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, BIAS_LIMIT, UNIT, WEIGHT_EXPONENT, WEIGHT_LIMIT
+from nerfsem_method.compiled.threads import THREADS, in_parts
+from nerfsem_method.field.layout import TableLayout
+from nerfsem_method.field.spec import FieldSpec
+from nerfsem_method.raycast.perceptron import padded
+from nerfsem_method.training.encoding import BinaryGrids
+from nerfsem_method.training.loops.rate_cpu import TABLE, Drawn, Entries, tables_nats
+
+
+class Nets:
+    """The compiled loops read the context models as one array of all padded ones, which is as easily added up."""
+
+    def __init__(self, spec: FieldSpec) -> None:
+        shapes = spec.context_shapes()
+        slices, self._size = [], 0
+        for shape in shapes.values():
+            whole = tuple(map(padded, shape))
+            slices.append((slice(self._size, self._size + math.prod(whole)), whole, tuple(map(slice, shape))))
+            self._size += math.prod(whole)
+        self._slices = dict(zip(shapes, slices, strict=True))
+        weights = np.array([name.endswith("weight") for name in shapes])
+        sizes = [math.prod(whole) for _, whole, _ in slices]
+        exponent, limit = np.where(weights, WEIGHT_EXPONENT, -ACTIVATION_BITS), np.where(weights, WEIGHT_LIMIT, BIAS_LIMIT)
+        self._step = np.repeat(2.0**exponent, sizes).astype(np.float32)
+        self._limit = np.repeat(limit, sizes).astype(np.float32)
+
+    def coded(self, tensors: Sequence[Tensor]) -> np.ndarray:
+        """Return all parameters on the codec's grid, flat."""
+        flat = np.zeros(self._size, np.float32)
+        for (own, whole, part), tensor in zip(self._slices.values(), tensors, strict=True):
+            flat[own].reshape(whole)[part] = tensor.detach().numpy()
+        return np.clip(np.rint(flat / self._step), -self._limit, self._limit) * self._step
+
+    def zeros(self, count: int) -> np.ndarray:
+        """Return memory for `count` gradients of all parameters."""
+        return np.zeros((count, self._size), np.float32)
+
+    def describe(self, name: str, row: np.ndarray) -> None:
+        """Tell a row of TABLE where its net lies, and the net's padded sizes."""
+        found = [self._slices[f"{name}.{layer}.{kind}"] for layer in range(2) for kind in ("weight", "bias")]
+        row["net"] = [own.start for own, _, _ in found]
+        (row["width"], row["inputs"]), (row["outputs"],) = found[0][1], found[3][1]
+
+    def tensors(self, flat: np.ndarray) -> list[Tensor]:
+        """Return the tensors of which `coded` made one array."""
+        return [torch.from_numpy(flat[own].reshape(whole)[part]) for own, whole, part in self._slices.values()]
+
+
+class DenseTables:
+    """Dense tables are what `rate_cpu.tables_nats` reads that stays as it is from step to step.
+
+    Attributes:
+        chosen: indices of the tables.
+        rows, entries: the arguments of that function.
+    """
+
+    def __init__(
+        self, grids: BinaryGrids, layouts: Sequence[TableLayout], values: Sequence[np.ndarray], others: Sequence[np.ndarray],
+        nets: Nets,
+    ) -> None:  # fmt: skip
+        spec = grids.spec
+        self.nets = nets
+        self.chosen = [i for i, table in enumerate(spec.tables) if not table.hashed and len(layouts[i].entries)]
+        most = max((others[i].shape[1] for i in self.chosen), default=0)
+        self.rows, entry = np.zeros(len(self.chosen), TABLE), 0
+        vertices, firsts, rest = [np.zeros((0, 3), np.int32)], [np.zeros(0, np.int64)], [np.zeros((0, most), np.float32)]
+        for row, index in zip(self.rows, self.chosen, strict=True):
+            table, layout, previous = spec.tables[index], layouts[index], spec.previous(index)
+            count, dimensions, extra = len(layout.entries), len(table.axes), others[index]
+            part = grids.first_part(previous[0]) if previous else 0
+            row["first"], row["stop"] = entry, entry + count
+            row["axes"][:dimensions], row["dimensions"] = table.axes, dimensions
+            row["resolution"], row["features"], row["others"] = table.resolution, table.features, extra.shape[1]
+            row["first_part"], row["stop_part"] = part, part + len(grids.parts_of(previous))
+            nets.describe(spec.context_name(index), row)
+            vertices.append(np.pad(layout.vertices.astype(np.int32), ((0, 0), (0, 3 - dimensions))))
+            firsts.append(values[index][:, 0])
+            rest.append(np.pad(extra.astype(np.float32) / UNIT, ((0, 0), (0, most - extra.shape[1]))))
+            entry += count
+        self.entries = Entries(*map(np.concatenate, (vertices, firsts, rest)))
+
+
+class DenseBitsCPU(torch.autograd.Function):
+    """The bits of all tables that are not hashed are compiled; value and gradient come in one pass."""
+
+    @staticmethod
+    def forward(ctx, theta, dense, grids, picks, *tensors):
+        flat, gradients = dense.nets.coded(tensors), dense.nets.zeros(THREADS)
+        picked = [picks[index] for index in dense.chosen]
+        counts = np.array([len(own) for own in picked], np.int64)
+        scales = ((dense.rows["stop"] - dense.rows["first"]) / counts / math.log(2)).astype(np.float32)
+        drawn = Drawn(np.concatenate([np.zeros(0, np.int64), *picked]), np.append(0, counts.cumsum()), scales)
+        tables, bits, values = grids.packed_tables(), np.zeros(THREADS), theta.detach().numpy()
+
+        def work(thread: int, *_: int) -> None:
+            given = dense.rows, drawn, dense.entries, tables, values, flat, thread
+            bits[thread] = tables_nats(*given, grids.partial[thread], gradients[thread])
+
+        in_parts(THREADS, work)
+        ctx.save_for_backward(grids.gradient(theta))
+        ctx.nets, ctx.gradients = dense.nets, gradients.sum(0)
+        return torch.tensor(bits.sum(), dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (d_theta,) = ctx.saved_tensors
+        return gradient * d_theta, None, None, None, *ctx.nets.tensors(ctx.gradients * float(gradient))
