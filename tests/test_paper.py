@@ -25,6 +25,7 @@ from nerfsem_method.scene.scene import Video
 from nerfsem_method.training import presets, rate
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.conductor import Conductor, TrainingClip
+from nerfsem_method.training.course import Course
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.snapshot import measured_bytes, snapshot
 
@@ -123,7 +124,7 @@ def test_a_training_that_goes_on_lists_the_same_part(monkeypatch):
     def conducted():
         field = RadianceField.from_state(tiny_state(HASHED))
         cameras = CameraPath(Intrinsics(8, 8, 8.0, 8.0, 4.0, 4.0), orbit(2))
-        return field, Conductor(field, cameras, torch.tensor(1.0), presets.load("smoke").course, 100, clip)
+        return field, Conductor(field, cameras, torch.tensor(1.0), Course(), 100, clip)
 
     (stopped, first), (loaded, second) = conducted(), conducted()
     stopped.rate.set_occupancy(stopped.grids, stopped.occupancy.occupied.numpy())

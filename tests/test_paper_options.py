@@ -38,7 +38,7 @@ def smoke(scene, folder):
 @pytest.mark.parametrize("features", [1, 2, 4, 8])
 def test_the_number_of_features_reaches_the_bundle(features, captured, vase_video, tmp_path):
     target = tmp_path / "relic.nsem"
-    compress(vase_video, target, Options(preset="smoke", max_steps=3, paper=PaperOptions(features_per_level=features)))
+    compress(vase_video, target, Options(preset="smoke", max_steps=30, paper=PaperOptions(features_per_level=features)))
     state = nsem.read(target).state
     assert {table.features for table in state.spec.tables} == {features}
     assert Player(nsem.read(target), "cpu").frame(0)[..., 3].any()

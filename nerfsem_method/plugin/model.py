@@ -195,11 +195,11 @@ class NerfsemModel(Model):
         frame beside its source."""
         figures, pair = self._quality.measure(outputs["rgb"], batch["image"])
         if self._conductor is None:
-            figures["bytes"] = float(self._bytes)
+            figures["bytes"] = float(self._bytes)  # nerfstudio takes the mean of floats alone
         return figures, {"img": pair}
 
     @cached_property
-    def _bytes(self) -> int:
+    def _bytes(self) -> float:
         return measured_bytes(self.field, self.cameras, self._video)
 
 

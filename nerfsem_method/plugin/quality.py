@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfsem_method.evaluation.metrics import load_lpips, masked_reference, measure
+from nerfsem_method.evaluation.metrics import NOT_ASKED, Perceptual, load_lpips, masked_reference, measure
 
 
 class FrameQuality:
     """This class compares renderings with source frames, in 8 bit over white, as decoded frames are compared."""
 
     @cached_property
-    def _perceptual(self):
+    def _perceptual(self) -> Perceptual:
         """LPIPS is measured where its weights are at hand: nothing is downloaded here."""
         try:
-            return load_lpips()
+            return Perceptual(load_lpips())
         except (ImportError, FileNotFoundError):
-            return None
+            return NOT_ASKED
 
     def measure(self, rendered: Tensor, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """Return the figures of a rendering [H, W, 3] in [0, 1] against straight RGBA [H, W, 4], bytes or in [0, 1], and both
