@@ -1,0 +1,53 @@
+"""These tests run COLMAP on small clips that strangers send, against the true cameras of their frames."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from nerfsem_method.capture.cameras.poses import solve
+from nerfsem_method.capture.cameras.sparse import SparseModel
+from nerfsem_method.capture.clip.frames import extract
+from nerfsem_method.media.clip.door import open_clip
+
+pytestmark = pytest.mark.slow
+
+
+def silent(done: int, total: int) -> None:
+    pass
+
+
+def solved(video: Path, folder: Path) -> SparseModel:
+    clip = open_clip(video)
+    return solve(extract(clip, folder, (clip.width, clip.height), silent), None, "auto", silent)
+
+
+def degrees_off(model: SparseModel, vase_video: Path) -> np.ndarray:
+    """Return how far the rotations of the frames with a pose are from the true ones, once the two worlds are turned alike."""
+    truth = json.loads((vase_video.parent / "vase_cameras.json").read_text())["cam_from_world"]
+    true = Rotation.from_matrix(np.array(truth)[: len(model.poses)][model.posed][:, :, :3])
+    found = Rotation.from_matrix(model.poses[model.posed][:, :, :3])
+    turn = (found.inv() * true).mean()
+    return np.degrees((found * turn * true.inv()).magnitude())
+
+
+def test_a_logo_does_not_move_the_cameras_and_is_placed(cases: Path, vase_video: Path, tmp_path: Path) -> None:
+    """Measured were 0.36 degrees, 0.64 at most. Without the mask, or with still matches kept, it is about the same; without both
+    remedies it is 1.17 and 2.82, which this test notices.
+    """
+    model = solved(cases / "overlay/logo60.mp4", tmp_path)
+    assert model.registered.all() and len(model.overlays) == 1
+    left, top, *_ = model.overlays[0]
+    assert left > 0.7 and top > 0.75
+    off = degrees_off(model, vase_video)
+    assert np.median(off) < 0.7 and off.max() < 1.5
+
+
+def test_a_black_frame_has_no_pose_and_the_others_have(cases: Path, vase_video: Path, tmp_path: Path) -> None:
+    model = solved(cases / "black-frame/fade.mp4", tmp_path)
+    assert np.flatnonzero(~model.posed).tolist() == [0]
+    assert np.median(degrees_off(model, vase_video)) < 0.6
