@@ -118,8 +118,8 @@ def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, fram
         raise CorruptBundle(f"camera steps of {turn_bits}, {side_bits} and {depth_bits} bits are out of range")
     turns, places = (None, None) if poses is None else _pose_integers(poses, (turn_bits, side_bits, depth_bits))
     start = coder.integers(None if turns is None else turns[0], 3)
-    turns = np.stack([_code_sequence(coder, None if turns is None else turns[1:, i], frames - 1) for i in range(3)], -1)
-    places = np.stack([_code_sequence(coder, None if places is None else places[:, i], frames) for i in range(3)], -1)
+    turns = np.stack([code_sequence(coder, None if turns is None else turns[1:, i], frames - 1) for i in range(3)], -1)
+    places = np.stack([code_sequence(coder, None if places is None else places[:, i], frames) for i in range(3)], -1)
     turns = np.concatenate([start[None], turns])
     furthest = _FURTHEST << np.array([side_bits, side_bits, depth_bits])
     if np.abs(turns).max() > 1 << turn_bits or (np.abs(places) > furthest).any():
@@ -229,9 +229,9 @@ def _code_gains(coder: Coder, gains: np.ndarray | None, frames: int) -> np.ndarr
     changing = coder.integers(None if steps is None else np.array([steps.any()]), 1)[0]
     if not changing:
         return np.ones((frames, 3), np.float32)
-    green = _code_sequence(coder, None if steps is None else steps[:, 1], frames)
-    red = green + _code_sequence(coder, None if steps is None else steps[:, 0] - green, frames)
-    blue = green + _code_sequence(coder, None if steps is None else steps[:, 2] - green, frames)
+    green = code_sequence(coder, None if steps is None else steps[:, 1], frames)
+    red = green + code_sequence(coder, None if steps is None else steps[:, 0] - green, frames)
+    blue = green + code_sequence(coder, None if steps is None else steps[:, 2] - green, frames)
     steps = np.stack([red, green, blue], -1)
     if np.abs(steps).max() > _MAX_OCTAVES * GAIN_STEPS:
         raise _implausible("exposure gain")
@@ -252,7 +252,7 @@ def _fractional_octaves() -> np.ndarray:
 # Sequences ------------------------------------------------------------------------------------------------------------
 
 
-def _code_sequence(coder: Coder, values: np.ndarray | None, count: int) -> np.ndarray:
+def code_sequence(coder: Coder, values: np.ndarray | None, count: int) -> np.ndarray:
     """Code integers [count]: the first one and the order of differences, then the differences of what is left."""
     if count == 0:
         return np.zeros(0, np.int64)

@@ -66,7 +66,7 @@ def facts_of(data: bytes, bundle: nsem.Bundle) -> Facts:
             "left_out": list(video.left_out),
         },
         "camera": {"model": "OPENCV", "width": camera.width, "height": camera.height, "params": list(camera.params)},
-        "exposure": "constant" if (bundle.gains == 1).all() else "per frame",
+        "exposure": "constant" if (bundle.gains == 1).all() and bundle.tints is None else "per frame",
         "parts": nsem.sizes(data),
         "metadata": metadata_of(unpack(data, nsem.KNOWN_SECTIONS)),
     }

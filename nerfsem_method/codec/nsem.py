@@ -19,6 +19,8 @@ from nerfsem_method.codec.gaps import TAG as GAPS
 from nerfsem_method.codec.gaps import pack_gaps, unpack_gaps
 from nerfsem_method.codec.metadata import ENCODER, metadata_section
 from nerfsem_method.codec.occupancy import code_occupancy
+from nerfsem_method.codec.tints import TAG as TINTS
+from nerfsem_method.codec.tints import Tints, code_tints
 from nerfsem_method.codec.walk import code_tables
 from nerfsem_method.codec.weights import code_weights
 from nerfsem_method.errors import BundleError, CorruptBundle
@@ -32,7 +34,7 @@ from nerfsem_method.scene.scene import Video
 SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS = "SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH"
 BACKGROUND = "BACK"
 FIELD_SECTIONS = (SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS)
-KNOWN_SECTIONS = (*FIELD_SECTIONS, BACKGROUND)
+KNOWN_SECTIONS = (*FIELD_SECTIONS, TINTS, BACKGROUND)
 SYMBOL_HASH_BYTES = 8
 
 
@@ -47,6 +49,7 @@ class Bundle:
         poses: Each frame has a matrix cam_from_world; float64 [N, 3, 4].
         gains: Rendered colour * gain = frame colour, per RGB channel; float32 [N, 3].
         background: PC mode has a background layer; None in FP mode.
+        tints: What is left of each frame's colour after its gain; None where that is nothing.
     """
 
     state: FieldState
@@ -55,11 +58,19 @@ class Bundle:
     poses: np.ndarray
     gains: np.ndarray
     background: Background | None = None
+    tints: Tints | None = None
 
     @property
     def mode(self) -> str:
         """Return "pc" with a background, else "fp"."""
         return "fp" if self.background is None else "pc"
+
+    @property
+    def colors(self) -> np.ndarray:
+        """Return the maps float64 [N, 3, 4] from rendered colours to those of each frame: its gain, then its tint."""
+        maps = np.repeat(np.eye(3, 4)[None], len(self.poses), 0) if self.tints is None else self.tints.matrices()
+        maps[:, :, :3] *= self.gains[:, None, :]
+        return maps
 
     def quantised(self) -> Bundle:
         """Return this bundle with the cameras that its decoder will hold."""
@@ -90,8 +101,10 @@ def _coded_parts(bundle: Bundle) -> dict[str, Callable[[Coder], object]]:
     state, spec = bundle.state, bundle.state.spec
     cameras = Cameras(bundle.camera, bundle.poses, bundle.gains)
     weights = _context_integers(state.contexts)
+    tints = {TINTS: lambda coder: code_tints(coder, bundle.tints, len(bundle.poses))} if bundle.tints is not None else {}
     return {
         CAMERAS: lambda coder: code_cameras(coder, cameras, len(bundle.poses)),
+        **tints,
         OCCUPANCY: lambda coder: code_occupancy(coder, spec.occupancy, state.occupancy),
         HEADS: lambda coder: code_weights(coder, spec.head_shapes(), state.heads),
         CONTEXTS: lambda coder: code_weights(coder, spec.context_shapes(), state.contexts),
@@ -143,7 +156,8 @@ def decode(data: bytes) -> Bundle:
     background = None
     if BACKGROUND in parts:
         background = Background.from_payload(parts[BACKGROUND], video.frames)
-    return Bundle(state, video, cameras.camera, cameras.poses, cameras.gains, background)
+    tints = code_tints(Decoder(parts[TINTS]), None, video.frames) if TINTS in parts else None
+    return Bundle(state, video, cameras.camera, cameras.poses, cameras.gains, background, tints)
 
 
 def _decode_field(parts: dict[str, bytes], spec: FieldSpec) -> FieldState:

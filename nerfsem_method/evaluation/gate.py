@@ -60,7 +60,7 @@ def look(scene: Scene, bundle: nsem.Bundle) -> Decoded | None:
     flat: dict[int, float] = {}
     for index in np.unique(np.linspace(0, len(scene.frames) - 1, LOOKED_AT).round().astype(int)).tolist():
         frame = scene.frames[index]
-        matte = read_picture(scene.root / frame.matte, grey=True)
+        matte = read_picture(scene.matte_path(index), grey=True)
         source = read_picture(scene.root / frame.image)[..., ::-1]
         assert source.shape[1::-1] == size, "a bundle has the size of its scene's frames"
         on = matte > 127

@@ -10,8 +10,9 @@ import numpy as np
 
 from nerfsem_method.background import h264
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.tints import tinted
 from nerfsem_method.errors import NerfsemError
-from nerfsem_method.playback.viewpoint import Viewpoint, exposure_around
+from nerfsem_method.playback.viewpoint import Viewpoint, colors_around
 from nerfsem_method.raycast.caster import Raycaster
 
 WHITE = (255, 255, 255)
@@ -28,6 +29,7 @@ class Player:
 
     def __init__(self, bundle: nsem.Bundle, device: str = "auto") -> None:
         self.bundle = bundle
+        self._colors = bundle.colors
         if device == "cuda":
             _insist_on_cuda()
         if device == "cuda" or (device == "auto" and _finds_cuda()):
@@ -40,7 +42,7 @@ class Player:
 
     def premultiplied(self, index: int) -> np.ndarray:
         """Return frame `index` of the object alone: float32 [H, W, 4] in [0, 1], colour weighted by alpha."""
-        return _exposed(self._renderer.picture(self.bundle.poses[index]), self.bundle.gains[index])
+        return _exposed(self._renderer.picture(self.bundle.poses[index]), self._colors[index])
 
     def seen(self, view: Viewpoint) -> np.ndarray:
         """Return the object alone from anywhere: float32 [H, W, 4] in [0, 1], colour weighted by alpha.
@@ -49,7 +51,7 @@ class Player:
         """
         if view.camera != self._view_camera:
             self._view_camera, self._view_renderer = view.camera, self._renderer.through(view.camera)
-        return _exposed(self._view_renderer.picture(np.asarray(view.pose, np.float64)), exposure_around(self.bundle, view.pose))
+        return _exposed(self._view_renderer.picture(np.asarray(view.pose, np.float64)), colors_around(self.bundle, view.pose))
 
     def frame(self, index: int) -> np.ndarray:
         """Return frame `index` of the object alone: uint8 [H, W, 4], straight alpha."""
@@ -92,9 +94,9 @@ def over(rgba: np.ndarray, background: np.ndarray | tuple[int, int, int]) -> np.
     return _to_bytes(rgba[..., :3] + (1 - rgba[..., 3:]) * ground)
 
 
-def _exposed(picture: np.ndarray, gain: np.ndarray) -> np.ndarray:
+def _exposed(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     alpha = picture[..., 3:].clip(0, 1)
-    return np.concatenate([(picture[..., :3] * gain).clip(0, alpha), alpha], -1)
+    return np.concatenate([tinted(picture[..., :3], alpha, matrix).clip(0, alpha), alpha], -1)
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from nerfsem_method.field.spec import FieldSpec, Level
-from nerfsem_method.plugin import views
+from nerfsem_method.plugin import agreed, views
 from nerfsem_method.plugin.backdrop import Backdrop
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.dataparser import world_scale
@@ -119,7 +119,10 @@ class NerfsemModel(Model):
         assert isinstance(datamanager, NerfsemDataManager)
         self._candidate_share = datamanager.candidate_share
         self._most_rays = datamanager.config.train_num_rays_per_batch
-        clip = TrainingClip(self._video, datamanager.frames_rgba, datamanager.train_dataset.frame_indices)
+        scene, indices, frames = self.kwargs["metadata"]["scene"], datamanager.train_dataset.frame_indices, datamanager.frames_rgba
+        clip = TrainingClip(
+            self._video, frames, indices, partial(agreed.keep, scene, indices, frames), partial(agreed.take, scene, indices, frames)
+        )
         conductor = Conductor(
             self.field, self.cameras, self.rate_weight, config.course, trainer.config.max_num_iterations, clip,
             _rate_control(config), config.paper.density_threshold if config.paper.occupancy_by == "density" else None,
@@ -161,11 +164,11 @@ class NerfsemModel(Model):
         """Render jittered rays of the refined cameras, estimate the rate, and settle the number of rays."""
         assert ray_bundle.camera_indices is not None
         frames = ray_bundle.camera_indices[: self._rays, 0]
-        viewing = ray_bundle.metadata["viewing"][: self._rays]
-        step = self.field.step(*self.cameras.rays_along(frames, viewing), self.config.course.rate_samples)
+        pixels = ray_bundle.metadata["pixels"][: self._rays]
+        step = self.field.step(*self.cameras.rays(frames, pixels), self.config.course.rate_samples)
         growth = min(self.config.sample_budget / max(len(step.samples.rays), 1), FASTEST_GROWTH)
         self._rays = int(min(max(self._rays * growth, FEWEST_RAYS), self._most_rays))
-        return views.prediction(step.rendering, self.cameras.gains[frames], step.bits)
+        return views.prediction(step.rendering, self.cameras.colors[frames], step.bits)
 
     def get_loss_dict(self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict=None) -> dict[str, Tensor]:
         """Return the terms of the loss, see `training.objective.losses`."""

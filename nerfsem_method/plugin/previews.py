@@ -11,6 +11,7 @@ from PIL import Image
 from nerfsem_method.background import h264
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.codec.tints import tinted
 from nerfsem_method.raycast.caster import Raycaster
 
 HEIGHT = 100
@@ -31,7 +32,7 @@ def _made(path: Path, _: int) -> np.ndarray:
     made = np.empty((len(bundle.poses), HEIGHT, width, 3), np.uint8)
     for index, ground in enumerate(_grounds(bundle, width)):
         picture = caster.picture(bundle.poses[index])
-        shown = 255 * picture[..., :3] * bundle.gains[index] + (1 - picture[..., 3:]) * ground
+        shown = 255 * tinted(picture[..., :3], picture[..., 3:], bundle.colors[index]) + (1 - picture[..., 3:]) * ground
         made[index] = np.rint(shown.clip(0, 255))
     return made
 

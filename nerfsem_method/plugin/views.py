@@ -10,7 +10,7 @@ from nerfstudio.model_components import renderers
 from torch import Tensor
 
 from nerfsem_method.plugin.backdrop import Backdrop
-from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.cameras import CameraPath, tinted
 from nerfsem_method.training.objective import Prediction
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.render import Rendering
@@ -43,18 +43,18 @@ def look(
     """
     origins, directions = whole(rays.origins / world_scale + 0.5, rays.directions)
     frames = None
-    if "viewing" in rays.metadata:
+    if "pixels" in rays.metadata:
         assert rays.camera_indices is not None
         frames = rays.camera_indices[:, 0]
-        origins, directions = cameras.rays_along(frames, rays.metadata["viewing"])
+        origins, directions = cameras.rays(frames, rays.metadata["pixels"])
     elif "frame" in rays.metadata:
         frames = rays.metadata["frame"][:, 0]
-    gains = exposure_around(cameras, origins) if frames is None else cameras.gains[frames]
+    maps = colors_around(cameras, origins) if frames is None else cameras.colors[frames]
     limits = None
     if rays.nears is not None and rays.fars is not None:
         limits = rays.nears[:, 0] / world_scale, rays.fars[:, 0] / world_scale
     rendering = field.render(origins, directions, limits)
-    seen = prediction(rendering, gains, None)
+    seen = prediction(rendering, maps, None)
     distance = middle_of_light(rendering)
     surface = rendering.accumulation >= SURFACE
     far = (origins - 0.5).norm(dim=1) * world_scale + FAR
@@ -96,9 +96,10 @@ def whole(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(sound, origins, missing[0]), torch.where(sound, directions / length, missing[1])
 
 
-def prediction(rendering: Rendering, gains: Tensor, bits: Tensor | None) -> Prediction:
-    """Return what a rendering says of rays with exposure gains [R, 3]."""
-    return Prediction(rendering.color * gains, rendering.accumulation[:, None], rendering.distortion, bits)
+def prediction(rendering: Rendering, maps: Tensor, bits: Tensor | None) -> Prediction:
+    """Return what a rendering says of rays whose frames map colours by [R, 3, 4]."""
+    color = tinted(rendering.color, rendering.accumulation, maps)
+    return Prediction(color, rendering.accumulation[:, None], rendering.distortion, bits)
 
 
 def straight(rgb: Tensor, accumulation: Tensor) -> Tensor:
@@ -107,13 +108,13 @@ def straight(rgb: Tensor, accumulation: Tensor) -> Tensor:
     return torch.cat([color, accumulation], -1).clamp(0, 1)
 
 
-def exposure_around(cameras: CameraPath, positions: Tensor) -> Tensor:
-    """Return exposure gains [R, 3] at positions [R, 3]: each frame's own where its camera is, between cameras a mean of all,
+def colors_around(cameras: CameraPath, positions: Tensor) -> Tensor:
+    """Return maps of colours [R, 3, 4] at positions [R, 3]: each frame's own where its camera is, between cameras a mean of all,
     weighted by the inverse of the squared distance."""
     rotations, translations = cameras.poses[:, :, :3], cameras.poses[:, :, 3]
     centres = -torch.einsum("nji,nj->ni", rotations, translations).to(positions)
     near = 1 / (torch.cdist(positions, centres).square() + 1e-9)
-    return near @ cameras.gains / near.sum(1, keepdim=True)
+    return torch.einsum("rn,nij->rij", near / near.sum(1, keepdim=True), cameras.colors)
 
 
 def outward(field: RadianceField, points: Tensor, otherwise: Tensor) -> Tensor:

@@ -75,6 +75,16 @@ class Scene:
         """Return all cam_from_world matrices [N, 3, 4], float64."""
         return np.stack([frame.cam_from_world for frame in self.frames])
 
+    def agreed_folder(self, count: int) -> Path:
+        """Return where the mattes of a training's `count`-th agreement between mattes and field are kept (1 is the first)."""
+        return self.root / "agreed" / f"{count}"
+
+    def matte_path(self, index: int) -> Path:
+        """Return the matte of a frame that pictures are measured by: the last one that was agreed on, or the captured one."""
+        agreed = [path for path in self.root.glob(f"agreed/*/{index:06d}.png") if path.parent.name.isdigit()]
+        newest = max(agreed, key=lambda path: int(path.parent.name), default=None)
+        return newest or self.root / self.frames[index].matte
+
     def save(self) -> None:
         """Write `scene.json` into the folder in one move, as the last step of a capture. Raises OutputError."""
         data: dict[str, Any] = {

@@ -1,9 +1,10 @@
-"""Cameras are refined against the field (method, section 9) by direct image alignment, one Gauss-Newton step a frame and call.
+"""Cameras and colours are refined against the field (method, section 9), by one Gauss-Newton step a frame and call.
 
-A small motion xi = (omega, v) of camera n moves the image of the point P seen at pixel u by
-delta_u = J(P) (omega x P + v), J the derivative of the projection; so that rendering C(u) and frame I agree, solve
-min_xi sum_u |C(u) - I(u) - grad I(u) . delta_u|^2 (Lucas and Kanade 1981; dense: Kerl et al. 2013). No gradient of the field
-is needed: rendering and its depth suffice. Exposure gains are the least-squares factors between rendering and frame.
+A small motion xi = (omega, v) of camera n moves the image of the point P seen at pixel u by delta_u = J(P) (omega x P + v), J the
+derivative of the projection. Inside the object rendering C(u) and frame I are to agree, C(u) - I(u) = grad I(u) . delta_u (Lucas
+and Kanade 1981; dense: Kerl et al. 2013); at its outline the rendered edge and the matte's, which are e pixels apart along the
+normal n: n . delta_u = -e. No gradient of the field is needed: rendering and its depth suffice. The camera that all frames share
+follows from what is left, the frames' own motions eliminated (Schur complement; Triggs et al. 1999, section 6).
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.cameras import CameraPath, tinted
+from nerfsem_method.training.outline import Outline
 from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.tint import ColorEvidence, estimate
 
 PIXELS = 2048
 """So many pixels of a frame are looked at."""
@@ -23,68 +26,136 @@ SOLID = 0.95
 """A pixel's depth is trusted above this accumulation."""
 ROBUST = 0.1
 """A pixel's weight falls beyond this colour error (Huber)."""
+ROBUST_EDGE = 1.5
+"""A line's weight falls beyond this distance of edges in pixels (Huber)."""
+STEADIEST = 0.3
+"""Outlines are not trusted to agree better than this, in pixels."""
 DAMPING = 1e-3
 """Levenberg's damping is relative to the diagonal."""
-GAIN_DEADBAND = 0.08
-"""Exposure that varies less than this over the clip is taken as constant."""
-GAIN_PRIOR = 0.02
-"""The gains are pulled towards 1 by so much mean squared colour: dark channels tell little about exposure."""
 FEWEST = 64
-"""Fewer solid pixels than this tell nothing about a frame's pose or exposure."""
+"""Fewer solid pixels than this tell nothing about a frame's pose or colour."""
+SHARED = 4
+"""The logarithm of the focal length, both coordinates of the principal point and k1 are shared by all frames."""
+SHARED_DEVIATIONS = (0.01, 0.005, 0.005, 0.01)
+"""A call is not expected to change these by more; the principal point in focal lengths."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """The outcome of a call is the root mean square colour error before and after, and the mean motion of the image in pixels."""
+    """The outcome of a call is the root mean square colour error before and after, the mean motion of the image in pixels, and
+    the root mean square distance of the outlines in pixels."""
 
     before: float
     after: float
     motion: float
+    outlines: float
 
 
 @torch.no_grad()
-def align(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Tensor) -> Alignment:
-    """Improve poses and gains of `cameras` in place; a pose changes only where its frame's error falls.
+def align(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Tensor, byte_weight: float) -> Alignment:
+    """Improve poses, the camera and tints of `cameras` in place; a pose changes only where its frame's error falls.
 
     Args:
         frames: [n, H, W, 4] uint8, straight alpha.
         indices: [n] the camera of each frame.
+        byte_weight: the mean squared error of the object's pixels that a byte may save.
     """
-    before, after, motions, gains = [], [], [], []
+    device = cameras.poses.device
+    evidence: list[ColorEvidence | None] = [None] * len(cameras.poses)
+    equations, rows = [], []
     for frame, index in zip(frames, indices.tolist(), strict=True):
-        view = _View.of(frame.to(cameras.poses.device), index, cameras)
-        color, depth, solid = view.rendered(field, cameras)
-        error = view.error(color, solid)
-        step, moved = view.solve(color, depth, solid, cameras)
+        view = _View.of(frame.to(device), index, cameras)
+        seen = view.look(field, cameras)
+        scales = seen.scales()
+        xi, moved = _step(view.equations(seen, cameras, scales))
         old = cameras.poses[index].clone()
-        cameras.poses[index] = step @ torch.cat([old, old.new_tensor([[0, 0, 0, 1]])])
-        again, _, solid_again = view.rendered(field, cameras)
-        error_again = view.error(again, solid_again)
-        if not error_again < error:
-            cameras.poses[index], error_again, moved, again, solid_again = old, error, 0.0, color, solid
-        gains.append(view.gain(again, solid_again, cameras.gains[index]))
-        before.append(error)
-        after.append(error_again)
-        motions.append(moved)
-    _set_gains(cameras, torch.stack(gains), indices)
-    return Alignment(*(sum(values) / len(values) for values in (before, after, motions)))
+        cameras.poses[index] = rigid_motion(xi) @ torch.cat([old, old.new_tensor([[0, 0, 0, 1]])])
+        again = view.look(field, cameras)
+        if not again.cost(scales) < seen.cost(scales):
+            cameras.poses[index], again, moved = old, seen, 0.0
+        evidence[index] = again.colors()
+        equations.append((index, view.equations(again, cameras, scales)))
+        if int(again.solid.sum()) >= FEWEST:
+            rows.append((seen.error, again.error, moved, again.distance))
+    _share(cameras, equations)
+    tints = estimate(evidence, byte_weight)
+    if tints is not None:
+        cameras.tint(tints)
+    return Alignment(*(sum(values) / len(values) for values in zip(*rows, strict=True))) if rows else Alignment(0, 0, 0, 0)
 
 
-def _set_gains(cameras: CameraPath, gains: Tensor, indices: Tensor) -> None:
-    """Set gains relative to the clip's mean exposure, unless the exposure is constant."""
-    gains = gains / gains.log().mean(0).exp()
-    if (gains - 1).abs().max() > GAIN_DEADBAND:
-        cameras.gains[indices.to(gains.device)] = gains
+@dataclass(frozen=True)
+class _Seen:
+    """What the field shows of a view: straight colours [P, 3] without and with the frame's map, depths [P] along the rays and
+    whether each tells [P], the frame's colours [P, 3]; distances [K] of outlines, whether each tells [K], depths [K] there and
+    pixels [K, 2] there."""
+
+    plain: Tensor
+    color: Tensor
+    depth: Tensor
+    solid: Tensor
+    target: Tensor
+    excess: Tensor
+    told: Tensor
+    edge_depth: Tensor
+    edge_pixels: Tensor
+
+    @property
+    def error(self) -> float:
+        """Return the root mean square colour error over solid pixels."""
+        if int(self.solid.sum()) < FEWEST:
+            return float("inf")
+        return float((self.color - self.target)[self.solid].square().mean().sqrt())
+
+    @property
+    def distance(self) -> float:
+        """Return the root mean square distance of the outlines in pixels."""
+        return float(self.excess[self.told].square().mean().sqrt()) if bool(self.told.any()) else 0.0
+
+    def scales(self) -> tuple[float, float]:
+        """Return what deviations of colours, and of outlines in pixels, are usual here."""
+        color = self.error if self.error < 1 else 1.0
+        edge = 1.4826 * float(self.excess[self.told].abs().median()) if bool(self.told.any()) else 1.0
+        return max(color, 1e-3), max(edge, STEADIEST)
+
+    def cost(self, scales: tuple[float, float]) -> float:
+        """Return the mean robust squared deviation of colours and outlines in units of `scales`."""
+        if int(self.solid.sum()) < FEWEST:
+            return float("inf")
+        color = functional.huber_loss(self.color[self.solid], self.target[self.solid], delta=ROBUST) / scales[0] ** 2
+        if not bool(self.told.any()):
+            return float(color)
+        found = self.excess[self.told]
+        edge = functional.huber_loss(found, torch.zeros_like(found), delta=ROBUST_EDGE) / scales[1] ** 2
+        return float(color * self.solid.sum() * 3 + edge * self.told.sum()) / float(self.solid.sum() * 3 + self.told.sum())
+
+    def colors(self) -> ColorEvidence | None:
+        """Return what the solid pixels say of the frame's colours."""
+        if int(self.solid.sum()) < FEWEST:
+            return None
+        return ColorEvidence.of(self.plain[self.solid], self.target[self.solid])
+
+
+@dataclass(frozen=True)
+class _Equations:
+    """Weighted least squares for xi [6] and the shared camera [SHARED]: normal matrix, right side, image motions [Q, 2, 6 +
+    SHARED] of the points."""
+
+    normal: Tensor
+    right: Tensor
+    motions: Tensor
 
 
 @dataclass(frozen=True)
 class _View:
-    """A view is some pixels of one frame: positions [P, 2], colours [P, 3] and colour gradients [P, 3, 2] per pixel."""
+    """A view is some pixels of one frame: positions [P, 2], colours [P, 3] and colour gradients [P, 3, 2] per pixel; and lines
+    across the matte's edge."""
 
     index: int
     pixels: Tensor
     colors: Tensor
     gradients: Tensor
+    outline: Outline
 
     @classmethod
     def of(cls, frame: Tensor, index: int, cameras: CameraPath) -> _View:
@@ -100,58 +171,104 @@ class _View:
         up, down = smooth[:, (rows - 1).clamp(min=0), columns], smooth[:, (rows + 1) % smooth.shape[1], columns]
         gradients = torch.stack([right - left, down - up], -1).permute(1, 0, 2) / 2
         pixels = torch.stack([columns, rows], -1) + 0.5
-        return cls(index, pixels, picture[:, rows, columns].T, gradients)
+        return cls(index, pixels, picture[:, rows, columns].T, gradients, Outline.of(alpha[0] / 255))
 
-    def rendered(self, field: RadianceField, cameras: CameraPath) -> tuple[Tensor, Tensor, Tensor]:
-        """Return colour [P, 3] with gain, depth along the ray [P] and whether the pixel is solid [P]."""
-        frames = torch.full((len(self.pixels),), self.index, device=self.pixels.device)
-        rendering = field.render(*cameras.rays(frames, self.pixels))
-        solid = rendering.accumulation > SOLID
-        depth = rendering.depth / rendering.accumulation.clamp(min=1e-6)
-        return rendering.color * cameras.gains[self.index], depth, solid
+    def look(self, field: RadianceField, cameras: CameraPath) -> _Seen:
+        """Render the view's pixels and lines."""
+        lines = self.outline.positions
+        pixels = torch.cat([self.pixels, lines.reshape(-1, 2)])
+        frames = torch.full((len(pixels),), self.index, device=pixels.device)
+        rendering = field.render(*cameras.rays(frames, pixels))
+        alpha = rendering.accumulation
+        depth = rendering.depth / alpha.clamp(min=1e-6)
+        inner = len(self.pixels)
+        plain = rendering.color[:inner] / alpha[:inner, None].clamp(min=1e-6)
+        maps = cameras.colors[self.index].expand(inner, 3, 4)
+        color = tinted(plain, torch.ones_like(alpha[:inner]), maps)
+        excess, told, last = self.outline.excess(alpha[inner:].view(lines.shape[:2]))
+        every = torch.arange(len(lines), device=last.device)
+        edge_depth = depth[inner:].view(lines.shape[:2])[every, last]
+        return _Seen(plain, color, depth[:inner], alpha[:inner] > SOLID, self.colors, excess, told, edge_depth, lines[every, last])
 
-    def error(self, color: Tensor, solid: Tensor) -> float:
-        """Return the root mean square colour error over solid pixels; it is infinite when there is hardly any."""
-        if int(solid.sum()) < FEWEST:
-            return float("inf")
-        return float((color - self.colors)[solid].square().mean().sqrt())
+    def equations(self, seen: _Seen, cameras: CameraPath, scales: tuple[float, float]) -> _Equations:
+        """Return the equations that colours and outlines give."""
+        unknowns = 6 + SHARED
+        normal = torch.zeros(unknowns, unknowns, dtype=torch.float64, device=self.pixels.device)
+        right, motions = normal.new_zeros(unknowns), normal.new_zeros(0, 2, unknowns)
+        if int(seen.solid.sum()) < FEWEST:
+            return _Equations(normal, right, motions)
+        parts = []
+        motion = self._image_motion(self.pixels[seen.solid], seen.depth[seen.solid], cameras)
+        residual = (seen.color - seen.target)[seen.solid].double()
+        weight = (ROBUST / residual.abs().clamp(min=ROBUST)) / scales[0] ** 2
+        parts.append(((self.gradients[seen.solid].double() @ motion).flatten(0, 1), residual.flatten(), weight.flatten()))
+        motions = motion
+        if bool(seen.told.any()):
+            edge = self._image_motion(seen.edge_pixels[seen.told], seen.edge_depth[seen.told], cameras)
+            excess = seen.excess[seen.told].double()
+            weight = (ROBUST_EDGE / excess.abs().clamp(min=ROBUST_EDGE)) / scales[1] ** 2
+            parts.append(((self.outline.normals[seen.told].double()[:, None] @ edge)[:, 0], -excess, weight))
+            motions = torch.cat([motion, edge])
+        for jacobian, residual, weight in parts:
+            normal += (jacobian * weight[:, None]).T @ jacobian
+            right += (jacobian * weight[:, None]).T @ residual
+        return _Equations(normal, right, motions)
 
-    def solve(self, color: Tensor, depth: Tensor, solid: Tensor, cameras: CameraPath) -> tuple[Tensor, float]:
-        """Return the rigid motion [3, 4] to apply after cam_from_world, and the image's mean motion in pixels."""
-        identity = torch.eye(4, dtype=torch.float64, device=color.device)[:3]
-        if int(solid.sum()) < FEWEST:
-            return identity, 0.0
-        motion = self._image_motion(depth[solid], solid, cameras)  # [P, 2, 6]
-        jacobian = self.gradients[solid].double() @ motion  # [P, 3, 6]
-        residual = (color - self.colors)[solid].double()
-        weight = (ROBUST / residual.abs().clamp(min=ROBUST)).unsqueeze(-1)
-        normal = ((jacobian * weight).transpose(1, 2) @ jacobian).sum(0)
-        right = ((jacobian * weight).transpose(1, 2) @ residual[..., None]).sum(0)
-        normal += DAMPING * normal.diagonal().diag() + 1e-12 * torch.eye(6, device=color.device)
-        xi = torch.linalg.solve(normal, right)[:, 0]
-        moved = (motion @ xi).norm(dim=-1).mean()
-        xi = xi / (moved / 2).clamp(min=1)  # the linear model holds for a pixel or two
-        return rigid_motion(xi), float(moved)
-
-    def _image_motion(self, depth: Tensor, solid: Tensor, cameras: CameraPath) -> Tensor:
-        """Return d(pixel) / d(omega, v) [P, 2, 6] of the points seen."""
+    def _image_motion(self, pixels: Tensor, depth: Tensor, cameras: CameraPath) -> Tensor:
+        """Return d(pixel) / d(omega, v, log f, cx / f, cy / f, k1) [P, 2, 6 + SHARED] of the points seen at `depth` along rays."""
         frames = torch.full((len(depth),), self.index, device=depth.device)
-        origins, directions = cameras.rays(frames, self.pixels[solid])
+        origins, directions = cameras.rays(frames, pixels)
         pose = cameras.poses[self.index]
         world = (origins + directions * depth[:, None]).double()
         x, y, z = (world @ pose[:, :3].T + pose[:, 3]).unbind(-1)
-        zero = torch.zeros_like(x)
-        fx, fy = cameras.intrinsics[:2]
+        zero, one = torch.zeros_like(x), torch.ones_like(x)
+        fx, fy, cx, cy = cameras.intrinsics[:4]
         projection = torch.stack([fx / z, zero, -fx * x / z**2, zero, fy / z, -fy * y / z**2], -1).view(-1, 2, 3)
         turn = torch.stack([zero, z, -y, -z, zero, x, y, -x, zero], -1).view(-1, 3, 3)  # The columns are omega x P.
-        return projection @ torch.cat([turn, torch.eye(3, device=x.device).expand_as(turn)], -1)
+        own = projection @ torch.cat([turn, torch.eye(3, device=x.device).expand_as(turn)], -1)
+        u, v = (pixels.double() - cameras.intrinsics[2:4]).unbind(-1)
+        bend = (x / z) ** 2 + (y / z) ** 2
+        shared = torch.stack([u, fx * one, zero, u * bend, v, zero, fy * one, v * bend], -1).view(-1, 2, SHARED)
+        return torch.cat([own, shared], -1)
 
-    def gain(self, color: Tensor, solid: Tensor, present: Tensor) -> Tensor:
-        """Return the least-squares exposure gain [3] between the ungained rendering and the frame."""
-        plain, target = color[solid] / present, self.colors[solid]
-        if len(plain) < FEWEST:
-            return present
-        return ((plain * target).mean(0) + GAIN_PRIOR) / (plain.square().mean(0) + GAIN_PRIOR)
+
+def _damped(normal: Tensor) -> Tensor:
+    return normal + DAMPING * normal.diagonal().diag() + 1e-12 * torch.eye(len(normal), device=normal.device)
+
+
+def _step(equations: _Equations) -> tuple[Tensor, float]:
+    """Return a frame's own motion xi [6], and the image's mean motion in pixels."""
+    if not len(equations.motions):
+        return equations.right[:6], 0.0
+    xi = torch.linalg.solve(_damped(equations.normal[:6, :6]), equations.right[:6])
+    moved = (equations.motions[:, :, :6] @ xi).norm(dim=-1).mean()
+    return xi / (moved / 2).clamp(min=1), float(moved)  # the linear model holds for a pixel or two
+
+
+def _share(cameras: CameraPath, equations: list[tuple[int, _Equations]]) -> None:
+    """Move the shared camera, and the frames' poses with it."""
+    told = [(index, found) for index, found in equations if len(found.motions)]
+    if not told:
+        return
+    prior = told[0][1].normal.new_tensor(SHARED_DEVIATIONS) ** -2
+    normal, right = prior.diag(), torch.zeros_like(prior)
+    for _, found in told:
+        mixed = torch.linalg.solve(_damped(found.normal[:6, :6]), found.normal[:6, 6:])
+        normal = normal + found.normal[6:, 6:] - found.normal[6:, :6] @ mixed
+        right = right + found.right[6:] - mixed.T @ found.right[:6]
+    shared = torch.linalg.solve(normal, right)
+    for index, found in told:
+        own = found.right[:6] - found.normal[:6, 6:] @ shared
+        xi = torch.linalg.solve(_damped(found.normal[:6, :6]), own)
+        pose = cameras.poses[index]
+        cameras.poses[index] = rigid_motion(xi) @ torch.cat([pose, pose.new_tensor([[0, 0, 0, 1]])])
+    focal, right_shift, down_shift, bend = shared
+    moved = cameras.intrinsics.clone()
+    moved[2] += cameras.intrinsics[0] * right_shift
+    moved[3] += cameras.intrinsics[1] * down_shift
+    moved[:2] *= focal.exp()
+    moved[4] += bend
+    cameras.set_intrinsics(moved)
 
 
 def rigid_motion(xi: Tensor) -> Tensor:

@@ -6,34 +6,69 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nerfsem_method.codec.tints import NUMBERS, TINT_BITS, Tints
 from nerfsem_method.scene.camera import Intrinsics, undistorted
 
 
 class CameraPath(nn.Module):
-    """A camera path is one camera, N poses and N exposure gains.
+    """A camera path is one camera, N poses, and N frames' exposure gains and tints.
 
     Buffers:
         intrinsics: [8] float64, (fx, fy, cx, cy, k1, k2, p1, p2) in pixels.
         poses: [N, 3, 4] float64 cam_from_world in unit-cube coordinates.
-        gains: [N, 3] float32, rendered colour * gain = frame colour.
+        gains: [N, 3] float32, rendered colour * gain; then
+        tint_directions: [12, 12] and tint_weights: [N, 12] float64, integers: see `codec.tints`; unused ones are 0.
     """
 
     intrinsics: Tensor
     poses: Tensor
     gains: Tensor
+    tint_directions: Tensor
+    tint_weights: Tensor
 
-    def __init__(self, camera: Intrinsics, poses: np.ndarray, gains: np.ndarray | None = None) -> None:
+    def __init__(
+        self, camera: Intrinsics, poses: np.ndarray, gains: np.ndarray | None = None, tints: Tints | None = None
+    ) -> None:
         super().__init__()
         self.size = (camera.width, camera.height)
         self.register_buffer("intrinsics", torch.tensor(camera.params, dtype=torch.float64))
         self.register_buffer("poses", torch.from_numpy(np.asarray(poses, np.float64).copy()))
         ones = np.ones((len(poses), 3), np.float32)
         self.register_buffer("gains", torch.from_numpy(ones if gains is None else np.asarray(gains, np.float32).copy()))
+        self.register_buffer("tint_directions", torch.zeros(NUMBERS, NUMBERS, dtype=torch.float64))
+        self.register_buffer("tint_weights", torch.zeros(len(poses), NUMBERS, dtype=torch.float64))
+        if tints is not None:
+            self.tint(tints)
+
+    def tint(self, tints: Tints) -> None:
+        """Let the frames have these tints."""
+        self.tint_directions.zero_()[: tints.rank] = torch.from_numpy(tints.directions).to(self.tint_directions)
+        self.tint_weights.zero_()[:, : tints.rank] = torch.from_numpy(tints.weights).to(self.tint_weights)
+
+    @property
+    def tints(self) -> Tints | None:
+        """Return the frames' tints, None without any."""
+        rank = int(self.tint_directions.any(1).sum())
+        if not rank:
+            return None
+        parts = self.tint_directions[:rank], self.tint_weights[:, :rank]
+        return Tints(*(part.cpu().numpy().astype(np.int64) for part in parts))
+
+    @property
+    def colors(self) -> Tensor:
+        """Return the maps [N, 3, 4] float32 from rendered colours to those of each frame."""
+        moved = (self.tint_weights @ self.tint_directions).view(-1, 3, 4) / 2**TINT_BITS
+        maps = torch.eye(4, dtype=torch.float64, device=moved.device)[:3] + moved
+        return torch.cat([maps[:, :, :3] * self.gains[:, None, :], maps[:, :, 3:]], 2).float()
 
     @property
     def camera(self) -> Intrinsics:
         """Return the intrinsics as a dataclass."""
         return Intrinsics(*self.size, *self.intrinsics.tolist())
+
+    def set_intrinsics(self, intrinsics: Tensor) -> None:
+        """Let all frames be seen by another camera [8]."""
+        self.intrinsics.copy_(intrinsics)
 
     def rays(self, frames: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return origins and unit directions [R, 3] float32 through image positions [R, 2] (centres at +0.5) of frames [R]."""
@@ -62,3 +97,8 @@ class CameraPath(nn.Module):
             torch.arange(height, device=device) + 0.5, torch.arange(width, device=device) + 0.5, indexing="ij"
         )
         return torch.stack([u, v], -1).view(-1, 2)
+
+
+def tinted(color: Tensor, alpha: Tensor, maps: Tensor) -> Tensor:
+    """Return premultiplied colours [R, 3] of alpha [R], each mapped by its frame's [R, 3, 4]."""
+    return (maps[..., :3] * color[:, None, :]).sum(2) + maps[..., 3] * alpha[:, None]

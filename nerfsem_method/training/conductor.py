@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nerfsem_method.log import LOG
 from nerfsem_method.scene.scene import Video
+from nerfsem_method.training.agreement import ROUGH, agree
 from nerfsem_method.training.align import align
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.course import Course, Event
@@ -19,11 +22,16 @@ from nerfsem_method.training.snapshot import measured_bytes
 
 @dataclass(frozen=True)
 class TrainingClip:
-    """A clip to train on has the video's facts, frames [n, H, W, 4] uint8 (straight alpha), and the camera [n] of each."""
+    """A clip to train on has the video's facts, frames [n, H, W, 4] uint8 (straight alpha), and the camera [n] of each.
+
+    `keep` is called after each agreement, with its number, and keeps the frames' alpha; `take` sets it to what was kept.
+    """
 
     video: Video
     frames: Tensor
     cameras: Tensor
+    keep: Callable[[int], None]
+    take: Callable[[int], None]
 
 
 class Conductor:
@@ -44,6 +52,7 @@ class Conductor:
         self.course, self.steps, self.clip, self.control = course, steps, clip, control
         self.rates = False
         self._step = 0
+        self._outlines, self._agreements = 0.0, 0
         self._density_threshold = density_threshold
         self._side_bytes: float | None = None
         self._table_bits = 0.0
@@ -54,7 +63,8 @@ class Conductor:
             Event.REFRESH: field.refresh,
             Event.MEASURE: self._forget_size,
             Event.STEER: self._steer,
-            Event.ALIGN: lambda: align(field, cameras, clip.frames, clip.cameras),
+            Event.ALIGN: self._align,
+            Event.AGREE: self._agree,
         }
 
     @torch.no_grad()
@@ -81,6 +91,8 @@ class Conductor:
         return {
             "generator": self.field.generator.bit_generator.state,
             "rest": self.control.rest if self.control else None,
+            "outlines": self._outlines,
+            "agreements": self._agreements,
             "table_bits": self._table_bits,
             "turn": self.field.rate.turn,
         }
@@ -88,6 +100,8 @@ class Conductor:
     def remember(self, memory: dict[str, Any]) -> None:
         """Take over what `memory` returned."""
         self.field.generator.bit_generator.state = memory["generator"]
+        self._outlines, self._agreements = memory["outlines"], memory["agreements"]
+        self.clip.take(self._agreements)
         if self.control:
             self.control.rest = memory["rest"]
         self._table_bits = memory["table_bits"]
@@ -108,6 +122,26 @@ class Conductor:
 
     def _measured(self) -> float:
         return measured_bytes(self.field, self.cameras, self.clip.video, self._table_bits)
+
+    def _align(self) -> None:
+        share = float((self.clip.frames[..., 3] > 127).float().mean())
+        weight = self.rate_weight.item() / max(share, 1e-6)
+        found = align(self.field, self.cameras, self.clip.frames, self.clip.cameras, weight)
+        self._outlines = found.outlines
+        LOG.info(
+            "aligned at step %d: error %.4f -> %.4f, moved %.2f px, outlines %.2f px, camera %s, tints %d", self._step,
+            found.before, found.after, found.motion, found.outlines,
+            " ".join(f"{value:.5g}" for value in self.cameras.intrinsics.tolist()), getattr(self.cameras.tints, "rank", 0),
+        )  # fmt: skip
+
+    def _agree(self) -> None:
+        if not self._agreements:
+            self._rough = self._outlines > ROUGH * max(self.cameras.size)
+        rough = self._rough
+        found = agree(self.field, self.cameras, self.clip.frames, self.clip.cameras, rough)
+        self._agreements += 1
+        self.clip.keep(self._agreements)
+        LOG.info("mattes agree at step %d: rough %s, %d changed by %.4f", self._step, rough, found.changed, found.share)
 
     def _forget_size(self) -> None:
         self._side_bytes = None

@@ -26,7 +26,9 @@ class Event(Enum):
     STEER = auto()
     """Lambda follows what the bundle, or the picture, measures."""
     ALIGN = auto()
-    """Cameras and exposures are aligned with the field."""
+    """Cameras and colours are aligned with the field."""
+    AGREE = auto()
+    """Mattes and field are brought to agree."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,10 @@ class Course:
     """The heads' weights go onto the grid that the bundle stores."""
     rate_from: float = 0.1
     """The rate term sets in."""
-    align_at: tuple[float, ...] = (0.3, 0.45, 0.6, 0.75, 0.85)
-    """Cameras and exposures are aligned with the field."""
+    align_at: tuple[float, ...] = (0.1, 0.15, 0.2, 0.3, 0.45, 0.6, 0.75, 0.85)
+    """Cameras and colours are aligned with the field."""
+    agree_at: tuple[float, ...] = (0.3, 0.5)
+    """Mattes and field are brought to agree."""
     measure_every: float = 0.1
     """The bundle's size is measured so often."""
     steer_every: float = 0.02
@@ -80,6 +84,8 @@ class Course:
             yield Event.STEER
         if step in {int(share * steps) for share in self.align_at}:
             yield Event.ALIGN
+        if step in {int(share * steps) for share in self.agree_at}:
+            yield Event.AGREE
 
     def _period(self, share: float, steps: int) -> int:
         return max(self.fewest_steps, int(share * steps))

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.cameras import CameraPath, tinted
 from nerfsem_method.training.goal import Goal
 from nerfsem_method.training.radiance import RadianceField
 
@@ -68,7 +68,8 @@ def center_psnr(field: RadianceField, cameras: CameraPath, frames: Tensor, indic
         pixels = (torch.stack([columns, rows], 1) + 0.5).to(cameras.poses.device)
         index = int(indices[chosen])
         rendering = field.render(*cameras.rays(torch.full_like(pixels[:, 0], index, dtype=torch.int64), pixels))
-        shown = rendering.color * cameras.gains[index] + 1 - rendering.accumulation[:, None]
+        color_shown = tinted(rendering.color, rendering.accumulation, cameras.colors[index])
+        shown = color_shown + 1 - rendering.accumulation[:, None]
         error = shown.cpu() - (color * alpha + 1 - alpha).cpu()
         values.append(-10 * error.square().mean().log10())
     return float(torch.stack(values).mean())

@@ -18,7 +18,7 @@ from nerfsem_method.training.radiance import RadianceField
 def snapshot(field: RadianceField, cameras: CameraPath, video: Video, background: Background | None = None) -> Bundle:
     """Return what is stored of a field and its cameras; nothing of them changes."""
     poses, gains = cameras.poses.cpu().numpy(), cameras.gains.cpu().numpy()
-    return Bundle(field.state(), video, cameras.camera, poses, gains, background)
+    return Bundle(field.state(), video, cameras.camera, poses, gains, background, cameras.tints)
 
 
 def measured_bytes(field: RadianceField, cameras: CameraPath, video: Video, table_bits: float = 0.0) -> float:

@@ -1,0 +1,86 @@
+"""Mattes and field are brought to agree: a matte that the other views contradict teaches the field nothing but blur.
+
+The field's alpha is what most views say of the outline. Where a matte differs from it by whole areas (a strip of wall, a lost ear)
+the field is right; where a clip's outlines differ everywhere, as drawn or guessed ones do, all of them follow the field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.radiance import RadianceField
+
+ROUGH = 0.0012
+"""Outlines that are farther from the field's than this (root mean square, in the larger side of the frame) are rough everywhere."""
+THICK = 0.003
+"""A difference is an area if a square of this size, in the larger side of the frame, fits into it; 2 pixels at least."""
+SHARPNESS = 3.0
+"""The edge of a matte is so many times as steep as that of the smoothed alpha."""
+SMOOTH = 5
+"""The field's alpha is a mean over so many pixels each way first: its edge shows single voxels, an object's does not."""
+LEAST = 0.7
+"""A matte that has less than this in common with the field (intersection over union) is left as it is: who is right is unclear."""
+RAYS = 1 << 15
+"""So many rays are rendered at a time."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The outcome is the number of mattes changed, and the mean share of the object's area that changed in them."""
+
+    changed: int
+    share: float
+
+
+@torch.no_grad()
+def agree(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Tensor, rough: bool) -> Agreement:
+    """Change the alpha of frames [n, H, W, 4] uint8 in place to what they and the field agree on.
+
+    Args:
+        indices: [n] the camera of each frame.
+        rough: whether all outlines follow the field.
+    """
+    shares = []
+    for frame, index in zip(frames, indices.tolist(), strict=True):
+        matte = frame[..., 3].to(cameras.poses.device).float() / 255
+        new = agreed(matte, alpha_of(field, cameras, index), rough)
+        share = float((new - matte).abs().sum() / matte.sum().clamp(min=1))
+        if share > 0:
+            shares.append(share)
+            frame[..., 3] = (255 * new).round().to(frame)
+    return Agreement(len(shares), sum(shares) / max(len(shares), 1))
+
+
+def alpha_of(field: RadianceField, cameras: CameraPath, index: int) -> Tensor:
+    """Return the rendered alpha [H, W] of a frame."""
+    width, height = cameras.size
+    parts = []
+    for pixels in cameras.frame_pixels().split(RAYS):
+        frames = torch.full((len(pixels),), index, device=pixels.device)
+        parts.append(field.render(*cameras.rays(frames, pixels)).accumulation)
+    return torch.cat(parts).view(height, width)
+
+
+def agreed(matte: Tensor, alpha: Tensor, rough: bool) -> Tensor:
+    """Return what a matte and the field's alpha, both [H, W] in [0, 1], agree on."""
+    solid, shown = matte > 0.5, alpha > 0.5
+    union = (solid | shown).sum()
+    if not union or float((solid & shown).sum() / union) < LEAST:
+        return matte
+    smooth = functional.avg_pool2d(alpha[None, None], SMOOTH, 1, SMOOTH // 2, count_include_pad=False)[0, 0]
+    edge = ((smooth - 0.5) * SHARPNESS + 0.5).clamp(0, 1)
+    if rough:
+        return edge
+    size = max(2, round(THICK * max(matte.shape)))
+    differs = (solid != shown).float()[None, None]
+    thick = -functional.max_pool2d(-functional.pad(differs, (size, size, size, size)), size, 1)
+    near = functional.max_pool2d(thick, 2 * size + 1, 1, size)[0, 0]
+    top = (near.shape[0] - matte.shape[0]) // 2
+    left = (near.shape[1] - matte.shape[1]) // 2
+    near = near[top : top + matte.shape[0], left : left + matte.shape[1]] > 0
+    return torch.where(near, edge, matte)
