@@ -52,7 +52,7 @@ def read_sections(data: bytes) -> dict[str, bytes]:
         require(raw.isalpha(), f"{raw} is no tag")
         tag = raw.decode("ascii")
         require(tag not in sections, f"section {tag} occurs twice")
-        require(tag in (*FIELD_SECTIONS, "BACK", "ENDS") or tag[0].islower(), f"section {tag} is unknown")
+        require(tag in (*FIELD_SECTIONS, "TINT", "BACK", "ENDS") or tag[0].islower(), f"section {tag} is unknown")
         sections[tag] = data[start + 8 : end]
         start = end + 4
     require(start == len(data) and not sections.pop("ENDS"), "bytes follow the end")
@@ -255,7 +255,7 @@ def read_spec(data: bytes) -> Spec:
 class Cameras:
     """The cameras have one size (width, height), focal length and centre (x, y) in pixels and distortion (k1, k2, p1, p2).
 
-    Each frame has a rotation [3, 3], a translation [3] and gains [3]; these are stacked.
+    Each frame has a rotation [3, 3], a translation [3] and a map of colours [3, 4]; these are stacked.
     """
 
     size: tuple[int, int]
@@ -264,11 +264,11 @@ class Cameras:
     distortion: np.ndarray
     rotations: np.ndarray
     translations: np.ndarray
-    gains: np.ndarray
+    maps: np.ndarray
 
 
-def read_cameras(decoder: Decoder, frames: int) -> Cameras:
-    """Read section CAMS."""
+def read_cameras(decoder: Decoder, frames: int, tints: np.ndarray) -> Cameras:
+    """Read section CAMS; `tints` [frames, 3, 4] are what TINT says."""
     width, height, fx, dy, cx, cy, *distortion = decoder.integers(10)
     require(0 < width < 1 << 16 and 0 < height < 1 << 16 and fx > 0 and fx + dy > 0, "the camera is impossible")
     require(width * height <= 1 << 26 and max(map(abs, distortion)) <= 4096 << 20, "the camera is beyond the limits")
@@ -293,9 +293,23 @@ def read_cameras(decoder: Decoder, frames: int) -> Cameras:
         rotations[frame] = rotation_matrix(held)
     translations = places / 2.0 ** np.array([b, b, c]) - rotations @ np.full(3, 0.5)
     focal, centre = np.array([fx, fx + dy]) / 256, np.array([cx, cy]) / 256 + np.array([width, height]) / 2
-    return Cameras(
-        (width, height), focal, centre, np.array(distortion) / 2.0**20, rotations, translations, 2.0 ** (octaves / 128)
-    )
+    maps = tints.copy()
+    maps[:, :, :3] *= (2.0 ** (octaves / 128)).astype(np.float32)[:, None]
+    return Cameras((width, height), focal, centre, np.array(distortion) / 2.0**20, rotations, translations, maps)
+
+
+def read_tints(payload: bytes | None, frames: int) -> np.ndarray:
+    """Read section TINT, where there is one: maps of colours [frames, 3, 4]."""
+    moved = np.zeros((frames, 12), np.int64)
+    if payload is not None:
+        decoder = Decoder(payload)
+        rank = decoder.integers(1)[0]
+        require(1 <= rank <= 12, "the number of tints is out of range")
+        directions = np.array(decoder.integers(12 * rank), np.int64).reshape(rank, 12)
+        weights = np.stack([read_sequence(decoder, frames) for _ in range(rank)], -1)
+        require(max(np.abs(directions).max(), np.abs(weights).max()) <= 32768, "a tint is out of range")
+        moved = weights @ directions
+    return np.eye(3, 4) + moved.reshape(frames, 3, 4) / 4096
 
 
 def read_sequence(decoder: Decoder, count: int) -> np.ndarray:
@@ -630,7 +644,8 @@ def render(field: Field, frame: int, stride: int, ground: float = 1.0) -> np.nda
     parts = [render_rays(field, origin, part) for part in np.array_split(directions, 1 + len(directions) // 4096)]
     rgba = np.concatenate(parts)
     alpha = np.clip(rgba[:, 3:], 0, 1)
-    color = np.clip(rgba[:, :3] * field.cameras.gains[frame].astype(np.float32), 0, alpha)
+    tint = field.cameras.maps[frame].astype(np.float32)
+    color = np.clip(np.concatenate([rgba[:, :3], alpha], 1) @ tint.T, 0, alpha)
     return np.rint(255 * (color + (1 - alpha) * ground)).astype(np.uint8).reshape(*u.shape, 3)
 
 
@@ -753,7 +768,7 @@ def read_background(payload: bytes, frames: int) -> tuple[np.ndarray, bytes]:
 def decode(sections: dict[str, bytes]) -> Field:
     """Return the field of a bundle's sections; refuse it unless its symbols are those that the encoder saw."""
     spec = read_spec(sections["SPEC"])
-    cameras = read_cameras(Decoder(sections["CAMS"]), spec.frames)
+    cameras = read_cameras(Decoder(sections["CAMS"]), spec.frames, read_tints(sections.get("TINT"), spec.frames))
     occupied = read_occupancy(Decoder(sections["OCCU"]), spec.occupancy)
     heads = read_layers(Decoder(sections["HEAD"]), head_shapes(spec))
     contexts = read_layers(Decoder(sections["CTXT"]), context_shapes(spec))

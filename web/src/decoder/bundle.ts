@@ -39,7 +39,8 @@ export function decode(data: Uint8Array, listener: Listener = {}): Bundle {
   demand(part("HASH").length === 8, "section HASH is not of eight bytes");
   const back = sections.get("BACK");
   const background = back ? readBackground(back, spec.frames).slice() : null;
-  const cameras = readCameras(new Decoder(part("CAMS")), spec.frames);
+  const tint = sections.get("TINT");
+  const cameras = readCameras(new Decoder(part("CAMS")), tint ? new Decoder(tint) : null, spec.frames);
   const occupancy = readOccupancy(new Decoder(part("OCCU")), spec.occupancy);
   const heads = readLayers(new Decoder(part("HEAD")), headShapes(spec));
   listener.heads?.({ spec, heads });

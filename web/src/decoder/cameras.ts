@@ -21,15 +21,16 @@ export interface Pose {
 export interface Cameras {
   readonly camera: Camera;
   readonly poses: readonly Pose[];
-  /** Red, green and blue of frame i are multiplied by gains[3 i ...]. */
-  readonly gains: Float64Array;
+  /** Frame i takes (red, green, blue, alpha) to its own red by maps[12 i] ... maps[12 i + 3], then to green, then to blue. */
+  readonly maps: Float64Array;
 }
 
 const FAR = 4096;
 const LARGEST = 2 ** 40;
+const LARGEST_TINT = 32768;
 
-/** Return the cameras of all frames. Throws Refused for values that no renderer takes. */
-export function readCameras(decoder: Decoder, frames: number): Cameras {
+/** Return the cameras of all frames, whose tints are in a section of their own. Throws Refused for values that no renderer takes. */
+export function readCameras(decoder: Decoder, tints: Decoder | null, frames: number): Cameras {
   const camera = readCamera(decoder);
   const bits = decoder.integers(3);
   demand(bits.every((b) => b >= 0 && b <= 28), "the precision of the poses is out of range");
@@ -42,7 +43,29 @@ export function readCameras(decoder: Decoder, frames: number): Cameras {
   const places = units.map(() => sequence(decoder, frames));
   demand(places.every((axis, i) => within(axis, FAR * units[i])), "a pose is out of range");
   const gains = readGains(decoder, frames);
-  return { camera, poses: posesOf(turns, turnUnit, places, units), gains };
+  const maps = tints === null ? unchanged(frames) : readTints(tints, frames);
+  for (let i = 0; i < maps.length; i++) if (i % 4 < 3) maps[i] *= gains[3 * Math.floor(i / 12) + (i % 4)];
+  return { camera, poses: posesOf(turns, turnUnit, places, units), maps };
+}
+
+function unchanged(frames: number): Float64Array {
+  return Float64Array.from({ length: 12 * frames }, (_, i) => (i % 12) % 5 === 0 ? 1 : 0);
+}
+
+/** Return the maps of colours in TINT: the identity, and directions, each times a frame's weight. */
+function readTints(decoder: Decoder, frames: number): Float64Array {
+  const rank = decoder.integers(1)[0];
+  demand(rank >= 1 && rank <= 12, "the number of tints is out of range");
+  const directions = decoder.integers(12 * rank);
+  demand(within(Float64Array.from(directions), LARGEST_TINT), "a tint is out of range");
+  const moved = new Float64Array(12 * frames);
+  for (let direction = 0; direction < rank; direction++) {
+    const weights = sequence(decoder, frames);
+    demand(within(weights, LARGEST_TINT), "a tint is out of range");
+    for (let i = 0; i < moved.length; i++) moved[i] += weights[Math.floor(i / 12)] * directions[12 * direction + (i % 12)];
+  }
+  const maps = unchanged(frames);
+  return maps.map((value, i) => value + moved[i] / 4096);
 }
 
 function readCamera(decoder: Decoder): Camera {

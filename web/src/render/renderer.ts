@@ -14,7 +14,8 @@ export interface View {
   readonly translation: readonly number[];
   readonly lens: readonly [number, number, number, number];
   readonly distortion: readonly [number, number, number, number];
-  readonly gains: readonly [number, number, number];
+  /** These take (red, green, blue, alpha) to red, to green and to blue: twelve numbers. */
+  readonly colors: Float64Array;
   readonly width: number;
   readonly height: number;
   /** The view of a stored frame is drawn with exact rays where the target has its size. */
@@ -111,7 +112,7 @@ export class Renderer {
     const [sx, sy] = [target.width / view.width, target.height / view.height];
     gl.uniform4f(program.at("lens"), view.lens[0] * sx, view.lens[1] * sy, view.lens[2] * sx, view.lens[3] * sy);
     gl.uniform4fv(program.at("distortion"), view.distortion);
-    gl.uniform3fv(program.at("gains"), view.gains);
+    gl.uniform4fv(program.at("colors"), Float32Array.from(view.colors));
     gl.uniform1f(program.at("height"), target.height);
     gl.uniform3fv(program.at("low"), space.low);
     gl.uniform3fv(program.at("high"), space.high);

@@ -35,7 +35,8 @@ export function shaderOf(bundle: Pick<Bundle, "spec" | "heads">): Shader {
 precision highp float;
 precision highp int;
 uniform mat3 toWorld;
-uniform vec3 origin, gains, low, high;
+uniform vec3 origin, low, high;
+uniform vec4 colors[3];
 uniform vec4 lens, distortion;
 uniform float height;
 uniform bool stored;
@@ -74,7 +75,8 @@ void main() {
   }
   ${spec.perRay ? atTheEnd(color, density1.outputs, spec.directions, writer) : `vec3 shade = ${writer.name("sum", 0)}.xyz;`}
   alpha = clamp(alpha, 0.0, 1.0);
-  color = vec4(clamp(shade * gains, 0.0, alpha), alpha);
+  vec4 seen = vec4(shade, alpha);
+  color = vec4(clamp(vec3(dot(colors[0], seen), dot(colors[1], seen), dot(colors[2], seen)), 0.0, alpha), alpha);
 }`;
   return { source, weights, needsWeights: !writer.writtenOut, chunks };
 }

@@ -7,12 +7,12 @@ import { dot, plus, unit, type Vector } from "./vectors";
 
 /** Return the view of a stored frame at its own size, with exact rays. */
 export function frameView({ cameras }: Bundle, index: number): View {
-  const { camera, poses, gains } = cameras;
+  const { camera, poses, maps } = cameras;
   return {
     ...poses[index],
     lens: camera.intrinsics,
     distortion: camera.distortion,
-    gains: [gains[3 * index], gains[3 * index + 1], gains[3 * index + 2]],
+    colors: maps.slice(12 * index, 12 * index + 12),
     width: camera.width,
     height: camera.height,
     stored: true,
@@ -62,12 +62,9 @@ export function elevations(poses: readonly Pose[], target: Vector, up: Vector): 
   return [Math.min(...seen), Math.max(...seen)];
 }
 
-/** Return the mean gains, by which the free view is exposed. */
-export function meanGains({ cameras, spec }: Bundle): Vector {
-  const mean = (channel: number) => {
-    let sum = 0;
-    for (let i = 0; i < spec.frames; i++) sum += Math.log2(cameras.gains[3 * i + channel]);
-    return 2 ** (sum / spec.frames);
-  };
-  return [mean(0), mean(1), mean(2)];
+/** Return the mean of all frames' maps of colours, which the free view has. */
+export function meanColors({ cameras, spec }: Bundle): Float64Array {
+  const mean = new Float64Array(12);
+  cameras.maps.forEach((value, i) => (mean[i % 12] += value / spec.frames));
+  return mean;
 }

@@ -3,7 +3,7 @@
 import type { Bundle } from "../decoder/bundle";
 import type { View } from "../render/renderer";
 import type { Space } from "../render/space";
-import { elevations, meanGains, placeOf, upOf } from "./cameras";
+import { elevations, meanColors, placeOf, upOf } from "./cameras";
 import { clamp, cross, dot, plus, unit, type Vector } from "./vectors";
 
 /** The film shows nothing of what lies further above or below its path, so the free view does not go there. */
@@ -24,7 +24,7 @@ export class Orbit {
   private readonly north: Vector;
   private readonly bounds: readonly [number, number];
   private readonly usual: number;
-  private readonly gains: Vector;
+  private readonly colors: Float64Array;
 
   constructor(private readonly bundle: Bundle, { low, high }: Space) {
     const { poses } = bundle.cameras;
@@ -36,7 +36,7 @@ export class Orbit {
     this.usual = Math.hypot(...away);
     this.east = unit(plus(away, this.up, -dot(away, this.up)));
     this.north = cross(this.up, this.east);
-    this.gains = meanGains(bundle);
+    this.colors = meanColors(bundle);
     this.goTo(0);
   }
 
@@ -77,7 +77,7 @@ export class Orbit {
       translation: rotation.map((row) => -dot(row, place)),
       lens: [focal, focal, width / 2, height / 2],
       distortion: [0, 0, 0, 0],
-      gains: [...this.gains],
+      colors: this.colors,
       width,
       height,
       stored: false,
