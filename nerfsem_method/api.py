@@ -75,9 +75,9 @@ class OpenBundle:
         return self._bundle.poses.copy()
 
     @property
-    def gains(self) -> np.ndarray:
-        """Return each frame's exposure gains, float32 [N, 3]: rendered colour times gain is the frame's colour."""
-        return self._bundle.gains.copy()
+    def colors(self) -> np.ndarray:
+        """Return the maps float64 [N, 3, 4] that give a frame's colour of the rendered one, (red, green, blue, 1)."""
+        return self._bundle.colors
 
     def __len__(self) -> int:
         return len(self._bundle.poses)

@@ -37,7 +37,7 @@ def player(path):
 def test_a_bundle_tells_its_facts_and_cameras(bundle, path):
     facts = bundle.facts
     assert facts["bytes"] == path.stat().st_size == sum(facts["parts"].values())
-    assert (bundle.mode, len(bundle), bundle.poses.shape, bundle.gains.shape) == ("pc", FRAMES, (FRAMES, 3, 4), (FRAMES, 3))
+    assert (bundle.mode, len(bundle), bundle.poses.shape, bundle.colors.shape) == ("pc", FRAMES, (FRAMES, 3, 4), (FRAMES, 3, 4))
     assert (bundle.camera.width, bundle.camera.height) == (WIDTH, HEIGHT)
     bundle.poses[:] = 0  # a copy: nobody changes an open bundle by mistake
     assert bundle.poses.any()

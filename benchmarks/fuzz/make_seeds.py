@@ -14,6 +14,7 @@ from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.container import pack
 from nerfsem_method.codec.metadata import with_metadata
+from nerfsem_method.codec.tints import Tints
 from nerfsem_method.field.spec import FieldSpec, Level
 
 FRAMES = 4
@@ -40,6 +41,8 @@ def make() -> dict[str, bytes]:
         made[f"{name}-fp"] = pack(nsem.sections(plain))
         gains = np.exp2(np.linspace(-0.2, 0.3, 3 * FRAMES)).reshape(FRAMES, 3).astype(np.float32)
         made[f"{name}-pc"] = pack(nsem.sections(replace(plain, gains=gains, background=background)))
+    tints = Tints(np.arange(-120, 120, 10).reshape(2, 12), np.arange(2 * FRAMES).reshape(FRAMES, 2))
+    made["tinted-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), tints=tints)))
     record = {"title": "Amphora \u03b1", "rights": "CC0"}
     made["described-fp"] = with_metadata(made["dense-fp"], record, nsem.KNOWN_SECTIONS)
     return made

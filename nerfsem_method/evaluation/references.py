@@ -51,9 +51,10 @@ def load_references(clip: Clip, video: Video, folder: Path) -> References:
     count, height, width = shape = video.frames, video.height, video.width
     findings = Findings()
     if clip.scene is not None:
-        captured = Scene.load(clip.scene).frames
+        scene = Scene.load(clip.scene)
+        captured = scene.frames
         pictures: Iterable[np.ndarray] = (_picture(clip.scene / f.image, "RGB", width, height) for f in captured)
-        sources = [clip.scene / frame.matte for frame in captured]
+        sources = [scene.matte_path(frame.index) for frame in captured]
     else:
         every = max(1, round(open_clip(clip.video).rate / video.rate))
         pictures = (

@@ -36,8 +36,8 @@ FEWEST = 64
 """Fewer solid pixels than this tell nothing about a frame's pose or colour."""
 SHARED = 4
 """The logarithm of the focal length, both coordinates of the principal point and k1 are shared by all frames."""
-SHARED_DEVIATIONS = (0.01, 0.005, 0.005, 0.01)
-"""A call is not expected to change these by more; the principal point in focal lengths."""
+SHARED_DEVIATIONS = (0.02, 0.01, 0.01, 0.005)
+"""These are expected to be so near to what capture found; the principal point in focal lengths."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,9 @@ def _share(cameras: CameraPath, equations: list[tuple[int, _Equations]]) -> None
     if not told:
         return
     prior = told[0][1].normal.new_tensor(SHARED_DEVIATIONS) ** -2
-    normal, right = prior.diag(), torch.zeros_like(prior)
+    (focal, *_), (first, *_) = cameras.intrinsics, cameras.captured
+    off = torch.stack([(focal / first).log(), *(cameras.intrinsics - cameras.captured)[[2, 3]] / focal, *(cameras.intrinsics - cameras.captured)[4:5]])
+    normal, right = prior.diag(), -prior * off
     for _, found in told:
         mixed = torch.linalg.solve(_damped(found.normal[:6, :6]), found.normal[:6, 6:])
         normal = normal + found.normal[6:, 6:] - found.normal[6:, :6] @ mixed

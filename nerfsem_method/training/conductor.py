@@ -30,8 +30,8 @@ class TrainingClip:
     video: Video
     frames: Tensor
     cameras: Tensor
-    keep: Callable[[int], None]
-    take: Callable[[int], None]
+    keep: Callable[[int], None] = lambda _: None
+    take: Callable[[int], None] = lambda _: None
 
 
 class Conductor:
@@ -52,7 +52,7 @@ class Conductor:
         self.course, self.steps, self.clip, self.control = course, steps, clip, control
         self.rates = False
         self._step = 0
-        self._outlines, self._agreements = 0.0, 0
+        self._outlines, self._rough, self._agreements = 0.0, False, 0
         self._density_threshold = density_threshold
         self._side_bytes: float | None = None
         self._table_bits = 0.0
@@ -91,7 +91,7 @@ class Conductor:
         return {
             "generator": self.field.generator.bit_generator.state,
             "rest": self.control.rest if self.control else None,
-            "outlines": self._outlines,
+            "rough": self._rough,
             "agreements": self._agreements,
             "table_bits": self._table_bits,
             "turn": self.field.rate.turn,
@@ -100,7 +100,7 @@ class Conductor:
     def remember(self, memory: dict[str, Any]) -> None:
         """Take over what `memory` returned."""
         self.field.generator.bit_generator.state = memory["generator"]
-        self._outlines, self._agreements = memory["outlines"], memory["agreements"]
+        self._rough, self._agreements = memory["rough"], memory["agreements"]
         self.clip.take(self._agreements)
         if self.control:
             self.control.rest = memory["rest"]
@@ -124,24 +124,19 @@ class Conductor:
         return measured_bytes(self.field, self.cameras, self.clip.video, self._table_bits)
 
     def _align(self) -> None:
-        share = float((self.clip.frames[..., 3] > 127).float().mean())
-        weight = self.rate_weight.item() / max(share, 1e-6)
-        found = align(self.field, self.cameras, self.clip.frames, self.clip.cameras, weight)
+        object_share = float((self.clip.frames[..., 3] > 127).float().mean())
+        byte_weight = self.rate_weight.item() / max(object_share, 1e-6)
+        found = align(self.field, self.cameras, self.clip.frames, self.clip.cameras, byte_weight)
         self._outlines = found.outlines
-        LOG.info(
-            "aligned at step %d: error %.4f -> %.4f, moved %.2f px, outlines %.2f px, camera %s, tints %d", self._step,
-            found.before, found.after, found.motion, found.outlines,
-            " ".join(f"{value:.5g}" for value in self.cameras.intrinsics.tolist()), getattr(self.cameras.tints, "rank", 0),
-        )  # fmt: skip
+        LOG.info("step %d: aligned, %s", self._step, found)
 
     def _agree(self) -> None:
         if not self._agreements:
             self._rough = self._outlines > ROUGH * max(self.cameras.size)
-        rough = self._rough
-        found = agree(self.field, self.cameras, self.clip.frames, self.clip.cameras, rough)
         self._agreements += 1
+        found = agree(self.field, self.cameras, self.clip.frames, self.clip.cameras, self._rough)
         self.clip.keep(self._agreements)
-        LOG.info("mattes agree at step %d: rough %s, %d changed by %.4f", self._step, rough, found.changed, found.share)
+        LOG.info("step %d: mattes and field agree, %s", self._step, found)
 
     def _forget_size(self) -> None:
         self._side_bytes = None

@@ -1,6 +1,6 @@
 """This program made the golden bundles: `python tests/golden/make.py` (with tests/ on the path) writes them anew.
 
-They are what version 1 looks like, so they are never made anew to please a test: only a new version adds new ones. The four
+They are what version 1 looks like, so they are never made anew to please a test: only what is new adds new ones. The five
 tiny ones are random fields that together use every option of the format; vase.nsem is a trained bundle of the sample
 object (CC0), 120 frames of 270x480, kept as it was exported. Beside each bundle lie
 
@@ -22,11 +22,12 @@ import numpy as np
 from tiny_field import DENSE, HASHED, ramps, tiny_bundle
 
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.tints import Tints
 from nerfsem_method.field.spec import Level
 
 FOLDER = Path(__file__).parent
 REFERENCE = FOLDER.parents[1] / "docs/reference_decoder.py"
-STRIDES = {"dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "vase": 2}
+STRIDES = {"dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "tinted-fp": 1, "vase": 2}
 
 
 def tiny_bundles() -> dict[str, nsem.Bundle]:
@@ -38,6 +39,7 @@ def tiny_bundles() -> dict[str, nsem.Bundle]:
         "dense-pc": with_everything(tiny_bundle(dense_sample)),
         "hashed-fp": tiny_bundle(HASHED, frames=1),
         "hashed-pc": with_everything(tiny_bundle(hashed_ray)),
+        "tinted-fp": tinted(tiny_bundle(hashed_ray)),
     }
 
 
@@ -47,6 +49,14 @@ def with_everything(made: nsem.Bundle) -> nsem.Bundle:
     phases = np.arange(len(made.poses))[:, None] + np.arange(3)
     gains = np.exp2(0.8 * np.sin(phases)).astype(np.float32)
     return replace(made, camera=camera, gains=gains, background=ramps(made.video)).quantised()
+
+
+def tinted(made: nsem.Bundle) -> nsem.Bundle:
+    """Return a bundle whose frames differ in colour along two directions, beside their exposure."""
+    turns = np.arange(len(made.poses))[:, None] + np.arange(2)
+    directions = np.array([np.arange(-330, 330, 55), 500 * np.sin(np.arange(12))]).astype(np.int64)
+    tints = Tints(directions, np.rint(9 * np.sin(turns)).astype(np.int64))
+    return replace(made, gains=np.full_like(made.gains, 0.9), tints=tints).quantised()
 
 
 def record(name: str) -> None:
