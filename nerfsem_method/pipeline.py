@@ -179,7 +179,9 @@ def _make(video: Path, target: Path, options: Options, work: Path, tell: Callabl
     checkpoint.write_bundle(target, checkpoint.run_bundle(config, scene, background))
 
     from nerfsem_method.evaluation import gate
+    from nerfsem_method.plugin import agreed
 
+    agreed.report(scene, tell)
     gate.check(scene, target, tell)
 
 

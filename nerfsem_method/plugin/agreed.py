@@ -5,23 +5,55 @@ Each agreement of a training has a folder of its own, so that a training that wa
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+
 import numpy as np
 import torch
 from PIL import Image
 
 from nerfsem_method.files import replacing_folder
 from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training.agreement import Agreement
+
+RECORD = "agreement.json"
+"""What an agreement changed lies under this name beside its mattes."""
 
 
-def keep(scene: Scene, indices: torch.Tensor, frames: torch.Tensor, count: int) -> None:
-    """Write the alpha of frames [n, H, W, 4] uint8 of the scene's frames [n] as the `count`-th agreement. Raises OutputError."""
-    with replacing_folder(scene.agreed_folder(count)) as folder:
-        for index, frame in zip(indices.tolist(), frames, strict=True):
-            Image.fromarray(frame[..., 3].cpu().numpy()).save(folder / f"{index:06d}.png")
+class AgreedMattes:
+    """These are the mattes of a scene's frames [n] that a training on frames [n, H, W, 4] uint8 agrees on."""
+
+    def __init__(self, scene: Scene, indices: torch.Tensor, frames: torch.Tensor) -> None:
+        self._scene, self._indices, self._frames = scene, indices.tolist(), frames
+
+    def keep(self, count: int, found: Agreement) -> None:
+        """Write the frames' alpha as the `count`-th agreement; the first one replaces those of earlier trainings.
+
+        Raises OutputError.
+        """
+        if count == 1:
+            shutil.rmtree(self._scene.agreed_folder(count).parent, ignore_errors=True)
+        with replacing_folder(self._scene.agreed_folder(count)) as folder:
+            for index, frame in zip(self._indices, self._frames, strict=True):
+                Image.fromarray(frame[..., 3].cpu().numpy()).save(folder / f"{index:06d}.png")
+            (folder / RECORD).write_text(json.dumps(asdict(found)))
+
+    def take(self, count: int) -> None:
+        """Set the frames' alpha to that of the `count`-th agreement; the 0-th is what was captured."""
+        for index, frame in zip(self._indices, self._frames, strict=True) if count else ():
+            with Image.open(self._scene.agreed_folder(count) / f"{index:06d}.png") as matte:
+                frame[..., 3] = torch.from_numpy(np.array(matte)).to(frame)
 
 
-def take(scene: Scene, indices: torch.Tensor, frames: torch.Tensor, count: int) -> None:
-    """Set the alpha of frames [n, H, W, 4] uint8 to that of the `count`-th agreement; the 0-th is what was captured."""
-    for index, frame in zip(indices.tolist(), frames, strict=True) if count else ():
-        with Image.open(scene.agreed_folder(count) / f"{index:06d}.png") as matte:
-            frame[..., 3] = torch.from_numpy(np.array(matte)).to(frame)
+def report(scene: Scene, tell: Callable[[str], None]) -> None:
+    """Tell what the first agreement of the scene's last training changed, if it is worth a word: by it pictures are measured."""
+    path = scene.agreed_folder(1) / RECORD
+    found = json.loads(path.read_text()) if path.exists() else {"changed": 0}
+    if found["changed"]:
+        which = "their outlines were rough, and follow all views" if found["rough"] else "where most views contradict them"
+        tell(
+            f"{found['changed']} of {len(scene.frames)} mattes were changed, by {found['share']:.1%} of the object's area: {which}; "
+            "pictures are measured by the new ones"
+        )

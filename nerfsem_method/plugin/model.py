@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from nerfsem_method.field.spec import FieldSpec, Level
-from nerfsem_method.plugin import agreed, views
+from nerfsem_method.plugin import views
+from nerfsem_method.plugin.agreed import AgreedMattes
 from nerfsem_method.plugin.backdrop import Backdrop
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.dataparser import world_scale
@@ -120,9 +121,8 @@ class NerfsemModel(Model):
         self._candidate_share = datamanager.candidate_share
         self._most_rays = datamanager.config.train_num_rays_per_batch
         scene, indices, frames = self.kwargs["metadata"]["scene"], datamanager.train_dataset.frame_indices, datamanager.frames_rgba
-        clip = TrainingClip(
-            self._video, frames, indices, partial(agreed.keep, scene, indices, frames), partial(agreed.take, scene, indices, frames)
-        )
+        mattes = AgreedMattes(scene, indices, frames)
+        clip = TrainingClip(self._video, frames, indices, mattes.keep, mattes.take)
         conductor = Conductor(
             self.field, self.cameras, self.rate_weight, config.course, trainer.config.max_num_iterations, clip,
             _rate_control(config), config.paper.density_threshold if config.paper.occupancy_by == "density" else None,

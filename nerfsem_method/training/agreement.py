@@ -31,10 +31,12 @@ RAYS = 1 << 15
 
 @dataclass(frozen=True)
 class Agreement:
-    """The outcome is the number of mattes changed, and the mean share of the object's area that changed in them."""
+    """The outcome is the number of mattes changed, the mean share of the object's area that changed in them, and whether all
+    outlines followed the field."""
 
     changed: int
     share: float
+    rough: bool
 
 
 @torch.no_grad()
@@ -53,7 +55,7 @@ def agree(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Te
         if share > 0:
             shares.append(share)
             frame[..., 3] = (255 * new).round().to(frame)
-    return Agreement(len(shares), sum(shares) / max(len(shares), 1))
+    return Agreement(len(shares), sum(shares) / max(len(shares), 1), rough)
 
 
 def alpha_of(field: RadianceField, cameras: CameraPath, index: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nerfsem_method.log import LOG
 from nerfsem_method.scene.scene import Video
-from nerfsem_method.training.agreement import ROUGH, agree
+from nerfsem_method.training.agreement import ROUGH, Agreement, agree
 from nerfsem_method.training.align import align
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.course import Course, Event
@@ -24,13 +24,14 @@ from nerfsem_method.training.snapshot import measured_bytes
 class TrainingClip:
     """A clip to train on has the video's facts, frames [n, H, W, 4] uint8 (straight alpha), and the camera [n] of each.
 
-    `keep` is called after each agreement, with its number, and keeps the frames' alpha; `take` sets it to what was kept.
+    `keep` is called after each agreement, with its number and outcome, and keeps the frames' alpha; `take` sets it to what was
+    kept of a number.
     """
 
     video: Video
     frames: Tensor
     cameras: Tensor
-    keep: Callable[[int], None] = lambda _: None
+    keep: Callable[[int, Agreement], None] = lambda *_: None
     take: Callable[[int], None] = lambda _: None
 
 
@@ -135,7 +136,7 @@ class Conductor:
             self._rough = self._outlines > ROUGH * max(self.cameras.size)
         self._agreements += 1
         found = agree(self.field, self.cameras, self.clip.frames, self.clip.cameras, self._rough)
-        self.clip.keep(self._agreements)
+        self.clip.keep(self._agreements, found)
         LOG.info("step %d: mattes and field agree, %s", self._step, found)
 
     def _forget_size(self) -> None:
