@@ -30,6 +30,7 @@ from nerfsem_method.capture.mattes.outline import refine
 from nerfsem_method.capture.mattes.sightlines import looked_through
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.pictures import read_picture
+from nerfsem_method.scene.camera import look_at_point
 
 PASSES = (
     Pass(240, 64, 0.02, 0.2, 0.0),
@@ -53,9 +54,15 @@ def segment(
 ) -> None:
     """Write a soft matte for each frame to `target`, with the help of the solved cameras.
 
-    `keep_support` keeps what the object stands on, `box` points the object out. The same input gives the same mattes. Raises
-    CaptureError when too few points lie where the cameras look, or the frames agree about nothing.
+    `keep_support` keeps what the object stands on, `box` points the object out. Frames whose cameras look elsewhere have no say,
+    and an empty matte. The same input gives the same mattes. Raises CaptureError when too few points lie where the cameras look,
+    or the frames agree about nothing.
     """
+    there = _looking_there(model)
+    for path in (path for path, looks in zip(frames, there, strict=True) if not looks):
+        write_matte(target, path.name, np.zeros(read_picture(path).shape[:2], np.uint8))
+    frames, model = [path for path, looks in zip(frames, there, strict=True) if looks], model.of_frames(there)
+    box = box and box.among(there)
     turn = Similarity(1.0, upright(model.poses), np.zeros(3))
     model = dataclasses.replace(model, poses=turn.poses(model.poses), points=turn.points(model.points))
     cluster = find(model, keep_support, box)
@@ -67,6 +74,13 @@ def segment(
     with _Crew(len(frames), 1 + len(PASSES), advance) as crew:
         shadows = _find_body(frames, model, cluster, box, crew)
         crew.each(partial(_draw_outline, frames, shadows, target))
+
+
+def _looking_there(model: SparseModel) -> np.ndarray:
+    """Return which frames [N] bool look at what most look at, or pass it by less than half a frame."""
+    target, size = look_at_point(model.poses), np.array([model.camera.width, model.camera.height])
+    seen = [model.camera.project(target, pose) for pose in model.poses]
+    return np.array([depth > 0 and bool((abs(pixel / size - 0.5) < 1).all()) for pixel, depth in seen])
 
 
 def _find_body(frames: list[Path], model: SparseModel, cluster: Cluster, box: ObjectBox | None, crew: _Crew) -> np.ndarray:
