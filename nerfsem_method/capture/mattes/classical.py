@@ -107,10 +107,14 @@ def _find_body(frames: list[Path], model: SparseModel, cluster: Cluster, box: Ob
 def _evidence(view: View, shadows: np.ndarray | None, crew: _Crew) -> list[np.ndarray]:
     """Return the log odds [H, W] of the object in every frame, from the points alone where there are no shadows yet."""
     if shadows is None:
-        inside = np.sum(crew.each(view.first_palette, silent=True), 0)
-        return crew.each(partial(view.first_odds, inside / inside.sum()))
-    inside = np.sum(crew.each(partial(view.palette, shadows), silent=True), 0)
-    return crew.each(partial(view.odds, shadows, inside / inside.sum()))
+        return crew.each(partial(view.first_odds, _mean(crew.each(view.first_palette, silent=True))))
+    return crew.each(partial(view.odds, shadows, _mean(crew.each(partial(view.palette, shadows), silent=True))))
+
+
+def _mean(palettes: list[np.ndarray]) -> np.ndarray:
+    """Return the mean palettes [2, BINS^3] of all frames that have any."""
+    total = np.sum(palettes, 0)
+    return total / total.sum(-1, keepdims=True).clip(1e-9)
 
 
 def _possible(grid: Grid, model: SparseModel, cluster: Cluster, box: ObjectBox | None) -> np.ndarray:
