@@ -27,10 +27,16 @@ def write_views(folder: Path, count: int, shrink: int = 1, boxes: list[Box] = PA
     for index, picture in enumerate(draw(list(poses), boxes, HALL)):
         paths.append(folder / f"{index:06d}.png")
         Image.fromarray(picture).resize(size, Image.Resampling.BOX).save(paths[-1])
-    columns, rows = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
-    rays = camera.pixel_directions(np.stack([columns, rows], -1)).reshape(-1, 3)
-    shown = [_first_hit(pose, rays, boxes)[0].reshape(size[::-1]) for pose in poses]
+    shown = [first_hits(camera, pose, boxes)[0] for pose in poses]
     return paths, _triangulated(camera, poses, boxes), np.stack(shown)
+
+
+def first_hits(camera: Intrinsics, pose: np.ndarray, boxes: list[Box]) -> tuple[np.ndarray, np.ndarray]:
+    """Return which box each pixel shows, -1 for none, and its depth; both [H, W]."""
+    columns, rows = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
+    rays = camera.pixel_directions(np.stack([columns, rows], -1)).reshape(-1, 3)
+    first, depth = _first_hit(pose, rays, boxes)
+    return first.reshape(rows.shape), depth.reshape(rows.shape)
 
 
 def _first_hit(pose: np.ndarray, rays: np.ndarray, boxes: list[Box]) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ and outside. At the end the outline is drawn frame by frame along the edges near
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from nerfsem_method.capture.mattes.evidence import Pass, View
 from nerfsem_method.capture.mattes.fusion import Grid
 from nerfsem_method.capture.mattes.given import write_matte
 from nerfsem_method.capture.mattes.hints import ObjectBox
+from nerfsem_method.capture.mattes.occluders import Body, occluders, without
 from nerfsem_method.capture.mattes.outline import refine
 from nerfsem_method.capture.mattes.sightlines import looked_through
 from nerfsem_method.errors import CaptureError
@@ -72,8 +74,13 @@ def segment(
             "out with --object-box x,y,w,h, give --mattes DIR, or choose --segmenter birefnet"
         )
     with _Crew(len(frames), 1 + len(PASSES), advance) as crew:
-        shadows = _find_body(frames, model, cluster, box, crew)
-        crew.each(partial(_draw_outline, frames, shadows, target))
+        body = _find_body(frames, model, cluster, box, crew)
+        hiding = []
+        for occluder in occluders(body, model, cluster):
+            crew.total += len(PASSES) * len(frames)
+            with contextlib.suppress(CaptureError):  # its points are no body
+                hiding.append(_find_body(frames, model, occluder, None, crew))
+        crew.each(partial(_draw_outline, frames, body, hiding, target))
 
 
 def _looking_there(model: SparseModel) -> np.ndarray:
@@ -83,8 +90,8 @@ def _looking_there(model: SparseModel) -> np.ndarray:
     return np.array([depth > 0 and bool((abs(pixel / size - 0.5) < 1).all()) for pixel, depth in seen])
 
 
-def _find_body(frames: list[Path], model: SparseModel, cluster: Cluster, box: ObjectBox | None, crew: _Crew) -> np.ndarray:
-    """Return the chance [N, h, w] that each pixel shows the object, found from coarse to fine."""
+def _find_body(frames: list[Path], model: SparseModel, cluster: Cluster, box: ObjectBox | None, crew: _Crew) -> Body:
+    """Return the object's body, found from coarse to fine."""
     grid = Grid.over(cluster.low, cluster.high, PASSES[0].voxels)
     shadows, near = None, np.ones(grid.shape, bool)
     for stage in PASSES:
@@ -101,7 +108,7 @@ def _find_body(frames: list[Path], model: SparseModel, cluster: Cluster, box: Ob
         shadows = fusion.shadows(grid, density, camera, model.poses)
         near = fusion.around(grid, density, camera, model.poses, round(GROWTH * stage.voxels))
     assert shadows is not None  # there is at least one pass
-    return shadows
+    return Body.of(grid, density, camera, model.poses, shadows)
 
 
 def _evidence(view: View, shadows: np.ndarray | None, crew: _Crew) -> list[np.ndarray]:
@@ -133,9 +140,15 @@ def _shrunk(odds: list[np.ndarray], width: int, height: int) -> np.ndarray:
     return np.stack([cv2.resize(o, (width, height), interpolation=cv2.INTER_AREA) for o in odds])
 
 
-def _draw_outline(frames: list[Path], shadows: np.ndarray, target: Path, index: int) -> None:
-    """Write the matte of a frame."""
-    write_matte(target, frames[index].name, refine(read_picture(frames[index]), shadows[index]))
+def _draw_outline(frames: list[Path], body: Body, hiding: list[Body], target: Path, index: int) -> None:
+    """Write the matte of a frame: the body's, without what other bodies hide of it."""
+    picture = read_picture(frames[index])
+    matte = refine(picture, body.shadows[index])
+    for other in hiding:
+        before = body.hidden_by(other, index)
+        if before.any():
+            matte = without(matte, refine(picture, other.shadows[index]), before)
+    write_matte(target, frames[index].name, matte)
 
 
 class _Crew:
