@@ -168,6 +168,15 @@ def test_the_pedestal_is_kept_where_that_is_asked_for(frames, model, few, found,
     assert (kept > 127)[found > 200].mean() > 0.95
 
 
+def test_a_frame_whose_camera_looks_away_is_empty_and_spoils_no_other(frames, few, tmp_path):
+    poses = few.poses.copy()
+    poses[3] = np.diag([-1.0, 1.0, -1.0]) @ poses[3]  # it turns its back on the vase
+    classical.segment(frames[:8], dataclasses.replace(few, poses=poses), tmp_path, lambda done, total: None)
+    found = load_mattes(tmp_path)
+    assert not found[3].any()
+    assert (np.delete(found, 3, 0) > 127).mean((1, 2)).min() > 0.03
+
+
 def test_nothing_is_found_below_the_plane_on_which_it_stands(frames, few, monkeypatch, tmp_path):
     """The plane is raised to the vase's middle: its foot, as much vase as the rest by colour, is cut off."""
     vase = few.points[:VASE_POINTS]

@@ -84,10 +84,11 @@ def segment(
 
 
 def _looking_there(model: SparseModel) -> np.ndarray:
-    """Return which frames [N] bool look at what most look at, or pass it by less than half a frame."""
+    """Return which frames [N] bool look at what most look at, or pass it by less than half a frame; all if most do not."""
     target, size = look_at_point(model.poses), np.array([model.camera.width, model.camera.height])
     seen = [model.camera.project(target, pose) for pose in model.poses]
-    return np.array([depth > 0 and bool((abs(pixel / size - 0.5) < 1).all()) for pixel, depth in seen])
+    there = np.array([depth > 0 and bool((abs(pixel / size - 0.5) < 1).all()) for pixel, depth in seen])
+    return there if there.mean() > 0.5 else np.ones_like(there)
 
 
 def _find_body(frames: list[Path], model: SparseModel, cluster: Cluster, box: ObjectBox | None, crew: _Crew) -> Body:

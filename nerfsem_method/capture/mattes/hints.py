@@ -36,7 +36,9 @@ class ObjectBox:
     def among(self, chosen: np.ndarray) -> ObjectBox:
         """Return the box with its frame counted among the `chosen` frames [N] bool alone. Raises CaptureError if it is none."""
         if not chosen[self.frame]:
-            raise CaptureError(f"--object-box names frame {self.frame}, whose camera is not known or looks elsewhere: draw it in another one")
+            raise CaptureError(
+                f"--object-box names frame {self.frame}, whose camera is unknown or looks elsewhere: draw it in another one"
+            )
         return replace(self, frame=int(chosen[: self.frame].sum()))
 
     def shows(self, points: np.ndarray, camera: Intrinsics, poses: np.ndarray) -> np.ndarray:

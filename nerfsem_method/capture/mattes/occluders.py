@@ -23,7 +23,7 @@ from nerfsem_method.scene.hull import pixel_of
 CLEAR = 3
 """A point is before the body if it is nearer by so many voxels, because the body is no finer."""
 WIDER = 0.5
-"""An occluder reaches beyond what is seen of it before the object by this share of that: some of it never is before the object."""
+"""An occluder reaches beyond what is seen of it before the object by this share of that, for some of it never is there."""
 GROUP = 2
 """Points of one occluder lie in touching cubes with edges of so many cells of `cluster`."""
 FRAMES = 2
