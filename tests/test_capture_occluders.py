@@ -83,6 +83,7 @@ def test_the_matte_is_of_what_is_seen(views, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(classical, "PASSES", passes)
     classical.segment(frames, model, tmp_path, lambda done, total: None, box=box_around(shown))
     ours, true = load_mattes(tmp_path) > 127, shown == 0
-    assert (ours & (shown == 1)).sum() < 0.1 * (shown == 1).sum()
+    # Measured were .010 of the second cube, and overlaps of .897, at least .634; without occluders .081, .842 and .409
+    assert (ours & (shown == 1)).sum() < 0.03 * (shown == 1).sum()
     overlap = (ours & true).sum((1, 2)) / (ours | true).sum((1, 2))
-    assert overlap.mean() > 0.8
+    assert overlap.mean() > 0.87 and overlap.min() > 0.55
