@@ -69,6 +69,12 @@ def test_single_wrong_mattes_are_named_and_their_neighbours_are_not(model):
     assert disagreement(mattes, model) == ["the mattes of frames 4, 9 show something else than all others"]
 
 
+def test_mattes_that_are_empty_in_part_of_the_clip_are_named(model):
+    mattes = discs(MIDDLES)
+    mattes[3:7] = 0
+    assert disagreement(mattes, model) == ["the mattes of frames 3-6 show something else than all others"]
+
+
 def test_where_nothing_is_seen_nothing_is_said(model):
     few = SparseModel(**{**vars(model), "views": model.views[:10]})
     assert disagreement(discs(MIDDLES[::-1]), few) == []

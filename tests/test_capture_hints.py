@@ -33,3 +33,10 @@ def test_points_are_looked_up_in_the_frame_of_the_box() -> None:
     away = poses[2, 0, :3] * 0.5  # that frame shows it to the right
     behind = -4 * poses[2, 2, :3]
     assert box.shows(np.stack([np.zeros(3), away, behind]), CAMERA, poses).tolist() == [True, False, False]
+
+
+def test_a_box_keeps_to_its_frame_when_others_are_left_out() -> None:
+    box = ObjectBox(3, (0.4, 0.4), (0.6, 0.6))
+    assert box.among(np.array([True, False, False, True, True])).frame == 1
+    with pytest.raises(CaptureError, match="names frame 3, whose camera is unknown"):
+        box.among(np.array([True, True, True, False, True]))

@@ -37,6 +37,12 @@ def test_the_cameras_of_a_ring_look_at_its_middle() -> None:
     assert np.abs(look_at_point(ring())).max() < 1e-9
 
 
+def test_a_few_wrong_poses_do_not_move_what_all_look_at():
+    poses = ring()
+    poses[[2, 9, 10], :, 3] += [[30.0, 5.0, 0.0], [0.0, -40.0, 3.0], [500.0, 200.0, -9.0]]
+    assert np.abs(look_at_point(poses)).max() < 0.05
+
+
 def test_the_source_of_each_pose_is_told() -> None:
     true = ring(20)
     model = checked({i: true[i] for i in range(20) if i != 5}, 20)

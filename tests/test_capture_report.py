@@ -23,7 +23,7 @@ COUNT = 12
 
 def facts(**changes: np.ndarray) -> FrameFacts:
     """Return the facts of twelve good frames, but for the changes."""
-    good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "cut": False, "pieces": 1, "redrawn": False}
+    good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "border": 0.0, "pieces": 1, "redrawn": False}
     return FrameFacts(**{name: changes.get(name, np.full(COUNT, value)) for name, value in good.items()})
 
 
@@ -50,9 +50,15 @@ def test_a_good_capture_has_no_warnings(scene) -> None:
     assert warned(scene, facts()) == ""
 
 
+def test_inverted_mattes_are_suspected_by_the_frames_borders(scene) -> None:
+    assert "invert them" in warned(scene, facts(border=np.full(COUNT, 0.95)))
+    assert "invert them" not in warned(scene, facts(border=np.where(np.arange(COUNT) < 4, 0.95, 0.3)))
+
+
 def test_frames_are_named_by_number(scene) -> None:
     chosen = np.isin(np.arange(COUNT), (2, 3, 4, 9))
-    assert "the object leaves the frame in frames 2-4, 9" in warned(scene, facts(cut=chosen))
+    assert "the object leaves the frame in frames 2-4, 9" in warned(scene, facts(border=np.where(chosen, 0.1, 0.0)))
+    assert "take all of the frame for the object in frames 2-4, 9" in warned(scene, facts(coverage=np.where(chosen, 1.0, 0.2)))
     assert "disagreed with all other views in frames 2-4, 9" in warned(scene, facts(redrawn=chosen))
     assert "no object in frames 2-4, 9" in warned(scene, facts(coverage=np.where(chosen, 0, 0.2)))
     assert "frames 2-4, 9 are blurred" in warned(scene, facts(blur=np.where(chosen, 3.0, 0.5)))

@@ -59,3 +59,16 @@ def test_a_table_of_the_same_colour() -> None:
 
 def test_too_few_points() -> None:
     assert find_support(np.zeros((2, 3)), np.zeros((2, 3), np.uint8), DISTANCE) is None
+
+
+def test_a_seam_between_two_stones_is_enough_where_hardly_any_rim_shows() -> None:
+    ledge = find_support(*painted((BUST, MARBLE), (RIM[:5], STONE), (SHAFT, STONE)), DISTANCE)
+    assert ledge is not None
+    assert abs(ledge.height - TOP) < 0.04
+
+
+def test_bands_of_a_vase_are_no_seams() -> None:
+    """Dark bands go around a light body, and each has a sharp border that stands out a little."""
+    bands = [ring(150, (0.5, 0.6), (TOP - 0.2 - low, TOP - low), 7 + index) for index, low in enumerate((0.0, 0.2, 0.4, 0.6))]
+    colours = (STONE, MARBLE, STONE, MARBLE)
+    assert find_support(*painted((BUST, MARBLE), *zip(bands, colours, strict=True)), DISTANCE) is None

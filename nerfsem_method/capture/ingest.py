@@ -35,7 +35,7 @@ from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import progress_bar
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
-CAPTURE_VERSION = 8
+CAPTURE_VERSION = 9
 """Every cache key contains this number: raise it when a stage's result changes."""
 REMARKS = "remarks.json"
 """What is to be said about given mattes is kept beside them."""
@@ -231,7 +231,8 @@ class Capture:
             from nerfsem_method.capture.mattes.classical import segment
 
             model = self._model_of(frames)
-            segment(frames, model, target, advance, keep_support=self.options.keep_support, box=self.box)
+            box = self.box and self.box.among(self._solved.posed)
+            segment(frames, model, target, advance, keep_support=self.options.keep_support, box=box)
         else:
             from nerfsem_method.capture.mattes.learned import segment
 

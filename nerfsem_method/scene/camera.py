@@ -17,6 +17,8 @@ UNDISTORTION_STEPS = 8
 """A pixel is undistorted by this many fixed-point steps; the number is part of the format, so that all decoders agree."""
 STEEPEST = 1e3
 """Ideal coordinates stay within +- this from step to step: absurd coefficients must not give rays that are not numbers."""
+LOOK_AT_ROUNDS = 30
+"""So many rounds bring the point that all cameras look at back from where poses that are far off pull it."""
 
 # The parameters of each camera model, in COLMAP's order, go to these indices of (fx, fy, cx, cy, k1, k2, p1, p2).
 _COLMAP_MODELS = {
@@ -62,10 +64,21 @@ def ring_radius(poses: np.ndarray) -> float:
 
 
 def look_at_point(poses: np.ndarray) -> np.ndarray:
-    """Return the point [3] that is nearest to all optical axes of cam_from_world [N, 3, 4] in the least-squares sense."""
+    """Return the point [3] that is nearest to all optical axes of cam_from_world [N, 3, 4].
+
+    The nearer half of the axes counts by squares of their distances, the farther half by distances (Huber 1964, with the median
+    as its bound), so that a few wrong poses do not move the point. Each round is weighted least squares.
+    """
     axes, centres = poses[:, 2, :3], camera_centres(poses)
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
-    return np.linalg.lstsq(across.sum(0), np.einsum("nij,nj->i", across, centres), rcond=None)[0]
+    weights = np.ones(len(poses))
+    point = np.zeros(3)
+    for _ in range(LOOK_AT_ROUNDS):
+        weighted = weights[:, None, None] * across
+        point = np.linalg.lstsq(weighted.sum(0), np.einsum("nij,nj->i", weighted, centres), rcond=None)[0]
+        distances = np.linalg.norm(np.einsum("nij,nj->ni", across, point - centres), axis=1)
+        weights = 1 / np.maximum(distances, max(float(np.median(distances)), 1e-12))
+    return point
 
 
 @dataclass(frozen=True)

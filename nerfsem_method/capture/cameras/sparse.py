@@ -64,10 +64,14 @@ class SparseModel:
 
     def of_posed_frames(self) -> SparseModel:
         """Return the model of those frames alone that have a pose, numbered anew."""
-        rows = np.cumsum(self.posed) - 1
-        views = self.views.copy()
+        return self.of_frames(self.posed)
+
+    def of_frames(self, chosen: np.ndarray) -> SparseModel:
+        """Return the model of the `chosen` frames [N] bool alone, numbered anew; all points stay."""
+        rows = np.cumsum(chosen) - 1
+        views = self.views[chosen[self.views[:, 1].astype(int)]]
         views[:, 1] = rows[views[:, 1].astype(int)]
-        return replace(self, poses=self.poses[self.posed], registered=self.registered[self.posed], views=views)
+        return replace(self, poses=self.poses[chosen], registered=self.registered[chosen], views=views)
 
     def points_on(self, mattes: np.ndarray, least_share: float = 0.8) -> np.ndarray:
         """Return which points lie on the object [P] bool: at least this share of their views falls on a matte.

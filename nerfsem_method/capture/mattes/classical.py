@@ -8,6 +8,7 @@ and outside. At the end the outline is drawn frame by frame along the edges near
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
@@ -26,10 +27,12 @@ from nerfsem_method.capture.mattes.evidence import Pass, View
 from nerfsem_method.capture.mattes.fusion import Grid
 from nerfsem_method.capture.mattes.given import write_matte
 from nerfsem_method.capture.mattes.hints import ObjectBox
+from nerfsem_method.capture.mattes.occluders import Body, occluders, without
 from nerfsem_method.capture.mattes.outline import refine
 from nerfsem_method.capture.mattes.sightlines import looked_through
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.pictures import read_picture
+from nerfsem_method.scene.camera import look_at_point
 
 PASSES = (
     Pass(240, 64, 0.02, 0.2, 0.0),
@@ -53,9 +56,15 @@ def segment(
 ) -> None:
     """Write a soft matte for each frame to `target`, with the help of the solved cameras.
 
-    `keep_support` keeps what the object stands on, `box` points the object out. The same input gives the same mattes. Raises
-    CaptureError when too few points lie where the cameras look, or the frames agree about nothing.
+    `keep_support` keeps what the object stands on, `box` points the object out. Frames whose cameras look elsewhere have no say,
+    and an empty matte. The same input gives the same mattes. Raises CaptureError when too few points lie where the cameras look,
+    or the frames agree about nothing.
     """
+    there = _looking_there(model)
+    for path in (path for path, looks in zip(frames, there, strict=True) if not looks):
+        write_matte(target, path.name, np.zeros(read_picture(path).shape[:2], np.uint8))
+    frames, model = [path for path, looks in zip(frames, there, strict=True) if looks], model.of_frames(there)
+    box = box and box.among(there)
     turn = Similarity(1.0, upright(model.poses), np.zeros(3))
     model = dataclasses.replace(model, poses=turn.poses(model.poses), points=turn.points(model.points))
     cluster = find(model, keep_support, box)
@@ -65,12 +74,25 @@ def segment(
             "out with --object-box x,y,w,h, give --mattes DIR, or choose --segmenter birefnet"
         )
     with _Crew(len(frames), 1 + len(PASSES), advance) as crew:
-        shadows = _find_body(frames, model, cluster, box, crew)
-        crew.each(partial(_draw_outline, frames, shadows, target))
+        body = _find_body(frames, model, cluster, box, crew)
+        hiding = []
+        for occluder in occluders(body, model, cluster):
+            crew.total += len(PASSES) * len(frames)
+            with contextlib.suppress(CaptureError):  # its points are no body
+                hiding.append(_find_body(frames, model, occluder, None, crew))
+        crew.each(partial(_draw_outline, frames, body, hiding, target))
 
 
-def _find_body(frames: list[Path], model: SparseModel, cluster: Cluster, box: ObjectBox | None, crew: _Crew) -> np.ndarray:
-    """Return the chance [N, h, w] that each pixel shows the object, found from coarse to fine."""
+def _looking_there(model: SparseModel) -> np.ndarray:
+    """Return which frames [N] bool look at what most look at, or pass it by less than half a frame; all if most do not."""
+    target, size = look_at_point(model.poses), np.array([model.camera.width, model.camera.height])
+    seen = [model.camera.project(target, pose) for pose in model.poses]
+    there = np.array([depth > 0 and bool((abs(pixel / size - 0.5) < 1).all()) for pixel, depth in seen])
+    return there if there.mean() > 0.5 else np.ones_like(there)
+
+
+def _find_body(frames: list[Path], model: SparseModel, cluster: Cluster, box: ObjectBox | None, crew: _Crew) -> Body:
+    """Return the object's body, found from coarse to fine."""
     grid = Grid.over(cluster.low, cluster.high, PASSES[0].voxels)
     shadows, near = None, np.ones(grid.shape, bool)
     for stage in PASSES:
@@ -87,16 +109,20 @@ def _find_body(frames: list[Path], model: SparseModel, cluster: Cluster, box: Ob
         shadows = fusion.shadows(grid, density, camera, model.poses)
         near = fusion.around(grid, density, camera, model.poses, round(GROWTH * stage.voxels))
     assert shadows is not None  # there is at least one pass
-    return shadows
+    return Body.of(grid, density, camera, model.poses, shadows)
 
 
 def _evidence(view: View, shadows: np.ndarray | None, crew: _Crew) -> list[np.ndarray]:
     """Return the log odds [H, W] of the object in every frame, from the points alone where there are no shadows yet."""
     if shadows is None:
-        inside = np.sum(crew.each(view.first_palette, silent=True), 0)
-        return crew.each(partial(view.first_odds, inside / inside.sum()))
-    inside = np.sum(crew.each(partial(view.palette, shadows), silent=True), 0)
-    return crew.each(partial(view.odds, shadows, inside / inside.sum()))
+        return crew.each(partial(view.first_odds, _mean(crew.each(view.first_palette, silent=True))))
+    return crew.each(partial(view.odds, shadows, _mean(crew.each(partial(view.palette, shadows), silent=True))))
+
+
+def _mean(palettes: list[np.ndarray]) -> np.ndarray:
+    """Return the mean palettes [2, BINS^3] of all frames that have any."""
+    total = np.sum(palettes, 0)
+    return total / total.sum(-1, keepdims=True).clip(1e-9)
 
 
 def _possible(grid: Grid, model: SparseModel, cluster: Cluster, box: ObjectBox | None) -> np.ndarray:
@@ -115,9 +141,15 @@ def _shrunk(odds: list[np.ndarray], width: int, height: int) -> np.ndarray:
     return np.stack([cv2.resize(o, (width, height), interpolation=cv2.INTER_AREA) for o in odds])
 
 
-def _draw_outline(frames: list[Path], shadows: np.ndarray, target: Path, index: int) -> None:
-    """Write the matte of a frame."""
-    write_matte(target, frames[index].name, refine(read_picture(frames[index]), shadows[index]))
+def _draw_outline(frames: list[Path], body: Body, hiding: list[Body], target: Path, index: int) -> None:
+    """Write the matte of a frame: the body's, without what other bodies hide of it."""
+    picture = read_picture(frames[index])
+    matte = refine(picture, body.shadows[index])
+    for other in hiding:
+        before = body.hidden_by(other, index)
+        if before.any():
+            matte = without(matte, refine(picture, other.shadows[index]), before)
+    write_matte(target, frames[index].name, matte)
 
 
 class _Crew:

@@ -84,7 +84,8 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     seeds = points[mine]
     support = ledge.body_below(DEPTH * distance) if keep_support and ledge else np.zeros((0, 3))
     others = KDTree(np.concatenate([solid, support])).query(points)[0] > 2 * cell
-    low, high = np.quantile(np.concatenate([seeds, support]), (0.01, 0.99), axis=0)
+    reaches = [np.quantile(part, (0.01, 0.99), axis=0) for part in (seeds, support) if len(part)]  # the support has more points
+    low, high = np.min(reaches, (0, 1)), np.max(reaches, (0, 1))
     margin = MARGIN * (high - low)[: 2 if keep_support else 3].max()
     return Cluster(seeds, support, mine, others, normal, height, low - margin, high + margin)
 
@@ -96,7 +97,7 @@ def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool
     that it took in until it takes no more: a side of smooth stone has few points, and a group of the others alone stands off
     centre.
     """
-    body = _main_body(points, cell)
+    body = main_body(points, cell)
     while body.any():
         offsets = points - np.median(points[body], axis=0)
         heights = offsets @ up
@@ -117,7 +118,7 @@ def _noise(points: np.ndarray) -> np.ndarray:
     return gaps[:, -1] > SPREAD * np.median(gaps[neighbours[:, 1:], -1], axis=1)
 
 
-def _main_body(points: np.ndarray, cell: float) -> np.ndarray:
+def main_body(points: np.ndarray, cell: float) -> np.ndarray:
     """Return which points lie in the largest group of touching cells that hold at least two points."""
     from scipy.ndimage import label
 

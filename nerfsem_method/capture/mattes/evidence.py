@@ -68,7 +68,7 @@ class View:
         return round(camera.width * shrink), round(camera.height * shrink)
 
     def first_palette(self, index: int) -> np.ndarray:
-        """Return the histogram [BINS^3] of the colours under the points' marks that lie well inside.
+        """Return the histograms [2, BINS^3] of the colours under the marks of object and kept support that lie well inside.
 
         Marks at the rim, and strays, show colours of the background.
         """
@@ -76,14 +76,14 @@ class View:
 
         marks, covered, _ = self.marks(index)
         deep = marks & cv2.erode(covered, _disc(DEPTH * self.stage.long_side))
-        return self._histogram((deep if deep.any() else marks) > 0, index)
+        return self._histograms((deep if deep.any() else marks) > 0, index)
 
     def first_odds(self, inside: np.ndarray, index: int) -> np.ndarray:
-        """Return the log odds [H, W] of the object from its palette [BINS^3] and the projected points."""
+        """Return the log odds [H, W] of the object from its palettes [2, BINS^3] and the projected points."""
         marks, covered, others = self.marks(index)
         cells = colour.cells(self._colours(index))
         zones = self._zones(covered)
-        odds = colour.palette_odds(cells, inside, colour.histogram(cells, zones.outside))
+        odds = self._palette_odds(cells, inside, zones.outside, index)
         odds = odds.clip(-PALETTE_LIMIT, PALETTE_LIMIT) + COVERED * covered - DOUBTFUL
         odds[(others > 0) & (covered == 0)] = -LIMIT
         odds[~self._bounds(index)] = -LIMIT
@@ -91,15 +91,15 @@ class View:
         return odds.clip(-LIMIT, LIMIT)
 
     def palette(self, shadows: np.ndarray, index: int) -> np.ndarray:
-        """Return the histogram [BINS^3] of the colours well inside the fused body's shadow."""
-        return self._histogram(self._zones(self._expected(shadows, index)).inside, index)
+        """Return the histograms [2, BINS^3] of the colours well inside the fused body's shadow, of object and kept support."""
+        return self._histograms(self._zones(self._expected(shadows, index)).inside, index)
 
     def odds(self, shadows: np.ndarray, inside: np.ndarray, index: int) -> np.ndarray:
-        """Return the log odds [H, W] of the object from the colours on both sides of the shadow's outline and its palette."""
+        """Return the log odds [H, W] of the object from the colours on both sides of the shadow's outline and its palettes."""
         expected = self._expected(shadows, index)
         colours, zones = self._colours(index), self._zones(expected)
         cells = colour.cells(colours)
-        everywhere = colour.palette_odds(cells, inside, colour.histogram(cells, zones.outside))
+        everywhere = self._palette_odds(cells, inside, zones.outside, index)
         # Palettes may add to the body but not hollow it out: a pale bust has the colours of a pale wall everywhere
         everywhere = everywhere.clip(np.where(expected > 0.5, 0, -PALETTE_LIMIT), PALETTE_LIMIT)
         nearby = colour.local_odds(colours, zones.inside, zones.outside, self.stage.radius * self.stage.long_side)
@@ -117,18 +117,36 @@ class View:
         seen = seen[cluster.others[seen[:, 0].astype(int)]]
         return *self._cover(np.concatenate([cluster.seeds, cluster.support]), index), self._draw(seen[:, 2:])
 
-    def _histogram(self, chosen: np.ndarray, index: int) -> np.ndarray:
-        """Return the histogram of the `chosen` pixels [H, W] bool.
+    def _histograms(self, chosen: np.ndarray, index: int) -> np.ndarray:
+        """Return the histograms [2, BINS^3] of the `chosen` pixels [H, W] bool, of those of the object and of a kept support.
 
-        Object and kept support count alike: much dark pillar must not make the white of a bust rarer than that of the walls.
+        A white bust on a dark pillar must not make the white wall beside the pillar look like the object.
         """
-        cells, cluster = colour.cells(self._colours(index)), self.cluster
-        if not len(cluster.support):
-            return colour.histogram(cells, chosen)
-        object, support = (self._cover(seeds, index)[1] for seeds in (cluster.seeds, cluster.support))
-        below = (support > 0) & (object == 0)
-        parts = [part for part in (chosen & ~below, chosen & below) if part.any()]
-        return np.mean([colour.histogram(cells, part) for part in parts or [chosen]], 0)
+        cells, below = colour.cells(self._colours(index)), self._below(index)
+        return np.stack([colour.histogram(cells, chosen & part) for part in (~below, below)])
+
+    def _palette_odds(self, cells: np.ndarray, inside: np.ndarray, outside: np.ndarray, index: int) -> np.ndarray:
+        """Return the log odds [H, W] of the pixels' cells, from palettes [2, BINS^3] and the pixels `outside` [H, W] bool."""
+        below = self._below(index)
+        odds = np.zeros(cells.shape, np.float32)
+        for palette, part in zip(inside, (~below, below), strict=True):
+            odds[part] = colour.palette_odds(cells[part], palette, colour.histogram(cells, outside & part))
+        return odds
+
+    def _below(self, index: int) -> np.ndarray:
+        """Return which pixels [H, W] bool of a frame lie below the top of a kept support."""
+        support = self.cluster.support
+        if not len(support):
+            return np.zeros(self.size[::-1], bool)
+        up = self.cluster.normal
+        heights = support @ up
+        top = support[heights > np.quantile(heights, 0.9)].mean(0)
+        reach = float(np.ptp(heights))
+        (start, end), _ = self.model.camera.project(np.stack([top, top - 0.01 * reach * up]), self.model.poses[index])
+        scale = self.model.camera.width / self.size[0]
+        columns, rows = np.meshgrid(np.arange(self.size[0]) + 0.5, np.arange(self.size[1]) + 0.5)
+        across, down = end - start
+        return (columns * scale - start[0]) * across + (rows * scale - start[1]) * down > 0
 
     def _expected(self, shadows: np.ndarray, index: int) -> np.ndarray:
         """Return the shadow in a frame at this pass's size."""

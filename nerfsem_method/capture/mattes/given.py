@@ -94,8 +94,9 @@ def disagreement(mattes: np.ndarray, model: SparseModel) -> list[str]:
     column = (model.views[:, 2] * width / model.camera.width).astype(int).clip(0, width - 1)
     row = (model.views[:, 3] * height / model.camera.height).astype(int).clip(0, height - 1)
     inside = mattes[frame, row, column] > 127
-    agreement, heard = _agreement(inside, point, frame, np.ones(len(mattes), bool))
-    usual = float(np.median(agreement[heard])) if heard.any() else 1.0
+    shown = mattes.any((1, 2))  # empty ones do not know where the object is, and do not make the others look wrong
+    agreement, heard = _agreement(inside, point, frame, shown)
+    usual = float(np.median(agreement[heard & shown])) if (heard & shown).any() else 1.0
     if usual < AGREEMENT:
         return [
             f"the mattes do not move with the object ({100 * usual:.0f} % agreement in the median frame): are they of this clip, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,14 @@ class ObjectBox:
         if not (w and h) or x + w > width or y + h > height:
             raise CaptureError(f"--object-box {text} does not lie in the {width}x{height} frame; give x,y,w,h in pixels")
         return cls(frame, (x / width, y / height), ((x + w) / width, (y + h) / height))
+
+    def among(self, chosen: np.ndarray) -> ObjectBox:
+        """Return the box with its frame counted among the `chosen` frames [N] bool alone. Raises CaptureError if it is none."""
+        if not chosen[self.frame]:
+            raise CaptureError(
+                f"--object-box names frame {self.frame}, whose camera is unknown or looks elsewhere: draw it in another one"
+            )
+        return replace(self, frame=int(chosen[: self.frame].sum()))
 
     def shows(self, points: np.ndarray, camera: Intrinsics, poses: np.ndarray) -> np.ndarray:
         """Return which points [P, 3] lie before the camera and, but for SLACK, inside the box of its frame."""

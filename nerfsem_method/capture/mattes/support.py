@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -27,6 +28,13 @@ FEW_BELOW, WIDE = 0.1, 1.3
 colours need not be distinct."""
 DISTINCT = 0.85
 """The colour of this share of the points must tell whether they lie above the ledge, or on and below it."""
+SEAM_NEAR, SEAM_FAR = 0.95, 0.9
+"""Where no ledge shows, as below a bust on a pillar of its own width, a seam does: so many points near it, and of all points,
+must be told apart by their colours. A pattern that repeats, as vases have, fails the second."""
+SEAM_RIM = 3
+"""So many points on a seam must lie beside the foot."""
+SEAM_WIDTH = 0.95
+"""What is below a seam is no narrower than this share of the foot."""
 FILL = 20
 """A support's body is filled with so many points along its width."""
 RANDOM_SEED = 0
@@ -68,7 +76,7 @@ def find_support(points: np.ndarray, colours: np.ndarray, distance: float) -> Le
 
     `points` [P, 3], z up, are those near the object, `colours` [P, 3] uint8, red first; `distance` is the cameras'.
     An object has ledges of its own, shoulders and bands: a support's has another material on and below it than
-    above, or nothing below that could be seen.
+    above, or nothing below that could be seen. Where there is no ledge a seam between two materials counts.
     """
     low = np.flatnonzero(points[:, 2] < np.median(points[:, 2]))
     if len(low) < 3:
@@ -79,31 +87,81 @@ def find_support(points: np.ndarray, colours: np.ndarray, distance: float) -> Le
     normals *= np.where(normals[:, 2:] < 0, -1, 1)
     level = normals[:, 2] > TILT
     planes = zip(normals[level], triples[level, 0], strict=True)
-    ledges = (_ledge(points, colours.astype(float), normal, corner, THICKNESS * distance) for normal, corner in planes)
-    return max(filter(None, ledges), key=lambda ledge: (round(ledge.distinct, 2), len(ledge.rim)), default=None)
+    near = partial(_Layers.of, points, colours.astype(float), thickness=THICKNESS * distance)
+    ledges = (layers.ledge() for layers in (near(*plane) for plane in planes) if layers)
+    best = max(filter(None, ledges), key=lambda ledge: (round(ledge.distinct, 2), len(ledge.rim)), default=None)
+    if best:
+        return best
+    seams = (layers.seam() for layers in (near(np.array([0.0, 0.0, 1.0]), corner) for corner in points[low]) if layers)
+    return max(filter(None, seams), key=lambda seam: seam.distinct, default=None)
 
 
-def _ledge(points: np.ndarray, colours: np.ndarray, normal: np.ndarray, corner: np.ndarray, thickness: float) -> Ledge | None:
-    """Return the ledge that a plane through `corner` is, if it can be a support's."""
-    rise = points @ normal
-    above = rise - corner @ normal
-    foot = (above > thickness / 2) & (above < FOOT * thickness)
-    if foot.sum() < MIN_FOOT:
-        return None
-    flat = points - rise[:, None] * normal
-    offsets = flat - np.median(flat[foot], axis=0)
-    radius = np.linalg.norm(offsets, axis=1)
-    wide = np.quantile(radius[foot], 0.9)
-    on = (np.abs(above) < thickness / 2) & (radius > WIDER * wide)
-    directions = np.floor(np.arctan2(offsets[on, 1], offsets[on, 0]) * SECTORS / (2 * np.pi))
-    if on.sum() < MIN_LEDGE or len(np.unique(directions)) < MIN_SECTORS:
-        return None
-    below = (above < -thickness) & (above > -DEPTH * thickness) & (radius < 2 * wide)
-    distinct = _told_apart(colours[foot], colours[on | below])
-    table = below.sum() < FEW_BELOW * on.sum() and np.median(radius[on]) > WIDE * wide
-    if not table and distinct < DISTINCT:
-        return None
-    return Ledge(normal, float(corner @ normal), points[on], points[foot], distinct)
+@dataclass(frozen=True)
+class _Layers:
+    """Layers are what points [P, 3] with colours [P, 3] are to a plane, normal @ p = height.
+
+    `above` [P] is how far above it they lie, `thickness` what counts as on it; `foot`, `on`, beside the foot, and `below` are
+    [P] bool. `radius` [P] is the distance from the foot's middle, `wide` the foot's own, and `sectors` so many directions of
+    SECTORS show points `on` the plane.
+    """
+
+    points: np.ndarray
+    colours: np.ndarray
+    normal: np.ndarray
+    height: float
+    thickness: float
+    above: np.ndarray
+    foot: np.ndarray
+    on: np.ndarray
+    below: np.ndarray
+    radius: np.ndarray
+    wide: float
+    sectors: int
+
+    @classmethod
+    def of(
+        cls, points: np.ndarray, colours: np.ndarray, normal: np.ndarray, corner: np.ndarray, *, thickness: float
+    ) -> _Layers | None:
+        """Return the layers by the plane through `corner`; None where nothing stands on it."""
+        rise = points @ normal
+        above = rise - corner @ normal
+        foot = (above > thickness / 2) & (above < FOOT * thickness)
+        if foot.sum() < MIN_FOOT:
+            return None
+        flat = points - rise[:, None] * normal
+        offsets = flat - np.median(flat[foot], axis=0)
+        radius = np.linalg.norm(offsets, axis=1)
+        wide = float(np.quantile(radius[foot], 0.9))
+        on = (np.abs(above) < thickness / 2) & (radius > WIDER * wide)
+        directions = np.floor(np.arctan2(offsets[on, 1], offsets[on, 0]) * SECTORS / (2 * np.pi))
+        below = (above < -thickness) & (above > -DEPTH * thickness) & (radius < 2 * wide)
+        height, sectors = float(corner @ normal), len(np.unique(directions))
+        return cls(points, colours, normal, height, thickness, above, foot, on, below, radius, wide, sectors)
+
+    def ledge(self) -> Ledge | None:
+        """Return the ledge that the plane is, if it can be a support's."""
+        on, below = self.on, self.below
+        if on.sum() < MIN_LEDGE or self.sectors < MIN_SECTORS:
+            return None
+        distinct = _told_apart(self.colours[self.foot], self.colours[on | below])
+        table = below.sum() < FEW_BELOW * on.sum() and np.median(self.radius[on]) > WIDE * self.wide
+        return self._as_ledge(distinct) if table or distinct >= DISTINCT else None
+
+    def seam(self) -> Ledge | None:
+        """Return the ledge that the plane stands for, if all above it is of one material and all below of another."""
+        on, below, wide = self.on, self.below, self.wide
+        if on.sum() < SEAM_RIM or below.sum() < MIN_FOOT or np.quantile(self.radius[below], 0.9) < SEAM_WIDTH * wide:
+            return None
+        near = _told_apart(self.colours[self.foot], self.colours[on | below])
+        if near < SEAM_NEAR:
+            return None
+        far = _told_apart(
+            self.colours[self.above > self.thickness / 2], self.colours[on | ((self.above < 0) & (self.radius < 2 * wide))]
+        )
+        return self._as_ledge((near + far) / 2) if far >= SEAM_FAR else None
+
+    def _as_ledge(self, distinct: float) -> Ledge:
+        return Ledge(self.normal, self.height, self.points[self.on], self.points[self.foot], distinct)
 
 
 def _told_apart(first: np.ndarray, second: np.ndarray) -> float:

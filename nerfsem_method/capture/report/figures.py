@@ -24,6 +24,10 @@ FEW_POINTS = 50
 """With fewer points on the object, its cameras follow the background alone."""
 BORDER_SHARE = 0.005
 """The matte may touch this share of a frame's border before the object is said to leave the frame."""
+WHOLE_FRAME = 0.97
+"""A matte that covers more of its frame than this shows no outline of the object."""
+INVERTED = 0.6
+"""Mattes that hold this share of the median frame's border show what is around the object, as inverted ones do."""
 BLURRED, BLURRED_BESIDE = 1.7, 1.8
 """A clip is blurred throughout if its edges are softer than the first, in pixels; a frame is if they are softer than that and
 than the second times the clip's median."""
@@ -78,14 +82,14 @@ class FrameFacts:
     """These facts are what pictures and mattes say of each frame; all are arrays [N].
 
     `coverage` is the matte's share of the frame, `blur` the softness of the edges in pixels, `light` the object's mean
-    brightness (NaN where there is none), `pieces` the number of the matte's. Where `cut` the object touches the border, where
-    `redrawn` the matte is not what the segmenter drew.
+    brightness (NaN where there is none), `border` the matte's share of the frame's border, `pieces` the number of the matte's.
+    Where `redrawn` the matte is not what the segmenter drew.
     """
 
     coverage: np.ndarray
     blur: np.ndarray
     light: np.ndarray
-    cut: np.ndarray
+    border: np.ndarray
     pieces: np.ndarray
     redrawn: np.ndarray
 
@@ -106,10 +110,10 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
         areas = cv2.connectedComponentsWithStats(solid.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
         light = float(grey[solid].mean()) if solid.any() else np.nan
-        rows.append((edge_blur(grey), light, border.mean() > BORDER_SHARE, pieces))
-    blur, light, cut, pieces = (np.array(column) for column in zip(*rows, strict=True))
+        rows.append((edge_blur(grey), light, float(border.mean()), pieces))
+    blur, light, border, pieces = (np.array(column) for column in zip(*rows, strict=True))
     redrawn = (mattes != drawn).any((1, 2))
-    return FrameFacts(matte_files.check_coverage(mattes), blur, light, cut, pieces, redrawn)
+    return FrameFacts(matte_files.check_coverage(mattes), blur, light, border, pieces, redrawn)
 
 
 def summarise(
@@ -204,8 +208,12 @@ def _of_frames(facts: FrameFacts) -> list[str]:
         warnings.append(f"the matte disagreed with all other views in {_frames(facts.redrawn)} and was redrawn there")
     if (empty := facts.coverage < matte_files.MIN_COVERAGE).any():
         warnings.append(f"the mattes show no object in {_frames(empty)}")
-    if facts.cut.any():
-        warnings.append(f"the object leaves the frame in {_frames(facts.cut)}")
+    if (whole := facts.coverage > WHOLE_FRAME).any():
+        warnings.append(f"the mattes take all of the frame for the object in {_frames(whole)}")
+    if np.median(facts.border) > INVERTED:
+        warnings.append("the mattes cover the frames' borders: if they show what is around the object, invert them")
+    if (cut := facts.border > BORDER_SHARE).any():
+        warnings.append(f"the object leaves the frame in {_frames(cut)}")
     if np.median(facts.pieces) > 1:
         warnings.append(f"the mattes show {int(np.median(facts.pieces))} separate pieces; a bundle is made for one object")
     middle = float(np.median(facts.blur))
