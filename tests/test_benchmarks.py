@@ -41,6 +41,7 @@ PROGRAMS = {
     "benchmarks.timing.memory": "Memory",
     "benchmarks.timing.half_cube": "HalfCube",
     "benchmarks.timing.tcnn": "Tcnn",
+    "benchmarks.timing.by_turns": "ByTurns",
     "benchmarks.study.rate_distortion": "RateDistortion",
     "benchmarks.study.ablation": "Ablation",
     "benchmarks.study.paper": "Paper",
@@ -48,7 +49,8 @@ PROGRAMS = {
     "benchmarks.study.clips": "Clips",
     "benchmarks.fuzz.__main__": "Fuzz",
 }
-"""These programs keep a record, and each is run below; the values are their classes."""
+"""These programs keep a record, and each is run below, but for ByTurns, which has a file of tests of its own; the values are
+their classes."""
 WITHOUT_RECORD = {"benchmarks.__main__", "benchmarks.fuzz.make_seeds"}
 
 
