@@ -50,6 +50,13 @@ def test_a_good_capture_has_no_warnings(scene) -> None:
     assert warned(scene, facts()) == ""
 
 
+def test_a_zoom_is_told_and_autofocus_is_not(scene) -> None:
+    zoomed = [(0, 3, 0.92), (4, 7, 1.0), (8, 11, 1.09)]
+    told = warned(scene, facts(), replace(model(), stretches=zoomed))
+    assert "frames 8-11 are taken with one about 18 % longer than frames 0-3" in told
+    assert warned(scene, facts(), replace(model(), stretches=[(0, 5, 0.98), (6, 11, 1.03)])) == ""
+
+
 def test_frames_are_named_by_number(scene) -> None:
     chosen = np.isin(np.arange(COUNT), (2, 3, 4, 9))
     assert "the object leaves the frame in frames 2-4, 9" in warned(scene, facts(cut=chosen))

@@ -58,6 +58,7 @@ def reconstruct(
         result = json.loads((work / "result.json").read_text())
         arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
     known, views = _of_all_frames(frames, keys, result, arrays, advance)
+    result["stretches"] = [(keys[first], keys[last], length) for first, last, length in result["stretches"]]
     return checked_model(len(frames), result, known, {**arrays, "views": views}, float(np.hypot(*size)), region)
 
 
@@ -169,6 +170,7 @@ def checked_model(
         reprojection_error=result["reprojection_error"],
         closures=result["closures"],
         region=region,
+        stretches=result["stretches"],
     )
 
 
