@@ -24,7 +24,8 @@ def drawn(focal_lengths: Sequence[float], islands: Sequence[int] = (), seed: int
     points = directions * np.where(np.arange(len(directions)) < 600, BALL, WALLS)[:, None]
     model = pycolmap.Reconstruction()
     params = [float(np.mean(focal_lengths)), WIDTH / 2, HEIGHT / 2, 0.0]
-    model.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=1, model="SIMPLE_RADIAL", width=WIDTH, height=HEIGHT, params=params))
+    size = {"width": WIDTH, "height": HEIGHT}
+    model.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=1, model="SIMPLE_RADIAL", params=params, **size))
     tracks: dict[tuple[int, bool], list[tuple[int, int]]] = {}
     for frame, (pose, focal) in enumerate(zip(ring(len(focal_lengths)), focal_lengths, strict=True)):
         local = points @ pose[:, :3].T + pose[:, 3]

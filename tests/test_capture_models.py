@@ -1,4 +1,4 @@
-"""These tests judge models of COLMAP that are drawn, not found: which hangs together, which is better, and whether the lens zoomed."""
+"""These tests judge drawn models of COLMAP: what hangs together, which is better, and whether the lens zoomed."""
 
 from __future__ import annotations
 

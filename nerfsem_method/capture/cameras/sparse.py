@@ -29,8 +29,8 @@ class SparseModel:
     `colours` [P, 3] uint8. `views` [M, 4] float has a row (point, frame, u, v), in pixels of `camera`, for each time that a
     frame sees a point. `reprojection_error` is their mean in pixels, `closures` the number of pairs that tie the turn's end
     to its beginning. `region`, "frame", "object" or GIVEN, says where the features come from; none were sought
-    in `overlays`, which stand still while the rest moves. `stretches` are first frame, last frame and focal length of parts of the
-    clip that would rather have their own, relative to the median.
+    in `overlays`, which stand still while the rest moves. `stretches` are first frame, last frame and focal length of
+    parts of the clip that would rather have their own, relative to the median.
     """
 
     camera: Intrinsics

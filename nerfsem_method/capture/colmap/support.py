@@ -12,9 +12,9 @@ from itertools import combinations
 import pycolmap
 
 COMMON, COMMON_AT_LAST = 30, 15
-"""A frame hangs together with another one if they see so many points in common, in a model that still drifts and after the last
-adjustment, which is strict. Four frames of that head that had 27 at first lay wrong, six that have fewer than 30 at last lie right,
-frames of the other clips have hundreds."""
+"""A frame hangs together with another one if they see so many points in common, in a model that still drifts and after the last,
+strict adjustment. Four frames of that head that had 27 at first lay wrong, six that have fewer than 30 at last lie right, frames
+of the other clips have hundreds."""
 
 
 def drop_loose(model: pycolmap.Reconstruction, common: int) -> None:

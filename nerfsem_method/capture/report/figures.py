@@ -206,8 +206,8 @@ def _of_zoom(model: SparseModel) -> list[str]:
     if ratio < 1 + ZOOM:
         return []
     return [
-        f"the focal length changes: frames {longest[0]}-{longest[1]} are taken with one about {100 * (ratio - 1):.0f} % longer than "
-        f"frames {widest[0]}-{widest[1]}; all are taken for the same lens, which bends the cameras a little: film without zooming"
+        f"the focal length changes: frames {longest[0]}-{longest[1]} are taken with one about {100 * (ratio - 1):.0f} % longer "
+        f"than frames {widest[0]}-{widest[1]}; all count as taken alike, which bends the cameras a little: film without zooming"
     ]
 
 
