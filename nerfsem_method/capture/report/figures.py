@@ -94,7 +94,7 @@ class FrameFacts:
 
 
 def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) -> FrameFacts:
-    """Measure all frames and their mattes [N, H, W] uint8, which were `drawn` [N, H, W] at first.
+    """Measure all frames and their mattes [N, h, w] uint8, of any size, which were `drawn` [N, h, w] at first.
 
     Raises CaptureError if most frames show no object.
     """
@@ -105,10 +105,11 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
     rows = []
     for path, matte in zip(frames, mattes, strict=True):
         grey, solid = read_picture(path, grey=True), matte > 127
+        shown = cv2.resize(grey, solid.shape[::-1], interpolation=cv2.INTER_AREA) if grey.shape != solid.shape else grey
         border = np.concatenate([solid[0], solid[-1], solid[:, 0], solid[:, -1]])
         areas = cv2.connectedComponentsWithStats(solid.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
-        light = float(grey[solid].mean()) if solid.any() else np.nan
+        light = float(shown[solid].mean()) if solid.any() else np.nan
         rows.append((edge_blur(grey), light, border.mean() > BORDER_SHARE, pieces))
     blur, light, cut, pieces = (np.array(column) for column in zip(*rows, strict=True))
     redrawn = (mattes != drawn).any((1, 2))
