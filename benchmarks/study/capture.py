@@ -99,7 +99,7 @@ class CaptureStudy:
         keep(self.results, PROGRAM, Table(name, COLUMNS, [(name, *cells)], "capture"))
 
     def _name(self, scene: Scene) -> str:
-        every = f", each {self.every}th frame" if self.every > 1 else ""
+        every = f", one frame in {self.every}" if self.every > 1 else ""
         shown = f", {self.shown}" if self.shown != "as filmed" else ""
         mattes = "given" if self.given_mattes else "own"
         return f"{self.source.name} {scene.camera.width}x{scene.camera.height}{every}{shown}, {mattes} mattes"

@@ -1,7 +1,7 @@
 """This module asks which frames of a model hang together, and takes the poses of the others away.
 
 The global mapper gives a pose to every frame that any match ties to another one. Islands, and frames whose matches all turned out
-wrong, then lie anywhere: of the 54 photographs of a head ten did, six of them with fewer than six points.
+wrong, then lie anywhere: of the 54 photographs of a head ten did, five of them with fewer than six points.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ LOSS_SCALE = 0.5
 """This is the scale of the robust loss (Cauchy) in pixels, as in the last adjustment of the model."""
 EVIDENCE = 0.01
 """Stretches must lower the cost by this share: where they may as well not be, a focal length is exchanged for a distance. Of
-four clips without a zoom the gain is 0.0001 to 0.001, of one that zooms by a quarter 0.05."""
+five clips without a zoom the gain is 0.0001 to 0.001, of those that zoom by a quarter 0.05 to 0.085."""
 
 
 def focal_lengths(job: Job, model: pycolmap.Reconstruction) -> list[tuple[int, int, float]]:
