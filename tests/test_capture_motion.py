@@ -25,7 +25,7 @@ def clip(camera_step: int, object_step: int) -> Motion:
 
 def test_a_turning_object_before_a_still_background_is_a_turntable() -> None:
     seen = clip(0, 7)
-    assert seen.turntable and not seen.nothing
+    assert seen.turntable is True and not seen.nothing  # COLMAP's process reads it as JSON, which knows no other truth.
     region = seen.region()
     assert region[32:88, 22:58].all()
     assert region[:20].sum() + region[:, :10].sum() == 0
@@ -68,6 +68,57 @@ def test_black_bars_are_no_picture(rows: slice) -> None:
     frames[:, rows] = 16
     boxes = Motion(frames).overlays()
     assert (0.0, rows.start / 120, 1.0, rows.stop / 120) in [tuple(round(edge, 6) for edge in box) for box in boxes]
+
+
+def disturbed(kind: str, frames: np.ndarray) -> np.ndarray:
+    """Return frames, some of which show something else: two at the most."""
+    frames = frames.copy()
+    if kind == "fades":
+        frames[0], frames[-1] = 0, 0
+    elif kind == "a flash":
+        frames[7] = 255
+    elif kind == "title cards":
+        frames[[0, 8]] = np.where(RNG.random(frames[0].shape) > 0.9, 235, 20)
+    return frames
+
+
+DISTURBANCES = ["nothing", "fades", "a flash", "title cards"]
+
+
+@pytest.mark.parametrize("kind", DISTURBANCES)
+def test_bars_of_unequal_heights_are_found_whatever_else_is_shown(kind: str) -> None:
+    frames = clip(5, 7).samples.copy()
+    frames[:, :18], frames[:, 110:] = 16, 20
+    boxes = [tuple(round(edge * 120) for edge in box) for box in Motion(disturbed(kind, frames)).overlays()]
+    assert (0, 0, 120, 18) in boxes and (0, 110, 120, 120) in boxes
+
+
+@pytest.mark.parametrize("kind", DISTURBANCES)
+def test_a_logo_is_found_whatever_else_is_shown(kind: str) -> None:
+    frames = clip(5, 7).samples.copy()
+    frames[:, 96:112, 60:76] = RNG.integers(0, 255, (16, 16))
+    ((left, top, *_),) = Motion(disturbed(kind, frames)).overlays()
+    assert left > 0.7 and top > 0.75
+
+
+def test_bars_at_the_sides_of_a_film_held_upright_are_found() -> None:
+    frames = clip(5, 7).samples.copy()
+    frames[:, :, :10], frames[:, :, 66:] = 16, 16
+    lefts = {(round(80 * box[0]), round(80 * box[2])) for box in Motion(frames).overlays()}
+    assert {(0, 10), (66, 80)} <= lefts
+
+
+@pytest.mark.parametrize("kind", DISTURBANCES[1:])
+def test_frames_that_show_something_else_are_no_overlay(kind: str) -> None:
+    assert Motion(disturbed(kind, clip(5, 7).samples)).overlays() == []
+
+
+def test_the_changing_digits_of_a_timecode_leave_the_still_ones() -> None:
+    frames = clip(5, 7).samples.copy()
+    frames[:, 100:112, 4:36] = RNG.integers(0, 2, (12, 32)) * 255
+    frames[:, 100:112, 36:48] = RNG.integers(0, 2, (len(frames), 12, 12)) * 255
+    boxes = Motion(frames).overlays()
+    assert len(boxes) == 1 and boxes[0][0] < 0.1 and boxes[0][1] > 0.75
 
 
 def test_a_clip_without_overlays_has_none() -> None:

@@ -55,6 +55,13 @@ def test_inverted_mattes_are_suspected_by_the_frames_borders(scene) -> None:
     assert "invert them" not in warned(scene, facts(border=np.where(np.arange(COUNT) < 4, 0.95, 0.3)))
 
 
+def test_a_zoom_is_told_and_autofocus_is_not(scene) -> None:
+    zoomed = [(0, 3, 0.92), (4, 7, 1.0), (8, 11, 1.09)]
+    told = warned(scene, facts(), replace(model(), stretches=zoomed))
+    assert "frames 8-11 are taken with one about 18 % longer than frames 0-3" in told
+    assert warned(scene, facts(), replace(model(), stretches=[(0, 5, 0.98), (6, 11, 1.03)])) == ""
+
+
 def test_frames_are_named_by_number(scene) -> None:
     chosen = np.isin(np.arange(COUNT), (2, 3, 4, 9))
     assert "the object leaves the frame in frames 2-4, 9" in warned(scene, facts(border=np.where(chosen, 0.1, 0.0)))

@@ -20,6 +20,7 @@ from nerfsem_method.capture.estimate import LEAST_FRAME_BYTES, announcement, fra
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.capture.mattes import vote
 from nerfsem_method.capture.mattes.hints import ObjectBox
+from nerfsem_method.capture.measured import load_measured
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report import figures as report
 from nerfsem_method.capture.report.gaps import check_gaps
@@ -35,7 +36,7 @@ from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import progress_bar
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
-CAPTURE_VERSION = 9
+CAPTURE_VERSION = 11
 """Every cache key contains this number: raise it when a stage's result changes."""
 REMARKS = "remarks.json"
 """What is to be said about given mattes is kept beside them."""
@@ -213,8 +214,8 @@ class Capture:
         return SparseModel.load(self.folder.root / "cameras")
 
     def _mattes(self, stage: str, frames: list[Path]) -> np.ndarray:
-        """Return a stage's mattes of `frames`, [N, H, W] uint8; a stage before the cameras has others, too."""
-        return matte_files.load_mattes(self.folder.root / stage, [path.name for path in frames])
+        """Return a stage's mattes of `frames`, [N, h, w] uint8; a stage before the cameras has others, too."""
+        return load_measured(self.folder.root / stage, [path.name for path in frames])
 
     def _extract_frames(self, target: Path, advance: Advance) -> None:
         """Make the stage "frames"."""
@@ -237,7 +238,7 @@ class Capture:
             from nerfsem_method.capture.mattes.learned import segment
 
             segment(frames, self.options.segmenter, self.options.segmenter_weights, target, advance)
-        matte_files.check_coverage(matte_files.load_mattes(target))
+        matte_files.check_coverage(load_measured(target, sorted(path.name for path in target.glob("*.png"))))
 
     def _model_of(self, frames: list[Path]) -> SparseModel:
         """Return cameras and points of `frames`, those with a pose, by which the classical segmenter finds the object."""
@@ -271,7 +272,7 @@ class Capture:
         seen = report.look_at_frames(frames, mattes, drawn)
         camera = model.camera.scaled(*self.size)
         on_object = model.points_on(mattes)
-        units = normalise.unit_box(camera, model.poses, mattes, model.points[on_object])
+        units = normalise.unit_box(camera.scaled(*mattes.shape[:0:-1]), model.poses, mattes, model.points[on_object])
         cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
         write_ply(root / "points.ply", cloud.points, cloud.colours)
         findings = frame_files.read_findings(root / "frames")

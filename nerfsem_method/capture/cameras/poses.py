@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -57,10 +58,23 @@ def _beside(overlays: list[Box], shape: tuple[int, ...], count: int) -> list[np.
     return [mask] * count if overlays else None
 
 
-def _object(frames: list[Path], mattes: list[Path] | None, seen: Motion) -> list[np.ndarray]:
+class _Pictures(Sequence[np.ndarray]):
+    """This sequence of grey pictures reads each when it is asked for: all mattes of a long clip do not fit into the memory."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        return read_picture(self.paths[index], grey=True)
+
+
+def _object(frames: list[Path], mattes: list[Path] | None, seen: Motion) -> Sequence[np.ndarray]:
     """Return where to look for the object in each frame: its matte [H, W] uint8, or all that moves."""
     if mattes:
-        return [read_picture(path, grey=True) for path in mattes]
+        return _Pictures(mattes)
     if not seen.turntable:
         raise CaptureError(
             "--sfm-region object needs to know the object: give --mattes DIR, choose --segmenter birefnet, or let the "

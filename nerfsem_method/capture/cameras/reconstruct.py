@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ MODEL_SHARE = 0.85
 
 
 def reconstruct(
-    frames: list[Path], mattes: list[np.ndarray] | None, region: str, still_background: bool, advance: Advance
+    frames: list[Path], mattes: Sequence[np.ndarray] | None, region: str, still_background: bool, advance: Advance
 ) -> SparseModel:
     """Return the cameras of `frames`, from the features of whole frames or, where `mattes` are given, of the object alone.
 
@@ -49,15 +50,17 @@ def reconstruct(
     with Image.open(frames[0]) as picture:
         size = picture.size
     with scratch("nerfsem-colmap-") as work:
-        masks = str(write_masks(frames, mattes, work / "masks")) if mattes else None
         keys = motion.keyframes(frames)
-        names = [frames[key].name for key in keys]
+        chosen = [frames[key] for key in keys]
+        masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
+        names = [path.name for path in chosen]
         job = Job(str(frames[0].parent), names, max(size), masks, region == "object", still_background, str(work))
         job.write(work / "job.json")
         _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
         result = json.loads((work / "result.json").read_text())
         arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
     known, views = _of_all_frames(frames, keys, result, arrays, advance)
+    result["stretches"] = [(keys[first], keys[last], length) for first, last, length in result["stretches"]]
     return checked_model(len(frames), result, known, {**arrays, "views": views}, float(np.hypot(*size)), region)
 
 
@@ -81,7 +84,7 @@ def _of_all_frames(
     return known, views
 
 
-def write_masks(frames: list[Path], mattes: list[np.ndarray], folder: Path) -> Path:
+def write_masks(frames: list[Path], mattes: Iterable[np.ndarray], folder: Path) -> Path:
     """Write where to look for features in each frame, under the names that COLMAP expects, and return the new `folder`.
 
     COLMAP reads the mask of `a.png` from `a.png.png`. The masks are the mattes [h, w] uint8 at the size of their frames, grown
@@ -169,6 +172,7 @@ def checked_model(
         reprojection_error=result["reprojection_error"],
         closures=result["closures"],
         region=region,
+        stretches=result["stretches"],
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from nerfsem_method.capture.clip.motion import Box
 from nerfsem_method.scene.camera import Intrinsics
 
-SCALARS = ("reprojection_error", "closures", "region", "overlays")
+SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches")
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 GIVEN = "given"
 """The cameras come from another program when this is the region of their SparseModel."""
@@ -29,7 +29,8 @@ class SparseModel:
     `colours` [P, 3] uint8. `views` [M, 4] float has a row (point, frame, u, v), in pixels of `camera`, for each time that a
     frame sees a point. `reprojection_error` is their mean in pixels, `closures` the number of pairs that tie the turn's end
     to its beginning. `region`, "frame", "object" or GIVEN, says where the features come from; none were sought
-    in `overlays`, which stand still while the rest moves.
+    in `overlays`, which stand still while the rest moves. `stretches` are first frame, last frame and focal length of
+    parts of the clip that would rather have their own, relative to the median.
     """
 
     camera: Intrinsics
@@ -42,6 +43,7 @@ class SparseModel:
     closures: int
     region: str = "frame"
     overlays: Sequence[Box] = ()
+    stretches: Sequence[tuple[int, int, float]] = ()
 
     def save(self, folder: Path) -> None:
         """Write camera.json and model.npz into `folder`."""

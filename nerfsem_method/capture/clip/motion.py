@@ -36,6 +36,8 @@ MIDDLE = 0.5
 """In this middle share of width and height a still edge may be the object's own outline, as a turned vase's is."""
 BLACK = 32
 """Bars beside the picture are darker than this grey level, in every frame."""
+ALWAYS = 0.85
+"""What shows in this share of the samples is burnt in: a flash, a title card or the ends of a fade may take two of them."""
 STILL_CLIP = 0.99
 """Where more than this share stands still, nothing moves at all."""
 SHORT = 150
@@ -80,7 +82,7 @@ class Motion:
         rim = max(round(RIM * max(height, width)), 1)
         inner = np.zeros((height, width), bool)
         inner[rim : height - rim, rim : width - rim] = True
-        return STILL_BACKGROUND < self.still_edges <= STILL_CLIP and self._changes[~inner].mean() < STILL_RIM
+        return STILL_BACKGROUND < self.still_edges <= STILL_CLIP and bool(self._changes[~inner].mean() < STILL_RIM)
 
     @cached_property
     def _changes(self) -> np.ndarray:
@@ -93,7 +95,7 @@ class Motion:
         return [] if self.nothing or self.turntable else [*self._bars(), *self._burnt_in()]
 
     def _bars(self) -> list[Box]:
-        black = (self.samples < BLACK).mean(0) > 0.98
+        black = (self.samples < BLACK).mean(0) > ALWAYS
         rows, columns = black.mean(1) > 0.98, black.mean(0) > 0.98
         top, bottom = _run(rows), _run(rows[::-1])
         left, right = _run(columns), _run(columns[::-1])
@@ -106,7 +108,7 @@ class Motion:
         height, width = self.samples.shape[1:]
         usual = np.median(self.samples, axis=0).astype(np.float32)
         slope = np.hypot(cv2.Sobel(usual, -1, 1, 0), cv2.Sobel(usual, -1, 0, 1)) / 8
-        still = ((np.abs(self.samples - usual) < SAME).mean(0) > 0.9) & (slope > EDGE)
+        still = ((np.abs(self.samples - usual) < SAME).mean(0) > ALWAYS) & (slope > EDGE)
         grown = cv2.dilate(still.astype(np.uint8), _disc(0.02 * max(height, width)))
         found = []
         for x, y, w, h, _ in cv2.connectedComponentsWithStats(grown)[2][1:]:

@@ -12,6 +12,7 @@ import pycolmap
 
 from nerfsem_method.capture.colmap.job import Job, tell
 from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED
+from nerfsem_method.capture.colmap.support import COMMON, drop_loose
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def map_frames(job: Job, database: Path, attempt: str) -> pycolmap.Reconstructio
         if model is not None:
             triangulate(job, database, model)
             refine(job, database, model, DRIFTING, closed=False)
+            drop_loose(model, COMMON)
     return better(*models)
 
 
@@ -116,7 +118,7 @@ def _map_incrementally(job: Job, database: Path, attempt: str) -> pycolmap.Recon
 
 
 @contextmanager
-def _reopened(database: Path, model: pycolmap.Reconstruction) -> Iterator[pycolmap.IncrementalMapper]:
+def reopened(database: Path, model: pycolmap.Reconstruction) -> Iterator[pycolmap.IncrementalMapper]:
     """Yield a mapper that goes on with a model, on the matches that the database holds now."""
     choice = pycolmap.DatabaseCacheOptions()
     choice.min_num_matches = MIN_MATCHES
@@ -130,10 +132,26 @@ def _reopened(database: Path, model: pycolmap.Reconstruction) -> Iterator[pycolm
 def triangulate(job: Job, database: Path, model: pycolmap.Reconstruction) -> None:
     """Give the model the points of all matches; the global mapper's has those of the longest tracks alone."""
     options = pipeline_options(job, DRIFTING.reach).get_triangulation()
-    with _reopened(database, model) as mapper:
+    with reopened(database, model) as mapper:
         for image in sorted(model.reg_image_ids()):
             mapper.triangulate_image(options, image)
         mapper.complete_and_merge_tracks(options)
+
+
+def adopt(job: Job, database: Path, model: pycolmap.Reconstruction) -> None:
+    """Pose those frames that the model lacks by the points that they are matched with, and refine the model if there are any."""
+    options = pipeline_options(job, DRIFTING.reach)
+    known = model.num_reg_images()
+    with reopened(database, model) as mapper:
+        found = [0]
+        while found:
+            lost = sorted(set(model.images) - set(model.reg_image_ids()))
+            found = [image for image in lost if mapper.register_next_image(options.get_mapper(), image)]
+            for image in found:
+                mapper.triangulate_image(options.get_triangulation(), image)
+    if model.num_reg_images() > known:
+        refine(job, database, model, DRIFTING, closed=False)
+        drop_loose(model, COMMON)
 
 
 def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds, closed: bool) -> None:
@@ -145,6 +163,6 @@ def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds
     adjustment.ceres.solver_options.function_tolerance = 1e-5
     adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     adjustment.ceres.loss_function_scale = how.loss_scale
-    with _reopened(database, model) as mapper:
+    with reopened(database, model) as mapper:
         mapper.iterative_global_refinement(how.rounds, 0.0005, options.get_mapper(), adjustment, options.get_triangulation())
     model.update_point_3d_errors()

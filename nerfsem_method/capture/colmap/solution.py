@@ -17,14 +17,20 @@ def poses_of(job: Job, model: pycolmap.Reconstruction) -> dict[int, np.ndarray]:
     return {index_of[i.name]: i.cam_from_world().matrix() for i in model.images.values() if i.has_pose}
 
 
-def save(job: Job, model: pycolmap.Reconstruction | None, motion: float | None, closures: int) -> None:
+def save(
+    job: Job,
+    model: pycolmap.Reconstruction | None,
+    motion: float | None,
+    closures: int,
+    stretches: list[tuple[int, int, float]],
+) -> None:
     """Write result.json and, if there is a model, points.npz into the job's work folder.
 
     result.json has `poses` by index into `job.names`. points.npz has `positions` [P, 3] and `colours` [P, 3] uint8 of the points,
     and `views` [M, 4], a row (point, index into `job.names`, u, v) for each time that a frame sees a point.
     """
     work = Path(job.work)
-    result: dict[str, object] = {"motion": motion, "closures": closures, "poses": {}}
+    result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": stretches, "poses": {}}
     if model is not None:
         poses = poses_of(job, model)
         camera = next(iter(model.cameras.values()))

@@ -18,10 +18,12 @@ import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.job import Job
-from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better, map_frames, refine
+from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, adopt, better, map_frames, refine
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of, save
+from nerfsem_method.capture.colmap.support import COMMON_AT_LAST, drop_loose
+from nerfsem_method.capture.colmap.zoom import focal_lengths
 
 LOOKS = 2
 """A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
@@ -37,7 +39,10 @@ def first_model(job: Job, matcher: Matcher) -> pycolmap.Reconstruction | None:
     if not alike:
         return model
     matcher.match(alike, "pairs")
-    return better(model, map_frames(job, matcher.path, "second"))
+    model = better(model, map_frames(job, matcher.path, "second"))
+    if model is not None:
+        adopt(job, matcher.path, model)
+    return model
 
 
 def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
@@ -52,6 +57,7 @@ def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
         closures.update(agreeing)
         refine(job, matcher.path, model, DRIFTING, closed=True)
     refine(job, matcher.path, model, SETTLED, closed=bool(closures))
+    drop_loose(model, COMMON_AT_LAST)
     return len(closures)
 
 
@@ -61,11 +67,12 @@ def main(job: Job) -> None:
     extract(job, database)
     matcher = Matcher(job, database)
     model = first_model(job, matcher)
-    closures = 0
+    closures, stretches = 0, []
     if model is not None:
         closures = close(job, matcher, model)
+        stretches = focal_lengths(job, model)
         model.extract_colors_for_all_images(job.images)
-    save(job, model, matcher.median_motion(), closures)
+    save(job, model, matcher.median_motion(), closures, stretches)
 
 
 if __name__ == "__main__":

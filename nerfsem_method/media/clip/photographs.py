@@ -16,10 +16,13 @@ from nerfsem_method.media.clip.alpha import Ground
 from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size, left_out_texts
 from nerfsem_method.media.clip.filters import Resizer
 from nerfsem_method.media.clip.listing import Listing
-from nerfsem_method.media.clip.picture import read_picture, read_size
+from nerfsem_method.media.clip.picture import read_focal_length, read_picture, read_size
+from nerfsem_method.media.matte_names import frames_text, shortened
 
 RATE = Fraction(5)
 """Photographs are shown at so many a second: slow enough to see each, and a turn of 60 takes 12 seconds."""
+SAME_LENS = 1.02
+"""Focal lengths within this ratio are one: EXIF data round them."""
 
 
 @dataclass(frozen=True)
@@ -85,5 +88,20 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
         if other != size:
             left_out[photograph.name] = f"{other[0]}x{other[1]}, where the others are {size[0]}x{size[1]}"
     kept = tuple(photograph for photograph in sizes if sizes[photograph] == size)
-    notes = tuple(left_out_texts(left_out))
+    notes = (*left_out_texts(left_out), *_of_lenses(kept))
     return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes)
+
+
+def _of_lenses(files: tuple[Path, ...]) -> list[str]:
+    """Return what is to be said where photographs were taken with focal lengths that differ, for they count as taken alike."""
+    lengths = [read_focal_length(path) for path in files]
+    known = {index: length for index, length in enumerate(lengths) if length is not None}
+    if not known or max(known.values()) <= SAME_LENS * min(known.values()):
+        return []
+    usual = Counter(known.values()).most_common(1)[0][0]
+    others = [index for index, length in known.items() if not 1 / SAME_LENS <= length / usual <= SAME_LENS]
+    return [
+        f"{len(others)} of {len(files)} photographs were taken with another focal length than {usual:g} mm, from "
+        f"{min(known.values()):g} to {max(known.values()):g} mm ({shortened(frames_text(others))}): all count as taken "
+        "alike, which bends the cameras; leave them out, or photograph without zooming"
+    ]

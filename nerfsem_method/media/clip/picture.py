@@ -17,6 +17,7 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.messages import heard, spoilt
 
 _ORIENTATION = 0x112
+_EXIF, _FOCAL_LENGTH, _FOCAL_LENGTH_IN_35_MM = 0x8769, 0x920A, 0xA405
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 """With these orientations width and height change places."""
 _UPRIGHT_ALREADY = ("TIFF", "HEIF")
@@ -41,6 +42,20 @@ def read_size(path: Path) -> tuple[int, int]:
     with _opened(path) as image:
         turned = _orientation(image) in _ON_THEIR_SIDE and image.format not in _UPRIGHT_ALREADY
         return image.size[::-1] if turned else image.size
+
+
+def read_focal_length(path: Path) -> float | None:
+    """Return the focal length in mm that a photograph's EXIF data name, as for 35 mm film where they do; None without.
+
+    Raises OSError for a file that is no picture.
+    """
+    with _opened(path) as image:
+        try:
+            said = image.getexif().get_ifd(_EXIF)
+            length = float(said.get(_FOCAL_LENGTH_IN_35_MM) or said.get(_FOCAL_LENGTH) or 0)
+        except Exception:  # Pillow raises whatever it stumbles over in broken EXIF data.
+            return None
+    return length if 0 < length < float("inf") else None
 
 
 def read_picture(path: Path, upright: bool = True) -> Picture:

@@ -1,0 +1,90 @@
+"""These tests judge drawn models of COLMAP: what hangs together, which is better, and whether the lens zoomed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pycolmap")
+
+from drawn_models import FOCAL, drawn, name
+
+from nerfsem_method.capture.colmap import worker
+from nerfsem_method.capture.colmap.job import Job
+from nerfsem_method.capture.colmap.mapping import better
+from nerfsem_method.capture.colmap.support import drop_loose, held_together
+from nerfsem_method.capture.colmap.zoom import focal_lengths
+
+COUNT = 24
+STEADY = [FOCAL] * COUNT
+
+
+def job(count: int = COUNT, object_alone: bool = False) -> Job:
+    return Job("", [name(frame) for frame in range(count)], 480, None, object_alone, False, "")
+
+
+def test_frames_that_points_tie_to_none_lose_their_poses() -> None:
+    model = drawn(STEADY, islands=(5, 20, 21))
+    assert held_together(model, 30) == {frame + 1 for frame in range(COUNT)} - {6, 21, 22}
+    drop_loose(model, 30)
+    assert model.num_reg_images() == COUNT - 3
+
+
+def test_a_model_of_one_piece_keeps_all() -> None:
+    model = drawn(STEADY)
+    drop_loose(model, 30)
+    assert model.num_reg_images() == COUNT
+
+
+def test_more_frames_are_better_and_of_equals_more_sightings() -> None:
+    whole, part, poorer = drawn(STEADY), drawn(STEADY, islands=(5,)), drawn(STEADY)
+    drop_loose(part, 30)
+    for point in sorted(poorer.points3D)[::2]:
+        poorer.delete_point3D(point)
+    assert better(part, poorer) is poorer and better(poorer, part) is poorer
+    assert better(whole, poorer) is whole and better(poorer, whole) is whole
+    assert better(None, part) is part and better(part, None) is part and better(None, None) is None
+
+
+def test_a_steady_lens_has_no_stretches() -> None:
+    assert focal_lengths(job(), drawn(STEADY)) == []
+
+
+@pytest.mark.parametrize("moment", ["all along", "in the middle"])
+def test_a_zoom_is_seen_where_it_is(moment: str) -> None:
+    way = np.linspace(0, 1, COUNT)
+    zoom = 1 + 0.25 * (way if moment == "all along" else (way > 0.5))
+    stretches = focal_lengths(job(), drawn((FOCAL * zoom).tolist()))
+    assert [stretch[0] for stretch in stretches] == [0, 6, 12, 18] and stretches[-1][1] == COUNT - 1
+    lengths = np.array([stretch[2] for stretch in stretches])
+    true = np.array([zoom[first : last + 1].mean() for first, last, _ in stretches])
+    assert np.abs(lengths / lengths[0] - true / true[0]).max() < 0.03
+
+
+def test_an_object_alone_and_a_handful_of_frames_say_nothing_of_a_zoom() -> None:
+    zoomed = (FOCAL * np.linspace(1, 1.25, COUNT)).tolist()
+    assert focal_lengths(job(object_alone=True), drawn(zoomed)) == []
+    assert focal_lengths(job(8), drawn(zoomed[:8])) == []
+
+
+def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames 20 and 21 show what frames 3 and 4 show; matched with these, they are found."""
+    rng = np.random.default_rng(0)
+    descriptors = [rng.integers(0, 255, (60, 128), np.uint8) for _ in range(COUNT)]
+    descriptors[20], descriptors[21] = descriptors[3], descriptors[4]
+    matched: list[set[tuple[int, int]]] = []
+    matcher: Any = SimpleNamespace(
+        path=Path("database.db"), match=lambda chosen, stage: matched.append(set(chosen)), largest=lambda: descriptors
+    )
+    first, second = drawn(STEADY, islands=(20, 21)), drawn(STEADY)
+    drop_loose(first, 30)
+    models = {"first": first, "second": second}
+    monkeypatch.setattr(worker, "map_frames", lambda job, database, attempt: models[attempt])
+    adopted: list[object] = []
+    monkeypatch.setattr(worker, "adopt", lambda job, database, model: adopted.append(model))
+    assert worker.first_model(job(), matcher) is second
+    assert matched[1] == {(3, 20), (4, 21)} and adopted == [second]
