@@ -175,7 +175,8 @@ def coloured_mesh(made: dict[str, Path]) -> None:
     (path,) = (path for name, path in made.items() if name in ("poisson_mesh.ply", "mesh.obj"))
     mesh = trimesh.load(path, force="mesh")
     assert isinstance(mesh, trimesh.Trimesh) and len(mesh.faces) > 100 and np.isfinite(mesh.vertices).all()
-    colours = np.asarray(mesh.visual.to_color().vertex_colors)[:, :3]
+    visual: Any = mesh.visual
+    colours = np.asarray(visual.to_color().vertex_colors)[:, :3]
     assert len(colours) == len(mesh.vertices) and (np.ptp(colours, axis=0) > 20).all()
 
 

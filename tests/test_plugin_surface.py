@@ -21,7 +21,7 @@ def test_points_are_within_a_hundredth_of_the_height_of_the_true_surface(vase_sc
     import trimesh
     from nerfstudio.scripts import exporter
     from scipy.ndimage import distance_transform_edt
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     config = train(smoke(vase_scene, tmp_path, max_num_iterations=300))
     args = ["pointcloud", "--num-points", "30000", "--output-dir", str(tmp_path / "out"), "--load-config", str(config)]
@@ -43,6 +43,6 @@ def test_points_are_within_a_hundredth_of_the_height_of_the_true_surface(vase_sc
         inside = distance_transform_edt(matte)
         assert isinstance(inside, np.ndarray)
         edge = np.argwhere(inside == 1)[:, ::-1] + 0.5
-        short.append(cKDTree(seen).query(edge)[0] * a_pixel)
+        short.append(KDTree(seen).query(edge)[0] * a_pixel)
     assert np.quantile(np.max(outside, axis=0), 0.9) < TOLERANCE * height
     assert np.concatenate(short).mean() < TOLERANCE * height
