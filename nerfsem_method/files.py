@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nerfsem_method import desk
 from nerfsem_method.errors import OutputError
 from nerfsem_method.locks import hold
 
@@ -22,8 +23,6 @@ _PROBE_BYTES = 1 << 16
 """A folder that does not take so many bytes counts as full."""
 _ELSEWHERE = "choose another place"
 _TEMPORARY = "set TMPDIR to another folder"
-_LONGEST_NAME = 255
-"""A name may have so many bytes on nearly every file system; where another number holds, the system says it."""
 
 
 @contextmanager
@@ -94,10 +93,7 @@ def followed(path: Path) -> Path:
 
 def named(folder: Path, stem: str, ending: str) -> Path:
     """Return `folder`/<stem><ending>, the stem cut and marked where the whole would be longer than a name can be."""
-    try:
-        most = os.pathconf(folder, "PC_NAME_MAX")
-    except (OSError, ValueError):
-        most = _LONGEST_NAME
+    most = desk.longest_name(folder)
     if len(os.fsencode(stem + ending)) > most:
         ending = f"~{_digest(stem)[:8]}{ending}"
         while len(os.fsencode(stem + ending)) > most:
@@ -108,6 +104,8 @@ def named(folder: Path, stem: str, ending: str) -> Path:
 def check_writable(path: Path) -> None:
     """Make sure, before long work, that the file `path` can be created or replaced. Raises OutputError."""
     target = followed(path)
+    if desk.is_windows() and (reason := desk.forbidden_by_windows(target.name)):
+        raise OutputError(f"Windows takes no file named {target.name}, which {reason}; choose another name")
     with writing(path):
         if target.is_dir():
             raise OutputError(f"{path} is a folder; name a file")
@@ -199,7 +197,7 @@ def _on_disk(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EROFS):  # it knows no such thing
+        if error.errno not in (errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EROFS):  # it knows no such thing
             raise
     finally:
         os.close(descriptor)

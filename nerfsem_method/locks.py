@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from nerfsem_method import desk
 from nerfsem_method.errors import OutputError
 
 LOCK = "nerfsem.lock"
@@ -29,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise OutputError(f"process {_holder(path)} is at work in {folder}; wait for its end, or name another folder")
     try:
         with suppress(OSError):
-            path.write_text(str(os.getpid()))
+            path.write_text(str(os.getpid()), encoding="ascii")
         yield
     finally:
         with suppress(OSError):
@@ -39,7 +39,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _holder(path: Path) -> str:
     try:
-        return path.read_text() or "?"
+        return path.read_text(encoding="ascii") or "?"
     except OSError:
         return "?"
 
@@ -47,12 +47,14 @@ def _holder(path: Path) -> str:
 def hold(path: Path) -> int | None:
     """Open a folder, or a file that is made if missing, and lock it until the descriptor is closed; None while another has it.
 
-    Raises OSError when it cannot be opened.
+    Where the system has no such locks, nothing is held. Raises OSError when it cannot be opened.
     """
+    if not desk.has_locks():
+        return os.open(os.devnull, os.O_RDONLY)
     while True:
         descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            desk.lock(descriptor)
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
         except BlockingIOError:

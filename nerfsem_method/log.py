@@ -46,7 +46,13 @@ class _Patient(logging.FileHandler):
 @contextmanager
 def kept_in(folder: Path) -> Iterator[Path]:
     """Append what is told in the block to the log of a folder, and yield the log's path."""
-    path = folder / NAME
+    with kept_as(folder / NAME) as path:
+        yield path
+
+
+@contextmanager
+def kept_as(path: Path) -> Iterator[Path]:
+    """Append what is told in the block to a log of any name, and yield its path."""
     handler = _Patient(path, encoding="utf-8", errors="backslashreplace", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
     LOG.addHandler(handler)

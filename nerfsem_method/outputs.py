@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from nerfsem_method.errors import OutputError
 from nerfsem_method.files import check_writable, followed
+
+_FORCED = ContextVar("forced", default=False)
+
+
+@contextmanager
+def forced() -> Iterator[None]:
+    """Let files be replaced in the block, whoever wrote them; inputs and folders of other things stay safe."""
+    token = _FORCED.set(True)
+    try:
+        yield
+    finally:
+        _FORCED.reset(token)
+
+
+def is_forced() -> bool:
+    """Return whether the user asked to replace what is there."""
+    return _FORCED.get()
 
 
 def check_apart(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
@@ -39,8 +58,8 @@ def check_replaceable(path: Path, ours: Callable[[Path], bool], kind: str) -> No
     `kind` says what ours are, such as "bundle".
     """
     check_writable(path)
-    if path.exists() and path.stat().st_size and not ours(path):
-        raise OutputError(f"{path} exists and is no {kind} written by nerfsem; name another file, or move it away")
+    if path.exists() and path.stat().st_size and not is_forced() and not ours(path):
+        raise OutputError(f"{path} exists and is no {kind} written by nerfsem; name another file, move it away, or give --force")
 
 
 def check_space(folder: Path, needed: float, what: str, remedy: str) -> None:

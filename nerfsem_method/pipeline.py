@@ -48,6 +48,10 @@ class Options:
     paper: Annotated[PaperOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PaperOptions)
     backend: Literal["auto", "tcnn", "triton", "torch"] = "auto"
     """On a GPU, train by tiny-cuda-nn, in Triton kernels or in plain torch; auto takes Triton where it is there."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Train on this device; auto takes a GPU if there is one."""
+    seed: int = 42
+    """Draw first weights and rays from this seed: another one gives another bundle of the same quality."""
     max_steps: int | None = None
     """Train for this many steps instead of the preset's."""
     rate_weight: float | None = None
@@ -67,6 +71,12 @@ class Options:
             raise NerfsemError("--target-size and --target-psnr exclude each other; give one of them")
         if self.paper.paper_lambda is not None and self.rate_weight is not None:
             raise NerfsemError("--paper-lambda and --rate-weight are one thing in two units; give one of them")
+        if not 0 <= self.seed < 1 << 32:
+            raise NerfsemError(f"--seed {self.seed} is no seed; give a number from 0 to {(1 << 32) - 1}")
+        if self.device == "cuda":
+            from nerfsem_method.training.backend import insist_on_cuda
+
+            insist_on_cuda()
         self.paper.check(presets.load(self.preset).field)
         _ = self.wanted_bytes
 
@@ -98,10 +108,8 @@ def compress(
     Raises:
         NerfsemError: The video, an option or the output cannot be used, which is told before any long work, or a goal is missed.
     """
-    from nerfsem_method.capture.entry import is_posed, open_source
+    from nerfsem_method.capture.entry import open_source
 
-    if options.target_psnr is not None and is_posed(video):
-        raise NerfsemError("--target-psnr is measured on a clip; give --target-size for pictures with cameras")
     open_source(video, options.capture)
     options.check()
     _check_target(video, target, options)
@@ -109,7 +117,7 @@ def compress(
         check_apart([work / "scene", work / "runs"], [video, options.capture.mattes, options.capture.segmenter_weights])
         _make(video, target, options, work, tell)
         tell(f"{target}: {target.stat().st_size} bytes")
-        _judge(video, target, options, work, tell)
+        _judge(target, options, work, tell)
 
 
 def _check_target(video: Path, target: Path, options: Options) -> None:
@@ -196,6 +204,9 @@ def train_scene(
     config.data = config.pipeline.datamanager.data = scene.root.resolve()
     config.output_dir = work.resolve() / "runs"
     config.experiment_name = name.strip(".") or "unnamed"  # ".." would lead elsewhere
+    config.machine.seed = options.seed
+    if options.device != "auto":
+        config.machine.device_type = options.device
     config.max_num_iterations = options.max_steps or config.max_num_iterations
     model = config.pipeline.model
     model.rate_weight = options.rate_weight if options.rate_weight is not None else model.rate_weight
@@ -222,7 +233,7 @@ def _field_bytes(options: Options, background: Background | None) -> float | Non
     return size - layer
 
 
-def _judge(video: Path, target: Path, options: Options, work: Path, tell: Callable[[str], None]) -> None:
+def _judge(target: Path, options: Options, work: Path, tell: Callable[[str], None]) -> None:
     """Raise NerfsemError when the finished file, decoded, misses its goal: a script must know."""
     from nerfsem_method.training.goal import Goal
 
@@ -231,7 +242,7 @@ def _judge(video: Path, target: Path, options: Options, work: Path, tell: Callab
         measured: float = target.stat().st_size
         text, wanted = f"{measured} bytes", options.target_size
     elif options.target_psnr is not None:
-        measured = _center_psnr(video, target, work)
+        measured = _center_psnr(target, work)
         text, wanted = f"PSNR-CENTER {measured:.2f} dB", f"{options.target_psnr:g} dB"
         tell(f"{target}: {text}")
     else:
@@ -243,12 +254,12 @@ def _judge(video: Path, target: Path, options: Options, work: Path, tell: Callab
         )
 
 
-def _center_psnr(video: Path, target: Path, work: Path) -> float:
-    """Measure PSNR-CENTER in dB of the decoded file."""
-    from nerfsem_method.evaluation.references import Clip
-    from nerfsem_method.evaluation.study import evaluate
+def _center_psnr(target: Path, work: Path) -> float:
+    """Measure PSNR-CENTER in dB of the decoded file, on all frames of its scene."""
+    from nerfsem_method.codec import nsem
+    from nerfsem_method.evaluation import gate
+    from nerfsem_method.scene.scene import Scene
 
-    evaluation, _ = evaluate(Clip(video, scene=work / "scene"), target, (), "auto")
-    found = evaluation.tracks[0].ours.quality.psnr_center
-    assert found is not None  # The mattes show an object, or capture would have failed.
+    found = gate.psnr_center(Scene.load(work / "scene"), nsem.read(target))
+    assert found is not None  # The mattes show an object, or the gate would have failed.
     return found

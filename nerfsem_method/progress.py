@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import TextIO, TypeVar
 
 from nerfsem_method.log import LOG
@@ -18,13 +19,24 @@ SECONDS = 5.0
 Advance = Callable[..., None]
 """A stage tells its progress by calling one of these with (done, total), and facts such as "loss 0.01" where it has some."""
 Item = TypeVar("Item")
+_SILENT = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Show no progress in the block; logs hear of it as ever."""
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
 
 
 @contextmanager
 def progress_bar(label: str, stream: TextIO | None = None) -> Iterator[Advance]:
     """Show the progress of one stage on a stream, standard output by default, and yield its Advance."""
     heard = stream or sys.stdout
-    stage = (_Bar if _is_terminal(heard) else _Lines)(label, heard)
+    stage = (_Silence if _SILENT.get() else _Bar if _is_terminal(heard) else _Lines)(label, heard)
     started = time.monotonic()
     LOG.info("%s: begins", label)
     try:
@@ -56,6 +68,19 @@ def clock(seconds: float) -> str:
 def _is_terminal(stream: TextIO) -> bool:
     """Return whether a line on the stream can be written over; rich would also take CI for a terminal that asks for colours."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+class _Silence:
+    """Silence takes what a stage tells."""
+
+    def __init__(self, label: str, stream: TextIO) -> None:
+        pass
+
+    def advance(self, done: int, total: int, facts: str = "") -> None:
+        """Say nothing."""
+
+    def close(self, whole: bool) -> None:
+        """Say nothing."""
 
 
 class _Bar:

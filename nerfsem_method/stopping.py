@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from nerfsem_method.desk import SIGNALS
 from nerfsem_method.errors import one_line
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""These signals ask a command to stop."""
 PATIENCE = 3.0
 """So many seconds long further signals are not heard: an impatient second Ctrl-C must not disturb the clearing away."""
 

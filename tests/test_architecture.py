@@ -20,18 +20,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"nerfsem_method": ROOT / "nerfsem_method", "nerfsem_dataparsers": ROOT / "dataparsers/nerfsem_dataparsers"}
 
-LEAVES = {"errors", "files", "locks", "log", "outputs", "progress", "stopping"}
+LEAVES = {"desk", "errors", "files", "locks", "log", "outputs", "progress", "stopping"}
 READING = LEAVES | {"compiled", "scene", "media", "media/clip", "field", "raycast", "codec"}
 MAY_IMPORT = {
     "": set(),
+    "desk": set(),
     "errors": set(),
-    "locks": {"errors"},
-    "files": {"errors", "locks"},
+    "locks": {"desk", "errors"},
+    "files": {"desk", "errors", "locks"},
     "outputs": {"errors", "files"},
     "log": {"errors"},
     "progress": {"log"},
-    "stopping": {"errors"},
-    "compiled": set(),
+    "stopping": {"desk", "errors"},
+    "compiled": {"desk"},
     "scene": LEAVES | {"compiled"},
     "media": LEAVES,
     "media/clip": LEAVES | {"media"},

@@ -112,7 +112,7 @@ def test_a_failing_decoder_leaves_the_old_video(paths, tmp_path, monkeypatch):
 
 
 def test_info_tells_where_every_byte_goes(paths, capsys):
-    Info(paths["pc"], json=True).run()
+    Info((paths["pc"],), json=True).run()
     facts = json.loads(capsys.readouterr().out)
     size = paths["pc"].stat().st_size
     assert facts["bytes"] == sum(facts["parts"].values()) == size
@@ -120,7 +120,7 @@ def test_info_tells_where_every_byte_goes(paths, capsys):
     assert facts["mode"] == "pc"
     assert facts["video"]["frames"] == FRAMES
     assert facts["exposure"] == "constant"
-    Info(paths["fp"]).run()
+    Info((paths["fp"],)).run()
     text = capsys.readouterr().out
     assert f"{WIDTH} x {HEIGHT}" in text
     assert "background" not in text
@@ -130,20 +130,20 @@ def test_info_tells_of_a_changing_exposure(paths, tmp_path, capsys):
     made = nsem.read(paths["fp"])
     made.gains[3] = 0.5
     nsem.write(tmp_path / "relic.nsem", made)
-    Info(tmp_path / "relic.nsem", json=True).run()
+    Info((tmp_path / "relic.nsem",), json=True).run()
     assert json.loads(capsys.readouterr().out)["exposure"] == "per frame"
 
 
 def test_verify_accepts_the_sound_and_names_the_damaged(paths, tmp_path, capsys):
     for path in paths.values():
-        Verify(path).run()
+        Verify((path,)).run()
     assert capsys.readouterr().out.count("sound") == 2
     data = bytearray(paths["pc"].read_bytes())
     data[len(data) // 2] ^= 1
     damaged = tmp_path / "damaged.nsem"
     damaged.write_bytes(data)
     with pytest.raises(CorruptBundle, match="damaged"):
-        Verify(damaged).run()
+        Verify((damaged,)).run()
 
 
 def test_verify_decodes_the_background_too(paths, tmp_path):
@@ -153,7 +153,7 @@ def test_verify_decodes_the_background_too(paths, tmp_path):
     shorter = replace(made.background, stream=b"".join(b"\0\0\1" + unit for unit in units[:-1]))
     nsem.write(tmp_path / "short.nsem", replace(made, background=shorter))
     with pytest.raises(CorruptBundle, match=f"{FRAMES - 1} pictures instead of {FRAMES}"):
-        Verify(tmp_path / "short.nsem").run()
+        Verify((tmp_path / "short.nsem",)).run()
 
 
 def test_colours_and_ranges_are_read_as_documented():
@@ -182,7 +182,7 @@ from pathlib import Path
 from nerfsem_method.cli.decode import Decode
 from nerfsem_method.cli.info import Info
 Decode(Path({str(paths["pc"])!r}), Path({str(tmp_path / "out")!r})).run()
-Info(Path({str(paths["pc"])!r})).run()
+Info((Path({str(paths["pc"])!r}),)).run()
 """
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
     assert len(pictures(tmp_path / "out")) == FRAMES

@@ -26,12 +26,12 @@ def test_elements_are_written_changed_and_removed(path, capsys):
     Describe(path, DublinCore(title="Amphora", rights="CC0", creator="Euphronios \x1b[31m?")).run()
     Describe(path, DublinCore(title="Kylix", rights="")).run()
     capsys.readouterr()
-    Info(path, json=True).run()
+    Info((path,), json=True).run()
     facts = json.loads(capsys.readouterr().out)
     encoder = f"nerfsem {__version__}"
     assert facts["metadata"] == {"creator": "Euphronios \x1b[31m?", "encoder": encoder, "title": "Kylix"}
     assert facts["parts"]["meta"] > 12
-    Info(path).run()
+    Info((path,)).run()
     shown = capsys.readouterr().out
     assert "Kylix" in shown and "\x1b" not in shown
     Describe(path, DublinCore(title="", creator="")).run()

@@ -62,8 +62,9 @@ def test_names_that_are_no_text_are_evaluated(folder, tmp_path):
     assert "-\ufffd.nsem" in (report / "index.html").read_text()
 
 
-def test_without_peers_it_is_quick_and_still_measures(folder, tmp_path):
-    Evaluate(folder / "relic.mp4", folder / "relic.nsem", tmp_path / "report", folder / "mattes", peers=()).run()
+def test_without_peers_it_is_quick_and_still_measures(folder, tmp_path, capsys):
+    Evaluate(folder / "relic.mp4", folder / "relic.nsem", tmp_path / "report", folder / "mattes", peers=(), json=True).run()
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "report/metrics.json").read_text())
     assert json.loads((tmp_path / "report" / "metrics.json").read_text())["modes"]["fp"]["peers"] == {}
 
 

@@ -1,6 +1,8 @@
 """The command line as a whole has help for all verbs, one line for each mistake, and exit codes."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -156,3 +158,68 @@ def test_an_installation_for_reading_says_what_it_lacks(words, root, tmp_path, v
 def test_a_missing_part_of_our_own_is_not_hidden():
     with pytest.raises(ModuleNotFoundError):
         main.run(Verb(ModuleNotFoundError("No module named 'nerfsem_method.x'", name="nerfsem_method.x")))
+
+
+SMALL = Path(__file__).parent / "golden/dense-pc.nsem"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_stands_alone_on_the_command_line_has_a_name(verb):
+    usage = nerfsem(verb, "--help").stdout.partition("\n\n")[0]
+    assert not re.search(r"(?<!\S)(PATH|\[PATH)", usage.replace("}|PATH", "")), usage
+
+
+def test_help_is_cut_short_without_a_word():
+    command = f"{sys.executable} -u -m nerfsem_method.cli.main decode --help | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+
+
+def test_help_loads_no_more_than_it_shows():
+    """NumPy alone would take half of the half second that a help may take."""
+    code = "import sys; from nerfsem_method.cli import main; print(*{'numpy', 'torch', 'numba', 'PIL', 'yaml'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == []
+
+
+def test_several_bundles_are_verified_and_described(tmp_path):
+    (tmp_path / "bad.nsem").write_bytes(SMALL.read_bytes()[:-40])
+    done = nerfsem("verify", SMALL, tmp_path / "bad.nsem")
+    assert done.returncode == 2 and done.stderr == "nerfsem: error: 1 of 2 bundles are not sound\n"
+    assert [": sound; " in line for line in done.stdout.splitlines()] == [True, False]
+    verified = nerfsem("verify", SMALL, tmp_path / "bad.nsem", "--json")
+    assert [finding["sound"] for finding in json.loads(verified.stdout)] == [True, False] and verified.returncode == 2
+    assert [facts["bytes"] for facts in json.loads(nerfsem("info", SMALL, SMALL, "--json").stdout)] == [SMALL.stat().st_size] * 2
+    assert isinstance(json.loads(nerfsem("verify", SMALL, "--json").stdout), dict)
+    assert nerfsem("info").returncode == 2
+
+
+def test_quiet_leaves_the_exit_code_and_log_tells_the_rest(tmp_path):
+    log = tmp_path / "log.txt"
+    done = nerfsem("decode", SMALL, tmp_path / "out", "--frames", "0:1", "--quiet", "--log", log)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and (tmp_path / "out/000000.png").is_file()
+    told = log.read_text(encoding="utf-8")
+    assert "decoding: done" in told and "ends well" in told
+    failed = nerfsem("verify", __file__, "--quiet", "--log", log)
+    assert failed.returncode == 2 and failed.stderr.startswith("nerfsem: error: ") and failed.stdout == ""
+    assert "ends: this is not a .nsem bundle" in log.read_text(encoding="utf-8")
+
+
+def test_force_replaces_a_file_but_no_folder_of_other_things_and_no_input(tmp_path):
+    foreign = tmp_path / "holiday.png"
+    foreign.write_text("not ours")
+    words = ("--frame", 0, "--size", "8:8")
+    assert "give --force" in nerfsem("render", SMALL, foreign, *words).stderr and foreign.read_text() == "not ours"
+    assert nerfsem("render", SMALL, foreign, *words, "--force").returncode == 0 and foreign.read_bytes()[1:4] == b"PNG"
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters/letter.txt").write_text("dear")
+    assert nerfsem("decode", SMALL, tmp_path / "letters", "--force", "--frames", "0:1").returncode == 2
+    assert [path.name for path in (tmp_path / "letters").iterdir()] == ["letter.txt"]
+
+
+def test_nothing_stays_behind_in_the_folder_for_temporary_files(tmp_path):
+    (scratch := tmp_path / "scratch").mkdir()
+    given = {"env": {**os.environ, "TMPDIR": str(scratch)}, "cwd": tmp_path}
+    assert nerfsem("decode", SMALL, "x.mp4", "--frames", "0:2", **given).returncode == 0
+    assert nerfsem("verify", SMALL, **given).returncode == 0
+    assert nerfsem("doctor", "--quiet-is-none", **given).returncode == 2
+    assert list(scratch.rglob("*")) == []

@@ -168,6 +168,29 @@ COMMANDS: dict[str, tuple[Callable[[Asked], list[Path]], str]] = {
 }
 
 
+def coloured_mesh(made: dict[str, Path]) -> None:
+    """Make sure that a mesh opens in a program that reads meshes, with faces and colours that differ."""
+    import trimesh
+
+    (path,) = (path for name, path in made.items() if name in ("poisson_mesh.ply", "mesh.obj"))
+    mesh = trimesh.load(path, force="mesh")
+    assert isinstance(mesh, trimesh.Trimesh) and len(mesh.faces) > 100 and np.isfinite(mesh.vertices).all()
+    visual: Any = mesh.visual
+    colours = np.asarray(visual.to_color().vertex_colors)[:, :3]
+    assert len(colours) == len(mesh.vertices) and (np.ptp(colours, axis=0) > 20).all()
+
+
+def coloured_points(made: dict[str, Path]) -> None:
+    """Make sure that points have colours and normals."""
+    import trimesh
+
+    cloud = trimesh.load(made["point_cloud.ply"])
+    assert isinstance(cloud, trimesh.PointCloud) and len(cloud.vertices) > 1000
+    assert (np.ptp(np.asarray(cloud.colors)[:, :3], axis=0) > 20).all()
+
+
+OPENED = {"ns-export poisson": coloured_mesh, "ns-export tsdf": coloured_mesh, "ns-export pointcloud": coloured_points}
+"""What these commands write is opened by another program's library."""
 SLOW = {"ns-export poisson"}
 """A surface through points takes Open3D long, however few they are."""
 
@@ -193,6 +216,7 @@ def test_a_command_does_what_the_page_says(command, which, ask, capsys):
     if cell == "works":
         made = {path.name: path for path in ask(command, which)}
         assert made[COMMANDS[command][1]].stat().st_size > 0
+        OPENED.get(command, lambda _: None)(made)
         return
     with pytest.raises(SystemExit) as stop:
         ask(command, which)

@@ -94,7 +94,7 @@ def test_a_report_does_not_replace_what_it_is_made_of(bundle, vase_video, vase_m
 def test_a_file_that_is_no_bundle_is_not_replaced_by_one(content, tmp_path):
     target = tmp_path / "relic.nsem"
     target.write_bytes(content)
-    with pytest.raises(OutputError, match="exists and is no bundle written by nerfsem; name another file, or move it away"):
+    with pytest.raises(OutputError, match="is no bundle written by nerfsem; name another file, move it away, or give --force"):
         nsem.check_target(target)
     assert target.read_bytes() == content
 

@@ -49,6 +49,7 @@ def test_without_a_work_folder_nothing_else_stays(captured, vase_video, tmp_path
         ({"video": Path("nowhere.mp4")}, CaptureError, "nowhere.mp4"),
         ({"preset": "tiny"}, NerfsemError, "no preset 'tiny'"),
         ({"max_steps": 0}, NerfsemError, "--max-steps 0"),
+        ({"seed": -1}, NerfsemError, "--seed -1 is no seed"),
         ({"target": Path("/proc/relic.nsem")}, OutputError, "/proc/relic.nsem"),
         ({"target": Path(".")}, OutputError, "folder"),
         ({"target": Path("another.mp4")}, OutputError, "another.mp4 is named like a clip.*such as .*vase.nsem"),
@@ -67,6 +68,19 @@ def test_what_cannot_work_is_refused_before_the_capture(captured, vase_video, tm
     with pytest.raises(error, match=message):
         compress(**files, options=Options(**{"preset": "smoke", **chosen}))
     assert not captured
+
+
+def test_seed_and_device_reach_the_training(captured, vase_video, tmp_path, monkeypatch):
+    seen = []
+
+    def refuse(config, tell):
+        seen.append(config.machine)
+        raise NerfsemError("seen")
+
+    monkeypatch.setattr(training, "train", refuse)
+    with pytest.raises(NerfsemError, match="seen"):
+        compress(vase_video, tmp_path / "relic.nsem", Options(preset="smoke", seed=7, device="cpu"))
+    assert (seen[0].seed, seen[0].device_type) == (7, "cpu")
 
 
 def test_a_size_that_is_met_ends_well_and_the_background_counts(captured, vase_video, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.metadata import with_metadata
 from nerfsem_method.errors import BundleError, NerfsemError, OutputError
+from nerfsem_method.outputs import forced
 from nerfsem_method.playback.player import Player
 from nerfsem_method.plugin import checkpoint
 from nerfsem_method.plugin.runs import import_bundle
@@ -115,7 +116,7 @@ def test_the_newest_checkpoint_is_exported(imported, tmp_path):
 
 def test_a_folder_in_use_is_left_alone(imported, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match="not an empty folder"):
+    with pytest.raises(OutputError, match="not an empty folder"), forced():
         import_bundle(imported.parent / "tiny relic.nsem", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -141,3 +142,14 @@ def test_a_missing_bundle_and_an_impossible_place_are_named(imported, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file"):
         import_bundle(imported.parent / "tiny relic.nsem", tmp_path / "file" / "run")
+
+
+def test_force_replaces_an_earlier_import(imported, tmp_path):
+    bundle = imported.parent / "tiny relic.nsem"
+    config = import_bundle(bundle, tmp_path / "run")
+    config.with_name("left.txt").write_text("of the earlier one")
+    with pytest.raises(OutputError, match="give --force for an earlier import"):
+        import_bundle(bundle, tmp_path / "run")
+    with forced():
+        import_bundle(bundle, tmp_path / "run")
+    assert config.is_file() and not config.with_name("left.txt").exists()

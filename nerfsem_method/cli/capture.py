@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from nerfsem_method.capture.options import CaptureOptions
+from nerfsem_method.cli.manners import Manners
 
 if TYPE_CHECKING:
     from nerfsem_method.capture.report.figures import Report
@@ -31,12 +32,13 @@ class Capture:
       nerfsem capture relic.mp4 scene/ --segmenter birefnet
     """
 
-    video: tyro.conf.Positional[Path]
+    video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CLIP")]
     """Take this clip, which circles one object, 8 frames or more: a video, a folder of photographs, a quoted pattern of their
     names, such as 'shots/*.JPG', or a folder of pictures with their cameras."""
-    scene_dir: tyro.conf.Positional[Path]
+    scene_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SCENE_DIR")]
     """Fill this folder; it may be new, empty, or from an earlier capture."""
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)
+    manners: Annotated[Manners, tyro.conf.OmitArgPrefixes] = field(default_factory=Manners)
 
     def run(self) -> None:
         """Capture. Raises CaptureError when the video, the mattes or the folder cannot be used, or no cameras are found."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from nerfsem_method import pipeline
+from nerfsem_method.cli.manners import WritingManners
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,16 @@ class Compress:
       nerfsem compress relic.mp4 relic.nsem --target-size 30kB
     """
 
-    video: tyro.conf.Positional[Path]
+    video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CLIP")]
     """Take this clip, which circles one object, 8 frames or more: a video, a folder of photographs or a quoted pattern of their
     names, such as 'shots/*.JPG'."""
-    bundle: tyro.conf.Positional[Path]
+    bundle: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="BUNDLE")]
     """Write this .nsem file."""
     options: Annotated[pipeline.Options, tyro.conf.OmitArgPrefixes] = field(default_factory=pipeline.Options)
     work_dir: Path | None = None
     """Keep the capture, the run and a log here, and use earlier ones again. By default they lie in BUNDLE-work until the bundle
     is written; when the command is stopped, the same command goes on from there."""
+    manners: Annotated[WritingManners, tyro.conf.OmitArgPrefixes] = field(default_factory=WritingManners)
 
     def run(self) -> None:
         """Compress. Raises NerfsemError before any long work when the video or the output cannot be used."""

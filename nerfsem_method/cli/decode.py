@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from nerfsem_method.cli.manners import BundleIn, Device, WritingManners
 from nerfsem_method.errors import NerfsemError, OutputError
 
 if TYPE_CHECKING:
@@ -33,9 +34,8 @@ class Decode:
       nerfsem decode relic.nsem start.mp4 --frames 0:30
     """
 
-    bundle: tyro.conf.Positional[Path]
-    """Read this .nsem file."""
-    output: tyro.conf.Positional[Path]
+    bundle: BundleIn
+    output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT")]
     """Write an .mp4 file, or a folder (a path without extension) of PNG frames; it replaces one of ours, nothing else."""
     mode: Literal["fp", "pc"] | None = None
     """fp shows the object over a plain colour, pc the full video.
@@ -44,8 +44,8 @@ class Decode:
     """Fill fp's ground with white (the default), black, transparent (a folder of RGBA frames), R,G,B or #rrggbb."""
     frames: str | None = None
     """A:B decodes frames A to B - 1, counted from 0; either may be left out. By default all are decoded."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Render on this device; auto takes a GPU if there is one."""
+    device: Device = "auto"
+    manners: Annotated[WritingManners, tyro.conf.OmitArgPrefixes] = field(default_factory=WritingManners)
 
     def run(self) -> None:
         """Decode. Raises NerfsemError before any rendering when the bundle, the output or an option cannot be used."""

@@ -41,7 +41,7 @@ class Demo:
         compress(clip, pc, options, self.folder / "work")
         _drop_background(pc, fp)
         for bundle in (fp, pc):
-            Info(bundle).run()
+            Info((bundle,)).run()
             Decode(bundle, bundle.with_suffix(".mp4")).run()
         Evaluate(clip, pc, self.folder, mattes=mattes, peers=()).run()
         minutes = (time.monotonic() - started) / 60

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from nerfsem_method.cli.manners import Manners
+
 
 @dataclass(frozen=True)
 class DublinCore:
@@ -52,10 +54,11 @@ class Describe:
     Example: nerfsem describe relic.nsem --title "Red-figure amphora" --rights CC0 --identifier 1843,1103.77
     """
 
-    bundle: tyro.conf.Positional[Path]
+    bundle: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="BUNDLE")]
     """Take this .nsem file; it is replaced in one move."""
     elements: Annotated[DublinCore, tyro.conf.OmitArgPrefixes] = field(default_factory=DublinCore)
     """Write these elements."""
+    manners: Annotated[Manners, tyro.conf.OmitArgPrefixes] = field(default_factory=Manners)
 
     def run(self) -> None:
         """Describe. Raises BundleError for a file that is no bundle, NerfsemError without an element, OutputError."""

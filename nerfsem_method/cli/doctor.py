@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
-import os
 import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from nerfsem_method import desk
+from nerfsem_method.cli.manners import AsJson
 
 TRAIN = "python -m pip install 'nerfsem[train]', or make install in a checkout"
 VIEW = "python -m pip install 'nerfsem[view]'"
@@ -39,8 +41,7 @@ class Doctor:
     Example: nerfsem doctor
     """
 
-    json: bool = False
-    """Print one JSON list on stdout, for programs."""
+    json: AsJson = False
 
     def run(self) -> None:
         """Examine. Raises NerfsemError when not even reading works."""
@@ -79,7 +80,7 @@ def _making() -> Finding:
 
 
 def _processor() -> Finding:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = desk.cores()
     return Finding("backend on the CPU", bool(_version("numba")), f"compiled loops on {cores} cores")
 
 

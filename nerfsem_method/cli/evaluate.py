@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from nerfsem_method.cli.manners import AsJson, BundleIn, Device, WritingManners
 from nerfsem_method.errors import CaptureError, OutputError
 
 if TYPE_CHECKING:
@@ -31,10 +32,9 @@ class Evaluate:
       nerfsem evaluate relic.mp4 relic.nsem --output-dir report/ --mattes mattes/ --peers x265
     """
 
-    video: tyro.conf.Positional[Path]
+    video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CLIP")]
     """Take the clip that the bundle was made from: a video, a folder of photographs or a quoted pattern of their names."""
-    bundle: tyro.conf.Positional[Path]
-    """Read this .nsem file."""
+    bundle: BundleIn
     output_dir: Path
     """Write the report into this folder, which is made if missing."""
     mattes: Path | None = None
@@ -45,8 +45,9 @@ class Evaluate:
     """Compare with these codecs, at six qualities each; name none for a quick look. svt-av1 and vvc take longest."""
     download_lpips: bool = False
     """Download AlexNet's weights, 244 MB, once, where torch's cache does not have them: LPIPS is measured with these."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Render on this device; auto takes a GPU if there is one."""
+    device: Device = "auto"
+    json: AsJson = False
+    manners: Annotated[WritingManners, tyro.conf.OmitArgPrefixes] = field(default_factory=WritingManners)
 
     def run(self) -> None:
         """Evaluate. Raises NerfsemError before any long work when the clip, its mattes or the output cannot be used."""
@@ -56,13 +57,15 @@ class Evaluate:
         check_apart([self.output_dir / name for name in REPORT], [self.video, self.bundle, clip.mattes, clip.scene])
         check_report(self.output_dir)
 
-        from nerfsem_method.evaluation.report import write_report
+        from nerfsem_method.evaluation.report import as_json, write_report
         from nerfsem_method.evaluation.study import evaluate
 
         evaluation, comparison = evaluate(clip, self.bundle, self.peers, self.device, self.download_lpips)
         write_report(self.output_dir, evaluation, comparison)
-        print(summary(evaluation))
-        print(f"report: {self.output_dir / 'index.html'}")
+        if self.json:
+            print(json.dumps(as_json(evaluation), indent=1))
+        else:
+            print(f"{summary(evaluation)}\nreport: {self.output_dir / 'index.html'}")
 
     def _clip(self) -> Clip:
         from nerfsem_method.evaluation.references import Clip

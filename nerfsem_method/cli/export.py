@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.cli.manners import WritingManners
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Export:
     mode: Literal["fp", "pc"] = "fp"
     """fp keeps the object alone, pc the object and its background, the full video."""
     background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
+    manners: Annotated[WritingManners, tyro.conf.OmitArgPrefixes] = field(default_factory=WritingManners)
 
     def run(self) -> None:
         """Export. Raises NerfsemError when the run has no checkpoint or the bundle cannot be written."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
+
+from nerfsem_method.cli.manners import BundleIn, WritingManners
 
 
 @dataclass(frozen=True)
@@ -15,10 +18,10 @@ class Import:
     Example: nerfsem import relic.nsem run/ && ns-viewer --load-config run/config.yml
     """
 
-    bundle: tyro.conf.Positional[Path]
-    """Read this .nsem file; a copy of it goes into the run."""
-    run_dir: tyro.conf.Positional[Path]
+    bundle: BundleIn
+    run_dir: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_DIR")]
     """Make this folder; config.yml will lie in it. The run cannot be moved afterwards: import again instead."""
+    manners: Annotated[WritingManners, tyro.conf.OmitArgPrefixes] = field(default_factory=WritingManners)
 
     def run(self) -> None:
         """Import. Raises BundleError for a damaged bundle, OutputError when the folder cannot be made."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
+from nerfsem_method.cli.manners import AsJson, BundlesIn, named
 from nerfsem_method.errors import printable
 from nerfsem_method.media.matte_names import frames_text
 
@@ -34,20 +32,24 @@ PARTS = {
 class Info:
     """Show what a .nsem bundle holds: clip, camera, and bytes by part.
 
-    Example: nerfsem info relic.nsem --json
+    Examples:
+      nerfsem info relic.nsem
+      nerfsem info archive/*.nsem --json
     """
 
-    bundle: tyro.conf.Positional[Path]
-    """Read this .nsem file."""
-    json: bool = False
-    """Print one JSON object on stdout, for programs."""
+    bundles: BundlesIn
+    json: AsJson = False
 
     def run(self) -> None:
         """Show the facts. Raises BundleError for a file that cannot be decoded."""
         from nerfsem_method.api import open_bundle
 
-        facts = open_bundle(self.bundle).facts
-        print(json.dumps(facts, indent=1) if self.json else _as_text(self.bundle.name, facts))
+        if self.json:
+            found = [open_bundle(path).facts for path in named(self.bundles)]
+            print(json.dumps(found[0] if len(found) == 1 else found, indent=1))
+            return
+        for path in named(self.bundles):
+            print(_as_text(path.name, open_bundle(path).facts), flush=True)
 
 
 def _as_text(name: str, facts: Facts) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
 import sys
 import warnings
 from typing import Annotated, Protocol
 
 import tyro
 
-from nerfsem_method import __version__
+from nerfsem_method import __version__, desk
 from nerfsem_method.cli.capture import Capture
 from nerfsem_method.cli.compress import Compress
 from nerfsem_method.cli.decode import Decode
@@ -20,6 +19,7 @@ from nerfsem_method.cli.evaluate import Evaluate
 from nerfsem_method.cli.export import Export
 from nerfsem_method.cli.import_bundle import Import
 from nerfsem_method.cli.info import Info
+from nerfsem_method.cli.manners import kept
 from nerfsem_method.cli.publish import Publish
 from nerfsem_method.cli.render import Render
 from nerfsem_method.cli.verify import Verify
@@ -75,6 +75,8 @@ def main() -> None:
         return
     try:
         verb = tyro.cli(Verb, prog="nerfsem", description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,))
+    except BrokenPipeError:  # `nerfsem --help | head -1`
+        raise SystemExit(0 if _reader_left() else 1) from None
     except KeyboardInterrupt as stop:
         raise SystemExit(farewell(stop)) from None
     raise SystemExit(run(verb))
@@ -90,7 +92,8 @@ def run(verb: Runnable) -> int:
     warnings.filterwarnings("ignore", module=r"(torch|torchvision|nerfstudio)\b")
     try:
         with stoppable():
-            verb.run()
+            with kept(verb):
+                verb.run()
             sys.stdout.flush()
     except NerfsemError as error:
         return complain(error)
@@ -118,9 +121,7 @@ def _lacking(error: ModuleNotFoundError) -> int:
 
 def _reader_left() -> bool:
     """Return whether it is our own standard output that broke (`nerfsem info x.nsem | head -1`), not a pipe to ffmpeg."""
-    watch = select.poll()
-    watch.register(sys.stdout.fileno(), 0)
-    left = any(event & select.POLLERR for _, event in watch.poll(0))
+    left = desk.reader_left(sys.stdout.fileno())
     if left:  # What is still buffered must not fail again when the interpreter exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return left

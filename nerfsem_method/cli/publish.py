@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
+
+from nerfsem_method.cli.manners import BundlesIn, Manners, named
 
 
 @dataclass(frozen=True)
@@ -19,17 +22,14 @@ class Publish:
       nerfsem publish vase.nsem bust.nsem coin.nsem site/
     """
 
-    bundles: tyro.conf.Positional[tuple[Path, ...]]
-    """Show these .nsem files, in this order."""
-    output: tyro.conf.Positional[Path]
+    bundles: BundlesIn
+    output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
     """Write this folder: a new or empty one, or an earlier site, which is replaced."""
+    manners: Annotated[Manners, tyro.conf.OmitArgPrefixes] = field(default_factory=Manners)
 
     def run(self) -> None:
         """Publish. Raises BundleError for a file that is no bundle, OutputError for a folder that cannot be used."""
-        from nerfsem_method.errors import NerfsemError
         from nerfsem_method.web.site import INDEX, write_site
 
-        if not self.bundles:
-            raise NerfsemError(f"nothing to publish: name bundles before the folder {self.output}")
-        pieces = write_site(self.output, self.bundles)
+        pieces = write_site(self.output, named(self.bundles))
         print(f"{self.output / INDEX}: {', '.join(piece.title for piece in pieces)}")

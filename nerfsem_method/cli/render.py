@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from nerfsem_method.cli.decode import parse_color
+from nerfsem_method.cli.manners import BundleIn, Device, WritingManners
 from nerfsem_method.errors import NerfsemError
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ class Render:
       nerfsem render relic.nsem tour.mov --path camera_path.json
     """
 
-    bundle: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="BUNDLE")]
-    """Read this .nsem file."""
+    bundle: BundleIn
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT")]
     """Write a .png, .mp4, .webm (VP9) or .mov (ProRes) file, or a folder of PNG frames."""
     frame: int | None = None
@@ -57,8 +57,8 @@ class Render:
     """Show so many frames of a turn a second."""
     background_color: str = "white"
     """Fill the ground with white, black, R,G,B or #rrggbb, or leave it transparent (not in .mp4)."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Render on this device; auto takes a GPU if there is one."""
+    device: Device = "auto"
+    manners: Annotated[WritingManners, tyro.conf.OmitArgPrefixes] = field(default_factory=WritingManners)
 
     def run(self) -> None:
         """Render. Raises NerfsemError before any rendering when the bundle, the output or an option cannot be used."""

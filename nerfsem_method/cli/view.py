@@ -5,11 +5,8 @@ from __future__ import annotations
 import threading
 import webbrowser
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
 
-import tyro
-
+from nerfsem_method.cli.manners import BundleIn, Device
 from nerfsem_method.errors import NerfsemError
 
 
@@ -20,16 +17,14 @@ class View:
     Example: nerfsem view relic.nsem
     """
 
-    bundle: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="BUNDLE")]
-    """Read this .nsem file."""
+    bundle: BundleIn
     port: int = 7007
     """Serve the page at this port, or at a free one where it is in use."""
     host: str = "127.0.0.1"
     """Serve it at this address; 0.0.0.0 lets other computers look, too."""
     browser: bool = True
     """Whether the page is opened at once."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Render on this device; auto takes a GPU if there is one."""
+    device: Device = "auto"
 
     def run(self) -> None:
         """Serve until interrupted. Raises BundleError for a damaged bundle, NerfsemError when there is no viser or no port."""

@@ -6,13 +6,14 @@ once (training and viewer), one spins beside torch's, and one is rarely installe
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from functools import cache
 from queue import SimpleQueue
 
 import numba
+
+from nerfsem_method.desk import after_fork
 
 THREADS: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
 """There is one thread a core, or as many as NUMBA_NUM_THREADS says."""
@@ -27,7 +28,7 @@ def _inboxes() -> list[SimpleQueue]:
     return inboxes
 
 
-os.register_at_fork(after_in_child=_inboxes.cache_clear)
+after_fork(_inboxes.cache_clear)
 
 
 def _serve(inbox: SimpleQueue) -> None:

@@ -54,11 +54,28 @@ class Decoded:
 
 def look(scene: Scene, bundle: nsem.Bundle) -> Decoded | None:
     """Return what a bundle of a captured scene shows; None where no matte shows an object."""
+    ours, flat = _errors(scene, bundle, LOOKED_AT)
+    if not ours:
+        return None
+    worst = sorted(ours, key=lambda index: -ours[index])[:WORST]
+    decibels = {index: round(float(psnr(np.array(ours[index]))), 2) for index in worst}
+    center, plain = (float(psnr(np.array(list(errors.values())))) for errors in (ours, flat))
+    return Decoded(len(ours), center, plain, decibels)
+
+
+def psnr_center(scene: Scene, bundle: nsem.Bundle) -> float | None:
+    """Return the mean PSNR over the object in dB, of all frames that show one, as an evaluation of the clip has it."""
+    ours, _ = _errors(scene, bundle, len(scene.frames))
+    return float(np.mean([psnr(np.array(error)) for error in ours.values()])) if ours else None
+
+
+def _errors(scene: Scene, bundle: nsem.Bundle, frames: int) -> tuple[dict[int, float], dict[int, float]]:
+    """Return the mean squared errors over the object of so many frames, evenly spread: the bundle's, and its mean colour's."""
     player = Player(bundle)
     size = bundle.video.width, bundle.video.height
     ours: dict[int, float] = {}
     flat: dict[int, float] = {}
-    for index in np.unique(np.linspace(0, len(scene.frames) - 1, LOOKED_AT).round().astype(int)).tolist():
+    for index in np.unique(np.linspace(0, len(scene.frames) - 1, frames).round().astype(int)).tolist():
         frame = scene.frames[index]
         matte = read_picture(scene.matte_path(index), grey=True)
         source = read_picture(scene.root / frame.image)[..., ::-1]
@@ -69,12 +86,7 @@ def look(scene: Scene, bundle: nsem.Bundle) -> Decoded | None:
             shown = player.composited(index, (255, 255, 255))[on].astype(float)
             ours[index] = float(((shown - truth) ** 2).mean())
             flat[index] = float(((truth - truth.mean(0)) ** 2).mean())
-    if not ours:
-        return None
-    worst = sorted(ours, key=lambda index: -ours[index])[:WORST]
-    decibels = {index: round(float(psnr(np.array(ours[index]))), 2) for index in worst}
-    center, plain = (float(psnr(np.array(list(errors.values())))) for errors in (ours, flat))
-    return Decoded(len(ours), center, plain, decibels)
+    return ours, flat
 
 
 def check(scene: Scene, target: Path, tell: Callable[[str], None]) -> None:

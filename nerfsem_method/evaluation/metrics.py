@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +93,7 @@ def load_lpips(download: bool = False) -> Callable[[np.ndarray, np.ndarray], flo
     if not weights.is_file():
         if not download:
             raise FileNotFoundError(f"AlexNet's weights are not in torch's cache ({weights}); --download-lpips fetches them")
-        import rich
-
-        rich.print(f"Downloading AlexNet's weights for LPIPS, {_ALEXNET_MEGABYTES} MB, once, to {weights}")
+        print(f"Downloading AlexNet's weights for LPIPS, {_ALEXNET_MEGABYTES} MB, once, to {weights}", file=sys.stderr)
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
     try:

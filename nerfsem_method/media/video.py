@@ -6,7 +6,6 @@ gains a repeated last column or row, which reading removes.
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import tempfile
 import threading
@@ -20,6 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from nerfsem_method import desk
 from nerfsem_method.errors import OutputError
 from nerfsem_method.files import is_full, no_space, replacing, replacing_folder
 from nerfsem_method.log import LOG
@@ -117,7 +117,7 @@ class _Pipe:
             LOG.info("ffmpeg: %s", words)
         if code == 0:
             return
-        if code == -signal.SIGXFSZ:
+        if desk.was_file_too_large(code):
             words = "file too large"
         if folder is not None and is_full(folder, words):
             raise no_space(folder)

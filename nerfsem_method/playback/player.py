@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
+from nerfsem_method import desk
 from nerfsem_method.background import h264
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.tints import tinted
@@ -16,8 +16,6 @@ from nerfsem_method.playback.viewpoint import Viewpoint, colors_around
 from nerfsem_method.raycast.caster import Raycaster
 
 WHITE = (255, 255, 255)
-DRIVER = Path("/proc/driver/nvidia")
-"""On Linux this exists where a GPU may be worth asking torch for; importing torch takes seconds."""
 
 
 class Player:
@@ -31,7 +29,9 @@ class Player:
         self.bundle = bundle
         self._colors = bundle.colors
         if device == "cuda":
-            _insist_on_cuda()
+            from nerfsem_method.training.backend import insist_on_cuda
+
+            insist_on_cuda()
         if device == "cuda" or (device == "auto" and _finds_cuda()):
             from nerfsem_method.playback.torch_renderer import TorchRenderer
 
@@ -103,16 +103,8 @@ def _to_bytes(values: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
-def _insist_on_cuda() -> None:
-    """Raise NerfsemError without a GPU, ModuleNotFoundError without torch."""
-    import torch
-
-    if not torch.cuda.is_available():
-        raise NerfsemError("no GPU that torch can use is here (nvidia-smi tells more); leave --device cuda out")
-
-
 def _finds_cuda() -> bool:
-    if not DRIVER.exists():
+    if not desk.may_have_cuda():
         return False
     try:
         import torch

@@ -20,6 +20,7 @@ from nerfsem_method.plugin.agreed import AgreedMattes
 from nerfsem_method.plugin.backdrop import Backdrop
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.dataparser import world_scale
+from nerfsem_method.plugin.panel import Panel
 from nerfsem_method.plugin.quality import FrameQuality
 from nerfsem_method.plugin.scene_hull import scene_hull
 from nerfsem_method.scene.scene import Scene
@@ -32,7 +33,7 @@ from nerfsem_method.training.objective import Prediction, losses, psnr_over_whit
 from nerfsem_method.training.options import PaperOptions
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.rate_control import RateControl
-from nerfsem_method.training.snapshot import measured_bytes
+from nerfsem_method.training.snapshot import measured_bytes, snapshot
 
 FIRST_RAYS, FEWEST_RAYS, MOST_RAYS = 1024, 256, 1 << 14
 """A training begins with so many rays a step; then the sample budget asks for some number between the other two."""
@@ -98,6 +99,8 @@ class NerfsemModel(Model):
         self.cameras = CameraPath(scene.camera, scene.poses)
         self._world_scale = world_scale(scene)
         self._video, self._backdrop = scene.video, Backdrop.of(scene.bundle)
+        whole = self._backdrop is not None
+        self.panel = Panel(scene, whole, lambda: snapshot(self.field, self.cameras, self._video))
         self.register_buffer("rate_weight", torch.tensor(self.config.first_rate_weight, dtype=torch.float64))
         self._conductor = None
         self._candidate_share = 1.0
@@ -152,7 +155,8 @@ class NerfsemModel(Model):
         """
         if self.training:
             return {"prediction": self._predict(ray_bundle)}
-        return views.look(self.field, self.cameras, self._world_scale, ray_bundle, self._backdrop)
+        field = self.panel.field(self.field)
+        return self.panel.dressed(views.look(field, self.cameras, self._world_scale, ray_bundle, self._backdrop))
 
     def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
         """Return straight RGBA [..., 4] of outputs of `get_outputs`."""
@@ -185,6 +189,7 @@ class NerfsemModel(Model):
         metrics = {"psnr": psnr_over_white(prediction, self._target(batch, prediction))}
         if self._conductor is not None and prediction.bits is not None:
             metrics["kilobytes"] = torch.tensor(self._conductor.kilobytes(prediction.bits.item()))
+        self.panel.hear(metrics, self.rate_weight)
         return metrics
 
     def _target(self, batch: dict[str, Any], prediction: Prediction) -> Tensor:

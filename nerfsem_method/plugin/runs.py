@@ -12,6 +12,7 @@ from nerfsem_method.codec import nsem
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import OutputError
 from nerfsem_method.files import replacing_folder
+from nerfsem_method.outputs import is_forced
 from nerfsem_method.plugin.config import NerfsemTrainerConfig, trainer_config
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
@@ -36,8 +37,8 @@ def import_bundle(path: Path, run_dir: Path) -> Path:
     data = nsem.read_bytes(path)
     decoded = nsem.decode(data)
     run_dir = run_dir.absolute()
-    if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
-        raise OutputError(f"{run_dir} is not an empty folder; import into a new one")
+    if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())) and not (is_forced() and _is_import(run_dir)):
+        raise OutputError(f"{run_dir} is not an empty folder; import into a new one, or give --force for an earlier import")
     with replacing_folder(run_dir) as partial:
         models = partial / "nerfstudio_models"
         models.mkdir()
@@ -47,6 +48,12 @@ def import_bundle(path: Path, run_dir: Path) -> Path:
         (models / "step-000000000.ckpt").write_bytes(checkpoint.getvalue())
         _write_config(decoded, run_dir / path.name, partial / "config.yml")
     return run_dir / "config.yml"
+
+
+def _is_import(run_dir: Path) -> bool:
+    """Return whether a folder holds an earlier import."""
+    config = run_dir / "config.yml"
+    return config.is_file() and ImportedRunConfig.__name__.encode() in config.read_bytes()
 
 
 def _pipeline_state(decoded: Bundle) -> dict[str, object]:

@@ -99,14 +99,14 @@ class Scene:
             "frames": [{**vars(f), "cam_from_world": f.cam_from_world.tolist()} for f in self.frames],
         }
         with replacing(self.root / "scene.json") as partial:
-            partial.write_text(json.dumps(data, indent=1))
+            partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, root: Path) -> Scene:
         """Read a scene folder. Raises CaptureError when `scene.json` is missing or is not one of ours."""
         path = root / "scene.json"
         try:
-            data = json.loads(path.read_text())
+            data = json.loads(path.read_text(encoding="utf-8"))
             left_out = tuple(map(int, data["video"].pop("left_out", ())))
             video = Video(**{**data["video"], "rate": Fraction(data["video"]["rate"]), "left_out": left_out})
             camera = Intrinsics.from_colmap(**data["camera"])

@@ -55,6 +55,12 @@ def _has(package: str) -> bool:
     return find_spec(package) is not None
 
 
+def insist_on_cuda() -> None:
+    """Raise NerfsemError without a GPU."""
+    if not torch.cuda.is_available():
+        raise NerfsemError("no GPU that torch can use is here (nvidia-smi tells more); leave --device cuda out")
+
+
 def choose(preferred: Choice) -> None:
     """Let this process run so from now on; "auto" takes Triton where it is there, else tiny-cuda-nn, else torch.
 

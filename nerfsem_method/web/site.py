@@ -19,6 +19,7 @@ from string import Template
 
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.metadata import ENCODER, metadata_of
+from nerfsem_method.desk import forbidden_by_windows
 from nerfsem_method.errors import OutputError
 from nerfsem_method.files import check_writable, replacing_folder
 from nerfsem_method.playback.player import Player
@@ -97,6 +98,7 @@ def _names(paths: list[Path]) -> list[str]:
     names: list[str] = []
     for path in paths:
         stem = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-") or "piece"
+        stem = f"{stem}-piece" if forbidden_by_windows(stem) else stem
         taken = {"index", *(name.lower() for name in names)}
         numbers = (f"{stem}-{number}" for number in range(2, len(paths) + 3))
         names.append(stem if stem.lower() not in taken else next(each for each in numbers if each.lower() not in taken))
@@ -108,7 +110,8 @@ def _write_piece(folder: Path, piece: Piece, alone: bool) -> None:
 
     (folder / piece.address).write_bytes(piece.data)
     text = base64.b64encode(piece.data).decode()
-    (folder / f"{piece.address}.js").write_text(f"nerfsem.register({json.dumps(piece.address)}, {json.dumps(text)});\n")
+    script = f"nerfsem.register({json.dumps(piece.address)}, {json.dumps(text)});\n"
+    (folder / f"{piece.address}.js").write_text(script, encoding="utf-8")
     Image.fromarray(Player(piece.bundle, "cpu").frame(0)).save(folder / f"{piece.name}.webp", quality=85)
     (folder / piece.page).write_text(_page(piece, alone), encoding="utf-8")
 

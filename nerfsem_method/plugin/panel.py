@@ -1,0 +1,168 @@
+"""The panel is what nerfstudio's viewer shows of nerfsem beside the picture: ground, mode, frames, sizes, and a trial encoding.
+
+nerfstudio finds the elements in the model, as "Custom Elements/model/panel". Nothing here changes a training, and without a
+viewer the elements are plain values.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from nerfstudio.cameras.camera_utils import quaternion_from_matrix
+from nerfstudio.model_components import renderers
+from nerfstudio.viewer import viewer_elements
+from nerfstudio.viewer.render_state_machine import RenderStateMachine
+from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO
+from torch import Tensor
+
+from nerfsem_method.codec import nsem
+from nerfsem_method.codec.container import unpack
+from nerfsem_method.codec.metadata import ENCODER, metadata_of
+from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.codec.walk import fits
+from nerfsem_method.errors import NerfsemError, printable
+from nerfsem_method.evaluation import gate
+from nerfsem_method.plugin.dataparser import world_scale
+from nerfsem_method.scene.camera import camera_centres
+from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training.radiance import RadianceField
+
+OBJECT, WHOLE = "FP: the object", "PC: over its background"
+TRAINED, DECODED = "trained", "decoded"
+NOTHING = "-"
+PARTS = {"tables": "GRID", "heads": "HEAD", "contexts": "CTXT", "occupancy": "OCCU", "cameras": "CAMS", "background": "BACK"}
+"""Bytes are told by these parts; what is left is the rest."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial is a bundle as it would be now: its bytes by section, and the field that a reader would see."""
+
+    sizes: dict[str, int]
+    field: RadianceField
+
+
+class Panel(torch.nn.Module):
+    """The panel has no parameters; it is a module because nerfstudio looks for elements in modules alone.
+
+    `snapshot` returns the bundle as it would be now, not rounded; `scene` is the captured scene, or the bundle's.
+    """
+
+    def __init__(self, scene: Scene, whole: bool, snapshot: Callable[[], Bundle]) -> None:
+        super().__init__()
+        self._scene, self._snapshot = scene, snapshot
+        self._trial: Trial | None = None
+        # nerfstudio lists elements in the order of their attributes' names, hence the letters.
+        modes = [OBJECT, WHOLE] if whole else [OBJECT]
+        self.a_mode = viewer_elements.ViewerDropdown("Shows", OBJECT, modes, hint="For a PC bundle that was imported.")
+        self.b_ground = viewer_elements.ViewerRGB("Ground", (255, 255, 255), hint="This colour is behind the object.")
+        self.c_frame = viewer_elements.ViewerSlider(
+            "Stand at frame", 0, 0, max(len(scene.frames) - 1, 1), 1, cb_hook=lambda element: self.stand_at(int(element.value))
+        )
+        self.d_weights = viewer_elements.ViewerDropdown(
+            "Weights", TRAINED, [TRAINED, DECODED], cb_hook=self._choose, hint="decoded is what a trial encoding gives back."
+        )
+        self.e_encode = viewer_elements.ViewerButton("Encode now", cb_hook=lambda _: self.encode())
+        sizes = {} if scene.bundle is None else nsem.sizes(nsem.read_bytes(scene.bundle))
+        self.f_bytes = _read_out("Bytes", f"{sum(sizes.values()):,}" if sizes else NOTHING)
+        self.g_parts = _read_out("By part", by_part(sizes) if sizes else NOTHING)
+        self.h_psnr = _read_out("PSNR")
+        self.i_lambda = _read_out("Lambda")
+        self.j_described = _read_out("About", _description(scene))
+        self.control = viewer_elements.ViewerControl()
+
+    def stand_at(self, frame: int) -> None:
+        """Let every visitor's camera stand where a frame was taken."""
+        server = getattr(self.control, "viser_server", None)
+        if server is None:
+            return
+        pose = self._snapshot().poses[frame]
+        position = (camera_centres(pose[None])[0] - 0.5) * world_scale(self._scene) * VISER_NERFSTUDIO_SCALE_RATIO
+        for visitor in server.get_clients().values():
+            with visitor.atomic():
+                visitor.camera.position = position
+                visitor.camera.wxyz = quaternion_from_matrix(pose[:, :3].T)
+
+    def encode(self) -> None:
+        """Encode the field as it is, decode it again, and tell bytes by part and PSNR-CENTER, the trained field's beside it."""
+        made = self._snapshot()
+        if self._scene.bundle is not None:
+            made = replace(made, background=nsem.read(self._scene.bundle).background)
+        if not fits(made.state.spec, made.state.occupancy):
+            self.f_bytes.value = "not yet: the hull is still solid, and more than a bundle may hold"
+            return
+        data = nsem.encode(made.quantised())
+        decoded = nsem.decode(data)
+        self._trial = Trial(nsem.sizes(data), RadianceField.from_state(decoded.state).eval())
+        self.f_bytes.value = f"{len(data):,}"
+        self.g_parts.value = by_part(self._trial.sizes)
+        if self._scene.bundle is not None:
+            self.h_psnr.value = "no source frames to measure against"
+            return
+        figures = [gate.look(self._scene, bundle) for bundle in (made, decoded)]
+        told = [NOTHING if found is None else f"{found.psnr_center:.2f} dB" for found in figures]
+        self.h_psnr.value = f"{told[0]} trained, {told[1]} decoded"
+
+    def hear(self, metrics: dict[str, Any], rate_weight: Tensor) -> None:
+        """Show the figures of a training step, where somebody looks."""
+        if self.f_bytes.gui_handle is None:
+            return
+        self.h_psnr.value = f"{float(metrics['psnr']):.2f} dB of this step's rays"
+        self.i_lambda.value = f"{rate_weight.item():.3g}"
+        if "kilobytes" in metrics:
+            self.f_bytes.value = f"{float(metrics['kilobytes']) * 1e3:,.0f} estimated"
+
+    def field(self, trained: RadianceField) -> RadianceField:
+        """Return the field that is to be shown: the trained one, or for a visitor who asked for it the one of the last trial."""
+        if self._trial is None or self.d_weights.value != DECODED or not _is_visitor():
+            return trained
+        return self._trial.field.to(next(trained.parameters()).device)
+
+    def dressed(self, outputs: dict[str, Any]) -> dict[str, Any]:
+        """Return the outputs of a model as a visitor chose to see them; renderings, exports and measurements stay as they are."""
+        if not _is_visitor():
+            return outputs
+        if self.a_mode.value == WHOLE and "pc" in outputs:
+            return {**outputs, "rgb": outputs["pc"]}
+        if renderers.BACKGROUND_COLOR_OVERRIDE is not None:
+            return outputs
+        seen = outputs["prediction"]
+        ground = torch.tensor(self.b_ground.value, device=seen.color.device) / 255
+        return {**outputs, "rgb": seen.over(ground)}
+
+    def _choose(self, element: Any) -> None:
+        if element.value == DECODED and self._trial is None:
+            self.encode()
+
+
+def by_part(sizes: dict[str, int]) -> str:
+    """Return bytes by part in words, from the sizes of a bundle's sections."""
+    named = {part: sizes.get(tag, 0) for part, tag in PARTS.items()}
+    named["rest"] = sum(sizes.values()) - sum(named.values())
+    return ", ".join(f"{part} {size:,}" for part, size in named.items() if size)
+
+
+def _is_visitor() -> bool:
+    """Return whether the viewer renders now: it does so in threads of its own."""
+    return isinstance(threading.current_thread(), RenderStateMachine)
+
+
+def _read_out(name: str, text: str = NOTHING) -> viewer_elements.ViewerText:
+    return viewer_elements.ViewerText(name, text, disabled=True)
+
+
+def _description(scene: Scene) -> str:
+    """Return the metadata of a bundle, or the name of the clip."""
+    video = scene.video
+    facts = f"{printable(video.name)}: {len(scene.frames)} frames, {scene.camera.width} x {scene.camera.height}"
+    if scene.bundle is None:
+        return facts
+    try:
+        found = metadata_of(unpack(nsem.read_bytes(scene.bundle), nsem.KNOWN_SECTIONS))
+    except NerfsemError:
+        return facts
+    return "; ".join([facts, *(f"{name}: {printable(text)}" for name, text in found.items() if name != ENCODER)])
