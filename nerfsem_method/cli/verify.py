@@ -22,12 +22,8 @@ class Verify:
 
     def run(self) -> None:
         """Verify. Raises BundleError for a file that is not sound."""
-        from nerfsem_method.background import h264
-        from nerfsem_method.codec import nsem
+        from nerfsem_method.background.sound import read_sound
 
-        bundle = nsem.read(self.bundle)
+        bundle = read_sound(self.bundle)
         video = bundle.video
-        if bundle.background is not None:
-            for _ in h264.decode(bundle.background.stream, video.width, video.height, video.frames):
-                pass
         print(f"{self.bundle}: sound; {bundle.mode}, {video.frames} frames, {video.width} x {video.height}")
