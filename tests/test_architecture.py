@@ -78,7 +78,8 @@ CONFINED = {
     "viser": {"viewer"},
     "matplotlib": {"evaluation"},
     "av": {"media/clip"},
-    "PIL": {"media", "media/clip", "capture/cameras", "capture/clip", "capture/posed", "evaluation", "plugin", "web", "collection"},
+    "PIL": {"media", "media/clip", "capture/cameras", "capture/clip", "capture/posed", "evaluation", "plugin", "web"}
+    | {"collection"},
     "distributed": {"collection"},
 }
 """Where a foreign library may be imported. COLMAP's process imports NumPy alone beside it: with Pillow it corrupts the heap."""

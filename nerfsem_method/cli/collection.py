@@ -1,4 +1,4 @@
-"""`nerfsem collection` compresses a folder of clips, on one machine or many, and tells how far that is and how good it came out."""
+"""`nerfsem collection` compresses a folder of clips, on one machine or many, and tells how far that is, and how good."""
 
 from __future__ import annotations
 

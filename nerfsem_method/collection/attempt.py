@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from nerfsem_method.collection import child
 from nerfsem_method.collection.job import Job, Outcome
@@ -109,7 +109,7 @@ def _await(process: subprocess.Popen[bytes], abandoned: Callable[[], bool]) -> N
             return
 
 
-def _end(process: subprocess.Popen[bytes], lifeline: BinaryIO) -> None:
+def _end(process: subprocess.Popen[bytes], lifeline: IO[bytes]) -> None:
     """End the process, if it has not ended, and all that it has started and left behind."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -124,8 +124,8 @@ def _outcome(folder: Path, code: int) -> Outcome:
     if code or not (folder / child.FINDINGS).exists():
         return Outcome(reason=_death(code, log), log=log)
     found = json.loads((folder / child.FINDINGS).read_text())
-    files = (_content(folder / name) for name in (child.BUNDLE, child.POSTER, child.PAGE))
-    return Outcome(*files, found["facts"], found["reason"], found["lasting"], log)
+    bundle, poster, page = (_content(folder / name) for name in (child.BUNDLE, child.POSTER, child.PAGE))
+    return Outcome(bundle, poster, page, found["facts"], found["reason"], found["lasting"], log)
 
 
 def _content(path: Path) -> bytes | None:
@@ -135,7 +135,9 @@ def _content(path: Path) -> bytes | None:
 def _death(code: int, log: str) -> str:
     """Return in words how a process ended that left nothing."""
     if code == -signal.SIGKILL:
-        return "its process was killed, as the system does where memory runs out: take fewer --workers or smaller frames (--scale)"
+        return (
+            "its process was killed, as the system does where memory runs out; take fewer --workers or smaller frames (--scale)"
+        )
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     last = next((line for line in reversed(log.splitlines()) if line.strip()), "it said nothing")
     return f"its process ended with {how}: {last}"

@@ -59,7 +59,8 @@ def _do(job: Job, folder: Path) -> dict[str, Any]:
         _write_poster(bundle, folder / POSTER)
     if (report := scene / "report.html").exists() and (reason or facts["warnings"]):
         page.write_bytes(report.read_bytes())
-    return {"reason": one_line(reason.replace(str(report), job.page)), "lasting": lasting, "facts": facts}
+    reason = reason.replace(str(report), job.page).replace(str(bundle), "its bundle")  # this folder goes
+    return {"reason": one_line(reason), "lasting": lasting, "facts": facts}
 
 
 def _compress(job: Job, folder: Path) -> None:

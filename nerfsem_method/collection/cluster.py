@@ -83,7 +83,8 @@ class Cluster:
             return
         self._counted = time.monotonic()
         self._slots = {}
-        for worker, threads in self._client.nthreads().items():
+        counted: Any = self._client.nthreads()
+        for worker, threads in counted.items():
             self._slots[_host(worker)] = self._slots.get(_host(worker), 0) + threads
 
 

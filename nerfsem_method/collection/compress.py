@@ -1,4 +1,4 @@
-"""`nerfsem collection compress` is this: a folder of clips becomes a folder of bundles, and the same command goes on where it was."""
+"""A folder of clips becomes a folder of bundles here, and the same command goes on where it was."""
 
 from __future__ import annotations
 

@@ -67,7 +67,6 @@ class Course:
             while waiting or busy:
                 while waiting and busy < self.engine.window:
                     busy += self._begin(waiting.popleft())
-                    self._advance(advance, len(waiting) + busy, total)
                 if not busy:
                     break
                 item, future = self._next()

@@ -46,7 +46,7 @@ class Item:
         return os.fspath(named(path.parent, path.name, ".nsem"))
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Yield all files of clip and mattes, each with a name that begins with `clip/` or `mattes/`; hidden ones are not read."""
+        """Yield all files of clip and mattes, each with a name that begins with `clip/` or `mattes/`, hidden ones excepted."""
         for part, root in (("clip", self.source), ("mattes", self.mattes)):
             if root is not None and root.is_dir():
                 for path in _files_below(root):

@@ -1,4 +1,4 @@
-"""A table says what the pieces are: one row a clip, a column `clip` and columns of Dublin Core (CSV, as spreadsheets write it)."""
+"""A table says what the pieces are: a CSV file of spreadsheets, one row a clip, a column `clip` and columns of Dublin Core."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LARGEST_FIELD = 1 << 20
 
 @dataclass(frozen=True)
 class Records:
-    """Records are the Dublin Core elements of each item, by its name, and sentences about what the table lacks or has too much."""
+    """Records are the Dublin Core elements of each item, by its name, and sentences about what does not fit."""
 
     of_items: dict[str, dict[str, str]]
     remarks: tuple[str, ...] = ()
@@ -33,7 +33,9 @@ def read(path: Path, items: Sequence[Item]) -> Records:
     header, rows = _table(path)
     used = {_element(title): index for index, title in enumerate(header) if _element(title) in (CLIP, *ELEMENTS)}
     if CLIP not in used:
-        raise NerfsemError(f"{path} has no column {CLIP!r}, which says of which clip a row tells; its columns are {_list(header)}")
+        raise NerfsemError(
+            f"{path} has no column {CLIP!r}, which says of which clip a row tells; its columns are {_list(header)}"
+        )
     if len(used) == 1:
         raise NerfsemError(f"{path} has no column of Dublin Core ({', '.join(ELEMENTS)}); its columns are {_list(header)}")
     known, found, strange = _names(items), {}, []
@@ -95,7 +97,9 @@ def _clip(path: Path, number: int, called: str, known: dict[str, set[str]]) -> s
     """Return the name of the item that a row tells of, None where there is none."""
     meant = known.get(_composed(called.replace("\\", "/").removeprefix("./").rstrip("/")), set())
     if len(meant) > 1 and called not in meant:
-        raise NerfsemError(f"{path}, line {number}: {called!r} may be {_list(sorted(meant))}; write the path below the clips' folder")
+        raise NerfsemError(
+            f"{path}, line {number}: {called!r} may be {_list(sorted(meant))}; write the path below the clips' folder"
+        )
     return called if called in meant else next(iter(meant), None)
 
 

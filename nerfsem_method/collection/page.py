@@ -109,7 +109,7 @@ def _plot(points: list[tuple[float, float, str]]) -> str:
     """Return an SVG of quality in dB over size in kilobytes; nothing where no item is done."""
     if not points:
         return ""
-    (left, right), (low, high) = (_range([point[axis] for point in points]) for axis in (0, 1))
+    (left, right), (low, high) = (_range(list(values)) for values in ([p[0] for p in points], [p[1] for p in points]))
     marks = []
     for size, quality, name in points:
         x = MARGIN + (WIDTH - 2 * MARGIN) * (size - left) / (right - left)

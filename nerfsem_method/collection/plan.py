@@ -1,4 +1,4 @@
-"""A plan says which items are to be done, and which are settled: done and unchanged, or failed for a reason that has not changed."""
+"""A plan says which items are to be done, and which are settled: done or failed, and unchanged since."""
 
 from __future__ import annotations
 

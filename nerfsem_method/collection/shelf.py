@@ -1,4 +1,4 @@
-"""The shelf is the folder of a collection, OUT: bundles, posters, what captures and processes say, and the work that is going on."""
+"""The shelf is the folder of a collection, OUT: bundles, posters, what captures and processes say, and the work going on."""
 
 from __future__ import annotations
 

@@ -69,7 +69,10 @@ def _facts(row: Row) -> dict[str, Any]:
     held = asdict(row)
     for key in ("stamp", "content", "options"):
         del held[key]
-    return {key: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value for key, value in held.items()}
+    return {
+        key: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        for key, value in held.items()
+    }
 
 
 def _sum(done: list[dict[str, Any]]) -> str:

@@ -103,7 +103,9 @@ class Store:
         except sqlite3.Error as error:
             if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in _FULL:
                 raise no_space(self._path.parent, DISK_FULL[0], "go on elsewhere with a copy of it") from None
-            raise OutputError(f"{self._path} cannot be used ({error}); restore it from a copy, or begin in a new folder") from None
+            raise OutputError(
+                f"{self._path} cannot be used ({error}); restore it from a copy, or begin in a new folder"
+            ) from None
 
 
 @contextmanager
@@ -141,7 +143,9 @@ def seen(out: Path) -> Iterator[Store]:
             yield Store(database, path)
     except sqlite3.OperationalError:
         if log.exists() and log.stat().st_size:
-            raise OutputError(f"{path} was not closed, and cannot be read where nothing can be written; copy {out} first") from None
+            raise OutputError(
+                f"{path} was not closed, and cannot be read where nothing can be written; copy {out} first"
+            ) from None
         with _connected(path, f"file:{_quoted(path)}?immutable=1") as database:
             _check(database, path)
             yield Store(database, path)
@@ -187,5 +191,7 @@ def _values(row: Row, now: str) -> tuple[Any, ...]:
 
 def _row(values: tuple[Any, ...]) -> Row:
     held = dict(zip(_COLUMNS, values, strict=True))
-    held |= {key: os.fsdecode(held[key]) for key in ("name", "bundle")} | {key: json.loads(held[key]) for key in ("metadata", "facts")}
+    held |= {key: os.fsdecode(held[key]) for key in ("name", "bundle")} | {
+        key: json.loads(held[key]) for key in ("metadata", "facts")
+    }
     return Row(**{**held, "lasting": bool(held["lasting"])})
