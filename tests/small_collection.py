@@ -13,7 +13,7 @@ from true_scene import true_scene
 from nerfsem_method.scene.scene import Scene
 
 FLIP = np.diag([1.0, -1.0, -1.0])
-SMALL = ("--preset", "smoke", "--max-steps", "100", "--backend", "torch")
+SMALL = ("--preset", "smoke", "--max-steps", "120", "--backend", "torch")
 """So much training makes a picture of such a clip."""
 
 
@@ -43,11 +43,11 @@ def write_posed(folder: Path, scene: Scene, first: int = 0, crop: int = 0, turne
 
 def write_clips(folder: Path, video: Path) -> Path:
     """Write twelve clips made of the vase, cuts, crops and colours, two of them broken; return their folder."""
-    scene = true_scene(folder / "truth", every=6, width=68, height=120)
+    scene = true_scene(folder / "truth", every=5, width=68, height=120)
     clips = folder / "clips"
     for number in range(9):
         below = clips / ("sub" if number % 2 else ".") / f"vase {number}"
-        write_posed(below, scene, first=number % 3, crop=2 * (number // 3), turned=number % 3)
+        write_posed(below, scene, first=number % 2, crop=2 * (number // 3), turned=number % 3)
     write_posed(clips / "beside", scene, mattes_beside=True)
     (clips / "cut off.mp4").write_bytes(video.read_bytes()[:100_000])
     (clips / "few").mkdir()
