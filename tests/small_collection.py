@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image
 from true_scene import true_scene
 
+from nerfsem_method.pipeline import Options
 from nerfsem_method.scene.scene import Scene
 
 FLIP = np.diag([1.0, -1.0, -1.0])
-SMALL = ("--preset", "smoke", "--max-steps", "120", "--backend", "torch")
+SMALL_OPTIONS = Options(preset="smoke", max_steps=120)
 """So much training makes a picture of such a clip."""
 
 
