@@ -50,7 +50,7 @@ def test_a_broken_clip_is_a_reason_that_lasts_and_files_may_be_sent_along(tmp_pa
 
 @pytest.fixture
 def endless(tmp_path, monkeypatch) -> Path:
-    """Have a program that ends by itself never, and has a child, in the place of an item's; return where it writes their numbers."""
+    """Have an endless program with a child in the place of an item's, and return where it writes their numbers."""
     program = tmp_path / "endless.py"
     program.write_text(
         "import os, subprocess, sys, threading, time\n"
