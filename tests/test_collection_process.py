@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from small_collection import SMALL_OPTIONS, write_posed
@@ -63,10 +64,8 @@ def endless(tmp_path, monkeypatch) -> Path:
         "child._do = work\n"
         "child.main()\n"
     )
-    module = type("Module", (), {"__name__": "endless"})
-    for name in ("FINDINGS", "BUNDLE", "POSTER", "PAGE"):
-        setattr(module, name, getattr(attempts.child, name))
-    monkeypatch.setattr(attempts, "child", module)
+    files = {name: getattr(attempts.child, name) for name in ("FINDINGS", "BUNDLE", "POSTER", "PAGE")}
+    monkeypatch.setattr(attempts, "child", SimpleNamespace(__name__="endless", **files))
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path / "numbers"
 
