@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,7 @@ def strays(out: Path) -> list[Path]:
 
 def _facts(row: Row) -> dict[str, Any]:
     """Return a row as programs read it; names that are no UTF-8 have escapes."""
-    held = asdict(row)
+    held = dict(vars(row))
     for key in ("stamp", "content", "options"):
         del held[key]
     return {
