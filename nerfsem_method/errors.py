@@ -38,6 +38,10 @@ class FieldTooLarge(NerfsemError):
     """A field has more to be coded than a bundle may hold."""
 
 
+class GoalMissed(NerfsemError):
+    """A finished bundle misses its wanted size or quality; it came closest, and is kept."""
+
+
 class OutputError(NerfsemError):
     """A result cannot be written where it was asked for."""
 

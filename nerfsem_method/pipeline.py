@@ -19,7 +19,7 @@ import tyro
 from nerfsem_method import log
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.capture.options import CaptureOptions
-from nerfsem_method.errors import NerfsemError, OutputError
+from nerfsem_method.errors import GoalMissed, NerfsemError, OutputError
 from nerfsem_method.files import followed, named, writing
 from nerfsem_method.locks import LOCK, locked
 from nerfsem_method.outputs import check_apart
@@ -234,7 +234,7 @@ def _field_bytes(options: Options, background: Background | None) -> float | Non
 
 
 def _judge(target: Path, options: Options, work: Path, tell: Callable[[str], None]) -> None:
-    """Raise NerfsemError when the finished file, decoded, misses its goal: a script must know."""
+    """Raise GoalMissed when the finished file, decoded, misses its goal: a script must know."""
     from nerfsem_method.training.goal import Goal
 
     size = options.wanted_bytes
@@ -248,7 +248,7 @@ def _judge(target: Path, options: Options, work: Path, tell: Callable[[str], Non
     else:
         return
     if not Goal(size, options.target_psnr).met(measured):
-        raise NerfsemError(
+        raise GoalMissed(
             f"{wanted} is out of reach of the preset {options.preset!r} for this clip; {target} came closest with {text}; "
             "choose another preset, --scale, or more --max-steps"
         )

@@ -56,9 +56,10 @@ MAY_IMPORT = {
     | {"scene", "media", "media/clip", *(f"capture/{it}" for it in ("clip", "cameras", "mattes", "report", "posed"))},
     "plugin": READING | {"background", "training", "capture", "evaluation"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
+    "collection": READING | {"background", "capture", "capture/report", "evaluation", "pipeline", "playback"},
     "cli": READING
     | {"", "background", "training", "capture", "capture/report", "capture/mattes", "plugin", "evaluation", "playback"}
-    | {"web", "pipeline", "viewer", "api"},
+    | {"web", "pipeline", "viewer", "api", "collection"},
     "api": READING | {"background", "capture", "pipeline", "playback", "plugin", "evaluation"},
     "nerfsem_dataparsers": {"plugin"},
 }
@@ -78,7 +79,9 @@ CONFINED = {
     "viser": {"viewer"},
     "matplotlib": {"evaluation"},
     "av": {"media/clip"},
-    "PIL": {"media", "media/clip", "capture/cameras", "capture/clip", "capture/posed", "evaluation", "plugin", "web"},
+    "PIL": {"media", "media/clip", "capture/cameras", "capture/clip", "capture/posed", "evaluation", "plugin", "web"}
+    | {"collection"},
+    "distributed": {"collection"},
 }
 """Where a foreign library may be imported. COLMAP's process imports NumPy alone beside it: with Pillow it corrupts the heap."""
 

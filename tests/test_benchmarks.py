@@ -42,6 +42,7 @@ PROGRAMS = {
     "benchmarks.timing.half_cube": "HalfCube",
     "benchmarks.timing.tcnn": "Tcnn",
     "benchmarks.timing.by_turns": "ByTurns",
+    "benchmarks.timing.collection": "Collection",
     "benchmarks.study.rate_distortion": "RateDistortion",
     "benchmarks.study.ablation": "Ablation",
     "benchmarks.study.paper": "Paper",
@@ -126,6 +127,12 @@ def test_half_cube(tmp_path):
     (table,) = smoke("benchmarks.timing.half_cube", tmp_path, "--presets", "smoke", "--steps", 1)
     assert [tuple(row[:2]) for row in table.rows] == [("smoke", "solid"), ("smoke", "shell")]
     assert table.rows[1][-1].endswith(" GB")
+
+
+def test_collection(tmp_path):
+    pytest.importorskip("distributed", reason="Dask is in the development lock: make install")
+    (table,) = smoke("benchmarks.timing.collection", tmp_path, "--items", 5, "--rows", 10)
+    assert [row[1].split()[1] for row in table.rows] == ["ms", "s"]
 
 
 def test_tcnn_beside_plain_torch(tmp_path, monkeypatch):

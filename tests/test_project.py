@@ -48,7 +48,9 @@ def test_the_locks_are_names_and_versions_only(name):
     assert len({pin.partition("==")[0].lower() for pin in pins}) == len(pins)
 
 
-@pytest.mark.parametrize(("name", "groups"), [("requirements.lock", ("train", "dev")), ("requirements-reader.lock", ())])
+@pytest.mark.parametrize(
+    ("name", "groups"), [("requirements.lock", ("train", "cluster", "dev")), ("requirements-reader.lock", ())]
+)
 def test_the_locks_meet_every_declared_dependency(name, groups):
     from packaging.requirements import Requirement
 

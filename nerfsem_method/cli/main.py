@@ -11,6 +11,7 @@ import tyro
 
 from nerfsem_method import __version__, desk
 from nerfsem_method.cli.capture import Capture
+from nerfsem_method.cli.collection import Collection
 from nerfsem_method.cli.compress import Compress
 from nerfsem_method.cli.decode import Decode
 from nerfsem_method.cli.describe import Describe
@@ -38,6 +39,7 @@ Store a video of a museum piece in the space of a thumbnail, and play it back.
   nerfsem info relic.nsem                      where the bytes go
   nerfsem publish relic.nsem site/             bundle to web page
   nerfsem evaluate relic.mp4 relic.nsem --output-dir report/
+  nerfsem collection compress clips/ store/    a folder of clips, overnight
   nerfsem import relic.nsem run/ && ns-viewer --load-config run/config.yml
 
 Each verb explains itself: nerfsem decode --help. nerfsem --version prints the version.
@@ -57,6 +59,7 @@ Verb = (
     | Annotated[Capture, tyro.conf.subcommand("capture")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Import, tyro.conf.subcommand("import")]
+    | Annotated[Collection, tyro.conf.subcommand("collection")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 

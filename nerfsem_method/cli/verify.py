@@ -55,13 +55,9 @@ class Verify:
 
 
 def _examine(path: Path) -> dict[str, Any]:
-    from nerfsem_method.background import h264
-    from nerfsem_method.codec import nsem
+    from nerfsem_method.background.sound import read_sound
 
-    bundle = nsem.read(path)
+    bundle = read_sound(path)
     video = bundle.video
-    if bundle.background is not None:
-        for _ in h264.decode(bundle.background.stream, video.width, video.height, video.frames):
-            pass
     shape = {"frames": video.frames, "width": video.width, "height": video.height}
     return {"bundle": str(path), "sound": True, "mode": bundle.mode, **shape}

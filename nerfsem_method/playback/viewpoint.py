@@ -35,8 +35,8 @@ class Tour:
 
 
 def colors_around(bundle: Bundle, pose: np.ndarray) -> np.ndarray:
-    """Return the map of colours [3, 4] at a pose: a frame's own where its camera is, elsewhere a mean of all, weighted by the inverse of the
-    squared distance."""
+    """Return the map of colours [3, 4] at a pose: a frame's own where its camera is, elsewhere a mean of all, weighted by the
+    inverse of the squared distance."""
     distances = np.linalg.norm(camera_centres(bundle.poses) - camera_centres(pose[None]), axis=1)
     near = 1 / (distances**2 + 1e-9)
     return np.einsum("n,nij->ij", near / near.sum(), bundle.colors)

@@ -53,7 +53,5 @@ def report(scene: Scene, tell: Callable[[str], None]) -> None:
     found = json.loads(path.read_text()) if path.exists() else {"changed": 0}
     if found["changed"]:
         which = "their outlines were rough, and follow all views" if found["rough"] else "where most views contradict them"
-        tell(
-            f"{found['changed']} of {len(scene.frames)} mattes were changed, by {found['share']:.1%} of the object's area: {which}; "
-            "pictures are measured by the new ones"
-        )
+        extent = f"{found['changed']} of {len(scene.frames)} mattes were changed, by {found['share']:.1%} of the object's area"
+        tell(f"{extent}: {which}; pictures are measured by the new ones")

@@ -123,8 +123,8 @@ class NerfsemModel(Model):
         assert isinstance(datamanager, NerfsemDataManager)
         self._candidate_share = datamanager.candidate_share
         self._most_rays = datamanager.config.train_num_rays_per_batch
-        scene, indices, frames = self.kwargs["metadata"]["scene"], datamanager.train_dataset.frame_indices, datamanager.frames_rgba
-        mattes = AgreedMattes(scene, indices, frames)
+        indices, frames = datamanager.train_dataset.frame_indices, datamanager.frames_rgba
+        mattes = AgreedMattes(self.kwargs["metadata"]["scene"], indices, frames)
         clip = TrainingClip(self._video, frames, indices, mattes.keep, mattes.take)
         conductor = Conductor(
             self.field, self.cameras, self.rate_weight, config.course, trainer.config.max_num_iterations, clip,

@@ -1,7 +1,7 @@
 """Mattes and field are brought to agree: a matte that the other views contradict teaches the field nothing but blur.
 
-The field's alpha is what most views say of the outline. Where a matte differs from it by whole areas (a strip of wall, a lost ear)
-the field is right; where a clip's outlines differ everywhere, as drawn or guessed ones do, all of them follow the field.
+The field's alpha is what most views say of the outline. Where a matte differs from it by whole areas (a strip of wall, a lost
+ear) the field is right; where a clip's outlines differ everywhere, as drawn or guessed ones do, all of them follow the field.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
 
 ROUGH = 0.0012
-"""Outlines that are farther from the field's than this (root mean square, in the larger side of the frame) are rough everywhere."""
+"""Outlines farther from the field's than this (root mean square, in the larger side of the frame) are rough everywhere."""
 THICK = 0.003
 """A difference is an area if a square of this size, in the larger side of the frame, fits into it; 2 pixels at least."""
 SHARPNESS = 3.0
@@ -24,7 +24,7 @@ SHARPNESS = 3.0
 SMOOTH = 5
 """The field's alpha is a mean over so many pixels each way first: its edge shows single voxels, an object's does not."""
 LEAST = 0.7
-"""A matte that has less than this in common with the field (intersection over union) is left as it is: who is right is unclear."""
+"""A matte that has less than this in common with the field (intersection over union) stays as it is: who is right is unclear."""
 RAYS = 1 << 15
 """So many rays are rendered at a time."""
 

@@ -188,7 +188,8 @@ class _View:
         excess, told, last = self.outline.excess(alpha[inner:].view(lines.shape[:2]))
         every = torch.arange(len(lines), device=last.device)
         edge_depth = depth[inner:].view(lines.shape[:2])[every, last]
-        return _Seen(plain, color, depth[:inner], alpha[:inner] > SOLID, self.colors, excess, told, edge_depth, lines[every, last])
+        solid = alpha[:inner] > SOLID
+        return _Seen(plain, color, depth[:inner], solid, self.colors, excess, told, edge_depth, lines[every, last])
 
     def equations(self, seen: _Seen, cameras: CameraPath, scales: tuple[float, float]) -> _Equations:
         """Return the equations that colours and outlines give."""
@@ -215,7 +216,7 @@ class _View:
         return _Equations(normal, right, motions)
 
     def _image_motion(self, pixels: Tensor, depth: Tensor, cameras: CameraPath) -> Tensor:
-        """Return d(pixel) / d(omega, v, log f, cx / f, cy / f, k1) [P, 2, 6 + SHARED] of the points seen at `depth` along rays."""
+        """Return d(pixel) / d(omega, v, log f, cx / f, cy / f, k1) [P, 2, 6 + SHARED] of the points at `depth` along rays."""
         frames = torch.full((len(depth),), self.index, device=depth.device)
         origins, directions = cameras.rays(frames, pixels)
         pose = cameras.poses[self.index]
@@ -251,8 +252,9 @@ def _share(cameras: CameraPath, equations: list[tuple[int, _Equations]]) -> None
     if not told:
         return
     prior = told[0][1].normal.new_tensor(SHARED_DEVIATIONS) ** -2
-    (focal, *_), (first, *_) = cameras.intrinsics, cameras.captured
-    off = torch.stack([(focal / first).log(), *(cameras.intrinsics - cameras.captured)[[2, 3]] / focal, *(cameras.intrinsics - cameras.captured)[4:5]])
+    focal = cameras.intrinsics[:1]
+    moved = cameras.intrinsics - cameras.captured
+    off = torch.cat([(focal / cameras.captured[:1]).log(), moved[2:4] / focal, moved[4:5]])
     normal, right = prior.diag(), -prior * off
     for _, found in told:
         mixed = torch.linalg.solve(_damped(found.normal[:6, :6]), found.normal[:6, 6:])

@@ -118,7 +118,8 @@ class BinaryGrids(nn.Module):
             self._tiny.clear()
 
     def _pack(self, thread: int, *_: int) -> None:
-        encode_cpu.pack(self.theta.detach().numpy(), self.coded.numpy(), self.parts, self._part_slots, thread, self._codes)
+        theta, coded = self.theta.detach().numpy(), self.coded.numpy()
+        encode_cpu.pack(theta, coded, self.parts, self._part_slots, thread, THREADS, self._codes)
 
     def gradient(self, theta: Tensor) -> Tensor:
         """Return the gradient of `theta` [values] from what the threads have added to `partial`, and empty that."""

@@ -104,7 +104,7 @@ class DenseBitsCPU(torch.autograd.Function):
         tables, bits, values = grids.packed_tables(), np.zeros(THREADS), theta.detach().numpy()
 
         def work(thread: int, *_: int) -> None:
-            given = dense.rows, drawn, dense.entries, tables, values, flat, thread
+            given = dense.rows, drawn, dense.entries, tables, values, flat, thread, THREADS
             bits[thread] = tables_nats(*given, grids.partial[thread], gradients[thread])
 
         in_parts(THREADS, work)

@@ -16,7 +16,7 @@ from nerfsem_method.codec.coder import Meter
 from nerfsem_method.codec.tints import LARGEST, NUMBERS, TINT_BITS, Tints, code_tints
 
 PRIOR = 1e-3
-"""Maps are pulled towards the identity by so much mean squared colour: a grey object tells little about the mixing of channels."""
+"""Maps are pulled to the identity by so much mean squared colour: a grey object tells little of how channels mix."""
 WEIGHT_BITS = 6
 """A weight's step moves the object's colours by 2 ** -6, root of the three channels' summed squares: 0.1 % of a usual error."""
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from nerfsem_method.compiled import njit
-from nerfsem_method.compiled.threads import THREADS
 from nerfsem_method.raycast.lookup import CODED, LANES, line, load_points, look_up, new_scratch
 from nerfsem_method.training.loops.scatter import scatter
 
@@ -80,12 +79,15 @@ def encode_backward(positions, start, stop, tables, gradient, partial):
 
 
 @njit(cache=True, nogil=True)
-def pack(theta, coded, parts, slots, thread, codes):
-    """Write the codes of a thread's part of the slots of each table, from the real parameters theta [values]; see `lookup`."""
+def pack(theta, coded, parts, slots, thread, threads, codes):
+    """Write the codes of one of `threads` parts of each table's slots, from the real parameters theta [values]; see `lookup`.
+
+    Their number is an argument: a constant would be compiled in, and stay in the cache for processes of another number.
+    """
     for p in range(parts.shape[0]):
         begin, count, first, stride = slots.begin[p], slots.count[p], slots.first[p], slots.stride[p]
         own, features = codes[parts[p].first_code :], parts[p].features
-        start, stop = count * thread // THREADS, count * (thread + 1) // THREADS
+        start, stop = count * thread // threads, count * (thread + 1) // threads
         if features == 1:  # most tables have one feature, and this loop is twice as fast
             for slot in range(start, stop):
                 value = np.uint64(first + slot * stride)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from nerfsem_method.compiled import FAST, fast_part, njit
-from nerfsem_method.compiled.threads import THREADS
 from nerfsem_method.raycast.lookup import LANES, line, look_up, new_scratch
 from nerfsem_method.raycast.perceptron import Layer, add_gradients, forward, rectify_backward
 from nerfsem_method.training.loops.density_cpu import TwoLayers
@@ -51,8 +50,8 @@ class Entries(NamedTuple):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def tables_nats(rows, drawn, entries, tables, theta, nets, thread, partial, gradients):
-    """Return a thread's part of the nats of the drawn entries, times their tables' scales, and add the gradients of that sum.
+def tables_nats(rows, drawn, entries, tables, theta, nets, thread, threads, partial, gradients):
+    """Return a part, one of `threads`, of the nats of the drawn entries, times their tables' scales; add that sum's gradients.
 
     All tables go into one call: one call for each table took nearly twice as long.
 
@@ -67,7 +66,7 @@ def tables_nats(rows, drawn, entries, tables, theta, nets, thread, partial, grad
     for t in range(rows.shape[0]):
         row, count = rows[t], drawn.bounds[t + 1] - drawn.bounds[t]
         first = drawn.bounds[t]
-        picked = drawn.picked[first + count * thread // THREADS : first + count * (thread + 1) // THREADS]
+        picked = drawn.picked[first + count * thread // threads : first + count * (thread + 1) // threads]
         own = slice(row.first, row.stop)
         mine = Entries(entries.vertices[own], entries.firsts[own], entries.others[own])
         scale = drawn.scales[t]
