@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def see(field, share):
 
 
 def test_events_come_when_the_course_says_so_and_in_order():
-    stages = {"carve_from": 0.1, "carve_every": 0.1, "freeze_at": 0.5, "quantise_at": 0.5, "measure_every": 0.25}
+    stages: dict[str, Any] = {"carve_from": 0.1, "carve_every": 0.1, "freeze_at": 0.5, "quantise_at": 0.5, "measure_every": 0.25}
     course = Course(**stages, align_at=(0.5,), agree_at=(0.75,))
     happened = {step: list(course.events(step, STEPS)) for step in range(STEPS)}
     assert happened[500] == [Event.FREEZE, Event.QUANTISE, Event.MEASURE, Event.STEER, Event.ALIGN]

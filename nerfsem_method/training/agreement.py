@@ -25,6 +25,8 @@ SMOOTH = 5
 """The field's alpha is a mean over so many pixels each way first: its edge shows single voxels, an object's does not."""
 LEAST = 0.7
 """A matte that has less than this in common with the field (intersection over union) stays as it is: who is right is unclear."""
+FINEST = 640
+"""The field is rendered with about so many pixels along the larger side of the frame: its edge is softer than theirs."""
 RAYS = 1 << 15
 """So many rays are rendered at a time."""
 
@@ -59,13 +61,19 @@ def agree(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Te
 
 
 def alpha_of(field: RadianceField, cameras: CameraPath, index: int) -> Tensor:
-    """Return the rendered alpha [H, W] of a frame."""
+    """Return the rendered alpha [H, W] of a frame; of large frames every few pixels are rendered, the others interpolated."""
     width, height = cameras.size
+    stride = max(1, round(max(width, height) / FINEST))
+    columns, rows = -(-width // stride), -(-height // stride)
+    grid = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).flip(1).to(cameras.poses.device)
     parts = []
-    for pixels in cameras.frame_pixels().split(RAYS):
+    for pixels in ((grid + 0.5) * stride).split(RAYS):
         frames = torch.full((len(pixels),), index, device=pixels.device)
         parts.append(field.render(*cameras.rays(frames, pixels)).accumulation)
-    return torch.cat(parts).view(height, width)
+    alpha = torch.cat(parts).view(1, 1, rows, columns)
+    if stride == 1:
+        return alpha[0, 0]
+    return functional.interpolate(alpha, scale_factor=stride, mode="bilinear")[0, 0, :height, :width]
 
 
 def agreed(matte: Tensor, alpha: Tensor, rough: bool) -> Tensor:

@@ -20,7 +20,7 @@ from nerfsem_method.training.outline import Outline
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.tint import ColorEvidence, estimate
 
-PIXELS = 2048
+PIXELS = 1536
 """So many pixels of a frame are looked at."""
 SOLID = 0.95
 """A pixel's depth is trusted above this accumulation."""

@@ -45,7 +45,7 @@ class Course:
     """The heads' weights go onto the grid that the bundle stores."""
     rate_from: float = 0.1
     """The rate term sets in."""
-    align_at: tuple[float, ...] = (0.1, 0.15, 0.2, 0.3, 0.45, 0.6, 0.75, 0.85)
+    align_at: tuple[float, ...] = (0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.85)
     """Cameras and colours are aligned with the field."""
     agree_at: tuple[float, ...] = (0.3, 0.5)
     """Mattes and field are brought to agree."""

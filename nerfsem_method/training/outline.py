@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LINES = 192
+LINES = 96
 """So many lines of a frame are looked at."""
 SAMPLES = 17
 """A line has so many samples."""
