@@ -7,14 +7,11 @@ import json
 import os
 import re
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from collection_work import GOLDEN, OPTIONS, Work, again, states
 
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.cli.collection import Report, Status, VerifyAll
@@ -22,31 +19,12 @@ from nerfsem_method.cli.main import run
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.metadata import metadata_of
 from nerfsem_method.collection import local
-from nerfsem_method.collection.compress import Means, compress
 from nerfsem_method.collection.job import Outcome
 from nerfsem_method.collection.status import status
 from nerfsem_method.collection.store import NAME, Row, opened
 from nerfsem_method.errors import NerfsemError, OutputError
 from nerfsem_method.locks import locked
 from nerfsem_method.pipeline import Options
-
-GOLDEN = Path(__file__).parent / "golden/dense-fp.nsem"
-OPTIONS = Options(preset="smoke")
-
-
-class Work:
-    """The stand-in counts its calls by item; `outcomes` are what it gives before bundles, by item."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.outcomes: dict[str, list[Outcome]] = {}
-
-    def __call__(self, job, abandoned) -> Outcome:
-        self.calls.append(job.name)
-        Path(job.work).mkdir(parents=True, exist_ok=True)
-        if self.outcomes.get(job.name):
-            return self.outcomes[job.name].pop(0)
-        return Outcome(GOLDEN.read_bytes(), b"poster", b"page", {"psnr_center": 20.0, "warnings": ["dark"]})
 
 
 @pytest.fixture
@@ -70,18 +48,6 @@ def clips(tmp_path) -> Path:
 def out(tmp_path) -> Path:
     """Return where the collection will be."""
     return tmp_path / "out"
-
-
-def states(out: Path) -> dict[str, str]:
-    """Return the state of each item."""
-    return {item["name"]: item["state"] for item in status(out)["items"]}
-
-
-def again(clips, out, work, options=OPTIONS, **means) -> list[str]:
-    """Compress the collection again, and return which items were worked on."""
-    before = len(work.calls)
-    compress(clips, out, options, Means(**means), tell=lambda line: None)
-    return sorted(work.calls[before:])
 
 
 def test_every_clip_becomes_a_bundle_and_running_again_does_nothing(clips, out, work):
@@ -300,53 +266,6 @@ def test_a_database_of_something_else_is_named(clips, out, work, capsys):
     with pytest.raises(OutputError, match="damaged|cannot be used"):
         again(clips, out, work)
     assert run(Status(out)) == 2 and "restore it" in capsys.readouterr().err
-
-
-KILLED = """
-import sys, time
-from pathlib import Path
-from nerfsem_method.collection import local
-from nerfsem_method.collection.compress import Means, compress
-from nerfsem_method.collection.job import Outcome
-from nerfsem_method.pipeline import Options
-clips, out, golden = map(Path, sys.argv[1:])
-def work(job, abandoned):
-    with open(out.with_name("calls"), "a") as calls:
-        print(job.name, file=calls)
-    time.sleep(0.01)
-    return Outcome(golden.read_bytes(), b"poster", None, {"warnings": []})
-local.attempt = work
-compress(clips, out, Options(preset="smoke"), Means(workers=2))
-"""
-
-
-def test_a_kill_at_any_moment_loses_nothing(tmp_path, out):
-    clips = tmp_path / "clips"
-    clips.mkdir()
-    for number in range(60):
-        (clips / f"{number:02}.mp4").write_text(str(number))
-    command = [sys.executable, "-c", KILLED, clips, out, GOLDEN]
-    for wanted in (1, 7, 20, 40):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        while process.poll() is None and list(_states_of(out)).count("done") < wanted:
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        for path in (out / "bundles").glob("*.nsem"):
-            assert path.read_bytes() == GOLDEN.read_bytes()
-    assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
-    assert list(states(out).values()) == ["done"] * 60 and not list(out.rglob(".*partial"))
-    calls = (tmp_path / "calls").read_text().split()
-    assert len(calls) <= 60 + 4 * 2  # of what was done, nothing is done again: a kill costs the two that are worked on
-    assert run(VerifyAll(out)) == 0
-
-
-def _states_of(out: Path) -> list[str]:
-    """Return all states, none while there is no collection."""
-    try:
-        return list(states(out).values())
-    except NerfsemError:
-        return []
 
 
 def test_a_row_whose_bundle_was_written_just_before_a_kill_is_done(clips, out, work):

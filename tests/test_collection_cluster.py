@@ -45,7 +45,7 @@ raise SystemExit(run(CompressAll(Path(clips), Path(out), options, scheduler=sche
 @pytest.fixture
 def cluster():
     """Yield a cluster of two worker processes, each of one thread."""
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as started:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as started:
         yield started
 
 

@@ -66,8 +66,8 @@ def _overhead(folder: Path, count: int) -> float:
         path.mkdir()
     for number in range(count):
         (clips / f"{number:06}.mp4").write_text(str(number))
-    settings: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with LocalCluster(**settings) as cluster, opened(out) as store:
+    local: Any = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
+    with local as cluster, opened(out) as store:
         engine = Cluster(cluster.scheduler_address, work=_nothing)
         started = time.perf_counter()
         made = plan(find(clips).items, store.rows(), options_hash(options), Shelf(out), False)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
@@ -58,6 +58,10 @@ class Course:
     _back: SimpleQueue[tuple[Item, Future[Outcome]]] = field(default_factory=SimpleQueue)
     _failed: int = 0
 
+    @cached_property
+    def _options_hash(self) -> str:
+        return options_hash(self.options)
+
     def run(self) -> None:
         """Do all items of the plan. Raises OutputError when the disk is full, NerfsemError when the engine has gone."""
         waiting, total, busy = deque(self.plan.todo), len(self.plan.todo), 0
@@ -86,7 +90,7 @@ class Course:
     def _begin(self, item: Item) -> bool:
         """Hand an item to the engine; return whether it is there now, and has not failed at once."""
         row = self.plan.rows[item.name]
-        row = replace(row, state="running", attempts=row.attempts + 1, options=options_hash(self.options), sha256="")
+        row = replace(row, state="running", attempts=row.attempts + 1, options=self._options_hash, sha256="")
         try:
             row = replace(row, stamp=stamp(item), content=content_hash(item))
             job = self._job(item)
