@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from make_clips import pictures
+from PIL import Image, ImageDraw
 from scipy.spatial.transform import Rotation
 
 from nerfsem_method.capture.cameras.poses import solve
@@ -51,3 +54,22 @@ def test_a_black_frame_has_no_pose_and_the_others_have(cases: Path, vase_video: 
     model = solved(cases / "black-frame/fade.mp4", tmp_path)
     assert np.flatnonzero(~model.posed).tolist() == [0]
     assert np.median(degrees_off(model, vase_video)) < 0.6
+
+
+def test_a_flash_title_cards_and_a_faded_end_have_no_pose(cases: Path, vase_video: Path, tmp_path: Path) -> None:
+    """Cards match each other in every feature; they are an island beside the model."""
+    card = Image.new("RGB", (270, 480), "black")
+    for row in range(40, 440, 30):
+        ImageDraw.Draw(card).text((40, row), f"Amphora {row}: red figures", fill="white")
+    frames = [Image.fromarray(picture) for picture in pictures(cases / "base/base20.mp4")]
+    shown = [*frames[:5], Image.new("RGB", card.size, "white"), *frames[5:12], card, card, card, *frames[12:]]
+    shown.append(Image.new("RGB", card.size, "black"))
+    paths = [tmp_path / f"{number:06d}.png" for number in range(len(shown))]
+    for path, picture in zip(paths, shown, strict=True):
+        picture.save(path)
+    model = solve(paths, None, "auto", silent)
+    lost = [5, 13, 14, 15, 24]
+    assert np.flatnonzero(~model.registered).tolist() == lost
+    others = np.setdiff1d(np.arange(len(shown)), lost)
+    true_frames = replace(model, poses=model.poses[others], registered=model.registered[others])
+    assert np.median(degrees_off(true_frames, vase_video)) < 0.6
