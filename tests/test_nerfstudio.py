@@ -172,11 +172,10 @@ def coloured_mesh(made: dict[str, Path]) -> None:
     """Make sure that a mesh opens in a program that reads meshes, with faces and colours that differ."""
     import trimesh
 
-    (path,) = (path for name, path in made.items() if name in ("poisson_mesh.ply", "mesh.obj"))
-    mesh = trimesh.load(path, force="mesh")
+    mesh = trimesh.load(made.get("poisson_mesh.ply") or made["mesh.obj"], force="mesh")
     assert isinstance(mesh, trimesh.Trimesh) and len(mesh.faces) > 100 and np.isfinite(mesh.vertices).all()
     visual: Any = mesh.visual
-    colours = np.asarray(visual.to_color().vertex_colors)[:, :3]
+    colours = np.asarray((visual.to_color() if visual.kind == "texture" else visual).vertex_colors)[:, :3]
     assert len(colours) == len(mesh.vertices) and (np.ptp(colours, axis=0) > 20).all()
 
 

@@ -113,7 +113,7 @@ def test_what_is_no_bundle_leaves_no_site(tmp_path):
     with pytest.raises(BundleError):
         Publish((GOLDEN / "dense-fp.nsem", tmp_path / "text.nsem"), tmp_path / "site").run()
     assert not list((tmp_path / "site").glob("*"))
-    with pytest.raises(NerfsemError, match="name bundles"):
+    with pytest.raises(NerfsemError, match="name one bundle or more"):
         Publish((), tmp_path / "site").run()
 
 
