@@ -186,7 +186,7 @@ def test_names_may_be_odd(tmp_path, out, work, capsys):
     assert again(clips, out, work) == sorted(names) and again(clips, out, work) == []
     for verb in (Status(out), Status(out, json=True), VerifyAll(out), Report(out)):
         assert run(verb) == 0
-    assert "sch" in capsys.readouterr().out  # read here: a name that is no UTF-8 cannot travel with a test's report
+    assert "sch" in capsys.readouterr().out
     assert "<b>" not in (out / "index.html").read_text() and len(list((out / "bundles").iterdir())) == 5
 
 

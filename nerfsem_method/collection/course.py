@@ -119,14 +119,14 @@ class Course:
         if outcome.bundle is not None:
             outcome = self._kept(item, row, outcome)
         if outcome.bundle is not None:
-            LOG.info("%s: done in %.0f s", item.name, outcome.seconds)
+            LOG.info("%s: done in %.0f s", printable(item.name), outcome.seconds)
             return False
         if not outcome.lasting and is_full(self.shelf.out):
             raise no_space(self.shelf.out)
         if outcome.lasting or row.attempts >= TRIES:
             self._fail(item, row, outcome)
             return False
-        LOG.info("%s: to be tried again: %s", item.name, outcome.reason)
+        LOG.info("%s: to be tried again: %s", printable(item.name), outcome.reason)
         self._note(replace(row, state="waiting", reason=outcome.reason))
         return True
 
