@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from nerfsem_method.media.clip.door import open_clip
 EXIF, FOCAL_LENGTH, IN_35_MM = 0x8769, 0x920A, 0xA405
 
 
-def shots(folder: Path, tags: list[dict[int, float]]) -> Path:
+def shots(folder: Path, tags: Sequence[Mapping[int, float]]) -> Path:
     """Write a photograph for each set of EXIF tags."""
     for index, said in enumerate(tags):
         exif = Image.Exif()
