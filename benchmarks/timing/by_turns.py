@@ -55,7 +55,7 @@ class ByTurns:
             rows.append((self.source.name, f"{name} source", *cells, f"{max(memory):.1f} GB"))
         times = [min(turn[0] for turn in turns) for turns in used.values()]
         note = f"By the best turns, the older source takes {times[1] / times[0]:.1f} times the processor time."
-        keep(self.results, PROGRAM, Table(f"{self.source.name}, by turns", COLUMNS, rows, "capture", note))
+        keep(self.results, PROGRAM, Table(f"{self.source.name}, by turns", COLUMNS, rows, note=note))
 
     def _timed(self, packages: list[Path]) -> tuple[float, float, float]:
         """Return processor seconds, seconds and gigabytes of one capture by the source in the last of these folders."""
