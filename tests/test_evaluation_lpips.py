@@ -64,7 +64,7 @@ def test_a_download_is_told_and_its_failure_is_a_reason(tmp_path, monkeypatch, c
     monkeypatch.setattr("torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity", offline)
     with pytest.raises(OSError, match=f"no network.*put them at .*{NAME}"):
         load_lpips(download=True)
-    assert "244 MB, once" in " ".join(capsys.readouterr().out.split())
+    assert "244 MB, once" in " ".join(capsys.readouterr().err.split())
 
 
 def test_ours_and_the_peers_are_measured_alike(tmp_path, monkeypatch):

@@ -23,6 +23,8 @@ SHARPNESS = 3.0
 """The edge of a matte is so many times as steep as that of the smoothed alpha."""
 SMOOTH = 5
 """The field's alpha is a mean over so many pixels each way first: its edge shows single voxels, an object's does not."""
+CELLS = 0.4
+"""Outlines are rough only if they are farther from the field's than this, in cells of its finest level: it can do no better."""
 LEAST = 0.7
 """A matte that has less than this in common with the field (intersection over union) stays as it is: who is right is unclear."""
 FINEST = 640
@@ -41,6 +43,18 @@ class Agreement:
     rough: bool
 
 
+def is_rough(field: RadianceField, cameras: CameraPath, outlines: float) -> bool:
+    """Return whether outlines that are so many pixels from the field's (root mean square) are rough."""
+    return outlines > max(ROUGH * max(cameras.size), CELLS * cell(field, cameras))
+
+
+def cell(field: RadianceField, cameras: CameraPath) -> float:
+    """Return the side of a cell of the field's finest level, in pixels, at the middle of the cube."""
+    depth = (cameras.poses[:, 2, :3] @ cameras.poses.new_full((3,), 0.5) + cameras.poses[:, 2, 3]).median()
+    finest = max(level.resolution for level in (*field.spec.volume, *field.spec.planes))
+    return float(cameras.intrinsics[0] / depth) / finest
+
+
 @torch.no_grad()
 def agree(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Tensor, rough: bool) -> Agreement:
     """Change the alpha of frames [n, H, W, 4] uint8 in place to what they and the field agree on.
@@ -50,9 +64,10 @@ def agree(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Te
         rough: whether all outlines follow the field.
     """
     shares = []
+    least_area = cell(field, cameras)
     for frame, index in zip(frames, indices.tolist(), strict=True):
         matte = frame[..., 3].to(cameras.poses.device).float() / 255
-        new = agreed(matte, alpha_of(field, cameras, index), rough)
+        new = agreed(matte, alpha_of(field, cameras, index), rough, least_area)
         share = float((new - matte).abs().sum() / matte.sum().clamp(min=1))
         if share > 0:
             shares.append(share)
@@ -76,8 +91,11 @@ def alpha_of(field: RadianceField, cameras: CameraPath, index: int) -> Tensor:
     return functional.interpolate(alpha, scale_factor=stride, mode="bilinear")[0, 0, :height, :width]
 
 
-def agreed(matte: Tensor, alpha: Tensor, rough: bool) -> Tensor:
-    """Return what a matte and the field's alpha, both [H, W] in [0, 1], agree on."""
+def agreed(matte: Tensor, alpha: Tensor, rough: bool, least_area: float = 0.0) -> Tensor:
+    """Return what a matte and the field's alpha, both [H, W] in [0, 1], agree on.
+
+    `least_area` is the side of the smallest square in pixels of which the field can tell.
+    """
     solid, shown = matte > 0.5, alpha > 0.5
     union = (solid | shown).sum()
     if not union or float((solid & shown).sum() / union) < LEAST:
@@ -86,7 +104,7 @@ def agreed(matte: Tensor, alpha: Tensor, rough: bool) -> Tensor:
     edge = ((smooth - 0.5) * SHARPNESS + 0.5).clamp(0, 1)
     if rough:
         return edge
-    size = max(2, round(THICK * max(matte.shape)))
+    size = max(2, round(THICK * max(matte.shape)), round(least_area))
     differs = (solid != shown).float()[None, None]
     thick = -functional.max_pool2d(-functional.pad(differs, (size, size, size, size)), size, 1)
     near = functional.max_pool2d(thick, 2 * size + 1, 1, size)[0, 0]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nerfsem_method.log import LOG
 from nerfsem_method.scene.scene import Video
-from nerfsem_method.training.agreement import ROUGH, Agreement, agree
+from nerfsem_method.training.agreement import Agreement, agree, is_rough
 from nerfsem_method.training.align import align
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.course import Course, Event
@@ -133,7 +133,7 @@ class Conductor:
 
     def _agree(self) -> None:
         if not self._agreements:
-            self._rough = self._outlines > ROUGH * max(self.cameras.size)
+            self._rough = is_rough(self.field, self.cameras, self._outlines)
         self._agreements += 1
         found = agree(self.field, self.cameras, self.clip.frames, self.clip.cameras, self._rough)
         self.clip.keep(self._agreements, found)
