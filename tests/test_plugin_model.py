@@ -152,5 +152,5 @@ def test_cameras_and_exposures_are_refined_when_the_course_says_so(vase_scene, t
     run = train(config)
     (kept,) = (run.parent / "nerfstudio_models").iterdir()
     state = torch.load(kept, weights_only=True)["pipeline"]
-    assert not torch.equal(state["_model.cameras.intrinsics"], torch.tensor(vase_scene.camera.params, dtype=torch.float64))
+    assert state["_model.cameras.tint_weights"].any()
     assert not torch.equal(state["_model.cameras.poses"], torch.from_numpy(vase_scene.poses))

@@ -4,7 +4,7 @@ A small motion xi = (omega, v) of camera n moves the image of the point P seen a
 derivative of the projection. Inside the object rendering C(u) and frame I are to agree, C(u) - I(u) = grad I(u) . delta_u (Lucas
 and Kanade 1981; dense: Kerl et al. 2013); at its outline the rendered edge and the matte's, which are e pixels apart along the
 normal n: n . delta_u = -e. No gradient of the field is needed: rendering and its depth suffice. The camera that all frames share
-follows from what is left, the frames' own motions eliminated (Schur complement; Triggs et al. 1999, section 6).
+stays: with it as an unknown, field and cameras drift together (docs/decisions/020).
 """
 
 from __future__ import annotations
@@ -34,10 +34,6 @@ DAMPING = 1e-3
 """Levenberg's damping is relative to the diagonal."""
 FEWEST = 64
 """Fewer solid pixels than this tell nothing about a frame's pose or colour."""
-SHARED = 4
-"""The logarithm of the focal length, both coordinates of the principal point and k1 are shared by all frames."""
-SHARED_DEVIATIONS = (0.02, 0.01, 0.01, 0.005)
-"""These are expected to be so near to what capture found; the principal point in focal lengths."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Alignment:
 
 @torch.no_grad()
 def align(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Tensor, byte_weight: float) -> Alignment:
-    """Improve poses, the camera and tints of `cameras` in place; a pose changes only where its frame's error falls.
+    """Improve poses and tints of `cameras` in place; a pose changes only where its frame's error falls.
 
     Args:
         frames: [n, H, W, 4] uint8, straight alpha.
@@ -62,7 +58,7 @@ def align(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Te
     """
     device = cameras.poses.device
     evidence: list[ColorEvidence | None] = [None] * len(cameras.poses)
-    equations, rows = [], []
+    rows = []
     for frame, index in zip(frames, indices.tolist(), strict=True):
         view = _View.of(frame.to(device), index, cameras)
         seen = view.look(field, cameras)
@@ -74,10 +70,8 @@ def align(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Te
         if not again.cost(scales) < seen.cost(scales):
             cameras.poses[index], again, moved = old, seen, 0.0
         evidence[index] = again.colors()
-        equations.append((index, view.equations(again, cameras, scales)))
         if int(again.solid.sum()) >= FEWEST:
             rows.append((seen.error, again.error, moved, again.distance))
-    _share(cameras, equations)
     tints = estimate(evidence, byte_weight)
     if tints is not None:
         cameras.tint(tints)
@@ -138,8 +132,7 @@ class _Seen:
 
 @dataclass(frozen=True)
 class _Equations:
-    """Weighted least squares for xi [6] and the shared camera [SHARED]: normal matrix, right side, image motions [Q, 2, 6 +
-    SHARED] of the points."""
+    """Weighted least squares for xi [6]: normal matrix, right side, image motions [Q, 2, 6] of the points."""
 
     normal: Tensor
     right: Tensor
@@ -193,9 +186,8 @@ class _View:
 
     def equations(self, seen: _Seen, cameras: CameraPath, scales: tuple[float, float]) -> _Equations:
         """Return the equations that colours and outlines give."""
-        unknowns = 6 + SHARED
-        normal = torch.zeros(unknowns, unknowns, dtype=torch.float64, device=self.pixels.device)
-        right, motions = normal.new_zeros(unknowns), normal.new_zeros(0, 2, unknowns)
+        normal = torch.zeros(6, 6, dtype=torch.float64, device=self.pixels.device)
+        right, motions = normal.new_zeros(6), normal.new_zeros(0, 2, 6)
         if int(seen.solid.sum()) < FEWEST:
             return _Equations(normal, right, motions)
         parts = []
@@ -216,63 +208,27 @@ class _View:
         return _Equations(normal, right, motions)
 
     def _image_motion(self, pixels: Tensor, depth: Tensor, cameras: CameraPath) -> Tensor:
-        """Return d(pixel) / d(omega, v, log f, cx / f, cy / f, k1) [P, 2, 6 + SHARED] of the points at `depth` along rays."""
+        """Return d(pixel) / d(omega, v) [P, 2, 6] of the points at `depth` along rays."""
         frames = torch.full((len(depth),), self.index, device=depth.device)
         origins, directions = cameras.rays(frames, pixels)
         pose = cameras.poses[self.index]
         world = (origins + directions * depth[:, None]).double()
         x, y, z = (world @ pose[:, :3].T + pose[:, 3]).unbind(-1)
-        zero, one = torch.zeros_like(x), torch.ones_like(x)
-        fx, fy, cx, cy = cameras.intrinsics[:4]
+        zero = torch.zeros_like(x)
+        fx, fy = cameras.intrinsics[:2]
         projection = torch.stack([fx / z, zero, -fx * x / z**2, zero, fy / z, -fy * y / z**2], -1).view(-1, 2, 3)
         turn = torch.stack([zero, z, -y, -z, zero, x, y, -x, zero], -1).view(-1, 3, 3)  # The columns are omega x P.
-        own = projection @ torch.cat([turn, torch.eye(3, device=x.device).expand_as(turn)], -1)
-        u, v = (pixels.double() - cameras.intrinsics[2:4]).unbind(-1)
-        bend = (x / z) ** 2 + (y / z) ** 2
-        shared = torch.stack([u, fx * one, zero, u * bend, v, zero, fy * one, v * bend], -1).view(-1, 2, SHARED)
-        return torch.cat([own, shared], -1)
-
-
-def _damped(normal: Tensor) -> Tensor:
-    return normal + DAMPING * normal.diagonal().diag() + 1e-12 * torch.eye(len(normal), device=normal.device)
+        return projection @ torch.cat([turn, torch.eye(3, device=x.device).expand_as(turn)], -1)
 
 
 def _step(equations: _Equations) -> tuple[Tensor, float]:
     """Return a frame's own motion xi [6], and the image's mean motion in pixels."""
     if not len(equations.motions):
-        return equations.right[:6], 0.0
-    xi = torch.linalg.solve(_damped(equations.normal[:6, :6]), equations.right[:6])
-    moved = (equations.motions[:, :, :6] @ xi).norm(dim=-1).mean()
+        return equations.right, 0.0
+    damping = DAMPING * equations.normal.diagonal().diag() + 1e-12 * torch.eye(6, device=equations.normal.device)
+    xi = torch.linalg.solve(equations.normal + damping, equations.right)
+    moved = (equations.motions @ xi).norm(dim=-1).mean()
     return xi / (moved / 2).clamp(min=1), float(moved)  # the linear model holds for a pixel or two
-
-
-def _share(cameras: CameraPath, equations: list[tuple[int, _Equations]]) -> None:
-    """Move the shared camera, and the frames' poses with it."""
-    told = [(index, found) for index, found in equations if len(found.motions)]
-    if not told:
-        return
-    prior = told[0][1].normal.new_tensor(SHARED_DEVIATIONS) ** -2
-    focal = cameras.intrinsics[:1]
-    moved = cameras.intrinsics - cameras.captured
-    off = torch.cat([(focal / cameras.captured[:1]).log(), moved[2:4] / focal, moved[4:5]])
-    normal, right = prior.diag(), -prior * off
-    for _, found in told:
-        mixed = torch.linalg.solve(_damped(found.normal[:6, :6]), found.normal[:6, 6:])
-        normal = normal + found.normal[6:, 6:] - found.normal[6:, :6] @ mixed
-        right = right + found.right[6:] - mixed.T @ found.right[:6]
-    shared = torch.linalg.solve(normal, right)
-    for index, found in told:
-        own = found.right[:6] - found.normal[:6, 6:] @ shared
-        xi = torch.linalg.solve(_damped(found.normal[:6, :6]), own)
-        pose = cameras.poses[index]
-        cameras.poses[index] = rigid_motion(xi) @ torch.cat([pose, pose.new_tensor([[0, 0, 0, 1]])])
-    focal, right_shift, down_shift, bend = shared
-    moved = cameras.intrinsics.clone()
-    moved[2] += cameras.intrinsics[0] * right_shift
-    moved[3] += cameras.intrinsics[1] * down_shift
-    moved[:2] *= focal.exp()
-    moved[4] += bend
-    cameras.set_intrinsics(moved)
 
 
 def rigid_motion(xi: Tensor) -> Tensor:

@@ -15,14 +15,12 @@ class CameraPath(nn.Module):
 
     Buffers:
         intrinsics: [8] float64, (fx, fy, cx, cy, k1, k2, p1, p2) in pixels.
-        captured: the same as they were before any alignment.
         poses: [N, 3, 4] float64 cam_from_world in unit-cube coordinates.
         gains: [N, 3] float32, rendered colour * gain; then
         tint_directions: [12, 12] and tint_weights: [N, 12] float64, integers: see `codec.tints`; unused ones are 0.
     """
 
     intrinsics: Tensor
-    captured: Tensor
     poses: Tensor
     gains: Tensor
     tint_directions: Tensor
@@ -34,7 +32,6 @@ class CameraPath(nn.Module):
         super().__init__()
         self.size = (camera.width, camera.height)
         self.register_buffer("intrinsics", torch.tensor(camera.params, dtype=torch.float64))
-        self.register_buffer("captured", self.intrinsics.clone())
         self.register_buffer("poses", torch.from_numpy(np.asarray(poses, np.float64).copy()))
         ones = np.ones((len(poses), 3), np.float32)
         self.register_buffer("gains", torch.from_numpy(ones if gains is None else np.asarray(gains, np.float32).copy()))
@@ -68,10 +65,6 @@ class CameraPath(nn.Module):
     def camera(self) -> Intrinsics:
         """Return the intrinsics as a dataclass."""
         return Intrinsics(*self.size, *self.intrinsics.tolist())
-
-    def set_intrinsics(self, intrinsics: Tensor) -> None:
-        """Let all frames be seen by another camera [8]."""
-        self.intrinsics.copy_(intrinsics)
 
     def rays(self, frames: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return origins and unit directions [R, 3] float32 through image positions [R, 2] (centres at +0.5) of frames [R]."""
