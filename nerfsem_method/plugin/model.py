@@ -168,8 +168,8 @@ class NerfsemModel(Model):
         """Render jittered rays of the refined cameras, estimate the rate, and settle the number of rays."""
         assert ray_bundle.camera_indices is not None
         frames = ray_bundle.camera_indices[: self._rays, 0]
-        pixels = ray_bundle.metadata["pixels"][: self._rays]
-        step = self.field.step(*self.cameras.rays(frames, pixels), self.config.course.rate_samples)
+        viewing = ray_bundle.metadata["viewing"][: self._rays]
+        step = self.field.step(*self.cameras.rays_along(frames, viewing), self.config.course.rate_samples)
         growth = min(self.config.sample_budget / max(len(step.samples.rays), 1), FASTEST_GROWTH)
         self._rays = int(min(max(self._rays * growth, FEWEST_RAYS), self._most_rays))
         return views.prediction(step.rendering, self.cameras.colors[frames], step.bits)

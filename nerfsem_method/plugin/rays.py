@@ -50,8 +50,8 @@ class ClipRays:
     def bundle(self, indices: torch.Tensor) -> RayBundle:
         """Return rays through the given pixels [R, 3].
 
-        camera_indices are frames of the scene; metadata "pixels" [R, 2] are positions (u, v) in the frames, from which the
-        model makes the rays of its refined cameras.
+        camera_indices are frames of the scene; metadata "viewing" [R, 3] are the directions in the camera's own axes, from which
+        the model makes the rays of its refined cameras.
         """
         frame = self._frame_indices[indices[:, 0]]
         viewing = self._viewing[indices[:, 1], indices[:, 2]]
@@ -60,5 +60,5 @@ class ClipRays:
             directions=torch.einsum("rji,rj->ri", self._rotations[frame], viewing),
             pixel_area=torch.full((len(indices), 1), self._pixel_area),
             camera_indices=frame[:, None],
-            metadata={"pixels": indices[:, [2, 1]] + 0.5},
+            metadata={"viewing": viewing},
         )

@@ -43,10 +43,10 @@ def look(
     """
     origins, directions = whole(rays.origins / world_scale + 0.5, rays.directions)
     frames = None
-    if "pixels" in rays.metadata:
+    if "viewing" in rays.metadata:
         assert rays.camera_indices is not None
         frames = rays.camera_indices[:, 0]
-        origins, directions = cameras.rays(frames, rays.metadata["pixels"])
+        origins, directions = cameras.rays_along(frames, rays.metadata["viewing"])
     elif "frame" in rays.metadata:
         frames = rays.metadata["frame"][:, 0]
     maps = colors_around(cameras, origins) if frames is None else cameras.colors[frames]
