@@ -83,6 +83,12 @@ def refusal(error: OSError) -> str:
     return reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
 
 
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def followed(path: Path) -> Path:
     """Return the absolute path that links lead to. Raises OutputError for links that lead in a circle."""
     try:

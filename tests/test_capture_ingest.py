@@ -147,11 +147,14 @@ def test_cameras_seen_in_the_object_alone_follow_its_mattes(video, colmap, matte
 
 
 def test_other_mattes_keep_the_cameras(scene, video, colmap, other_mattes) -> None:
+    (scene.root / "agreed/1").mkdir(parents=True)
+    (scene.root / "agreed/1/000000.png").touch()  # what a training made of the mattes before
     again = ingest(video, CaptureOptions(mattes=other_mattes, scale=SCALE))
     assert colmap.calls == []
     first = np.asarray(Image.open(scene.root / "mattes" / "000000.png"))
     assert first.max() < 130
     assert len(again.frames) == FRAMES
+    assert again.matte_path(0) == scene.root / "mattes" / "000000.png"
 
 
 def test_hints_reach_the_segmenter_and_other_hints_keep_the_cameras(video, colmap, mattes, monkeypatch) -> None:

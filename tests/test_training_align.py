@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny_field import orbit
 
+from nerfsem_method.codec.tints import Tints
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training import align as module
 from nerfsem_method.training.align import Alignment, rigid_motion
@@ -110,3 +111,11 @@ def test_the_outline_alone_tells_place_and_distance():
     seen = [CAMERA.project(np.full(3, 0.5), pose) for pose in (truth.poses[0].numpy(), wrong.poses[0].numpy())]
     assert np.abs(seen[0][0] - seen[1][0]).max() < 0.15
     assert abs(seen[0][1] - seen[1][1]) < 0.03
+
+
+def test_colours_that_no_longer_pay_are_let_go(wrong_cameras):
+    field, truth, _, _ = wrong_cameras
+    frames = _frames_of(field, truth)
+    truth.tint(Tints(np.full((1, 12), 900), np.array([[1], [-1], [2]])))
+    align(field, truth, frames, torch.arange(3))
+    assert truth.tints is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import shutil
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,13 +29,13 @@ from nerfsem_method.capture.report.page import Cloud, write_page
 from nerfsem_method.capture.report.ply import write_ply
 from nerfsem_method.capture.stages import StageFolder
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.files import named, scratch
+from nerfsem_method.files import hash_file, named, scratch
 from nerfsem_method.log import LOG
 from nerfsem_method.media.clip.clip import Clip, folder_of
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import progress_bar
-from nerfsem_method.scene.scene import Frame, Scene, Video
+from nerfsem_method.scene.scene import AGREED, Frame, Scene, Video
 
 CAPTURE_VERSION = 11
 """Every cache key contains this number: raise it when a stage's result changes."""
@@ -53,12 +54,6 @@ def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) 
     """
     clip = open_clip(video, options.every)
     return Capture.of(clip, options, scene_dir).scene()
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def cache_key(*parts: Any) -> str:
@@ -170,6 +165,7 @@ class Capture:
             root = self.folder.root
             for outdated in (root / "scene.json", *root.glob("hull-*.npy")):
                 outdated.unlink(missing_ok=True)
+            shutil.rmtree(root / AGREED, ignore_errors=True)
             self.folder.fill("frames", self.frames_key, "frames", self._extract_frames)
             frames = sorted((root / "frames").glob("*.png"))
             self._check_hints()

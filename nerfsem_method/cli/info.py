@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PARTS = {
     "SPEC": "facts and shapes",
     "CAMS": "cameras",
+    "TINT": "colours of frames",
     "OCCU": "occupancy grid",
     "HEAD": "rendering heads",
     "CTXT": "context models",

@@ -1,4 +1,4 @@
-"""A tint is the colour of one frame against the clip's: an affine map, of low rank over the clip (FORMAT.md, section 4b).
+"""A tint is the colour of one frame against the clip's: an affine map, of low rank over the clip (FORMAT.md, section 4).
 
 Frames of a camera that chooses exposure and white balance by itself differ by more than a gain. Their maps are the identity plus
 a few directions, each with one weight a frame; everything is an integer, so that all decoders hold the same numbers.

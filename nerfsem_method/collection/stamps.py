@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nerfsem_method.collection.items import Item
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.files import hash_file
 from nerfsem_method.pipeline import Options
 
 
@@ -47,8 +48,7 @@ def contents(item: Item) -> tuple[tuple[str, bytes], ...]:
 def file_hash(path: Path) -> str | None:
     """Return the SHA-256 of a file, None where it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hash_file(path)
     except OSError:
         return None
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 
 import numpy as np
 import torch
 from PIL import Image
 
+from nerfsem_method.errors import CaptureError, OutputError
 from nerfsem_method.files import replacing_folder
-from nerfsem_method.scene.scene import Scene
+from nerfsem_method.scene.scene import AGREED, Scene
 from nerfsem_method.training.agreement import Agreement
 
 RECORD = "agreement.json"
@@ -29,19 +31,22 @@ class AgreedMattes:
         self._scene, self._indices, self._frames = scene, indices.tolist(), frames
 
     def keep(self, count: int, found: Agreement) -> None:
-        """Write the frames' alpha as the `count`-th agreement; the first one replaces those of earlier trainings.
-
-        Raises OutputError.
-        """
+        """Write the frames' alpha as the `count`-th agreement; the first one replaces those of earlier trainings."""
         if count == 1:
-            shutil.rmtree(self._scene.agreed_folder(count).parent, ignore_errors=True)
-        with replacing_folder(self._scene.agreed_folder(count)) as folder:
+            shutil.rmtree(self._scene.root / AGREED, ignore_errors=True)
+        # A scene may lie where none can write: then pictures are measured by what was captured.
+        with suppress(OutputError), replacing_folder(self._scene.agreed_folder(count)) as folder:
             for index, frame in zip(self._indices, self._frames, strict=True):
                 Image.fromarray(frame[..., 3].cpu().numpy()).save(folder / f"{index:06d}.png")
             (folder / RECORD).write_text(json.dumps(asdict(found)))
 
     def take(self, count: int) -> None:
-        """Set the frames' alpha to that of the `count`-th agreement; the 0-th is what was captured."""
+        """Set the frames' alpha to that of the `count`-th agreement; the 0-th is what was captured.
+
+        Raises CaptureError when it was not kept.
+        """
+        if count and not self._scene.agreed_folder(count).is_dir():
+            raise CaptureError(f"{self._scene.root} no longer holds the mattes of this training; train anew")
         for index, frame in zip(self._indices, self._frames, strict=True) if count else ():
             with Image.open(self._scene.agreed_folder(count) / f"{index:06d}.png") as matte:
                 frame[..., 3] = torch.from_numpy(np.array(matte)).to(frame)

@@ -17,6 +17,9 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import replacing
 from nerfsem_method.scene.camera import Intrinsics
 
+AGREED = "agreed"
+"""Below this name in a scene's folder lie the mattes that trainings and the field agreed on."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -77,11 +80,11 @@ class Scene:
 
     def agreed_folder(self, count: int) -> Path:
         """Return where the mattes of a training's `count`-th agreement between mattes and field are kept (1 is the first)."""
-        return self.root / "agreed" / f"{count}"
+        return self.root / AGREED / f"{count}"
 
     def matte_path(self, index: int) -> Path:
         """Return the matte of a frame that pictures are measured by: the last one that was agreed on, or the captured one."""
-        agreed = [path for path in self.root.glob(f"agreed/*/{index:06d}.png") if path.parent.name.isdigit()]
+        agreed = [path for path in self.root.glob(f"{AGREED}/*/{index:06d}.png") if path.parent.name.isdigit()]
         newest = max(agreed, key=lambda path: int(path.parent.name), default=None)
         return newest or self.root / self.frames[index].matte
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nerfsem_method.codec.tints import Tints
 from nerfsem_method.training.cameras import CameraPath, tinted
 from nerfsem_method.training.outline import Outline
 from nerfsem_method.training.radiance import RadianceField
@@ -72,9 +73,7 @@ def align(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Te
         evidence[index] = again.colors()
         if int(again.solid.sum()) >= FEWEST:
             rows.append((seen.error, again.error, moved, again.distance))
-    tints = estimate(evidence, byte_weight)
-    if tints is not None:
-        cameras.tint(tints)
+    cameras.tint(estimate(evidence, byte_weight) or Tints.none(len(evidence)))
     return Alignment(*(sum(values) / len(values) for values in zip(*rows, strict=True))) if rows else Alignment(0, 0, 0, 0)
 
 

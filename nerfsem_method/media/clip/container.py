@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.files import hash_file
 from nerfsem_method.media.clip import colour
 from nerfsem_method.media.clip.alpha import Ground, constant
 from nerfsem_method.media.clip.clip import SMALLEST_SIDE, Clip, ClipFrame, Findings, check_size
@@ -47,8 +47,7 @@ class VideoClip(Clip):
     @cached_property
     def sha256(self) -> str:  # type: ignore[override]
         """Return the SHA-256 of the file."""
-        with self.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hash_file(self.path)
 
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
         convert, start, woven = _Converter(self, size), None, []
