@@ -15,6 +15,8 @@ from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.cameras import Cameras, code_cameras, quantise
 from nerfsem_method.codec.coder import Coder, Decoder, Encoder, Recorder
 from nerfsem_method.codec.container import MAGIC, Section, pack, unpack
+from nerfsem_method.codec.filter import TAG as FILTER
+from nerfsem_method.codec.filter import Filter, code_filter
 from nerfsem_method.codec.gaps import TAG as GAPS
 from nerfsem_method.codec.gaps import pack_gaps, unpack_gaps
 from nerfsem_method.codec.metadata import ENCODER, metadata_section
@@ -34,7 +36,7 @@ from nerfsem_method.scene.scene import Video
 SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS = "SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH"
 BACKGROUND = "BACK"
 FIELD_SECTIONS = (SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS)
-KNOWN_SECTIONS = (*FIELD_SECTIONS, TINTS, BACKGROUND)
+KNOWN_SECTIONS = (*FIELD_SECTIONS, TINTS, FILTER, BACKGROUND)
 SYMBOL_HASH_BYTES = 8
 
 
@@ -50,6 +52,7 @@ class Bundle:
         gains: Rendered colour * gain = frame colour, per RGB channel; float32 [N, 3].
         background: PC mode has a background layer; None in FP mode.
         tints: What is left of each frame's colour after its gain; None where that is nothing.
+        filter: It makes frames sharper; None where it does not pay.
     """
 
     state: FieldState
@@ -59,6 +62,7 @@ class Bundle:
     gains: np.ndarray
     background: Background | None = None
     tints: Tints | None = None
+    filter: Filter | None = None
 
     @property
     def mode(self) -> str:
@@ -109,6 +113,7 @@ def _coded_parts(bundle: Bundle) -> dict[str, Callable[[Coder], object]]:
         HEADS: lambda coder: code_weights(coder, spec.head_shapes(), state.heads),
         CONTEXTS: lambda coder: code_weights(coder, spec.context_shapes(), state.contexts),
         TABLES: lambda coder: code_tables(coder, spec, state.occupancy, weights, state.tables),
+        **({FILTER: lambda coder: code_filter(coder, bundle.filter)} if bundle.filter is not None else {}),
     }
 
 
@@ -157,7 +162,8 @@ def decode(data: bytes) -> Bundle:
     if BACKGROUND in parts:
         background = Background.from_payload(parts[BACKGROUND], video.frames)
     tints = code_tints(Decoder(parts[TINTS]), None, video.frames) if TINTS in parts else None
-    return Bundle(state, video, cameras.camera, cameras.poses, cameras.gains, background, tints)
+    kept = code_filter(Decoder(parts[FILTER]), None) if FILTER in parts else None
+    return Bundle(state, video, cameras.camera, cameras.poses, cameras.gains, background, tints, kept)
 
 
 def _decode_field(parts: dict[str, bytes], spec: FieldSpec) -> FieldState:

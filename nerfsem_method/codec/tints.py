@@ -59,6 +59,12 @@ def code_tints(coder: Coder, tints: Tints | None, frames: int) -> Tints:
     return Tints(directions, weights)
 
 
+def exposed(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Return a rendering float32 [H, W, 4] with the colours of the frame whose map is `matrix`: premultiplied RGBA in [0, 1]."""
+    alpha = picture[..., 3:].clip(0, 1)
+    return np.concatenate([tinted(picture[..., :3], alpha, matrix).clip(0, alpha), alpha], -1)
+
+
 def tinted(color: np.ndarray, alpha: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Return M applied to premultiplied colours [..., 3] of alpha [..., 1]: float32 [..., 3]."""
     m = matrix.astype(np.float32)

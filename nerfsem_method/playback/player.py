@@ -10,10 +10,11 @@ import numpy as np
 from nerfsem_method import desk
 from nerfsem_method.background import h264
 from nerfsem_method.codec import nsem
-from nerfsem_method.codec.tints import tinted
+from nerfsem_method.codec.tints import exposed
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.playback.viewpoint import Viewpoint, colors_around
 from nerfsem_method.raycast.caster import Raycaster
+from nerfsem_method.raycast.filtering import filtered
 
 WHITE = (255, 255, 255)
 
@@ -42,16 +43,17 @@ class Player:
 
     def premultiplied(self, index: int) -> np.ndarray:
         """Return frame `index` of the object alone: float32 [H, W, 4] in [0, 1], colour weighted by alpha."""
-        return _exposed(self._renderer.picture(self.bundle.poses[index]), self._colors[index])
+        picture = exposed(self._renderer.picture(self.bundle.poses[index]), self._colors[index])
+        return picture if self.bundle.filter is None else filtered(picture, *self.bundle.filter.layers)
 
     def seen(self, view: Viewpoint) -> np.ndarray:
         """Return the object alone from anywhere: float32 [H, W, 4] in [0, 1], colour weighted by alpha.
 
-        Its exposure is that of the frames around.
+        Its exposure is that of the frames around. The bundle's filter is left out: it knows the clip's own pixels alone.
         """
         if view.camera != self._view_camera:
             self._view_camera, self._view_renderer = view.camera, self._renderer.through(view.camera)
-        return _exposed(self._view_renderer.picture(np.asarray(view.pose, np.float64)), colors_around(self.bundle, view.pose))
+        return exposed(self._view_renderer.picture(np.asarray(view.pose, np.float64)), colors_around(self.bundle, view.pose))
 
     def frame(self, index: int) -> np.ndarray:
         """Return frame `index` of the object alone: uint8 [H, W, 4], straight alpha."""
@@ -92,11 +94,6 @@ def over(rgba: np.ndarray, background: np.ndarray | tuple[int, int, int]) -> np.
     """Return I = C + (1 - A) B, uint8 [H, W, 3], of premultiplied float32 [H, W, 4] and a picture or colour in bytes."""
     ground = np.asarray(background, np.float32) / 255
     return _to_bytes(rgba[..., :3] + (1 - rgba[..., 3:]) * ground)
-
-
-def _exposed(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    alpha = picture[..., 3:].clip(0, 1)
-    return np.concatenate([tinted(picture[..., :3], alpha, matrix).clip(0, alpha), alpha], -1)
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from nerfsem_method.evaluation import gate
 from nerfsem_method.files import named
 from nerfsem_method.log import LOG
 from nerfsem_method.plugin.again import stored_background, write_again
+from nerfsem_method.plugin.sharpening import sharpened
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training import torchac_check
 from nerfsem_method.training.cameras import CameraPath
@@ -103,7 +104,10 @@ class _Pictures(Sequence[np.ndarray]):
 
 def run_field(config, scene: Scene) -> tuple[RadianceField, CameraPath]:
     """Return field and cameras of a run's newest checkpoint, in floating point."""
-    weights = _newest_weights(config.get_checkpoint_dir())
+    return _field_of(config, scene, _newest_weights(config.get_checkpoint_dir()))
+
+
+def _field_of(config, scene: Scene, weights: dict) -> tuple[RadianceField, CameraPath]:
     field = config.pipeline.model.new_field(weights["field.occupancy.hull"].numpy())
     part = {name.removeprefix("field."): value for name, value in weights.items() if name.startswith("field.")}
     field.load_state_dict(part)
@@ -113,8 +117,10 @@ def run_field(config, scene: Scene) -> tuple[RadianceField, CameraPath]:
 
 
 def run_bundle(config, scene: Scene, background: Background | None) -> Bundle:
-    """Return the bundle of a run's newest checkpoint."""
-    return snapshot(*run_field(config, scene), scene.video, background).quantised()
+    """Return the bundle of a run's newest checkpoint, with a filter where that pays."""
+    weights = _newest_weights(config.get_checkpoint_dir())
+    made = snapshot(*_field_of(config, scene, weights), scene.video, background).quantised()
+    return sharpened(config, scene, made, weights["rate_weight"].item())
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -15,9 +15,10 @@ from nerfsem_method.training.agreement import Agreement, agree, is_rough
 from nerfsem_method.training.align import align
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.course import Course, Event
+from nerfsem_method.training.filter import FilterGain, find_filter
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.rate_control import RateControl, center_psnr
-from nerfsem_method.training.snapshot import measured_bytes
+from nerfsem_method.training.snapshot import measured_bytes, snapshot
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Conductor:
         self.rates = False
         self._step = 0
         self._outlines, self._rough, self._agreements = 0.0, False, 0
+        self._filter = FilterGain()
         self._density_threshold = density_threshold
         self._side_bytes: float | None = None
         self._table_bits = 0.0
@@ -66,6 +68,7 @@ class Conductor:
             Event.STEER: self._steer,
             Event.ALIGN: self._align,
             Event.AGREE: self._agree,
+            Event.SHARPEN: self._sharpen,
         }
 
     @torch.no_grad()
@@ -94,6 +97,7 @@ class Conductor:
             "rest": self.control.rest if self.control else None,
             "rough": self._rough,
             "agreements": self._agreements,
+            "filter": (self._filter.bytes, self._filter.decibels),
             "table_bits": self._table_bits,
             "turn": self.field.rate.turn,
         }
@@ -103,6 +107,7 @@ class Conductor:
         self.field.generator.bit_generator.state = memory["generator"]
         self._rough, self._agreements = memory["rough"], memory["agreements"]
         self.clip.take(self._agreements)
+        self._filter = FilterGain(None, *memory["filter"])
         if self.control:
             self.control.rest = memory["rest"]
         self._table_bits = memory["table_bits"]
@@ -139,6 +144,16 @@ class Conductor:
         self.clip.keep(self._agreements, found)
         LOG.info("step %d: mattes and field agree, %s", self._step, found)
 
+    def _sharpen(self) -> None:
+        if self.control is None:
+            return
+        indices, frames = self.clip.cameras.tolist(), self.clip.frames
+        made = snapshot(self.field, self.cameras, self.clip.video).quantised()
+        order = {index: i for i, index in enumerate(indices)}
+        self._filter = find_filter(
+            made, lambda index: frames[order[index]].cpu().numpy(), indices, self.course.filter_steps, self.rate_weight.item()
+        )
+
     def _forget_size(self) -> None:
         self._side_bytes = None
 
@@ -147,7 +162,7 @@ class Conductor:
         if self.control is None:
             return
         if self.control.goal.size is not None:
-            measured = float(self._measured())
+            measured = float(self._measured()) + self._filter.bytes
         else:
-            measured = center_psnr(self.field, self.cameras, self.clip.frames, self.clip.cameras)
+            measured = center_psnr(self.field, self.cameras, self.clip.frames, self.clip.cameras) + self._filter.decibels
         self.rate_weight.fill_(self.control.steer(self.rate_weight.item(), measured, self._step / self.steps))

@@ -29,6 +29,8 @@ class Event(Enum):
     """Cameras and colours are aligned with the field."""
     AGREE = auto()
     """Mattes and field are brought to agree."""
+    SHARPEN = auto()
+    """What a filter will take and give is measured, where a goal asks for it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Course:
     """The regulariser that draws each ray's light to one depth has this weight."""
     rate_samples: int = 8192
     """The rate is estimated on so many entries a step."""
+    filter_steps: int = 500
+    """The filter of the finished bundle is fitted in so many steps; there is none with 0."""
 
     def events(self, step: int, steps: int) -> Iterator[Event]:
         """Yield what happens before step `step` of `steps`, in order."""
@@ -86,6 +90,8 @@ class Course:
             yield Event.ALIGN
         if step in {int(share * steps) for share in self.agree_at}:
             yield Event.AGREE
+        if step in {int(share * steps) for share in (self.freeze_at, self.quantise_at)}:
+            yield Event.SHARPEN
 
     def _period(self, share: float, steps: int) -> int:
         return max(self.fewest_steps, int(share * steps))
