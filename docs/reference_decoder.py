@@ -52,7 +52,7 @@ def read_sections(data: bytes) -> dict[str, bytes]:
         require(raw.isalpha(), f"{raw} is no tag")
         tag = raw.decode("ascii")
         require(tag not in sections, f"section {tag} occurs twice")
-        require(tag in (*FIELD_SECTIONS, "TINT", "BACK", "ENDS") or tag[0].islower(), f"section {tag} is unknown")
+        require(tag in (*FIELD_SECTIONS, "TINT", "FILT", "BACK", "ENDS") or tag[0].islower(), f"section {tag} is unknown")
         sections[tag] = data[start + 8 : end]
         start = end + 4
     require(start == len(data) and not sections.pop("ENDS"), "bytes follow the end")
@@ -428,6 +428,21 @@ def read_layers(decoder: Decoder, shapes: list[tuple[int, int]]) -> list[Layer]:
     return layers
 
 
+def read_filter(payload: bytes | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Read section FILT, where there is one: weights [n, 4, 3, 3] and [4, n, 3, 3] of two convolutions."""
+    if payload is None:
+        return None
+    decoder = Decoder(payload)
+    width = decoder.integers(1)[0]
+    require(1 <= width <= 64, "the filter's width is out of range")
+    exponents = decoder.integers(2)
+    require(all(-24 <= exponent <= 8 for exponent in exponents), "a weight's exponent is out of range")
+    integers = [np.array(decoder.integers(36 * width)) for _ in exponents]
+    require(max(np.abs(values).max() for values in integers) < 1 << 15, "a weight is out of range")
+    first, second = (np.ldexp(v.astype(np.float32), e) for v, e in zip(integers, exponents, strict=True))
+    return first.reshape(width, 4, 3, 3), second.reshape(4, width, 3, 3)
+
+
 def head_shapes(spec: Spec) -> list[tuple[int, int]]:
     """Return (in, out) of density.0, density.1, color.0, ..."""
     inputs = sum(table.features for table in spec.tables) + 6 * spec.frequencies
@@ -634,19 +649,37 @@ class Field:
     occupied: np.ndarray
     heads: list[Layer]
     tables: list[np.ndarray]
+    filter: tuple[np.ndarray, np.ndarray] | None
 
 
 def render(field: Field, frame: int, stride: int, ground: float = 1.0) -> np.ndarray:
     """Return a frame over a grey `ground`, every `stride`-th pixel of every `stride`-th row: uint8 [rows, columns, 3]."""
     width, height = field.cameras.size
-    v, u = np.meshgrid(np.arange(0, height, stride) + 0.5, np.arange(0, width, stride) + 0.5, indexing="ij")
+    shown = 1 if field.filter else stride  # A filter looks at all pixels.
+    v, u = np.meshgrid(np.arange(0, height, shown) + 0.5, np.arange(0, width, shown) + 0.5, indexing="ij")
     origin, directions = rays(field.cameras, frame, np.stack([u.ravel(), v.ravel()], -1))
     parts = [render_rays(field, origin, part) for part in np.array_split(directions, 1 + len(directions) // 4096)]
     rgba = np.concatenate(parts)
     alpha = np.clip(rgba[:, 3:], 0, 1)
     tint = field.cameras.maps[frame].astype(np.float32)
     color = np.clip(np.concatenate([rgba[:, :3], alpha], 1) @ tint.T, 0, alpha)
-    return np.rint(255 * (color + (1 - alpha) * ground)).astype(np.uint8).reshape(*u.shape, 3)
+    picture = np.concatenate([color, alpha], 1).reshape(*u.shape, 4)
+    if field.filter:
+        picture = filtered(picture, *field.filter)[::stride, ::stride]
+    return np.rint(255 * (picture[..., :3] + (1 - picture[..., 3:]) * ground)).astype(np.uint8)
+
+
+def filtered(picture: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return a premultiplied picture [H, W, 4] made sharper."""
+    moved = picture + convolution(np.maximum(convolution(picture, first), 0), second)
+    alpha = moved[..., 3:].clip(0, 1)
+    return np.concatenate([moved[..., :3].clip(0, alpha), alpha], -1)
+
+
+def convolution(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return [H, W, out] of values [H, W, in] and weights [out, in, 3, 3]; beyond the edges the nearest pixel counts."""
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(values, ((1, 1), (1, 1), (0, 0)), "edge"), (3, 3), (0, 1))
+    return np.einsum("yxcrs,ocrs->yxo", around, weight, optimize=True)
 
 
 def render_rays(field: Field, origin: np.ndarray, directions: np.ndarray) -> np.ndarray:
@@ -774,7 +807,7 @@ def decode(sections: dict[str, bytes]) -> Field:
     contexts = read_layers(Decoder(sections["CTXT"]), context_shapes(spec))
     tables = read_tables(Decoder(sections["GRID"]), spec, occupied, contexts)
     require(bytes.fromhex(symbol_hash(tables))[:8] == sections["HASH"], "the decoded symbols are not those that were encoded")
-    return Field(spec, cameras, occupied, heads, tables)
+    return Field(spec, cameras, occupied, heads, tables, read_filter(sections.get("FILT")))
 
 
 def symbol_hash(tables: list[np.ndarray]) -> str:

@@ -13,9 +13,11 @@ from benchmarks.fuzz.mutate import SEEDS
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.container import pack
+from nerfsem_method.codec.filter import Filter
 from nerfsem_method.codec.metadata import with_metadata
 from nerfsem_method.codec.tints import Tints
 from nerfsem_method.field.spec import FieldSpec, Level
+from nerfsem_method.field.state import QuantisedTensor
 
 FRAMES = 4
 SMALL: dict[str, Any] = {"occupancy": 8, "steps": 16, "width": 2, "geometry": 2, "directions": 1, "context_width": 2}
@@ -43,6 +45,9 @@ def make() -> dict[str, bytes]:
         made[f"{name}-pc"] = pack(nsem.sections(replace(plain, gains=gains, background=background)))
     tints = Tints(np.arange(-120, 120, 10).reshape(2, 12), np.arange(2 * FRAMES).reshape(FRAMES, 2))
     made["tinted-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), tints=tints)))
+    weights = np.arange(-36, 36, dtype=np.int32).reshape(2, 4, 3, 3)
+    layers = QuantisedTensor(weights, -4), QuantisedTensor(weights.reshape(4, 2, 3, 3), -8)
+    made["sharp-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), filter=Filter(*layers))))
     record = {"title": "Amphora \u03b1", "rights": "CC0"}
     made["described-fp"] = with_metadata(made["dense-fp"], record, nsem.KNOWN_SECTIONS)
     return made

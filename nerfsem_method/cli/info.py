@@ -17,6 +17,7 @@ PARTS = {
     "SPEC": "facts and shapes",
     "CAMS": "cameras",
     "TINT": "colours of frames",
+    "FILT": "filter of frames",
     "OCCU": "occupancy grid",
     "HEAD": "rendering heads",
     "CTXT": "context models",

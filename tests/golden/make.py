@@ -1,6 +1,6 @@
 """This program made the golden bundles: `python tests/golden/make.py` (with tests/ on the path) writes them anew.
 
-They are what version 1 looks like, so they are never made anew to please a test: only what is new adds new ones. The five
+They are what version 1 looks like, so they are never made anew to please a test: only what is new adds new ones. The six
 tiny ones are random fields that together use every option of the format; vase.nsem is a trained bundle of the sample
 object (CC0), 120 frames of 270x480, kept as it was exported. Beside each bundle lie
 
@@ -22,12 +22,14 @@ import numpy as np
 from tiny_field import DENSE, HASHED, ramps, tiny_bundle
 
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.filter import CHANNELS, TAPS, Filter
 from nerfsem_method.codec.tints import Tints
 from nerfsem_method.field.spec import Level
+from nerfsem_method.field.state import QuantisedTensor
 
 FOLDER = Path(__file__).parent
 REFERENCE = FOLDER.parents[1] / "docs/reference_decoder.py"
-STRIDES = {"dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "tinted-fp": 1, "vase": 2}
+STRIDES = {"dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "sharp-pc": 1, "tinted-fp": 1, "vase": 2}
 
 
 def tiny_bundles() -> dict[str, nsem.Bundle]:
@@ -39,6 +41,7 @@ def tiny_bundles() -> dict[str, nsem.Bundle]:
         "dense-pc": with_everything(tiny_bundle(dense_sample)),
         "hashed-fp": tiny_bundle(HASHED, frames=1),
         "hashed-pc": with_everything(tiny_bundle(hashed_ray)),
+        "sharp-pc": sharpened(with_everything(tiny_bundle(DENSE))),
         "tinted-fp": tinted(tiny_bundle(hashed_ray)),
     }
 
@@ -49,6 +52,14 @@ def with_everything(made: nsem.Bundle) -> nsem.Bundle:
     phases = np.arange(len(made.poses))[:, None] + np.arange(3)
     gains = np.exp2(0.8 * np.sin(phases)).astype(np.float32)
     return replace(made, camera=camera, gains=gains, background=ramps(made.video)).quantised()
+
+
+def sharpened(made: nsem.Bundle, width: int = 5) -> nsem.Bundle:
+    """Return a bundle with a filter whose weights are waves."""
+    count = width * CHANNELS * TAPS * TAPS
+    first = np.rint(60 * np.sin(1.7 * np.arange(count))).astype(np.int32).reshape(width, CHANNELS, TAPS, TAPS)
+    second = np.rint(50 * np.sin(2.3 * np.arange(count) + 1)).astype(np.int32).reshape(CHANNELS, width, TAPS, TAPS)
+    return replace(made, filter=Filter(QuantisedTensor(first, -6), QuantisedTensor(second, -9)))
 
 
 def tinted(made: nsem.Bundle) -> nsem.Bundle:
