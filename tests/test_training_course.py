@@ -43,7 +43,7 @@ def test_events_come_when_the_course_says_so_and_in_order():
     stages: dict[str, Any] = {"carve_from": 0.1, "carve_every": 0.1, "freeze_at": 0.5, "quantise_at": 0.5, "measure_every": 0.25}
     course = Course(**stages, align_at=(0.5,), agree_at=(0.75,))
     happened = {step: list(course.events(step, STEPS)) for step in range(STEPS)}
-    assert happened[500] == [Event.FREEZE, Event.QUANTISE, Event.MEASURE, Event.STEER, Event.ALIGN]
+    assert happened[500] == [Event.FREEZE, Event.QUANTISE, Event.MEASURE, Event.STEER, Event.ALIGN, Event.SHARPEN]
     assert [step for step, events in happened.items() if Event.AGREE in events] == [750]
     assert [step for step, events in happened.items() if Event.CARVE in events] == [100, 200, 300, 400]
     assert [step for step, events in happened.items() if Event.REFRESH in events] == list(range(0, STEPS, 64))

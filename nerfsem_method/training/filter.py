@@ -221,7 +221,8 @@ def _errors(pairs: list[_Pair], kept: Filter | None) -> _Errors:
         difference = shown[:3] - pair.wanted[:3] - shown[3:] + pair.wanted[3:]
         error = difference.square().mean(0)
         inside = pair.wanted[3] > 0.5
-        everywhere, center, count = everywhere + float(error.sum()), center + float(error[inside].sum()), count + int(inside.sum())
+        everywhere += float(error.sum())
+        center, count = center + float(error[inside].sum()), count + int(inside.sum())
     return _Errors(everywhere, center / max(count, 1))
 
 

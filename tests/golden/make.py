@@ -22,6 +22,7 @@ import numpy as np
 from tiny_field import DENSE, HASHED, ramps, tiny_bundle
 
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.container import pack
 from nerfsem_method.codec.filter import CHANNELS, TAPS, Filter
 from nerfsem_method.codec.tints import Tints
 from nerfsem_method.field.spec import Level
@@ -85,6 +86,6 @@ def record(name: str) -> None:
 
 if __name__ == "__main__":
     for name, made in tiny_bundles().items():
-        nsem.write(FOLDER / f"{name}.nsem", made)
+        (FOLDER / f"{name}.nsem").write_bytes(pack(nsem.sections(made)))
     for name in STRIDES:
         record(name)
