@@ -36,7 +36,6 @@ from nerfsem_method.plugin import checkpoint
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
-from nerfsem_method.training.snapshot import snapshot
 
 PROGRAM = "benchmarks.study.ablation"
 RAYS = 1 << 14
@@ -73,9 +72,9 @@ class Ablation:
         config = checkpoint.load_config(runs[-1])
         scene = checkpoint.run_scene(config)
         field, cameras = checkpoint.run_field(config, scene)
-        bundle = snapshot(field, cameras, scene.video).quantised()
+        bundle = checkpoint.run_bundle(config, scene, None)
         data, rows = nsem.encode(bundle), feature_bytes(bundle)
-        quality = self._quality(field, cameras, scene, nsem.decode(data))
+        quality = self._quality(field, cameras, scene, replace(nsem.decode(data), filter=None))
         note = f"{len(scene.frames)} frames of {scene.camera.width}x{scene.camera.height} from {scene.video.name}."
         parts = replace(parts_table(bundle, data, sum(row.order0 for row in rows)), note=note)
         keep(self.results, PROGRAM, parts, features_table(rows), quality)

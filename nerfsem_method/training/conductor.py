@@ -55,7 +55,7 @@ class Conductor:
         self.rates = False
         self._step = 0
         self._outlines, self._rough, self._agreements = 0.0, False, 0
-        self._filter = FilterGain()
+        self._filter = FilterGain.expected(course.filter_steps)
         self._density_threshold = density_threshold
         self._side_bytes: float | None = None
         self._table_bits = 0.0
@@ -88,7 +88,7 @@ class Conductor:
         table_bytes, self._table_bits = table_bits / 8, table_bits
         if self._side_bytes is None:
             self._side_bytes = self._measured() - table_bytes
-        return (self._side_bytes + table_bytes) / 1e3
+        return (self._side_bytes + table_bytes + self._filter.bytes) / 1e3
 
     def memory(self) -> dict[str, Any]:
         """Return what a training needs to go on exactly as it would have, and the parameters and buffers do not hold."""

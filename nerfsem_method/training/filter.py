@@ -25,6 +25,8 @@ from nerfsem_method.raycast.caster import Raycaster
 
 WIDTH = 12
 """A wider filter gains a few hundredths of a decibel for hundreds of bytes."""
+BITS_A_WEIGHT = 6
+"""A weight takes about so many bits (vase and perikles, 360 wide and more)."""
 BITS = 7
 """The largest weight of a layer has so many bits."""
 FRAMES = 24
@@ -50,6 +52,11 @@ class FilterGain:
     filter: Filter | None = None
     bytes: float = 0.0
     decibels: float = 0.0
+
+    @classmethod
+    def expected(cls, steps: int) -> FilterGain:
+        """Return what a filter that is fitted in so many steps will take, as long as nothing is known of its clip."""
+        return cls(bytes=2 * WIDTH * CHANNELS * TAPS * TAPS * BITS_A_WEIGHT / 8 if steps else 0.0)
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,7 @@ def _edged(picture: Tensor) -> Tensor:
     return functional.pad(picture, (TAPS // 2,) * 4, mode="replicate")
 
 
+@torch.enable_grad()
 def _fit(pairs: list[_Pair], steps: int) -> Filter:
     generator, seed = np.random.default_rng(0), torch.Generator().manual_seed(0)
     net = _Net(_basis(pairs, generator), seed)
