@@ -90,7 +90,7 @@ def find_filter(
     pixels = bundle.camera.width * bundle.camera.height * len(chosen)
     plain, sharp = _errors(pairs, None), _errors(pairs, fitted)
     size = _bytes(fitted)
-    if plain.everywhere - sharp.everywhere <= byte_weight * size * pixels:
+    if not plain.everywhere - sharp.everywhere > byte_weight * size * pixels:
         return FilterGain()
     return FilterGain(fitted, size, 10 * math.log10(plain.center / sharp.center) if sharp.center else 0.0)
 
@@ -99,7 +99,7 @@ def _pair(rendered: np.ndarray, frame: np.ndarray) -> _Pair | None:
     """Cut a rendering and a frame to the object with a patch's room around it; return None where there is no object."""
     seen = (rendered[..., 3] > SEEN) | (frame[..., 3] > 255 * SEEN)
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    if not rows.size:
+    if not rows.size or min(seen.shape) < TAPS:
         return None
     box = tuple(slice(max(used[0] - PATCH // 2, 0), used[-1] + PATCH // 2) for used in (rows, columns))
     wanted = frame[box].astype(np.float32) / 255
