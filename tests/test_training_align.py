@@ -30,7 +30,7 @@ class PaintedBall:
     def __init__(self, contrast: float = 0.4) -> None:
         self.contrast = contrast
 
-    def render(self, origins, directions):
+    def glance(self, origins, directions):
         local = origins - 0.5
         along = (local * directions).sum(1)
         under = along**2 - (local**2).sum(1) + 0.16
@@ -48,7 +48,7 @@ def _frames_of(field: PaintedBall, cameras: CameraPath) -> torch.Tensor:
     offsets = [torch.tensor([x, y]) for x in (-0.375, -0.125, 0.125, 0.375) for y in (-0.375, -0.125, 0.125, 0.375)]
     for index in range(len(cameras.poses)):
         rays = [cameras.rays(torch.full((64 * 64,), index), cameras.frame_pixels() + offset) for offset in offsets]
-        seen = [field.render(*ray) for ray in rays]
+        seen = [field.glance(*ray) for ray in rays]
         alpha = torch.stack([s.accumulation for s in seen]).mean(0)
         color = torch.stack([s.color for s in seen]).mean(0) / alpha.clamp(min=1e-6)[:, None]
         rgba = torch.cat([color, alpha[:, None]], 1)
@@ -63,7 +63,7 @@ def wrong_cameras():
     field = PaintedBall()
     frames = []
     for index in range(3):
-        seen = field.render(*truth.rays(torch.full((64 * 64,), index), truth.frame_pixels()))
+        seen = field.glance(*truth.rays(torch.full((64 * 64,), index), truth.frame_pixels()))
         rgba = torch.cat([seen.color * torch.tensor([1.1, 1.0, 0.9]) ** (index - 1), seen.accumulation[:, None]], 1)
         frames.append((rgba.clamp(0, 1) * 255).round().byte().view(64, 64, 4))
     wrong = CameraPath(CAMERA, orbit(3))

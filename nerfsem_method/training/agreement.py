@@ -27,6 +27,8 @@ CELLS = 0.4
 """Outlines are rough only if they are farther from the field's than this, in cells of its finest level: it can do no better."""
 LEAST = 0.7
 """A matte that has less than this in common with the field (intersection over union) stays as it is: who is right is unclear."""
+COARSE, EVEN = 2, 0.05
+"""First every so many pixels each way are rendered, then those between them where alpha differs by more than this nearby."""
 FINEST = 640
 """The field is rendered with about so many pixels along the larger side of the frame: its edge is softer than theirs."""
 RAYS = 1 << 15
@@ -78,17 +80,29 @@ def agree(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Te
 def alpha_of(field: RadianceField, cameras: CameraPath, index: int) -> Tensor:
     """Return the rendered alpha [H, W] of a frame; of large frames every few pixels are rendered, the others interpolated."""
     width, height = cameras.size
-    stride = max(1, round(max(width, height) / FINEST))
-    columns, rows = -(-width // stride), -(-height // stride)
+    fine = max(1, round(max(width, height) / FINEST))
+    coarse = fine * COARSE
+    columns, rows = -(-width // coarse), -(-height // coarse)
     grid = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).flip(1).to(cameras.poses.device)
-    parts = []
-    for pixels in ((grid + 0.5) * stride).split(RAYS):
+    alpha = _rendered(field, cameras, index, grid, coarse).view(1, 1, rows, columns)
+    alpha = functional.interpolate(alpha, scale_factor=COARSE, mode="bilinear")
+    # Only where alpha changes from ray to ray is it asked for between them.
+    around = (2 * COARSE + 1, 1, COARSE)
+    changes = functional.max_pool2d(alpha, *around) + functional.max_pool2d(-alpha, *around) > EVEN
+    places = changes[0, 0].nonzero()
+    alpha[0, 0, places[:, 0], places[:, 1]] = _rendered(field, cameras, index, places.flip(1), fine)
+    if fine > 1:
+        alpha = functional.interpolate(alpha, scale_factor=fine, mode="bilinear")
+    return alpha[0, 0, :height, :width]
+
+
+def _rendered(field: RadianceField, cameras: CameraPath, index: int, places: Tensor, stride: int) -> Tensor:
+    """Return the alpha [K] of a frame in the middles of squares of `stride` pixels, (column, row) [K, 2] of them."""
+    parts = [places.new_zeros(0).float()]
+    for pixels in ((places + 0.5) * stride).split(RAYS):
         frames = torch.full((len(pixels),), index, device=pixels.device)
-        parts.append(field.render(*cameras.rays(frames, pixels)).accumulation)
-    alpha = torch.cat(parts).view(1, 1, rows, columns)
-    if stride == 1:
-        return alpha[0, 0]
-    return functional.interpolate(alpha, scale_factor=stride, mode="bilinear")[0, 0, :height, :width]
+        parts.append(field.glance(*cameras.rays(frames, pixels)).accumulation)
+    return torch.cat(parts)
 
 
 def agreed(matte: Tensor, alpha: Tensor, rough: bool, least_area: float = 0.0) -> Tensor:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from nerfsem_method.codec.tints import Tints
 from nerfsem_method.training.cameras import CameraPath, tinted
-from nerfsem_method.training.outline import Outline
+from nerfsem_method.training.outline import Outline, slopes
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.tint import ColorEvidence, estimate
 
@@ -152,25 +152,22 @@ class _View:
     @classmethod
     def of(cls, frame: Tensor, index: int, cameras: CameraPath) -> _View:
         """Take pixels well inside the matte, spread evenly."""
-        picture = frame[..., :3].permute(2, 0, 1).float() / 255  # [3, H, W]
         alpha = frame[None, ..., 3].float()
-        inside = -functional.max_pool2d(-alpha, 5, 1, 2)[0] > 250
+        inside = -functional.max_pool2d(functional.max_pool2d(-alpha, (5, 1), 1, (2, 0)), (1, 5), 1, (0, 2))[0] > 250
         rows, columns = inside.nonzero(as_tuple=True)
         stride = max(1, len(rows) // PIXELS)
         rows, columns = rows[stride // 2 :: stride], columns[stride // 2 :: stride]
-        smooth = functional.avg_pool2d(picture, 3, 1, 1, count_include_pad=False)
-        left, right = smooth[:, rows, (columns - 1).clamp(min=0)], smooth[:, rows, (columns + 1) % smooth.shape[2]]
-        up, down = smooth[:, (rows - 1).clamp(min=0), columns], smooth[:, (rows + 1) % smooth.shape[1], columns]
-        gradients = torch.stack([right - left, down - up], -1).permute(1, 0, 2) / 2
+        gradients = slopes(frame[..., :3], rows, columns, 3) / 255
         pixels = torch.stack([columns, rows], -1) + 0.5
-        return cls(index, pixels, picture[:, rows, columns].T, gradients, Outline.of(alpha[0] / 255))
+        colors = frame[rows, columns, :3].float() / 255
+        return cls(index, pixels, colors, gradients, Outline.of(alpha[0] / 255))
 
     def look(self, field: RadianceField, cameras: CameraPath) -> _Seen:
         """Render the view's pixels and lines."""
         lines = self.outline.positions
         pixels = torch.cat([self.pixels, lines.reshape(-1, 2)])
         frames = torch.full((len(pixels),), self.index, device=pixels.device)
-        rendering = field.render(*cameras.rays(frames, pixels))
+        rendering = field.glance(*cameras.rays(frames, pixels))
         alpha = rendering.accumulation
         depth = rendering.depth / alpha.clamp(min=1e-6)
         inner = len(self.pixels)

@@ -72,6 +72,12 @@ class RadianceField(nn.Module):
             samples = clipped(samples, *limits)
         return render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
 
+    def glance(self, origins: Tensor, directions: Tensor) -> Rendering:
+        """Render rays [R, 3] without jitter as training does: a ray ends soon after it has become opaque."""
+        space = self.occupancy.empty, self.occupancy.density
+        samples = march(origins, directions, *space, 1 / self.spec.steps, torch.full_like(origins[:, 0], 0.5))
+        return render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
+
     def step(self, origins: Tensor, directions: Tensor, rate_samples: int) -> Step:
         """Render jittered training rays, and estimate the rate on `rate_samples` entries."""
         jitter = torch.rand_like(origins[:, 0])
