@@ -29,20 +29,20 @@ def job(count: int = COUNT, object_alone: bool = False) -> Job:
 
 def test_frames_that_points_tie_to_none_lose_their_poses() -> None:
     model = drawn(STEADY, islands=(5, 20, 21))
-    assert held_together(model, 30) == {frame + 1 for frame in range(COUNT)} - {6, 21, 22}
-    drop_loose(model, 30)
+    assert held_together(model) == {frame + 1 for frame in range(COUNT)} - {6, 21, 22}
+    drop_loose(model)
     assert model.num_reg_images() == COUNT - 3
 
 
 def test_a_model_of_one_piece_keeps_all() -> None:
     model = drawn(STEADY)
-    drop_loose(model, 30)
+    drop_loose(model)
     assert model.num_reg_images() == COUNT
 
 
 def test_more_frames_are_better_and_of_equals_more_sightings() -> None:
     whole, part, poorer = drawn(STEADY), drawn(STEADY, islands=(5,)), drawn(STEADY)
-    drop_loose(part, 30)
+    drop_loose(part)
     for point in sorted(poorer.points3D)[::2]:
         poorer.delete_point3D(point)
     assert better(part, poorer) is poorer and better(poorer, part) is poorer
@@ -81,7 +81,7 @@ def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeyp
         path=Path("database.db"), match=lambda chosen, stage: matched.append(set(chosen)), largest=lambda: descriptors
     )
     first, second = drawn(STEADY, islands=(20, 21)), drawn(STEADY)
-    drop_loose(first, 30)
+    drop_loose(first)
     models = {"first": first, "second": second}
     monkeypatch.setattr(worker, "map_frames", lambda job, database, attempt: models[attempt])
     adopted: list[object] = []

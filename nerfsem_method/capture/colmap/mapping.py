@@ -12,7 +12,7 @@ import pycolmap
 
 from nerfsem_method.capture.colmap.job import Job, tell
 from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED
-from nerfsem_method.capture.colmap.support import COMMON, drop_loose
+from nerfsem_method.capture.colmap.support import drop_loose
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def map_frames(job: Job, database: Path, attempt: str) -> pycolmap.Reconstructio
         if model is not None:
             triangulate(job, database, model)
             refine(job, database, model, DRIFTING, closed=False)
-            drop_loose(model, COMMON)
+            drop_loose(model)
     return better(*models)
 
 
@@ -151,7 +151,7 @@ def adopt(job: Job, database: Path, model: pycolmap.Reconstruction) -> None:
                 mapper.triangulate_image(options.get_triangulation(), image)
     if model.num_reg_images() > known:
         refine(job, database, model, DRIFTING, closed=False)
-        drop_loose(model, COMMON)
+        drop_loose(model)
 
 
 def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds, closed: bool) -> None:

@@ -11,28 +11,28 @@ from itertools import combinations
 
 import pycolmap
 
-COMMON, COMMON_AT_LAST = 30, 15
-"""A frame hangs together with another one if they see so many points in common, in a model that still drifts and after the last,
-strict adjustment. Four frames of that head that had 27 at first lay wrong, six that have fewer than 30 at last lie right, frames
-of the other clips have hundreds."""
+COMMON = 30
+"""A frame hangs together with another one if they see so many points in common. Four frames of that head that had 27 lay wrong, and
+so did six that 24 tied to the others after all adjustments: their mattes cut a third off what the others agree on. The weakest
+tie of its other frames has 74, that of other clips more than a hundred."""
 
 
-def drop_loose(model: pycolmap.Reconstruction, common: int) -> None:
-    """Take the poses from all frames but the largest set of them in which each has so many points in `common` with another."""
-    kept = held_together(model, common)
+def drop_loose(model: pycolmap.Reconstruction) -> None:
+    """Take the poses from all frames but the largest set of them that hangs together."""
+    kept = held_together(model)
     for image in sorted(model.reg_image_ids()):
         if image not in kept:
             model.deregister_frame(model.images[image].frame_id)
 
 
-def held_together(model: pycolmap.Reconstruction, common: int) -> set[int]:
-    """Return the images of the largest set in which so many points in `common` tie each one to another."""
+def held_together(model: pycolmap.Reconstruction) -> set[int]:
+    """Return the images of the largest set in which COMMON points tie each one to another."""
     shared: Counter[tuple[int, int]] = Counter()
     for point in model.points3D.values():
         shared.update(combinations(sorted({element.image_id for element in point.track.elements}), 2))
     group = {image: {image} for image in model.reg_image_ids()}
     for (first, second), points in shared.items():
-        if points >= common and group[first] is not group[second]:
+        if points >= COMMON and group[first] is not group[second]:
             joined = group[first] | group[second]
             group.update(dict.fromkeys(joined, joined))
     return max(group.values(), key=lambda images: (len(images), -min(images)), default=set())

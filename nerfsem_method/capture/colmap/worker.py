@@ -22,7 +22,7 @@ from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, adopt, bett
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of, save
-from nerfsem_method.capture.colmap.support import COMMON_AT_LAST, drop_loose
+from nerfsem_method.capture.colmap.support import drop_loose
 from nerfsem_method.capture.colmap.zoom import focal_lengths
 
 LOOKS = 2
@@ -57,7 +57,7 @@ def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
         closures.update(agreeing)
         refine(job, matcher.path, model, DRIFTING, closed=True)
     refine(job, matcher.path, model, SETTLED, closed=bool(closures))
-    drop_loose(model, COMMON_AT_LAST)
+    drop_loose(model)
     return len(closures)
 
 
