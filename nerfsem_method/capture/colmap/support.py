@@ -12,9 +12,9 @@ from itertools import combinations
 import pycolmap
 
 COMMON = 30
-"""A frame hangs together with another one if they see so many points in common. Four frames of that head that had 27 lay wrong, and
-so did six that 24 tied to the others after all adjustments: their mattes cut a third off what the others agree on. The weakest
-tie of its other frames has 74, that of other clips more than a hundred."""
+"""A frame hangs together with another one if they see so many points in common. Four frames of that head that had 27 lay wrong,
+and so did six that 24 tied to the others after all adjustments: their mattes cut a third off what the others agree on. The
+weakest tie of its other frames has 74, that of other clips more than a hundred."""
 
 
 def drop_loose(model: pycolmap.Reconstruction) -> None:
