@@ -82,13 +82,45 @@ def test_frames_are_those_of_the_cpu_renderer(name, viewer, site):
 def test_the_film_on_the_screen_is_the_cpu_renderers(name, right, down, viewer, site):
     """What a visitor sees has the shader's own rays, in single precision, with the lens's distortion and the frame's gains."""
     viewer.open(site / f"{name}.html")
-    viewer.run(f"viewer.style.cssText = 'position: fixed; inset: 0; width: {right}px; height: {down}px; border-radius: 0'")
-    viewer.run("for (const each of viewer.shadowRoot.querySelectorAll(':not(canvas, style)')) each.style.opacity = 0")
-    viewer.run("inside('canvas').style.outline = 'none'")
+    bare(viewer, right, down)
     shown = viewer.after(".", ".")[:down, :right]
     wanted = Player(nsem.read(site / f"{name}.nsem"), "cpu").composited(2, WHITE).astype(int)
     off = np.abs(shown - wanted).max(-1)
     assert (wanted != 255).any() and (off > 2).mean() <= 0.001
+
+
+def bare(viewer: ShownViewer, right: int, down: int) -> None:
+    """Let the canvas alone fill the page's upper left corner."""
+    viewer.run(f"viewer.style.cssText = 'position: fixed; inset: 0; width: {right}px; height: {down}px; border-radius: 0'")
+    viewer.run("for (const each of viewer.shadowRoot.querySelectorAll(':not(canvas, style)')) each.style.opacity = 0")
+    viewer.run("inside('canvas').style.outline = 'none'")
+
+
+def test_the_film_alone_is_sharpened(viewer, site):
+    """The free view of a bundle with a filter is that without; the film's frames, larger than the clip's here, are not."""
+    seen = {}
+    for name in ("bent", "sharp-12"):
+        viewer.open(site / f"{name}.html")
+        bare(viewer, 48, 64)
+        seen[name] = [viewer.after(key)[:64, :48] for key in ("Home", ".")]
+    (free, film), (also_free, sharp) = seen.values()
+    assert (free != 255).any() and (free == also_free).all()
+    assert (np.abs(film - sharp).max(-1) > 8).mean() > 0.05
+
+
+UNABLE = """<script>const all = WebGL2RenderingContext.prototype, get = all.getExtension;
+all.getExtension = function (name) { return name.startsWith("EXT_color_buffer") ? null : get.call(this, name); };</script>"""
+
+
+def test_a_device_that_cannot_sharpen_shows_the_frames_as_they_are(viewer, site):
+    page = site / "unable.html"
+    page.write_text((site / "sharp-12.html").read_text().replace("<head>", "<head>" + UNABLE))
+    assert viewer.open(page) == "still"
+    assert viewer.run("return inside('.status').textContent") == ""
+    wanted = Player(replace(nsem.read(site / "sharp-12.nsem"), filter=None), "cpu").composited(1, WHITE).astype(int)
+    assert np.abs(viewer.picture(1)[..., :3] - wanted).max() <= 2
+    viewer.after(".")
+    assert "cannot sharpen" in viewer.run("return inside('.status').textContent")
 
 
 def test_the_ground_is_the_pages_choice(viewer, site):
