@@ -15,7 +15,7 @@ const port = self as unknown as Port;
 port.onmessage = ({ data }) => {
   try {
     const bundle = decode(data, {
-      heads: (heads) => port.postMessage({ heads }),
+      recipe: (recipe) => port.postMessage({ recipe }),
       progress: (progress) => port.postMessage({ progress }),
     });
     const space = spaceOf(bundle.occupancy);

@@ -8,6 +8,7 @@ import { crc32, joined, sectionsOf } from "./sections.mjs";
 
 const bundles = goldenBundles();
 const tiny = bundles.find(({ name }) => name === "dense-pc").data;
+const sharp = bundles.find(({ name }) => name === "sharp-pc").data;
 
 function refusal(data) {
   try {
@@ -33,6 +34,21 @@ for (const { name, data, facts } of bundles) {
     assert.equal(bundle.cameras.poses.length, bundle.spec.frames);
   });
 }
+
+test("a filter has the weights that were written", () => {
+  const { filter } = decode(sharp);
+  assert.equal(filter.width, 5);
+  filter.first.integers.forEach((value, i) => assert.equal(value, Math.round(60 * Math.sin(1.7 * i))));
+  filter.second.integers.forEach((value, i) => assert.equal(value, Math.round(50 * Math.sin(2.3 * i + 1))));
+  assert.deepEqual([filter.first.unit, filter.second.unit, filter.second.integers.length], [2 ** -6, 2 ** -9, 180]);
+  assert.equal(decode(tiny).filter, null);
+});
+
+test("a filter that no encoder writes is refused", () => {
+  assert.match(refusal(withSection(sharp, "FILT", () => new Uint8Array(40))), /filter is out of range/);
+  assert.match(refusal(withSection(sharp, "FILT", () => new Uint8Array(40).fill(255))), /filter is out of range/);
+  assert.match(refusal(withSection(sharp, "FILT", (payload) => payload.subarray(0, 60))), /section ends too early/);
+});
 
 test("progress goes from little to all", () => {
   const heard = [];

@@ -5,6 +5,7 @@ import { readBackground } from "./background";
 import { type Cameras, readCameras } from "./cameras";
 import { Decoder } from "./coder";
 import { readSections } from "./container";
+import { type Filter, readFilter } from "./filter";
 import { readTables } from "./grid";
 import { type Metadata, readMetadata } from "./metadata";
 import { type Occupancy, readOccupancy, sumsOf } from "./occupancy";
@@ -18,6 +19,8 @@ export interface Bundle {
   readonly occupancy: Occupancy;
   /** These are the layers density.0, density.1, color.0, ... */
   readonly heads: readonly Layer[];
+  /** The frames of the clip pass through this filter, if there is one. */
+  readonly filter: Filter | null;
   /** The tables are in coding order, each with its values -1, 0, +1, features fastest. */
   readonly tables: readonly Int8Array[];
   /** The background is an H.264 stream in PC mode, else null. */
@@ -25,9 +28,12 @@ export interface Bundle {
   readonly metadata: Metadata;
 }
 
-/** A listener hears of a bundle while it is decoded: of the heads first, and of the share of the work that is done. */
+/** What shaders are made of is known before the tables are. */
+export type Recipe = Pick<Bundle, "spec" | "heads" | "filter">;
+
+/** A listener hears of a bundle while it is decoded: first of the recipe, then of the share of the work that is done. */
 export interface Listener {
-  heads?(known: Pick<Bundle, "spec" | "heads">): void;
+  recipe?(known: Recipe): void;
   progress?(share: number): void;
 }
 
@@ -43,14 +49,16 @@ export function decode(data: Uint8Array, listener: Listener = {}): Bundle {
   const cameras = readCameras(new Decoder(part("CAMS")), tint ? new Decoder(tint) : null, spec.frames);
   const occupancy = readOccupancy(new Decoder(part("OCCU")), spec.occupancy);
   const heads = readLayers(new Decoder(part("HEAD")), headShapes(spec));
-  listener.heads?.({ spec, heads });
+  const filt = sections.get("FILT");
+  const filter = filt ? readFilter(new Decoder(filt)) : null;
+  listener.recipe?.({ spec, heads, filter });
   const contexts = readLayers(new Decoder(part("CTXT")), contextShapes(spec));
   const grid = part("GRID");
   const progress = (share: number) => listener.progress?.(share);
   const tables = readTables(new Decoder(grid), spec, sumsOf(occupancy), contexts, grid.length, progress);
   const digest = symbolHash(tables);
   demand(part("HASH").every((byte, i) => byte === digest[i]), "the decoded signs are not those that were written");
-  return { spec, cameras, occupancy, heads, tables, background, metadata: readMetadata(sections.get("meta")) };
+  return { spec, cameras, occupancy, heads, filter, tables, background, metadata: readMetadata(sections.get("meta")) };
 }
 
 /** Return SHA-256 over all tables' values. */

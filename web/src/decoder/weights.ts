@@ -38,20 +38,26 @@ export function contextShapes(spec: Spec): Shape[] {
 
 /** Return the layers of a section. Throws Refused for exponents and weights out of range. */
 export function readLayers(decoder: Decoder, shapes: Shape[]): Layer[] {
-  const exponents = decoder.integers(2 * shapes.length);
-  demand(exponents.every((e) => e >= -24 && e <= 8), "a weight's exponent is out of range");
-  return shapes.map(([inputs, outputs], i) => ({
-    inputs,
-    outputs,
-    weights: tensor(decoder, inputs * outputs),
-    bias: tensor(decoder, outputs),
-    weightUnit: 2 ** exponents[2 * i],
-    biasUnit: 2 ** exponents[2 * i + 1],
-  }));
+  const tensors = readTensors(decoder, shapes.flatMap(([inputs, outputs]) => [inputs * outputs, outputs]));
+  return shapes.map(([inputs, outputs], i) => {
+    const [weights, bias] = [tensors[2 * i], tensors[2 * i + 1]];
+    return { inputs, outputs, weights: weights.integers, bias: bias.integers, weightUnit: weights.unit, biasUnit: bias.unit };
+  });
 }
 
-function tensor(decoder: Decoder, count: number): Int32Array {
-  const values = decoder.integers(count);
-  demand(values.every((value) => Math.abs(value) < 2 ** 15), "a weight is out of range");
-  return Int32Array.from(values);
+/** A tensor's numbers are integers times a power of two, last index fastest. */
+export interface Tensor {
+  readonly integers: Int32Array;
+  readonly unit: number;
+}
+
+/** Return tensors of so many numbers each. Throws Refused for exponents and weights out of range. */
+export function readTensors(decoder: Decoder, counts: number[]): Tensor[] {
+  const exponents = decoder.integers(counts.length);
+  demand(exponents.every((e) => e >= -24 && e <= 8), "a weight's exponent is out of range");
+  return counts.map((count, i) => {
+    const integers = decoder.integers(count);
+    demand(integers.every((value) => Math.abs(value) < 2 ** 15), "a weight is out of range");
+    return { integers: Int32Array.from(integers), unit: 2 ** exponents[i] };
+  });
 }

@@ -1,11 +1,12 @@
 // The renderer draws a field from any camera, and puts the picture over its ground.
 
-import type { Bundle } from "../decoder/bundle";
+import type { Bundle, Recipe } from "../decoder/bundle";
 import { uploadAtlases } from "./atlas";
 import { EVERYWHERE, Program, Target, texture } from "./gl";
 import { WEIGHTS_SIDE } from "./heads";
 import { raysOf } from "./rays";
 import { type Shader, shaderOf } from "./shader";
+import { Sharpener } from "./sharpener";
 import type { Space } from "./space";
 
 /** A view is a camera at a place: cam_from_world, and its lens in pixels of a picture of `width` x `height`. */
@@ -43,15 +44,14 @@ precision highp float;
 uniform highp sampler2D object, plate;
 uniform vec4 ground, area;
 uniform vec2 size, crop;
+uniform bool framed;
 out vec4 color;
 void main() {
   vec2 at = gl_FragCoord.xy / size;
-  vec4 front = texture(object, at), back = ground;
-  if (crop.x > 0.0) {
-    vec2 within = (vec2(at.x, 1.0 - at.y) - area.xy) / area.zw;
-    if (within == clamp(within, 0.0, 1.0)) back = vec4(texture(plate, within * crop).rgb, 1);
-    else front = vec4(0);
-  }
+  vec2 within = (vec2(at.x, 1.0 - at.y) - area.xy) / area.zw;
+  vec4 front = texture(object, framed ? vec2(within.x, 1.0 - within.y) : at), back = ground;
+  if (within != clamp(within, 0.0, 1.0)) front = vec4(0);
+  else if (crop.x > 0.0) back = vec4(texture(plate, within * crop).rgb, 1);
   color = front + (1.0 - front.a) * back;
 }`;
 
@@ -60,16 +60,21 @@ export class Programs {
   readonly shader: Shader;
   readonly field: Program;
   readonly composer: Program;
+  /** This is null where the bundle has no filter, or the device cannot run it. */
+  readonly sharpener: Sharpener | null;
 
-  constructor(readonly gl: WebGL2RenderingContext, bundle: Pick<Bundle, "spec" | "heads">) {
-    this.shader = shaderOf(bundle);
+  constructor(readonly gl: WebGL2RenderingContext, recipe: Recipe) {
+    this.shader = shaderOf(recipe);
     this.field = new Program(gl, EVERYWHERE, this.shader.source);
     this.composer = new Program(gl, EVERYWHERE, COMPOSE);
+    this.sharpener = Sharpener.of(gl, recipe.filter);
   }
 }
 
 /** A renderer draws into targets, and from there onto the canvas of its context. */
 export class Renderer {
+  /** Frames of the clip pass through this, where it is not null. */
+  readonly sharpener: Sharpener | null;
   private readonly gl: WebGL2RenderingContext;
   private readonly textures: Map<string, WebGLTexture>;
   private readonly plate: WebGLTexture;
@@ -81,6 +86,7 @@ export class Renderer {
   constructor(private readonly programs: Programs, bundle: Bundle, private readonly space: Space) {
     const { gl, shader } = programs;
     this.gl = gl;
+    this.sharpener = programs.sharpener;
     this.textures = uploadAtlases(gl, shader.chunks, bundle.tables);
     this.camera = bundle.cameras.camera;
     const side = bundle.spec.occupancy;
@@ -124,8 +130,11 @@ export class Renderer {
     gl.disable(gl.SCISSOR_TEST);
   }
 
-  /** Put a target over its ground, onto the whole canvas or into another target. A picture as ground lies in an area alone. */
-  compose(from: Target, ground: Ground, to: Target | null, area: Area = EVERYTHING): void {
+  /**
+   * Put a target over its ground, onto the whole canvas or into another target. The object and a picture as ground are seen in an
+   * area alone; a target that is `framed` is just as large as that.
+   */
+  compose(from: Target, ground: Ground, to: Target | null, area: Area = EVERYTHING, framed = false): void {
     const { gl } = this;
     const { composer } = this.programs;
     const [width, height] = to ? [to.width, to.height] : [gl.drawingBufferWidth, gl.drawingBufferHeight];
@@ -144,6 +153,7 @@ export class Renderer {
     gl.uniform4f(composer.at("area"), area.x, area.y, area.width, area.height);
     gl.uniform2fv(composer.at("crop"), picture ? this.crop : [0, 0]);
     gl.uniform2f(composer.at("size"), width, height);
+    gl.uniform1i(composer.at("framed"), framed ? 1 : 0);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 

@@ -3,7 +3,7 @@
 import { Refused } from "../decoder/refused";
 import { hexOf, parseColor } from "./color";
 import { listen } from "./gestures";
-import type { Bundle } from "../decoder/bundle";
+import type { Recipe } from "../decoder/bundle";
 import { Programs } from "../render/renderer";
 import { decodeAside, type Decoded, fetchBytes } from "./loader";
 import { icon, MARKUP, STYLE } from "./markup";
@@ -12,6 +12,7 @@ import { Piece } from "./piece";
 /** The first picture sways once by this angle, to say that it can be turned. */
 const SWAY = Math.PI / 12;
 const SWAY_MILLISECONDS = 1800;
+const SOFT = "This device cannot sharpen the film, which is therefore a little softer than it was meant to be.";
 const GAVE_UP = "this device gave up drawing it";
 
 /**
@@ -79,9 +80,9 @@ export class Viewer extends HTMLElement {
     this.say("Loading");
     try {
       const data = await fetchBytes(address, signal);
-      const heads = (known: Pick<Bundle, "spec" | "heads">) => this.compile(known);
+      const recipe = (known: Recipe) => this.compile(known);
       const progress = (share: number) => (this.get<HTMLProgressElement>("progress").value = share);
-      const decoded = await decodeAside(data, { heads, progress }, signal);
+      const decoded = await decodeAside(data, { recipe, progress }, signal);
       if (!signal.aborted) this.begin(decoded);
     } catch (error) {
       if (!signal.aborted) this.refuse(error);
@@ -98,7 +99,7 @@ export class Viewer extends HTMLElement {
   }
 
   /** Compile for a new canvas; one that was used has lost its context. Throws an Error where the browser has no WebGL 2. */
-  private compile(known: Pick<Bundle, "spec" | "heads">): void {
+  private compile(known: Recipe): void {
     const used = this.get("canvas");
     const canvas = used.cloneNode() as HTMLCanvasElement;
     used.replaceWith(canvas);
@@ -192,7 +193,9 @@ export class Viewer extends HTMLElement {
     const piece = this.piece;
     if (!piece) return;
     const shows = piece.filming && piece.film.plates && !piece.film.plates.broken;
-    this.say(piece.bundle.background && !shows ? this.note : "");
+    const notes = piece.bundle.background && !shows ? [this.note] : [];
+    if (piece.filming && piece.bundle.filter && !piece.sharpens) notes.push(SOFT);
+    this.say(notes.join(" "));
     this.get<HTMLInputElement>("[type=range]").value = `${piece.film.index}`;
     const button = this.get("[data-act=play]");
     const label = piece.film.playing ? "Pause the film" : "Play the film";

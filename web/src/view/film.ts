@@ -3,7 +3,7 @@
 import type { Bundle } from "../decoder/bundle";
 import type { Plates } from "./plates";
 import { fitted, fittedView } from "./cameras";
-import type { Color } from "../render/renderer";
+import type { Color, Ground } from "../render/renderer";
 import type { Setting } from "./stage";
 
 export class Film {
@@ -13,7 +13,8 @@ export class Film {
   private shown: { index: number; plate: VideoFrame } | null = null;
   plates: Plates | null = null;
 
-  constructor(private readonly bundle: Bundle, private readonly advanced: () => void) {}
+  /** `sharpens` tells whether frames pass through the bundle's filter; `advanced` is told when another frame is wanted. */
+  constructor(private readonly bundle: Bundle, private readonly sharpens: boolean, private readonly advanced: () => void) {}
 
   /** Return whether the wanted frame's background is still on the way. */
   get waiting(): boolean {
@@ -42,11 +43,17 @@ export class Film {
 
   /** Return the frame for a canvas. While its background is on the way, the frame before stays. */
   setting(width: number, height: number, ground: Color): Setting {
-    if (!this.plates || this.plates.broken) return { view: fittedView(this.bundle, this.index, width, height), ground };
-    const plate = this.plates.get(this.index);
+    const { camera } = this.bundle.cameras;
+    const plates = this.plates?.broken ? null : this.plates;
+    const plate = plates?.get(this.index);
     if (plate) this.shown = { index: this.index, plate };
-    const view = fittedView(this.bundle, this.shown?.index ?? this.index, width, height);
-    return { view, ground: this.shown?.plate ?? ground, area: fitted(this.bundle.cameras.camera, width, height) };
+    const index = (plates && this.shown?.index) ?? this.index;
+    const setting = {
+      view: fittedView(this.bundle, index, width, height),
+      ground: ((plates && this.shown?.plate) ?? ground) as Ground,
+      area: plates || this.sharpens ? fitted(camera, width, height) : undefined,
+    };
+    return this.sharpens ? { ...setting, frame: fittedView(this.bundle, index, camera.width, camera.height) } : setting;
   }
 
   private tick(): void {

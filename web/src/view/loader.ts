@@ -1,6 +1,6 @@
 // A bundle comes from an address, or from a script beside it where a page lies on a disk, and is decoded in a worker.
 
-import { type Bundle, decode, type Listener } from "../decoder/bundle";
+import { type Bundle, decode, type Listener, type Recipe } from "../decoder/bundle";
 import { Refused } from "../decoder/refused";
 import { type Space, spaceOf } from "../render/space";
 import workerSource from "worker:../worker.ts";
@@ -10,9 +10,9 @@ export interface Decoded {
   readonly space: Space;
 }
 
-/** The worker answers with the heads, its progress, and at last with what it decoded or with a reason. */
+/** The worker answers with the recipe, its progress, and at last with what it decoded or with a reason. */
 export type Answer =
-  | { heads: Pick<Bundle, "spec" | "heads"> }
+  | { recipe: Recipe }
   | { progress: number }
   | { decoded: Decoded }
   | { refused: string };
@@ -69,7 +69,7 @@ export function decodeAside(data: Uint8Array, listener: Listener, signal: AbortS
     worker.onmessage = ({ data: answer }: MessageEvent<Answer>) => {
       alive = true;
       try {
-        if ("heads" in answer) listener.heads?.(answer.heads);
+        if ("recipe" in answer) listener.recipe?.(answer.recipe);
         else if ("progress" in answer) listener.progress?.(answer.progress);
         else if ("decoded" in answer) resolve(answer.decoded);
         else reject(new Refused(answer.refused));

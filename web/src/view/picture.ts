@@ -13,10 +13,13 @@ export function pictureOf(
   const drawn = new Target(gl, view.width, view.height);
   const shown = new Target(gl, view.width, view.height, true);
   renderer.draw(view, drawn);
-  renderer.compose(drawn, ground, shown);
+  const sharp = renderer.sharpener && new Target(gl, view.width, view.height);
+  if (sharp) renderer.sharpener!.apply(drawn, sharp);
+  renderer.compose(sharp ?? drawn, ground, shown);
   const upsideDown = new Uint8ClampedArray(4 * view.width * view.height);
   gl.readPixels(0, 0, view.width, view.height, gl.RGBA, gl.UNSIGNED_BYTE, upsideDown);
   drawn.free();
+  sharp?.free();
   shown.free();
   const picture = new ImageData(view.width, view.height);
   const row = 4 * view.width;

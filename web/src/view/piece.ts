@@ -40,7 +40,7 @@ export class Piece {
     this.gl = gl;
     this.renderer = new Renderer(programs, decoded.bundle, decoded.space);
     this.orbit = new Orbit(decoded.bundle, decoded.space);
-    this.film = new Film(decoded.bundle, () => this.changed());
+    this.film = new Film(decoded.bundle, this.sharpens, () => this.changed());
     this.stage = new Stage(gl, this.renderer, (width, height) => this.setting(width, height), (fine) => {
       listener.shown(fine && !(this.filming && this.film.waiting));
     });
@@ -55,6 +55,11 @@ export class Piece {
   /** Return whether motion for its own sake is free on this device. */
   get quick(): boolean {
     return this.stage.quick;
+  }
+
+  /** Return whether frames of the film pass through the bundle's filter: it has one, and the device can run it. */
+  get sharpens(): boolean {
+    return this.renderer.sharpener !== null;
   }
 
   /** Prepare the background, if there is one. Resolves to false where this browser cannot play it. */

@@ -9,8 +9,10 @@ import { clamp } from "./vectors";
 export interface Setting {
   readonly view: View;
   readonly ground: Ground;
-  /** A plate lies here, in pixels of the view. */
-  readonly area?: Rectangle;
+  /** Nothing but this part of the view is shown, in its pixels, and a plate lies here. */
+  readonly area?: Rectangle | undefined;
+  /** The same frame at the clip's own size fills the area once it is sharpened. */
+  readonly frame?: View;
 }
 
 /** A moving picture takes about so many milliseconds of the device, and so does a band of a still one. */
@@ -20,15 +22,20 @@ const COARSEST = 0.25;
 const AT_FIRST = 0.4;
 /** A picture is still when nothing has moved for so many milliseconds. */
 const STILL = 150;
+/** A frame that is sharpened takes about so many times as long. */
+const SHARPENED = 1.3;
 
 export class Stage {
   private scale = AT_FIRST;
   private coarse: Target | null = null;
   private fine: Target | null = null;
+  private sharp: Target | null = null;
   private wanted = false;
   private running = false;
   private lastMove = 0;
+  /** So many rows of the fine picture are done, and these are all: one that is sharpened has each of its rows twice. */
   private row = 0;
+  private rows = 0;
   private millisecondsAPixel = 0;
   private closed = false;
 
@@ -62,7 +69,7 @@ export class Stage {
       while (!this.closed && !this.gl.isContextLost()) {
         await nextFrame();
         if (this.wanted) await this.drawMoving();
-        else if (this.fine === null || this.row < this.fine.height) await this.refine();
+        else if (this.row < this.rows) await this.refine();
         else break;
       }
     } finally {
@@ -75,16 +82,21 @@ export class Stage {
     this.wanted = false;
     this.row = 0;
     const [width, height] = [gl.drawingBufferWidth, gl.drawingBufferHeight];
-    this.fine = this.sized(this.fine, width, height);
+    const { frame } = this.setting(width, height);
+    const fine = (this.fine = this.sized(this.fine, frame?.width ?? width, frame?.height ?? height));
+    if (frame) this.sharp = this.sized(this.sharp, frame.width, frame.height);
+    this.rows = (frame ? 2 : 1) * fine.height;
+    const pixels = fine.width * fine.height * (frame ? SHARPENED : 1);
     const scale = this.scale;
     if (scale >= 1) {
-      await this.timed(this.fine.width * this.fine.height, () => this.show(this.fine!, 0, height));
-      this.row = height;
+      await this.timed(pixels, () => this.showFine(fine));
+      this.row = this.rows;
     } else {
-      this.coarse = this.sized(this.coarse, Math.ceil(width * scale), Math.ceil(height * scale));
-      await this.timed(this.coarse.width * this.coarse.height, () => this.show(this.coarse!, 0, this.coarse!.height));
+      const size = [fine.width * scale, fine.height * scale].map(Math.ceil);
+      const coarse = (this.coarse = this.sized(this.coarse, Math.min(size[0], width), Math.min(size[1], height)));
+      await this.timed(coarse.width * coarse.height, () => this.showCoarse(coarse));
     }
-    const ideal = Math.sqrt(GOAL / (this.millisecondsAPixel * width * height));
+    const ideal = Math.sqrt(GOAL / (this.millisecondsAPixel * pixels));
     // Small changes would only make the picture shimmer.
     if (ideal > 1.2 * this.scale || ideal < 0.85 * this.scale) {
       this.scale = clamp(ideal, Math.max(COARSEST, 0.6 * this.scale), Math.min(1, 1.5 * this.scale));
@@ -98,14 +110,17 @@ export class Stage {
     if (performance.now() - this.lastMove < STILL) return;
     const target = this.fine!;
     const rows = Math.max(Math.floor(GOAL / (this.millisecondsAPixel * target.width)), 8);
-    const to = Math.min(this.row + rows, target.height);
-    const from = this.row;
-    const { view } = this.setting(target.width, target.height);
-    await this.timed(0, () => this.renderer.draw(view, target, from, to));
+    const from = this.row % target.height;
+    const to = Math.min(from + rows, target.height);
+    const { view, frame } = this.setting(this.gl.drawingBufferWidth, this.gl.drawingBufferHeight);
+    await this.timed(0, () => {
+      if (this.row < target.height) this.renderer.draw(frame ?? view, target, from, to);
+      else this.renderer.sharpener!.apply(target, this.sharp!, from, to);
+    });
     if (this.wanted) return;
-    this.row = to;
-    if (to === target.height) {
-      this.put(target);
+    this.row += to - from;
+    if (this.row === this.rows) {
+      this.put(frame ? this.sharp! : target);
       this.tell(true);
     }
   }
@@ -115,10 +130,16 @@ export class Stage {
     if (!this.closed && !this.gl.isContextLost()) this.shown(fine);
   }
 
-  private show(target: Target, from: number, to: number): void {
-    const { view } = this.setting(this.gl.drawingBufferWidth, this.gl.drawingBufferHeight);
-    this.renderer.draw(view, target, from, to);
+  private showCoarse(target: Target): void {
+    this.renderer.draw(this.setting(this.gl.drawingBufferWidth, this.gl.drawingBufferHeight).view, target);
     this.put(target);
+  }
+
+  private showFine(target: Target): void {
+    const { view, frame } = this.setting(this.gl.drawingBufferWidth, this.gl.drawingBufferHeight);
+    this.renderer.draw(frame ?? view, target);
+    if (frame) this.renderer.sharpener!.apply(target, this.sharp!);
+    this.put(frame ? this.sharp! : target);
   }
 
   private put(target: Target): void {
@@ -126,7 +147,7 @@ export class Stage {
     const { ground, area, view } = this.setting(width, height);
     this.renderer.compose(target, ground, null, area && {
       x: area.x / view.width, y: area.y / view.height, width: area.width / view.width, height: area.height / view.height,
-    });
+    }, target === this.sharp);
   }
 
   /** Wait until the device has done what `draw` asks, and measure it over so many pixels, if any. */
