@@ -15,9 +15,10 @@ from typing import Literal
 
 import numpy as np
 
-from nerfsem_method.background import h264
+from nerfsem_method.background import h264, neural
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec.background import Background
+from nerfsem_method.codec.nsem import Layer
 
 Fill = Literal["rim", "smooth", "mean"]
 
@@ -31,11 +32,15 @@ def make_background(
     mattes: Sequence[np.ndarray],
     rate: Fraction,
     options: BackgroundOptions,
-) -> Background:
+) -> Layer:
     """Paint the object over in frames uint8 [H, W, 3] with mattes uint8 [H, W], and code what is left.
 
-    Both are read twice, one frame at a time. Raises StreamError when ffmpeg fails.
+    For H.264 both are read twice, one frame at a time; a network's training keeps them in memory. Raises StreamError when ffmpeg
+    fails.
     """
+    if options.codec == "hinerv":
+        plates = list(make_plate(frames, mattes, np.zeros(3, np.uint8), "smooth"))
+        return neural.encode(plates, list(mattes), options.size)
     means = mean_colours(frames, mattes)
     colour = most_frequent(means)
     return Background(h264.encode(make_plate(frames, mattes, colour, options.fill), rate, options), colour, means)

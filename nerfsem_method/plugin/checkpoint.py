@@ -15,8 +15,7 @@ from PIL import Image
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.background.plate import make_background
 from nerfsem_method.codec import nsem
-from nerfsem_method.codec.background import Background
-from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.codec.nsem import Bundle, Layer
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.evaluation import gate
 from nerfsem_method.files import named
@@ -77,7 +76,7 @@ def run_scene(config) -> Scene:
     return parser.setup().get_dataparser_outputs("train").metadata["scene"]
 
 
-def scene_background(scene: Scene, options: BackgroundOptions) -> Background:
+def scene_background(scene: Scene, options: BackgroundOptions) -> Layer:
     """Return the background layer of a scene. Raises NerfsemError when that is a bundle without one."""
     if scene.bundle is not None:
         return stored_background(scene.bundle)
@@ -112,7 +111,7 @@ def run_field(config, scene: Scene) -> tuple[RadianceField, CameraPath]:
     return field, cameras
 
 
-def run_bundle(config, scene: Scene, background: Background | None) -> Bundle:
+def run_bundle(config, scene: Scene, background: Layer | None) -> Bundle:
     """Return the bundle of a run's newest checkpoint."""
     return snapshot(*run_field(config, scene), scene.video, background).quantised()
 
