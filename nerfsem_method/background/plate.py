@@ -19,6 +19,7 @@ from nerfsem_method.background import h264, neural
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.nsem import Layer
+from nerfsem_method.hinerv.sizes import recipe
 
 Fill = Literal["rim", "smooth", "mean"]
 
@@ -40,7 +41,7 @@ def make_background(
     """
     if options.codec == "hinerv":
         plates = list(make_plate(frames, mattes, np.zeros(3, np.uint8), "smooth"))
-        return neural.encode(plates, list(mattes), options.size)
+        return neural.encode(plates, list(mattes), recipe(options.size, len(frames), *frames[0].shape[:2]))
     means = mean_colours(frames, mattes)
     colour = most_frequent(means)
     return Background(h264.encode(make_plate(frames, mattes, colour, options.fill), rate, options), colour, means)
