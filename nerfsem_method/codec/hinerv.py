@@ -1,4 +1,4 @@
-"""The HNRV section holds a background as the weights of a small network that paints its frames (FORMAT.md, section 9b)."""
+"""The HNRV section holds a background as the weights of a small network that paints its frames (FORMAT.md, section 9)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """This module says where things lie in time and space: keys between which a frame lies, and pixels that a part of it needs.
 
-The painter of pictures and the torch network both follow it, so they agree on every position (FORMAT.md, section 9b).
+The painter of pictures and the torch network both follow it, so they agree on every position (FORMAT.md, section 9).
 """
 
 from __future__ import annotations

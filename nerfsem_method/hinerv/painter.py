@@ -1,4 +1,4 @@
-"""A painter shows the frames of a neural background on a CPU, with NumPy and compiled loops (FORMAT.md, section 9b)."""
+"""A painter shows the frames of a neural background on a CPU, with NumPy and compiled loops (FORMAT.md, section 9)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from nerfsem_method.hinerv.training.network import Network, new_weights
 from nerfsem_method.hinerv.training.rounding import NOISE, Rounding
 from nerfsem_method.progress import Advance
 
-PART = 1 << 15
+PART = 1 << 14
 """A training step looks at a part of a frame of about so many pixels: for the same work, more steps fit better."""
 WARM_UP = 0.02
 """This share of the steps raises the learning rate."""

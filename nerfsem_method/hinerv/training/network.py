@@ -1,4 +1,4 @@
-"""The network in torch: the same pictures as the painter's, whole or in parts, with gradients (FORMAT.md, section 9b).
+"""The network in torch: the same pictures as the painter's, whole or in parts, with gradients (FORMAT.md, section 9).
 
     grid, between its keys -> 3 x 3 convolution -> stages -> 1 x 1 layer -> sigmoid
     stage = normalise, enlarge bilinearly, add the tile of the pixel modulo the scale, blocks
