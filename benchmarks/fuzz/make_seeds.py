@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from neural_background import tiny_network
 from tiny_field import tiny_bundle
 
 from benchmarks.fuzz.mutate import SEEDS
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.container import pack
+from nerfsem_method.codec.hinerv import Shape, Stage
 from nerfsem_method.codec.metadata import with_metadata
 from nerfsem_method.codec.tints import Tints
 from nerfsem_method.field.spec import FieldSpec, Level
@@ -29,7 +31,7 @@ SPECS = {
 
 
 def make() -> dict[str, bytes]:
-    """Return the seeds by name: dense and hashed, FP and PC, and one with metadata; the PC ones have a changing exposure.
+    """Return the seeds by name: dense and hashed, FP and PC; tints, a network as background, metadata. PC ones change in exposure.
 
     Their H.264 stream is none: the reader does not look into it.
     """
@@ -43,6 +45,9 @@ def make() -> dict[str, bytes]:
         made[f"{name}-pc"] = pack(nsem.sections(replace(plain, gains=gains, background=background)))
     tints = Tints(np.arange(-120, 120, 10).reshape(2, 12), np.arange(2 * FRAMES).reshape(FRAMES, 2))
     made["tinted-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), tints=tints)))
+    bundle = tiny_bundle(SPECS["dense"], FRAMES)
+    network = tiny_network(bundle.video, Shape(4, 2, 1, 1, (Stage(3, 1, 1), Stage(2, 1, 1))))
+    made["neural-pc"] = pack(nsem.sections(replace(bundle, background=network)))
     record = {"title": "Amphora \u03b1", "rights": "CC0"}
     made["described-fp"] = with_metadata(made["dense-fp"], record, nsem.KNOWN_SECTIONS)
     return made
