@@ -31,7 +31,7 @@ SPECS = {
 
 
 def make() -> dict[str, bytes]:
-    """Return the seeds by name: dense and hashed, FP and PC; tints, a network as background, metadata. PC ones change in exposure.
+    """Return the seeds by name: dense and hashed, FP and PC; tints, a network as background, metadata. PC's exposure changes.
 
     Their H.264 stream is none: the reader does not look into it.
     """

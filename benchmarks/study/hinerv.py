@@ -2,8 +2,8 @@
 
     python -m benchmarks.study.hinerv --sizes small medium large --output-dir hinerv
 
-Every network goes through a bundle, whose field is empty, and is decoded by `nerfsem decode` in a process of its own. Bundles that
-exist are not trained again. PSNR is that of RGB over pixels where the matte is 0, frame by frame.
+Every network goes through a bundle, whose field is empty, and is decoded by `nerfsem decode` in a process of its own. Bundles
+that exist are not trained again. PSNR is that of RGB over pixels where the matte is 0, frame by frame.
 """
 
 from __future__ import annotations
@@ -88,8 +88,7 @@ class Hinerv:
 
     def _train(self, size: SizeName, video: Video, frames: np.ndarray, mattes: np.ndarray) -> None:
         started, busy = time.monotonic(), time.process_time()
-        plates = list(make_plate(frames, mattes, np.zeros(3, np.uint8), "smooth"))
-        network = neural.encode(plates, list(mattes), self._recipe(size, len(frames)))
+        network = neural.make_background(list(frames), list(mattes), self._recipe(size, len(frames)))
         took = {"wall minutes": (time.monotonic() - started) / 60, "processor minutes": (time.process_time() - busy) / 60}
         self._bundle(size).with_suffix(".json").write_text(json.dumps(took))
         nsem.write(self._bundle(size), empty_bundle(video, network))
@@ -100,9 +99,10 @@ class Hinerv:
         background = nsem.read(path).background
         assert isinstance(background, NeuralBackground)
         with scratch("nerfsem-hinerv-") as folder:
-            command = [sys.executable, "-m", "nerfsem_method.cli.main", "decode", str(path), str(folder / "frames"), "--mode", "pc"]
-            subprocess.run(command, check=True)
-            decoded = [np.asarray(Image.open(name)) for name in sorted((folder / "frames").glob("*.png"))]
+            target = folder / "frames"
+            program = [sys.executable, "-m", "nerfsem_method.cli.main"]
+            subprocess.run([*program, "decode", path, target, "--mode", "pc"], check=True)
+            decoded = [np.asarray(Image.open(name)) for name in sorted(target.glob("*.png"))]
         parameters = sum(tensor.integers.size for tensor in background.tensors.values())
         minutes = json.loads(path.with_suffix(".json").read_text())["processor minutes"]
         return len(background.payload()), parameters, background_psnr(decoded, frames, mattes), minutes

@@ -15,11 +15,9 @@ from typing import Literal
 
 import numpy as np
 
-from nerfsem_method.background import h264, neural
+from nerfsem_method.background import h264
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec.background import Background
-from nerfsem_method.codec.nsem import Layer
-from nerfsem_method.hinerv.sizes import recipe
 
 Fill = Literal["rim", "smooth", "mean"]
 
@@ -33,15 +31,11 @@ def make_background(
     mattes: Sequence[np.ndarray],
     rate: Fraction,
     options: BackgroundOptions,
-) -> Layer:
+) -> Background:
     """Paint the object over in frames uint8 [H, W, 3] with mattes uint8 [H, W], and code what is left.
 
-    For H.264 both are read twice, one frame at a time; a network's training keeps them in memory. Raises StreamError when ffmpeg
-    fails.
+    Both are read twice, one frame at a time. Raises StreamError when ffmpeg fails.
     """
-    if options.codec == "hinerv":
-        plates = list(make_plate(frames, mattes, np.zeros(3, np.uint8), "smooth"))
-        return neural.encode(plates, list(mattes), recipe(options.size, len(frames), *frames[0].shape[:2]))
     means = mean_colours(frames, mattes)
     colour = most_frequent(means)
     return Background(h264.encode(make_plate(frames, mattes, colour, options.fill), rate, options), colour, means)

@@ -161,7 +161,7 @@ def _code_shape(coder: Coder, shape: Shape | None) -> Shape:
     """Code the numbers of a shape (None when decoding) and return it. Raises CorruptBundle for one out of range."""
     count = int(coder.integers(None if shape is None else np.array([len(shape.stages)]), 1)[0])
     if not 1 <= count <= MOST_STAGES:
-        raise CorruptBundle(f"the background's network has {count} stages, outside 1 ... {MOST_STAGES}")
+        raise CorruptBundle("the number of the background's stages is out of range; restore the file from a copy")
     given = None
     if shape is not None:
         stages = [number for stage in shape.stages for number in (stage.scale, stage.depth, stage.expansion)]
@@ -170,8 +170,8 @@ def _code_shape(coder: Coder, shape: Shape | None) -> Shape:
     limits = [MOST_CHANNELS, MOST_KEYS, MOST_FEATURES, MOST_FEATURES, *[MOST_SCALE, MOST_DEPTH, MOST_EXPANSION] * count]
     if (numbers < 1).any() or (numbers > limits).any():
         raise CorruptBundle("the shape of the background's network is out of range; the file was not written by nerfsem")
-    values = numbers.tolist()
-    return Shape(*values[:4], tuple(Stage(*values[at : at + 3]) for at in range(4, len(values), 3)))
+    channels, keys, features, tiles, *rest = numbers.tolist()
+    return Shape(channels, keys, features, tiles, tuple(map(Stage, rest[::3], rest[1::3], rest[2::3])))
 
 
 def _code_tensors(coder: Coder, shapes: Shapes, tensors: dict[str, Tensor] | None) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ import torch
 import yaml
 from PIL import Image
 
+from nerfsem_method.background import neural
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.background.plate import make_background
 from nerfsem_method.codec import nsem
@@ -19,6 +20,7 @@ from nerfsem_method.codec.nsem import Bundle, Layer
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.evaluation import gate
 from nerfsem_method.files import named
+from nerfsem_method.hinerv.sizes import recipe
 from nerfsem_method.log import LOG
 from nerfsem_method.plugin.again import stored_background, write_again
 from nerfsem_method.scene.scene import Scene
@@ -82,6 +84,9 @@ def scene_background(scene: Scene, options: BackgroundOptions) -> Layer:
         return stored_background(scene.bundle)
     frames = _Pictures(scene, [frame.image for frame in scene.frames], "RGB")
     mattes = _Pictures(scene, [frame.matte for frame in scene.frames], "L")
+    if options.codec == "hinerv":
+        height, width = frames[0].shape[:2]
+        return neural.make_background(frames, mattes, recipe(options.size, len(frames), height, width))
     return make_background(frames, mattes, scene.video.rate, options)
 
 

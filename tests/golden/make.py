@@ -21,11 +21,10 @@ from pathlib import Path
 
 import numpy as np
 from neural_background import tiny_network
+from test_reference_decoder import background_facts
 from tiny_field import DENSE, HASHED, ramps, tiny_bundle
 
 from nerfsem_method.codec import nsem
-from nerfsem_method.codec.background import Background
-from nerfsem_method.codec.hinerv import NeuralBackground
 from nerfsem_method.codec.tints import Tints
 from nerfsem_method.field.spec import Level
 
@@ -67,16 +66,6 @@ def tinted(made: nsem.Bundle) -> nsem.Bundle:
     directions = np.array([np.arange(-330, 330, 55), 500 * np.sin(np.arange(12))]).astype(np.int64)
     tints = Tints(directions, np.rint(9 * np.sin(turns)).astype(np.int64))
     return replace(made, gains=np.full_like(made.gains, 0.9), tints=tints).quantised()
-
-
-def background_facts(read: nsem.Bundle) -> dict[str, str]:
-    """Return the fingerprint of a bundle's background, under the word for its kind; nothing without one."""
-    if isinstance(read.background, Background):
-        return {"background": hashlib.sha256(read.background.stream).hexdigest()}
-    if isinstance(read.background, NeuralBackground):
-        integers = b"".join(tensor.integers.astype("<i4").tobytes() for tensor in read.background.tensors.values())
-        return {"network": hashlib.sha256(integers).hexdigest()}
-    return {}
 
 
 def record(name: str) -> None:

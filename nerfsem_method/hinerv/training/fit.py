@@ -23,11 +23,11 @@ WARM_UP = 0.02
 """This share of the steps raises the learning rate."""
 STEP_RATE = 0.02
 """Logarithms of steps are learned at this rate: they move by an octave or two in all."""
+Pictures = Sequence[np.ndarray] | np.ndarray
+"""Pictures are one a frame, in a list or in one array."""
 
 
-def fit(
-    frames: Sequence[np.ndarray], mattes: Sequence[np.ndarray], recipe: Recipe, advance: Advance, seed: int = 0
-) -> NeuralBackground:
+def fit(frames: Pictures, mattes: Pictures, recipe: Recipe, advance: Advance) -> NeuralBackground:
     """Return the network that paints frames uint8 [H, W, 3] where mattes uint8 [H, W] are not 255: there nothing counts.
 
     The same clip and recipe give the same network, on one processor. Raises ValueError where frames and mattes differ in number.
@@ -35,21 +35,22 @@ def fit(
     if len(frames) != len(mattes):
         raise ValueError(f"{len(frames)} frames and {len(mattes)} mattes")
     with _one_thread():
-        return _Fit(frames, mattes, recipe, seed).run(advance)
+        return _Fit(frames, mattes, recipe).run(advance)
 
 
 class _Fit:
     """A fit holds what one training needs."""
 
-    def __init__(self, frames: Sequence[np.ndarray], mattes: Sequence[np.ndarray], recipe: Recipe, seed: int) -> None:
+    def __init__(self, frames: Pictures, mattes: Pictures, recipe: Recipe) -> None:
         self._frames, self._mattes, self._recipe = frames, mattes, recipe
-        size = (len(frames), *frames[0].shape[:2])
-        self._chance = torch.Generator().manual_seed(seed)
+        height, width = frames[0].shape[:2]
+        size = len(frames), height, width
+        self._chance = torch.Generator().manual_seed(0)
         self._network = Network(recipe.shape, *size)
         self._rounding = Rounding(recipe.shape.tensor_shapes(*size))
         self._theta = self._rounding.flat(new_weights(recipe.shape, *size, self._chance)).requires_grad_()
         self._steps = torch.zeros(len(recipe.shape.tensor_shapes(*size)), requires_grad=True)
-        self._parts = parts(*size[1:])
+        self._parts = parts(height, width)
 
     def run(self, advance: Advance) -> NeuralBackground:
         recipe, total = self._recipe, self._recipe.epochs * len(self._frames) * len(self._parts)
