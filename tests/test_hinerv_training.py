@@ -36,8 +36,9 @@ COUNT, HEIGHT, WIDTH = 4, 36, 30
 SHORT = replace(recipe("small", COUNT, HEIGHT, WIDTH), epochs=60)
 
 
-def silent(*told: object) -> None:
-    pass
+def trained(clip: tuple[np.ndarray, np.ndarray], chosen: Recipe):
+    """Return the network of a recipe for frames and mattes."""
+    return fit(clip[0], clip[1], chosen, lambda *told: None)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def clip() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def fitted(clip):
-    return fit(*clip, SHORT, silent)
+    return trained(clip, SHORT)
 
 
 def error_outside(network, frames: np.ndarray, mattes: np.ndarray) -> float:
@@ -68,16 +69,16 @@ def test_the_object_does_not_count_and_equal_clips_give_equal_bytes(fitted, clip
     frames, mattes = clip
     other = np.where(mattes[..., None] == 255, 255 - frames, frames)
     before = torch.get_num_threads()
-    assert fit(other, mattes, SHORT, silent).payload() == fitted.payload()
+    assert trained((other, mattes), SHORT).payload() == fitted.payload()
     assert torch.get_num_threads() == before
     changed = frames.copy()
     changed[:, :4] //= 2
     short = replace(SHORT, epochs=2)
-    assert fit(changed, mattes, short, silent).payload() != fit(*clip, short, silent).payload()
+    assert trained((changed, mattes), short).payload() != trained(clip, short).payload()
 
 
 def test_a_larger_lambda_costs_fewer_bytes(fitted, clip):
-    assert len(fit(*clip, replace(SHORT, rate_weight=5e-4), silent).payload()) < 0.8 * len(fitted.payload())
+    assert len(trained(clip, replace(SHORT, rate_weight=5e-4)).payload()) < 0.8 * len(fitted.payload())
 
 
 def test_the_training_sees_the_weights_that_the_file_holds():

@@ -46,6 +46,8 @@ PAPER_CRF = (42, 44, 46, 48, 50, 51)
 """The paper varies its background's crf from 42 to 50; 51 is H.264's end."""
 EMPTY = FieldSpec((Level(2, 1),), (Level(2, 1),), occupancy=8, steps=8, width=1, geometry=1, directions=1, context_width=1)
 PEER_NAMES = ("x264", "x265", "svt-av1")
+COARSE = 4
+"""So many of a peer's levels are run, those of the fewest bytes: a background is given few."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Hinerv:
             if not self._bundle(size).exists():
                 self._train(size, video, frames, outside)
         points = {size: self._measured(size, frames, outside) for size in self.sizes}
-        curves = peer_curves(frames, outside, video.rate)
+        curves = peer_curves(self.output_dir, frames, outside, video.rate)
         keep(self.results, PROGRAM, self._table(points, curves), _curves(curves))
 
     def _bundle(self, size: SizeName) -> Path:
@@ -110,8 +112,7 @@ class Hinerv:
     def _table(self, points: dict[SizeName, tuple[int, int, float, float]], curves: dict[str, Curve]) -> Table:
         rows = []
         for size, (count, parameters, quality, minutes) in points.items():
-            theirs = (at_bytes(curve, count) for curve in curves.values())
-            cells = ["off the curve" if value is None else f"{value:.2f} dB" for value in theirs]
+            cells = [_at(curve, count) for curve in curves.values()]
             rows.append((f"{size}, {parameters:,} parameters", f"{count:,}", f"{quality:.2f} dB", *cells, f"{minutes:.0f}"))
         columns = ("HiNeRV", "bytes", "PSNR", *(f"{name}, same bytes" for name in curves), "minutes of a processor")
         note = f"The sample clip's background, {self.scale[0]}x{self.scale[1]}, without the object's pixels; epochs: "
@@ -140,24 +141,40 @@ def background_psnr(decoded: Iterable[np.ndarray], frames: np.ndarray, mattes: n
     return float(np.mean([psnr((made.astype(np.float64) - frame)[matte == 0] ** 2) for made, frame, matte in pairs]))
 
 
-def peer_curves(frames: np.ndarray, mattes: np.ndarray, rate: Fraction) -> dict[str, Curve]:
-    """Return bytes and PSNR over the background of frame codecs, which are given plates: the paper's, and ours for the others."""
+def peer_curves(folder: Path, frames: np.ndarray, mattes: np.ndarray, rate: Fraction) -> dict[str, Curve]:
+    """Return bytes and PSNR over the background of frame codecs, which are given plates: the paper's, and ours for the others.
+
+    They are kept in a folder, and found again.
+    """
+    kept = folder / "peers.json"
+    if kept.exists():
+        return {name: [(size, quality) for size, quality in points] for name, points in json.loads(kept.read_text()).items()}
     height, width = frames.shape[1:3]
     colour = most_frequent(mean_colours(frames, mattes))
-    flat = list(make_plate(frames, mattes, colour, "mean"))
-    paper = []
-    for crf in PAPER_CRF:
-        stream = h264.encode(flat, rate, BackgroundOptions(crf=crf, gop=30))
-        paper.append((len(stream), background_psnr(h264.decode(stream, width, height, len(frames)), frames, mattes)))
-    curves: dict[str, Curve] = {"x264 as in the paper": paper}
-    plates = np.array(list(make_plate(frames, mattes, colour)))
+    flat, plates = list(make_plate(frames, mattes, colour, "mean")), np.array(list(make_plate(frames, mattes, colour)))
+
+    def point(stream: bytes, decoded: Iterable[np.ndarray]) -> tuple[float, float]:
+        return len(stream), background_psnr(decoded, frames, mattes)
+
+    papers = [h264.encode(flat, rate, BackgroundOptions(crf=crf, gop=30)) for crf in PAPER_CRF]
+    curves: dict[str, Curve] = {
+        "x264 as in the paper": [point(each, h264.decode(each, width, height, len(frames))) for each in papers]
+    }
     for name in PEER_NAMES:
-        peer, points = PEERS[name], []
-        for level in peer.levels:
-            stream = peer.encode(plates, rate, level)
-            points.append((len(stream), background_psnr(peer.decode(stream, width, height, len(frames)), frames, mattes)))
-        curves[name] = points
+        peer = PEERS[name]
+        streams = [peer.encode(plates, rate, level) for level in peer.levels[-COARSE:]]
+        curves[name] = [point(each, peer.decode(each, width, height, len(frames))) for each in streams]
+    kept.write_text(json.dumps(curves))
     return curves
+
+
+def _at(curve: Curve, size: int) -> str:
+    """Return a curve's PSNR at a size; below and above its sizes, where it begins or ends."""
+    found = at_bytes(curve, size)
+    if found is not None:
+        return f"{found:.2f} dB"
+    nearest = min(curve, key=lambda point: abs(point[0] - size))
+    return f"- ({nearest[1]:.2f} dB at {nearest[0]:,.0f})"
 
 
 def _curves(curves: dict[str, Curve]) -> Table:

@@ -52,8 +52,8 @@ class Size:
 
 SIZES: dict[SizeName, Size] = {
     "small": Size(24, 1, 6, 1, 2, 2e-7, 100),
-    "medium": Size(32, 2, 4, 1, 3, 6e-8, 100),
-    "large": Size(48, 3, 3, 2, 3, 2e-8, 100),
+    "medium": Size(24, 2, 4, 1, 2, 3e-8, 100),
+    "large": Size(40, 3, 3, 2, 3, 1e-8, 60),
 }
 
 
