@@ -226,9 +226,10 @@ def _field_bytes(options: Options, background: Layer | None) -> float | None:
         return size
     layer = Section(nsem.background_tag(background), background.payload()).stored_bytes
     if layer > LARGEST_BACKGROUND * size:
+        remedy = "a higher --background-crf" if options.background.codec == "h264" else "--background-codec h264"
         raise NerfsemError(
-            f"the background alone takes {layer} of the {size:.0f} bytes; give a larger --target-size, a higher "
-            "--background-crf, or --mode fp"
+            f"the background alone takes {layer} of the {size:.0f} bytes; give a larger --target-size, a smaller "
+            f"background ({remedy}), or --mode fp"
         )
     return size - layer
 
