@@ -36,7 +36,7 @@ from nerfsem_method.evaluation.references import Clip, load_references
 from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.field.state import FieldState, QuantisedTensor
 from nerfsem_method.files import scratch
-from nerfsem_method.hinerv.sizes import Recipe, SizeName, recipe
+from nerfsem_method.hinerv.sizes import SizeName, recipe
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.scene import Video
@@ -84,19 +84,18 @@ class Hinerv:
     def _bundle(self, size: SizeName) -> Path:
         return self.output_dir / f"{size}.nsem"
 
-    def _recipe(self, size: SizeName, frames: int) -> Recipe:
-        made = recipe(size, frames, self.scale[1], self.scale[0])
-        return made if self.epochs is None else replace(made, epochs=self.epochs)
-
     def _train(self, size: SizeName, video: Video, frames: np.ndarray, mattes: np.ndarray) -> None:
         started, busy = time.monotonic(), time.process_time()
-        network = neural.make_background(list(frames), list(mattes), self._recipe(size, len(frames)))
-        took = {"wall minutes": (time.monotonic() - started) / 60, "processor minutes": (time.process_time() - busy) / 60}
+        asked = recipe(size, len(frames), self.scale[1], self.scale[0])
+        asked = asked if self.epochs is None else replace(asked, epochs=self.epochs)
+        network = neural.make_background(list(frames), list(mattes), asked)
+        minutes = {"wall minutes": (time.monotonic() - started) / 60, "processor minutes": (time.process_time() - busy) / 60}
+        took = {"epochs": asked.epochs, "rate_weight": asked.rate_weight, **minutes}
         self._bundle(size).with_suffix(".json").write_text(json.dumps(took))
         nsem.write(self._bundle(size), empty_bundle(video, network))
 
-    def _measured(self, size: SizeName, frames: np.ndarray, mattes: np.ndarray) -> tuple[int, int, float, float]:
-        """Return bytes, parameters, PSNR over the background, and minutes of a processor that a network's training took."""
+    def _measured(self, size: SizeName, frames: np.ndarray, mattes: np.ndarray) -> tuple[int, float, str]:
+        """Return a network's bytes, its PSNR over the background, and what it is and took."""
         path = self._bundle(size)
         background = nsem.read(path).background
         assert isinstance(background, NeuralBackground)
@@ -106,17 +105,18 @@ class Hinerv:
             subprocess.run([*program, "decode", path, target, "--mode", "pc"], check=True)
             decoded = [np.asarray(Image.open(name)) for name in sorted(target.glob("*.png"))]
         parameters = sum(tensor.integers.size for tensor in background.tensors.values())
-        minutes = json.loads(path.with_suffix(".json").read_text())["processor minutes"]
-        return len(background.payload()), parameters, background_psnr(decoded, frames, mattes), minutes
+        took = json.loads(path.with_suffix(".json").read_text())
+        words = f"{size}, {parameters:,} parameters, {took['epochs']} epochs, lambda {took['rate_weight']:g}, "
+        words += f"{took['processor minutes']:.1f} minutes of a processor"
+        return len(background.payload()), background_psnr(decoded, frames, mattes), words
 
-    def _table(self, points: dict[SizeName, tuple[int, int, float, float]], curves: dict[str, Curve]) -> Table:
+    def _table(self, points: dict[SizeName, tuple[int, float, str]], curves: dict[str, Curve]) -> Table:
         rows = []
-        for size, (count, parameters, quality, minutes) in points.items():
+        for count, quality, words in points.values():
             cells = [_at(curve, count) for curve in curves.values()]
-            rows.append((f"{size}, {parameters:,} parameters", f"{count:,}", f"{quality:.2f} dB", *cells, f"{minutes:.0f}"))
-        columns = ("HiNeRV", "bytes", "PSNR", *(f"{name}, same bytes" for name in curves), "minutes of a processor")
-        note = f"The sample clip's background, {self.scale[0]}x{self.scale[1]}, without the object's pixels; epochs: "
-        note += ", ".join(f"{self._recipe(size, 1).epochs} ({size})" for size in points) + "."
+            rows.append((words, f"{count:,}", f"{quality:.2f} dB", *cells))
+        columns = ("HiNeRV", "bytes", "PSNR", *(f"{name}, same bytes" for name in curves))
+        note = f"The sample clip's background, {self.scale[0]}x{self.scale[1]}, without the object's pixels."
         return Table("HiNeRV's backgrounds", columns, rows, "background", note)
 
 
