@@ -13,7 +13,6 @@ QUESTIONS = {
     "size": "How small at which quality?",
     "speed": "How fast, and in how much memory?",
     "capture": "Are cameras and mattes right?",
-    "background": "What does a network paint of a background, beside frame codecs?",
     "clips": "What happens with awkward clips?",
     "parts": "What does each part cost?",
     "reader": "Is the reader robust?",
