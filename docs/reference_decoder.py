@@ -1,7 +1,8 @@
 """This is a second decoder of `.nsem` bundles: one file, NumPy and the standard library, in the order of FORMAT.md's sections.
 
 It has no code in common with the package, to show that the page (nerfsem_method/codec/FORMAT.md) is enough, and to be read
-beside it. It is slow, renders one frame at a time and plays no video: the background of a PC bundle it only extracts.
+beside it. It is slow, renders one frame at a time and plays no video: a background's H.264 stream it only extracts, a network
+it lets paint the frame.
 
     python docs/reference_decoder.py relic.nsem --frame 0 --output frame.png
     python docs/reference_decoder.py relic.nsem --background plate.h264
@@ -52,12 +53,14 @@ def read_sections(data: bytes) -> dict[str, bytes]:
         require(raw.isalpha(), f"{raw} is no tag")
         tag = raw.decode("ascii")
         require(tag not in sections, f"section {tag} occurs twice")
-        require(tag in (*FIELD_SECTIONS, "TINT", "FILT", "BACK", "ENDS") or tag[0].islower(), f"section {tag} is unknown")
+        known = (*FIELD_SECTIONS, "TINT", "FILT", "BACK", "HNRV", "ENDS")
+        require(tag in known or tag[0].islower(), f"section {tag} is unknown")
         sections[tag] = data[start + 8 : end]
         start = end + 4
     require(start == len(data) and not sections.pop("ENDS"), "bytes follow the end")
     for name in FIELD_SECTIONS:
         require(name in sections, f"section {name} is missing")
+    require(not {"BACK", "HNRV"} <= sections.keys(), "there are two backgrounds")
     return sections
 
 
@@ -767,7 +770,7 @@ def spherical_harmonics(directions: np.ndarray) -> np.ndarray:
     return np.stack(bands, -1)
 
 
-# 9. BACK --------------------------------------------------------------------------------------------------------------
+# 9. BACK, HNRV --------------------------------------------------------------------------------------------------------------
 
 
 def read_background(payload: bytes, frames: int) -> tuple[np.ndarray, bytes]:
@@ -793,6 +796,108 @@ def read_background(payload: bytes, frames: int) -> tuple[np.ndarray, bytes]:
     require(means.min() >= 0 and means.max() <= 255, "a background colour is out of range")
     require(stream.startswith(b"\0\0\1"), "the background holds no H.264 stream")
     return means, stream
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network paints a background: tensors by name, of stages that are (scale, depth, expansion) each."""
+
+    frames: int
+    size: tuple[int, int]
+    stages: list[tuple[int, int, int]]
+    tensors: dict[str, np.ndarray]
+
+
+def read_network(payload: bytes, frames: int, width: int, height: int) -> Network:
+    """Return a background's network."""
+    decoder = Decoder(payload)
+    (count,) = decoder.integers(1)
+    require(1 <= count <= 6, "the number of stages is out of range")
+    channels, keys, features, tiles, *rest = decoder.integers(4 + 3 * count)
+    stages = list(zip(rest[::3], rest[1::3], rest[2::3], strict=True))
+    require(1 <= channels <= 1024 and 1 <= keys <= 65536, "the network's channels or keys are out of range")
+    require(1 <= features <= 256 and 1 <= tiles <= 256, "the network's features are out of range")
+    require(all(1 <= number <= 8 for number in rest) and channels >> (count - 1) >= 1, "the network's stages are out of range")
+    side = math.prod(scale for scale, _, _ in stages)
+    require(side <= 128, "the network enlarges too much")
+    rows, columns = -(-height // side), -(-width // side)
+    shapes = {f"grid{level}": (max(keys >> level, 1), features << level, rows, columns) for level in (0, 1)}
+    shapes |= {"stem": (channels, 3, 3, 3 * features), "stem bias": (channels,)}
+    before, pixels, products = channels, rows * columns, 0
+    for i, (scale, depth, expansion) in enumerate(stages):
+        after, tile = channels >> i, max(tiles >> i, 1)
+        pixels *= scale * scale
+        products += pixels * (expansion * after * (before + after + 2 * (depth - 1) * after) + 9 * depth * before)
+        require(pixels * before <= 2**28, "the network takes too much memory")
+        shapes |= {f"{i} tile{level}": (max(frames >> level, 1), tile << level, scale, scale) for level in (0, 1, 2)}
+        shapes[f"{i} mix"] = (before, 7 * tile)
+        for block in range(depth):
+            shapes[f"{i} {block} kernel"] = (3, 3, before)
+            shapes[f"{i} {block} widen"], shapes[f"{i} {block} narrow"] = (expansion * after, before), (after, expansion * after)
+            before = after
+    shapes |= {"head": (3, before), "head bias": (3,)}
+    require(products <= 2**39 and sum(map(math.prod, shapes.values())) <= 2**22, "the network is too large")
+    steps = decoder.integers(len(shapes))
+    require(all(-192 <= step <= 0 for step in steps), "a step is out of range")
+    tensors = {}
+    for (name, shape), step in zip(shapes.items(), steps, strict=True):
+        integers = np.array(decoder.integers(math.prod(shape)))
+        require(np.abs(integers).max() < 1 << 15, "a weight is out of range")
+        tensors[name] = (integers * 2.0 ** (step / 8)).astype(np.float32).reshape(shape)
+    return Network(frames, (height, width), stages, tensors)
+
+
+def painted(network: Network, frame: int) -> np.ndarray:
+    """Return the background's picture of a frame, uint8 [H, W, 3]."""
+    tensors = network.tensors
+    grid = np.concatenate([at_frame(network, f"grid{level}", frame) for level in (0, 1)]).transpose(1, 2, 0)
+    x = sum(part @ tensors["stem"][:, i, j].T for (i, j), part in around(grid)) + tensors["stem bias"]
+    for i, (scale, depth, _) in enumerate(network.stages):
+        tile = np.concatenate([at_frame(network, f"{i} tile{level}", frame) for level in (0, 1, 2)]).transpose(1, 2, 0)
+        x = enlarged(enlarged(normalised(x), 0, scale), 1, scale)
+        x = x + np.tile(tile @ tensors[f"{i} mix"].T, (x.shape[0] // scale, x.shape[1] // scale, 1))
+        for block in range(depth):
+            kernel, widen, narrow = (tensors[f"{i} {block} {part}"] for part in ("kernel", "widen", "narrow"))
+            filtered = sum(part * kernel[row, column] for (row, column), part in around(x))
+            hidden = normalised(filtered) @ widen.T
+            made = (hidden * (1 + np.vectorize(math.erf)(hidden / 2**0.5)) / 2).astype(np.float32) @ narrow.T
+            x = x + made if x.shape == made.shape else made
+    height, width = network.size
+    colours = x[:height, :width] @ tensors["head"].T + tensors["head bias"]
+    return np.rint(255 / (1 + np.exp(-colours.clip(-30, 30)))).astype(np.uint8)
+
+
+def between(items: int, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two cells between which each of `items` lies, and the share of the second."""
+    position = ((np.arange(items) + 0.5) * cells / items - 0.5).clip(0, cells - 1)
+    first = np.floor(position).astype(int)
+    return first, np.minimum(first + 1, cells - 1), (position - first).astype(np.float32)
+
+
+def at_frame(network: Network, name: str, frame: int) -> np.ndarray:
+    """Return a grid or tile at a frame, [features, rows, columns]."""
+    keys = network.tensors[name]
+    first, second, share = (each[frame] for each in between(network.frames, len(keys)))
+    return (1 - share) * keys[first] + share * keys[second]
+
+
+def around(x: np.ndarray) -> list[tuple[tuple[int, int], np.ndarray]]:
+    """Return the nine pictures of neighbours of [H, W, C], by row and column of a kernel, zeros beyond the edge."""
+    framed = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+    return [((i, j), framed[i : i + x.shape[0], j : j + x.shape[1]]) for i in range(3) for j in range(3)]
+
+
+def normalised(x: np.ndarray) -> np.ndarray:
+    """Return each pixel's channels with mean 0 and variance 1."""
+    less = x.astype(np.float64) - x.mean(-1, keepdims=True, dtype=np.float64)
+    return (less / np.sqrt((less**2).mean(-1, keepdims=True) + 1e-6)).astype(np.float32)
+
+
+def enlarged(x: np.ndarray, axis: int, scale: int) -> np.ndarray:
+    """Return a picture that is `scale` times as long along an axis."""
+    first, second, share = between(scale * x.shape[axis], x.shape[axis])
+    share = share.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+    return (1 - share) * x.take(first, axis) + share * x.take(second, axis)
 
 
 # The program ----------------------------------------------------------------------------------------------------------
@@ -834,22 +939,26 @@ def main() -> None:
     parser.add_argument("--frame", type=int, default=0, help="which frame to render")
     parser.add_argument("--output", type=Path, help="PNG file for the frame, over white")
     parser.add_argument("--stride", type=int, default=1, help="render only every so many pixels of every so many rows")
-    parser.add_argument("--background", type=Path, help="file for a PC bundle's H.264 stream")
+    parser.add_argument("--background", type=Path, help="file for a PC bundle's H.264 stream, or PNG that its network paints")
     options = parser.parse_args()
     try:
         sections = read_sections(options.bundle.read_bytes())
         field = decode(sections)
         background = read_background(sections["BACK"], field.spec.frames) if "BACK" in sections else None
+        size = field.cameras.size
+        network = read_network(sections["HNRV"], field.spec.frames, *size) if "HNRV" in sections else None
         require(0 <= options.frame < field.spec.frames, f"there are {field.spec.frames} frames")
-        require(background is not None or not options.background, "the bundle holds no background")
+        require(background is not None or network is not None or not options.background, "the bundle holds no background")
     except (Refused, OSError) as error:
         sys.exit(f"{options.bundle}: {error}")
     width, height = field.cameras.size
     rate = field.spec.rate[0] / field.spec.rate[1]
     print(f"{field.spec.name}: {field.spec.frames} frames of {width} x {height} at {rate:g} a second")
     print(f"symbols {symbol_hash(field.tables)}")
-    if options.background:
+    if options.background and background is not None:
         options.background.write_bytes(background[1])
+    elif options.background:
+        write_png(options.background, painted(network, options.frame))
     if options.output:
         write_png(options.output, render(field, options.frame, options.stride))
 

@@ -27,7 +27,7 @@ from nerfsem_method.stopping import advise
 from nerfsem_method.training.options import PaperOptions
 
 if TYPE_CHECKING:
-    from nerfsem_method.codec.background import Background
+    from nerfsem_method.codec.nsem import Layer
     from nerfsem_method.scene.scene import Scene
 
 LARGEST_BACKGROUND = 0.8
@@ -216,7 +216,7 @@ def train_scene(
     return train(config, tell)
 
 
-def _field_bytes(options: Options, background: Background | None) -> float | None:
+def _field_bytes(options: Options, background: Layer | None) -> float | None:
     """Return what a wanted size leaves for the FP part of the file."""
     from nerfsem_method.codec import nsem
     from nerfsem_method.codec.container import Section
@@ -224,11 +224,12 @@ def _field_bytes(options: Options, background: Background | None) -> float | Non
     size = options.wanted_bytes
     if size is None or background is None:
         return size
-    layer = Section(nsem.BACKGROUND, background.payload()).stored_bytes
+    layer = Section(nsem.background_tag(background), background.payload()).stored_bytes
     if layer > LARGEST_BACKGROUND * size:
+        remedy = "a higher --background-crf" if options.background.codec == "h264" else "--background-codec h264"
         raise NerfsemError(
-            f"the background alone takes {layer} of the {size:.0f} bytes; give a larger --target-size, a higher "
-            "--background-crf, or --mode fp"
+            f"the background alone takes {layer} of the {size:.0f} bytes; give a larger --target-size, a smaller "
+            f"background ({remedy}), or --mode fp"
         )
     return size - layer
 

@@ -24,6 +24,7 @@ from scipy.spatial.transform import Rotation
 from benchmarks.__main__ import PAGE, QUESTIONS, page
 from benchmarks.fuzz import make_seeds, mutate
 from benchmarks.record import RESULTS, Table, keep, read, write
+from benchmarks.study import hinerv
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.report.figures import Report
@@ -48,6 +49,7 @@ PROGRAMS = {
     "benchmarks.study.paper": "Paper",
     "benchmarks.study.capture": "CaptureStudy",
     "benchmarks.study.clips": "Clips",
+    "benchmarks.study.hinerv": "Hinerv",
     "benchmarks.fuzz.__main__": "Fuzz",
 }
 """These programs keep a record, and each is run below, but for ByTurns, which has a file of tests of its own; the values are
@@ -226,6 +228,19 @@ def test_clips(source, tmp_path):
     sound, still = smoke("benchmarks.study.clips", tmp_path, *arguments)
     assert sound.rows[0][:2] == ["audio-only", "2"] and "no video stream" in sound.rows[0][4]
     assert still.rows[0][:2] == ["still-camera", "2"] and "the camera hardly moves" in still.rows[0][4]
+
+
+@pytest.mark.slow
+def test_hinerv_beside_frame_codecs(tmp_path, monkeypatch):
+    """A network that is hardly trained is worse than x264, and is found again, as the codecs' points are."""
+    monkeypatch.setattr(hinerv, "PEER_NAMES", ("x264",))
+    arguments = ("--sizes", "small", "--epochs", "1", "--scale", "72", "128", "--output-dir", tmp_path)
+    ours, curves = smoke("benchmarks.study.hinerv", tmp_path, *arguments)
+    assert "1 epochs" in ours.rows[0][0] and len(curves.rows) == len(hinerv.PAPER_CRF) + hinerv.COARSE
+    assert 5 < float(ours.rows[0][2].split()[0]) < min(float(row[2].split()[0]) for row in curves.rows)
+    monkeypatch.setattr(hinerv.Hinerv, "_train", None)
+    monkeypatch.setattr(hinerv, "PEERS", {})
+    assert smoke("benchmarks.study.hinerv", tmp_path, *arguments)[0].rows == ours.rows
 
 
 def test_an_unknown_clip(source, tmp_path):

@@ -16,6 +16,7 @@ from nerfsem_method.cli.decode import Decode, parse_color, parse_range
 from nerfsem_method.cli.info import Info
 from nerfsem_method.cli.verify import Verify
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.background import Background
 from nerfsem_method.errors import BundleError, CorruptBundle, NerfsemError, OutputError
 from nerfsem_method.media.annexb import nal_units
 from nerfsem_method.media.clip.door import open_clip
@@ -148,7 +149,7 @@ def test_verify_accepts_the_sound_and_names_the_damaged(paths, tmp_path, capsys)
 
 def test_verify_decodes_the_background_too(paths, tmp_path):
     made = nsem.read(paths["pc"])
-    assert made.background is not None
+    assert isinstance(made.background, Background)
     units = nal_units(made.background.stream)
     shorter = replace(made.background, stream=b"".join(b"\0\0\1" + unit for unit in units[:-1]))
     nsem.write(tmp_path / "short.nsem", replace(made, background=shorter))

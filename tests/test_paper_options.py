@@ -15,6 +15,7 @@ from nerfsem_method.background import h264
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.cli.export import Export
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.background import Background
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.pipeline import Options, compress
 from nerfsem_method.playback.player import Player
@@ -103,7 +104,7 @@ def test_the_published_fill_reaches_the_bundle(captured, vase_scene, vase_video,
         target = tmp_path / f"{fill}.nsem"
         compress(vase_video, target, Options("pc", "smoke", max_steps=2, background=BackgroundOptions(crf=10, fill=fill)))
         background = nsem.read(target).background
-        assert background is not None
+        assert isinstance(background, Background)
         plates.append(next(h264.decode(background.stream, 135, 240, 12)).astype(int))
     matte = np.asarray(Image.open(vase_scene.root / vase_scene.frames[0].matte).convert("L"))
     inside, fill = cv2.erode((matte > 127).astype(np.uint8), np.ones((3, 3))) > 0, background.fill.astype(int)

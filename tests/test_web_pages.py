@@ -15,6 +15,7 @@ from tiny_field import DENSE, ramps, tiny_bundle
 
 from nerfsem_method.background import h264
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.filter import CHANNELS, TAPS, Filter
 from nerfsem_method.field.spec import Level
 from nerfsem_method.field.state import QuantisedTensor
@@ -139,7 +140,7 @@ def test_the_film_has_its_background(viewer, site):
     viewer.run("viewer.style.cssText = 'position: fixed; inset: 0; width: 240px; height: 320px; max-height: none'")
     viewer.run("inside('.controls').style.opacity = 0")
     held = nsem.read(site / "long.nsem")
-    assert held.background is not None
+    assert isinstance(held.background, Background)
     plates = np.array(list(h264.decode(held.background.stream, 24, 32, LONG))).astype(int)
     player = Player(held, "cpu")
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from neural_background import tiny_network
 from tiny_field import tiny_bundle
 
 from benchmarks.fuzz.mutate import SEEDS
@@ -14,6 +15,7 @@ from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.container import pack
 from nerfsem_method.codec.filter import Filter
+from nerfsem_method.codec.hinerv import Shape, Stage
 from nerfsem_method.codec.metadata import with_metadata
 from nerfsem_method.codec.tints import Tints
 from nerfsem_method.field.spec import FieldSpec, Level
@@ -31,7 +33,7 @@ SPECS = {
 
 
 def make() -> dict[str, bytes]:
-    """Return the seeds by name: dense and hashed, FP and PC, and one with metadata; the PC ones have a changing exposure.
+    """Return the seeds by name: dense and hashed, FP and PC; tints, a network as background, metadata. PC's exposure changes.
 
     Their H.264 stream is none: the reader does not look into it.
     """
@@ -48,6 +50,9 @@ def make() -> dict[str, bytes]:
     weights = np.arange(-36, 36, dtype=np.int32).reshape(2, 4, 3, 3)
     layers = QuantisedTensor(weights, -4), QuantisedTensor(weights.reshape(4, 2, 3, 3), -8)
     made["sharp-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), filter=Filter(*layers))))
+    bundle = tiny_bundle(SPECS["dense"], FRAMES)
+    network = tiny_network(bundle.video, Shape(4, 2, 1, 1, (Stage(3, 1, 1), Stage(2, 1, 1))))
+    made["neural-pc"] = pack(nsem.sections(replace(bundle, background=network)))
     record = {"title": "Amphora \u03b1", "rights": "CC0"}
     made["described-fp"] = with_metadata(made["dense-fp"], record, nsem.KNOWN_SECTIONS)
     return made

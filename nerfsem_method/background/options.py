@@ -10,8 +10,12 @@ import tyro
 
 @dataclass(frozen=True)
 class BackgroundOptions:
-    """These options say how the background of PC mode becomes an H.264 stream."""
+    """These options say how the background of PC mode is stored."""
 
+    codec: Annotated[Literal["h264", "hinerv"], tyro.conf.arg(name="background-codec")] = "h264"
+    """Store the background as an H.264 stream, or as a network that is trained to paint it, which takes long; pc only."""
+    size: Annotated[Literal["small", "medium", "large"], tyro.conf.arg(name="background-size")] = "small"
+    """The network of hinerv has this size; pc only."""
     crf: Annotated[int, tyro.conf.arg(name="background-crf")] = 47
     """Code the background's H.264 stream at this quality, 0 (best) to 51; pc only."""
     fill: Annotated[Literal["rim", "smooth", "mean"], tyro.conf.arg(name="background-fill")] = "rim"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerfsem_method.background import h264
+from nerfsem_method.background.pictures import pictures_of
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.background import Background
 
 
 def read_sound(path: Path) -> nsem.Bundle:
     """Return a bundle of which every part was decoded; nothing is rendered. Raises BundleError for a file that is not sound."""
     bundle = nsem.read(path)
-    video = bundle.video
-    if bundle.background is not None:
-        for _ in h264.decode(bundle.background.stream, video.width, video.height, video.frames):
+    if isinstance(bundle.background, Background):  # a network's numbers are checked where they are read
+        for _ in pictures_of(bundle):
             pass
     return bundle

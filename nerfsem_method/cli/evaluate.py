@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REPORT = ("metrics.json", "comparison.png", "rd.png", "index.html")
 """A report is these files, written in this order."""
-PeerName = Literal["x264", "x265", "x264-gop25", "x265-gop20", "svt-av1", "vvc"]
+PeerName = Literal["x264", "x265", "x264-gop25", "x265-gop20", "svt-av1", "vvc", "hinerv"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Evaluate:
     scene_dir: Path | None = None
     """Take frames and mattes from this captured scene; without --mattes the default is <clip>.nerfsem beside the video."""
     peers: tuple[PeerName, ...] = ("x264", "x265")
-    """Compare with these codecs, at six qualities each; name none for a quick look. svt-av1 and vvc take longest."""
+    """Compare with these codecs, at six qualities each; name none for a quick look. svt-av1 and vvc take longest, but for
+    hinerv: three networks are trained in each mode, for hours on a CPU."""
     download_lpips: bool = False
     """Download AlexNet's weights, 244 MB, once, where torch's cache does not have them: LPIPS is measured with these."""
     device: Device = "auto"

@@ -24,6 +24,7 @@ PARTS = {
     "GRID": "embeddings",
     "HASH": "symbol hash",
     "BACK": "background",
+    "HNRV": "background, a network",
     "gaps": "frames left out",
     "meta": "metadata",
     "container": "container",

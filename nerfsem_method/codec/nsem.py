@@ -19,6 +19,8 @@ from nerfsem_method.codec.filter import TAG as FILTER
 from nerfsem_method.codec.filter import Filter, code_filter
 from nerfsem_method.codec.gaps import TAG as GAPS
 from nerfsem_method.codec.gaps import pack_gaps, unpack_gaps
+from nerfsem_method.codec.hinerv import TAG as NEURAL
+from nerfsem_method.codec.hinerv import NeuralBackground
 from nerfsem_method.codec.metadata import ENCODER, metadata_section
 from nerfsem_method.codec.occupancy import code_occupancy
 from nerfsem_method.codec.tints import TAG as TINTS
@@ -36,8 +38,10 @@ from nerfsem_method.scene.scene import Video
 SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS = "SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH"
 BACKGROUND = "BACK"
 FIELD_SECTIONS = (SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS)
-KNOWN_SECTIONS = (*FIELD_SECTIONS, TINTS, FILTER, BACKGROUND)
+KNOWN_SECTIONS = (*FIELD_SECTIONS, TINTS, FILTER, BACKGROUND, NEURAL)
 SYMBOL_HASH_BYTES = 8
+Layer = Background | NeuralBackground
+"""A background layer is one of these."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Bundle:
         camera: One camera serves all frames; its size is that of the decoded video.
         poses: Each frame has a matrix cam_from_world; float64 [N, 3, 4].
         gains: Rendered colour * gain = frame colour, per RGB channel; float32 [N, 3].
-        background: PC mode has a background layer; None in FP mode.
+        background: PC mode has a background layer, a stream or a network; None in FP mode.
         tints: What is left of each frame's colour after its gain; None where that is nothing.
         filter: It makes frames sharper; None where it does not pay.
     """
@@ -60,7 +64,7 @@ class Bundle:
     camera: Intrinsics
     poses: np.ndarray
     gains: np.ndarray
-    background: Background | None = None
+    background: Layer | None = None
     tints: Tints | None = None
     filter: Filter | None = None
 
@@ -117,6 +121,11 @@ def _coded_parts(bundle: Bundle) -> dict[str, Callable[[Coder], object]]:
     }
 
 
+def background_tag(background: Layer) -> str:
+    """Return the tag of the section that holds a background."""
+    return NEURAL if isinstance(background, NeuralBackground) else BACKGROUND
+
+
 def streams(bundle: Bundle) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the bits uint8 [N] of each coded section and P(bit = 1) in 1/65536, uint16 [N], as an encoder is given them."""
     found = {}
@@ -132,7 +141,7 @@ def sections(bundle: Bundle) -> list[Section]:
     state = bundle.state
     parts = {SPEC: header.pack_header(bundle.video, state.spec), **coded, SYMBOLS: symbol_hash(state.tables)}
     if bundle.background is not None:
-        parts[BACKGROUND] = bundle.background.payload()
+        parts[background_tag(bundle.background)] = bundle.background.payload()
     if bundle.video.left_out:
         parts[GAPS] = pack_gaps(bundle.video.left_out)
     return [Section(tag, payload) for tag, payload in parts.items()]
@@ -158,12 +167,18 @@ def decode(data: bytes) -> Bundle:
     left_out = unpack_gaps(parts[GAPS]) if GAPS in parts else ()
     video = replace(video, width=cameras.camera.width, height=cameras.camera.height, left_out=left_out)
     state = _decode_field(parts, spec)
-    background = None
-    if BACKGROUND in parts:
-        background = Background.from_payload(parts[BACKGROUND], video.frames)
+    background = _decode_background(parts, video)
     tints = code_tints(Decoder(parts[TINTS]), None, video.frames) if TINTS in parts else None
     kept = code_filter(Decoder(parts[FILTER]), None) if FILTER in parts else None
     return Bundle(state, video, cameras.camera, cameras.poses, cameras.gains, background, tints, kept)
+
+
+def _decode_background(parts: dict[str, bytes], video: Video) -> Layer | None:
+    if BACKGROUND in parts and NEURAL in parts:
+        raise CorruptBundle("there are two backgrounds; the file was not written by nerfsem")
+    if NEURAL in parts:
+        return NeuralBackground.from_payload(parts[NEURAL], video.frames, video.height, video.width)
+    return Background.from_payload(parts[BACKGROUND], video.frames) if BACKGROUND in parts else None
 
 
 def _decode_field(parts: dict[str, bytes], spec: FieldSpec) -> FieldState:
@@ -220,5 +235,5 @@ def sizes(data: bytes) -> dict[str, int]:
 
 def drop_background(data: bytes) -> bytes:
     """Return the FP bundle inside a PC bundle."""
-    kept = [section for section in unpack(data, KNOWN_SECTIONS) if section.tag != BACKGROUND]
+    kept = [section for section in unpack(data, KNOWN_SECTIONS) if section.tag not in (BACKGROUND, NEURAL)]
     return pack(kept)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nerfsem_method.evaluation import neural
 from nerfsem_method.evaluation.metrics import NOT_ASKED, Perceptual, Quality, measure
 from nerfsem_method.files import scratch
 from nerfsem_method.media.annexb import H264, HEVC, VVC, NalSyntax, lean_stream
@@ -33,6 +34,8 @@ class Peer:
 
     def encode(self, frames: np.ndarray, rate: Fraction, level: int) -> bytes:
         """Return the elementary stream of uint8 frames [N, H, W, 3] at one quality level. Raises StreamError if ffmpeg fails."""
+        if self.muxer == NEURAL:
+            return neural.encode(frames, level)
         gop = len(frames) if self.gop is None else self.gop
         options = {**self.options, self.quality: level, "g": gop, "format": self.muxer, "threads": 1}
         if "x265-params" in options:
@@ -45,6 +48,9 @@ class Peer:
 
     def decode(self, stream: bytes, width: int, height: int, frames: int) -> Iterator[np.ndarray]:
         """Yield the stream's frames, uint8 [H, W, 3]. Raises StreamError if it is damaged."""
+        if self.muxer == NEURAL:
+            yield from neural.decode(stream, width, height, frames)
+            return
         with scratch("nerfsem-peer-") as folder:
             path = folder / "stream"
             path.write_bytes(stream)
@@ -70,6 +76,8 @@ _X264 = {"vcodec": "libx264", "preset": "veryslow", "tune": "psnr"}
 _X265 = {"vcodec": "libx265", "preset": "veryslow", "tune": "psnr"}
 _X265_PARAMS = {"x265-params": "log-level=none:info=0:frame-threads=1"}
 _CRF = (33, 37, 41, 45, 48, 51)
+NEURAL = "hinerv"
+"""This peer is no codec of ffmpeg's but a network."""
 
 PEERS = {
     peer.name: peer
@@ -87,9 +95,10 @@ PEERS = {
             None,
         ),
         Peer("vvc", "vvc", {"vcodec": "libvvenc", "preset": "medium", "qpa": 0}, "qp", (32, 35, 38, 41, 44, 47), VVC),
+        Peer("hinerv", NEURAL, {}, "size", neural.LEVELS, None),
     )
 }
-"""The peers stand by name: one long GOP first, then the paper's short ones, then the two newer codecs."""
+"""The peers stand by name: one long GOP first, then the paper's short ones, then the two newer codecs and the network."""
 
 
 def run_peer(

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from nerfsem_method import desk
-from nerfsem_method.background import h264
+from nerfsem_method.background.pictures import pictures_of
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.tints import exposed
 from nerfsem_method.errors import NerfsemError
@@ -76,9 +76,7 @@ class Player:
         elif self.bundle.background is None:
             raise NerfsemError("the bundle holds no background; decode it with --mode fp")
         else:
-            video = self.bundle.video
-            plates = h264.decode(self.bundle.background.stream, video.width, video.height, video.frames)
-            grounds = islice(plates, start, stop)
+            grounds = islice(pictures_of(self.bundle), start, stop)
         for index, ground in zip(range(start, stop), grounds, strict=True):
             yield self.composited(index, ground)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from nerfsem_method.codec import nsem
-from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.container import unpack
-from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.codec.nsem import Bundle, Layer
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.files import replacing
 
 
-def stored_background(bundle: Path) -> Background:
+def stored_background(bundle: Path) -> Layer:
     """Return the background of a bundle. Raises NerfsemError when there is none."""
     background = nsem.read(bundle).background
     if background is None:

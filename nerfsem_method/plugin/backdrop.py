@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nerfsem_method.background import h264
+from nerfsem_method.background.pictures import pictures_of
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.scene.camera import distorted
@@ -24,8 +24,7 @@ class Backdrop:
     """A backdrop knows the background pictures of a bundle, which are decoded when they are first looked at."""
 
     def __init__(self, bundle: Bundle) -> None:
-        assert bundle.background is not None
-        self._stream, self._video = bundle.background.stream, bundle.video
+        self._bundle = bundle
         rows = min(bundle.camera.height, MOST_ROWS)
         self._camera = bundle.camera.scaled(round(bundle.camera.width * rows / bundle.camera.height), rows)
 
@@ -38,8 +37,8 @@ class Backdrop:
     @cached_property
     def _pictures(self) -> Tensor:
         size = self._camera.width, self._camera.height
-        made = torch.empty((self._video.frames, size[1], size[0], 3), dtype=torch.uint8)
-        for index, plate in enumerate(h264.decode(self._stream, self._video.width, self._video.height, self._video.frames)):
+        made = torch.empty((self._bundle.video.frames, size[1], size[0], 3), dtype=torch.uint8)
+        for index, plate in enumerate(pictures_of(self._bundle)):
             fitted = Image.fromarray(plate) if plate.shape[1::-1] == size else Image.fromarray(plate).resize(size)
             made[index] = torch.from_numpy(np.array(fitted))
         return made

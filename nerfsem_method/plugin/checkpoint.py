@@ -12,14 +12,15 @@ import torch
 import yaml
 from PIL import Image
 
+from nerfsem_method.background import neural
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.background.plate import make_background
 from nerfsem_method.codec import nsem
-from nerfsem_method.codec.background import Background
-from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.codec.nsem import Bundle, Layer
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.evaluation import gate
 from nerfsem_method.files import named
+from nerfsem_method.hinerv.sizes import recipe
 from nerfsem_method.log import LOG
 from nerfsem_method.plugin.again import stored_background, write_again
 from nerfsem_method.plugin.sharpening import sharpened
@@ -78,12 +79,15 @@ def run_scene(config) -> Scene:
     return parser.setup().get_dataparser_outputs("train").metadata["scene"]
 
 
-def scene_background(scene: Scene, options: BackgroundOptions) -> Background:
+def scene_background(scene: Scene, options: BackgroundOptions) -> Layer:
     """Return the background layer of a scene. Raises NerfsemError when that is a bundle without one."""
     if scene.bundle is not None:
         return stored_background(scene.bundle)
     frames = _Pictures(scene, [frame.image for frame in scene.frames], "RGB")
     mattes = _Pictures(scene, [frame.matte for frame in scene.frames], "L")
+    if options.codec == "hinerv":
+        height, width = frames[0].shape[:2]
+        return neural.make_background(frames, mattes, recipe(options.size, len(frames), height, width))
     return make_background(frames, mattes, scene.video.rate, options)
 
 
@@ -116,7 +120,7 @@ def _field_of(config, scene: Scene, weights: dict) -> tuple[RadianceField, Camer
     return field, cameras
 
 
-def run_bundle(config, scene: Scene, background: Background | None) -> Bundle:
+def run_bundle(config, scene: Scene, background: Layer | None) -> Bundle:
     """Return the bundle of a run's newest checkpoint, with a filter where that pays."""
     weights = _newest_weights(config.get_checkpoint_dir())
     made = snapshot(*_field_of(config, scene, weights), scene.video, background).quantised()

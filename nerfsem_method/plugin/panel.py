@@ -34,7 +34,10 @@ from nerfsem_method.training.radiance import RadianceField
 OBJECT, WHOLE = "FP: the object", "PC: over its background"
 TRAINED, DECODED = "trained", "decoded"
 NOTHING = "-"
-PARTS = {"tables": "GRID", "heads": "HEAD", "contexts": "CTXT", "occupancy": "OCCU", "cameras": "CAMS", "background": "BACK"}
+PARTS = {
+    "tables": ("GRID",), "heads": ("HEAD",), "contexts": ("CTXT",), "occupancy": ("OCCU",), "cameras": ("CAMS",),
+    "background": ("BACK", "HNRV"),
+}  # fmt: skip
 """Bytes are told by these parts; what is left is the rest."""
 
 
@@ -141,7 +144,7 @@ class Panel(torch.nn.Module):
 
 def by_part(sizes: dict[str, int]) -> str:
     """Return bytes by part in words, from the sizes of a bundle's sections."""
-    named = {part: sizes.get(tag, 0) for part, tag in PARTS.items()}
+    named = {part: sum(sizes.get(tag, 0) for tag in tags) for part, tags in PARTS.items()}
     named["rest"] = sum(sizes.values()) - sum(named.values())
     return ", ".join(f"{part} {size:,}" for part, size in named.items() if size)
 

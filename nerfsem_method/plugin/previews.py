@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nerfsem_method.background import h264
+from nerfsem_method.background.pictures import pictures_of
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.codec.tints import tinted
@@ -41,6 +41,5 @@ def _grounds(bundle: Bundle, width: int):
     if bundle.background is None:
         yield from [WHITE] * len(bundle.poses)
         return
-    video = bundle.video
-    for plate in h264.decode(bundle.background.stream, video.width, video.height, video.frames):
+    for plate in pictures_of(bundle):
         yield np.asarray(Image.fromarray(plate).resize((width, HEIGHT), Image.Resampling.BOX), np.float32)

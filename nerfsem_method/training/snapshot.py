@@ -7,15 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from nerfsem_method.codec import nsem
-from nerfsem_method.codec.background import Background
-from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.codec.nsem import Bundle, Layer
 from nerfsem_method.codec.walk import fits
 from nerfsem_method.scene.scene import Video
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
 
 
-def snapshot(field: RadianceField, cameras: CameraPath, video: Video, background: Background | None = None) -> Bundle:
+def snapshot(field: RadianceField, cameras: CameraPath, video: Video, background: Layer | None = None) -> Bundle:
     """Return what is stored of a field and its cameras; nothing of them changes."""
     poses, gains = cameras.poses.cpu().numpy(), cameras.gains.cpu().numpy()
     return Bundle(field.state(), video, cameras.camera, poses, gains, background, cameras.tints)

@@ -4,7 +4,8 @@ They are what version 1 looks like, so they are never made anew to please a test
 tiny ones are random fields that together use every option of the format; vase.nsem is a trained bundle of the sample
 object (CC0), 120 frames of 270x480, kept as it was exported. Beside each bundle lie
 
-- NAME.json: SHA-256 of all symbols (of which the HASH section holds the first bytes) and of the background's H.264 stream;
+- NAME.json: SHA-256 of all symbols (of which the HASH section holds the first bytes), and of the background's H.264 stream or its
+  network's integers, little-endian int32;
 - NAME.png: every `stride`-th pixel of every `stride`-th row of frame 0 over white, as docs/reference_decoder.py renders it. It is
   a picture and not a hash because rendering is floating-point arithmetic, and may differ by 1/255 from machine to machine.
 """
@@ -19,6 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from neural_background import tiny_network
+from test_reference_decoder import background_facts
 from tiny_field import DENSE, HASHED, ramps, tiny_bundle
 
 from nerfsem_method.codec import nsem
@@ -30,11 +33,13 @@ from nerfsem_method.field.state import QuantisedTensor
 
 FOLDER = Path(__file__).parent
 REFERENCE = FOLDER.parents[1] / "docs/reference_decoder.py"
-STRIDES = {"dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "sharp-pc": 1, "tinted-fp": 1, "vase": 2}
+STRIDES = {
+    "dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "neural-pc": 1, "sharp-pc": 1, "tinted-fp": 1, "vase": 2,
+}  # fmt: skip
 
 
 def tiny_bundles() -> dict[str, nsem.Bundle]:
-    """Return the bundles of the four tiny fields by name."""
+    """Return the bundles of the tiny fields by name."""
     dense_sample = replace(DENSE, shading="sample", directions=4, color_layers=0)
     hashed_ray = replace(HASHED, shading="ray", planes=tuple(Level(side, 1) for side in (12, 16, 24, 32, 40)))
     return {
@@ -42,6 +47,7 @@ def tiny_bundles() -> dict[str, nsem.Bundle]:
         "dense-pc": with_everything(tiny_bundle(dense_sample)),
         "hashed-fp": tiny_bundle(HASHED, frames=1),
         "hashed-pc": with_everything(tiny_bundle(hashed_ray)),
+        "neural-pc": painted(tiny_bundle(HASHED)),
         "sharp-pc": sharpened(with_everything(tiny_bundle(DENSE))),
         "tinted-fp": tinted(tiny_bundle(hashed_ray)),
     }
@@ -63,6 +69,11 @@ def sharpened(made: nsem.Bundle, width: int = 5) -> nsem.Bundle:
     return replace(made, filter=Filter(QuantisedTensor(first, -6), QuantisedTensor(second, -9)))
 
 
+def painted(made: nsem.Bundle) -> nsem.Bundle:
+    """Return a bundle whose background is a network."""
+    return replace(made, background=tiny_network(made.video))
+
+
 def tinted(made: nsem.Bundle) -> nsem.Bundle:
     """Return a bundle whose frames differ in colour along two directions, beside their exposure."""
     turns = np.arange(len(made.poses))[:, None] + np.arange(2)
@@ -77,8 +88,7 @@ def record(name: str) -> None:
     read = nsem.read(path)
     symbols = hashlib.sha256(b"".join(table.tobytes() for table in read.state.tables)).hexdigest()
     facts = {"symbols": symbols, "stride": stride}
-    if read.background is not None:
-        facts["background"] = hashlib.sha256(read.background.stream).hexdigest()
+    facts |= background_facts(read)
     path.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
     output = ["--output", path.with_suffix(".png"), "--stride", str(stride)]
     subprocess.run([sys.executable, REFERENCE, path, *output], check=True)

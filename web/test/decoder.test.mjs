@@ -50,6 +50,16 @@ test("a filter that no encoder writes is refused", () => {
   assert.match(refusal(withSection(sharp, "FILT", (payload) => payload.subarray(0, 60))), /section ends too early/);
 });
 
+test("a background that is a network is checked, and not painted", () => {
+  const { data } = bundles.find(({ name }) => name === "neural-pc");
+  const { background, painted } = decode(data);
+  assert.ok(painted && background === null && !decode(tiny).painted);
+  assert.match(refusal(withSection(data, "HNRV", (payload) => payload.subarray(0, 40))), /ends/);
+  assert.match(refusal(withSection(data, "HNRV", (payload) => payload.map((byte) => byte ^ 255))), /background/);
+  const back = sectionsOf(tiny).find(({ tag }) => tag === "BACK");
+  assert.match(refusal(joined(data, [...sectionsOf(data).slice(0, -1), back, sectionsOf(data).at(-1)])), /two backgrounds/);
+});
+
 test("progress goes from little to all", () => {
   const heard = [];
   decode(tiny, { progress: (share) => heard.push(share) });

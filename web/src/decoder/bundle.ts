@@ -7,6 +7,7 @@ import { Decoder } from "./coder";
 import { readSections } from "./container";
 import { type Filter, readFilter } from "./filter";
 import { readTables } from "./grid";
+import { checkNetwork } from "./hinerv";
 import { type Metadata, readMetadata } from "./metadata";
 import { type Occupancy, readOccupancy, sumsOf } from "./occupancy";
 import { demand } from "./refused";
@@ -25,6 +26,8 @@ export interface Bundle {
   readonly tables: readonly Int8Array[];
   /** The background is an H.264 stream in PC mode, else null. */
   readonly background: Uint8Array | null;
+  /** PC mode's background is a network, which the viewer does not paint. */
+  readonly painted: boolean;
   readonly metadata: Metadata;
 }
 
@@ -47,6 +50,9 @@ export function decode(data: Uint8Array, listener: Listener = {}): Bundle {
   const background = back ? readBackground(back, spec.frames).slice() : null;
   const tint = sections.get("TINT");
   const cameras = readCameras(new Decoder(part("CAMS")), tint ? new Decoder(tint) : null, spec.frames);
+  const network = sections.get("HNRV");
+  demand(!(back && network), "there are two backgrounds");
+  if (network) checkNetwork(new Decoder(network), spec.frames, cameras.camera.width, cameras.camera.height);
   const occupancy = readOccupancy(new Decoder(part("OCCU")), spec.occupancy);
   const heads = readLayers(new Decoder(part("HEAD")), headShapes(spec));
   const filt = sections.get("FILT");
@@ -58,7 +64,9 @@ export function decode(data: Uint8Array, listener: Listener = {}): Bundle {
   const tables = readTables(new Decoder(grid), spec, sumsOf(occupancy), contexts, grid.length, progress);
   const digest = symbolHash(tables);
   demand(part("HASH").every((byte, i) => byte === digest[i]), "the decoded signs are not those that were written");
-  return { spec, cameras, occupancy, heads, filter, tables, background, metadata: readMetadata(sections.get("meta")) };
+
+  const painted = network !== undefined;
+  return { spec, cameras, occupancy, heads, filter, tables, background, painted, metadata: readMetadata(sections.get("meta")) };
 }
 
 /** Return SHA-256 over all tables' values. */

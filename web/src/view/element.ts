@@ -126,8 +126,9 @@ export class Viewer extends HTMLElement {
     this.get<HTMLInputElement>("[type=range]").max = `${decoded.bundle.spec.frames - 1}`;
     this.fillAbout();
     piece.prepareBackground().then((plays) => {
-      this.note = plays ? "The film shows the background, the free view the object alone." : "This browser cannot play the"
-        + " background: the film shows the object alone.";
+      this.note = decoded.bundle.painted ? "The background is a network, which the viewer does not paint: the film shows the"
+        + " object alone." : plays ? "The film shows the background, the free view the object alone." : "This browser cannot play"
+        + " the background: the film shows the object alone.";
       if (piece === this.piece) this.onChanged();
     });
   }
@@ -193,7 +194,7 @@ export class Viewer extends HTMLElement {
     const piece = this.piece;
     if (!piece) return;
     const shows = piece.filming && piece.film.plates && !piece.film.plates.broken;
-    const notes = piece.bundle.background && !shows ? [this.note] : [];
+    const notes = (piece.bundle.background || piece.bundle.painted) && !shows ? [this.note] : [];
     if (piece.filming && piece.bundle.filter && !piece.sharpens) notes.push(SOFT);
     this.say(notes.join(" "));
     this.get<HTMLInputElement>("[type=range]").value = `${piece.film.index}`;

@@ -1,0 +1,24 @@
+"""The pictures of a bundle's background are decoded here, however the bundle stores them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nerfsem_method.background import h264
+from nerfsem_method.codec.hinerv import NeuralBackground
+from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.hinerv import painter
+
+
+def pictures_of(bundle: Bundle) -> Iterator[np.ndarray]:
+    """Yield the pictures of the background, uint8 [H, W, 3], one a frame; none without a background.
+
+    Raises CorruptBundle when the stream is damaged.
+    """
+    video, background = bundle.video, bundle.background
+    if isinstance(background, NeuralBackground):
+        yield from painter.pictures(background, video.frames, video.height, video.width)
+    elif background is not None:
+        yield from h264.decode(background.stream, video.width, video.height, video.frames)
