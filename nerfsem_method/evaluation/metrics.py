@@ -24,13 +24,13 @@ BT709_LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
 STRONG_CHROMA = 25.0
-"""A pixel is strongly coloured above this chroma (CIELAB C*ab) of the source. It is the added red of a krater's figures, a quarter
-of its area, six tenths of a painted vase, and nothing of marble."""
+"""A pixel is strongly coloured above this chroma (CIELAB C*ab) of the source. The added red of a krater's figures exceeds it, a
+quarter of its area, and six tenths of a painted vase, but nothing of marble."""
 
 
 class FrameFigures(NamedTuple):
-    """These figures are one frame's quality: PSNR in dB, SSIM, LPIPS, and CIEDE2000 over the object, all of its pixels, their 95th
-    percentile, and those that are strongly coloured (`STRONG_CHROMA`). None stands where there is nothing to measure."""
+    """These figures are one frame's quality: PSNR in dB, SSIM, LPIPS, and CIEDE2000 over the object, as the mean of its pixels,
+    their 95th percentile, and the mean of those of strong colour (`STRONG_CHROMA`). None stands where nothing is measured."""
 
     psnr: float
     psnr_center: float | None
@@ -183,7 +183,7 @@ def _frame_figures(triple: tuple[np.ndarray, np.ndarray, np.ndarray]) -> FrameFi
 
 
 def _color_differences(shown: np.ndarray, truth: np.ndarray) -> tuple[float, float, float | None]:
-    """Return the CIEDE2000 of sRGB pixels [P, 3] (D65; Sharma, Wu and Dalal 2005): mean, 95th percentile, mean of strong colours."""
+    """Return the CIEDE2000 of sRGB pixels [P, 3] (Sharma, Wu and Dalal 2005): mean, 95th percentile, mean of strong colours."""
     from skimage.color import deltaE_ciede2000, rgb2lab
 
     lab = rgb2lab(truth)
