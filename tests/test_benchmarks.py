@@ -19,7 +19,9 @@ import tcnn_model
 import torch
 import tyro
 from PIL import Image
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
+from tiny_field import opaque_bundle
 
 from benchmarks.__main__ import PAGE, QUESTIONS, page
 from benchmarks.fuzz import make_seeds, mutate
@@ -27,12 +29,14 @@ from benchmarks.record import RESULTS, Table, keep, read, write
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.report.figures import Report
+from nerfsem_method.codec import nsem
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.video import write_video
 from nerfsem_method.plugin import checkpoint
 from nerfsem_method.plugin.config import trainer_config
 from nerfsem_method.plugin.training import train
+from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.scene import Scene
 
 PROGRAMS = {
@@ -48,6 +52,7 @@ PROGRAMS = {
     "benchmarks.study.paper": "Paper",
     "benchmarks.study.capture": "CaptureStudy",
     "benchmarks.study.clips": "Clips",
+    "benchmarks.study.oracles": "OracleStudy",
     "benchmarks.fuzz.__main__": "Fuzz",
 }
 """These programs keep a record, and each is run below, but for ByTurns, which has a file of tests of its own; the values are
@@ -219,6 +224,46 @@ def test_camera_errors_of_a_turned_camera(vase_scene, source):
     wrong = replace(vase_scene, frames=(first, *vase_scene.frames[1:]))
     errors = capture.camera_errors(wrong, json.loads((source / "poses_truth.json").read_text()))
     assert 2 < errors.rotation_max < 3.1 and errors.rotation_median < 0.5
+
+
+def test_oracles_find_what_is_wrong():
+    """A picture of known faults is mended by the correction of its kind, and detail that was smoothed away is missed."""
+    study = importlib.import_module("benchmarks.study.oracles")
+    rows, columns = np.mgrid[:60, :50]
+    inside = (rows - 30) ** 2 + (columns - 25) ** 2 < 20**2
+    texture = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(60, 50, 3)), (2, 2, 0))
+    truth = ndimage.gaussian_filter(np.where(inside[..., None], 120 + 300 * texture, 255).clip(0, 255), (1, 1, 0))
+
+    def asked(picture: np.ndarray):
+        return study.oracles(np.rint(picture.clip(0, 255)).astype(np.uint8), np.rint(truth).astype(np.uint8), inside)
+
+    found = asked(ndimage.shift(truth, (0.6, -0.4, 0), order=1, mode="nearest"))
+    assert found.shift > found.nothing + 5 and found.colour < found.nothing + 2
+    found = asked(ndimage.affine_transform(truth, np.diag([0.97, 1.03, 1]), (1, -0.6, 0), order=1, mode="nearest"))
+    assert found.affine > found.nothing + 4 > found.shift + 2
+    found = asked(truth * [0.9, 0.9, 0.8] + [20, 0, 0])
+    assert found.colour > found.nothing + 10 and found.colour > found.gain + 3 and found.shift < found.nothing + 1
+    found = asked(ndimage.gaussian_filter(truth, (1.5, 1.5, 0)))
+    assert found.both < found.nothing + 3 and found.detail < 0.5 and found.outline_error > 2 * found.outline_area
+
+
+def test_oracles(vase_scene, tmp_path):
+    bundle = opaque_bundle(background=False)
+    camera = Intrinsics(135, 240, 200.0, 200.0, 67.5, 120.0)
+    video = replace(bundle.video, width=135, height=240, frames=12)
+    poses, gains = vase_scene.poses, np.ones((12, 3), np.float32)
+    nsem.write(tmp_path / "ball.nsem", replace(bundle, camera=camera, video=video, poses=poses, gains=gains).quantised())
+    arguments = ("--scene", vase_scene.root, "--bundle", tmp_path / "ball.nsem", "--every", 6)
+    (table,) = smoke("benchmarks.study.oracles", tmp_path, *arguments)
+    name, size, nothing, *gained = table.rows[0]
+    assert name == "vase.nerfsem 135x240, ball.nsem" and size == f"{(tmp_path / 'ball.nsem').stat().st_size:,}"
+    assert 0 < float(nothing) < 20 and all(float(gain) >= 0 for gain in gained[:5])
+
+
+def test_oracles_of_another_scene(vase_scene, root, tmp_path):
+    other = root / "tests/golden/dense-fp.nsem"
+    with pytest.raises(NerfsemError, match="was not made of"):
+        smoke("benchmarks.study.oracles", tmp_path, "--scene", vase_scene.root, "--bundle", other)
 
 
 def test_clips(source, tmp_path):
