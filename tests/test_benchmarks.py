@@ -53,6 +53,7 @@ PROGRAMS = {
     "benchmarks.study.capture": "CaptureStudy",
     "benchmarks.study.clips": "Clips",
     "benchmarks.study.oracles": "OracleStudy",
+    "benchmarks.study.parts": "PartsStudy",
     "benchmarks.fuzz.__main__": "Fuzz",
 }
 """These programs keep a record, and each is run below, but for ByTurns, which has a file of tests of its own; the values are
@@ -264,6 +265,22 @@ def test_oracles_of_another_scene(vase_scene, root, tmp_path):
     other = root / "tests/golden/dense-fp.nsem"
     with pytest.raises(NerfsemError, match="was not made of"):
         smoke("benchmarks.study.oracles", tmp_path, "--scene", vase_scene.root, "--bundle", other)
+
+
+@pytest.mark.slow
+def test_parts_alone_and_together(vase_scene, tmp_path):
+    """Each variant does what its name says, and the scene that was given stays as it is."""
+    arguments = ("--scene", vase_scene.root, "--preset", "smoke", "--max-steps", 4, "--output-dir", tmp_path / "parts")
+    (table,) = smoke("benchmarks.study.parts", tmp_path, *arguments)
+    assert table.columns == ["clip", "none", "outlines", "colours", "agreement", "all"]
+    assert table.rows[0][0] == "vase.nerfsem 135x240, `smoke`, 4 steps"
+    agreed = {path.parts[-3] for path in (tmp_path / "parts").glob("*/scene/agreed")}
+    assert agreed == {"agreement", "all"} and not (vase_scene.root / "agreed").exists()
+    sizes = {name: (tmp_path / f"parts/{name}/relic.nsem").stat().st_size for name in table.columns[1:]}
+    assert [cell.partition(":")[0] for cell in table.rows[0][1:]] == [f"{size:,}" for size in sizes.values()]
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").glob("*/relic.nsem")}
+    smoke("benchmarks.study.parts", tmp_path, *arguments)
+    assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
 def test_clips(source, tmp_path):
