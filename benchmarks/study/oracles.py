@@ -102,8 +102,7 @@ def oracles(shown: np.ndarray, truth: np.ndarray, inside: np.ndarray) -> Oracles
     plain = ((frame - source) ** 2).mean(-1)
     shifted, moved = (_moved(frame, source, inside, degrees) for degrees in (1, 3))
     affine = _coloured(frame[inside], target)
-    edge = inside & ~ndimage.binary_erosion(inside, iterations=OUTLINE, border_value=1)
-    deep = ndimage.binary_erosion(inside, iterations=int(2 * DETAIL), border_value=1)
+    edge, deep = inside & ~_eroded(inside, OUTLINE), _eroded(inside, int(2 * DETAIL))
     detail = [((it - ndimage.gaussian_filter(it, (DETAIL, DETAIL, 0)))[deep] ** 2).sum() for it in (frame, source)]
     nothing = psnr(plain[inside])
 
@@ -123,6 +122,11 @@ def oracles(shown: np.ndarray, truth: np.ndarray, inside: np.ndarray) -> Oracles
     )
 
 
+def _eroded(inside: np.ndarray, pixels: int) -> np.ndarray:
+    """Return what of the object is further from its outline; where the picture ends, the object does not."""
+    return np.asarray(ndimage.binary_erosion(inside, iterations=pixels, border_value=1))
+
+
 def _coloured(colours: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return colours [P, 3] after the affine map that brings them nearest to the target [P, 3]."""
     known = np.concatenate([colours, np.ones((len(colours), 1))], 1)
@@ -138,7 +142,7 @@ def _moved(frame: np.ndarray, source: np.ndarray, inside: np.ndarray, degrees: i
     rows, columns = np.mgrid[:height, :width].astype(float)
     basis = np.stack([np.ones_like(rows), columns / width - 0.5, rows / width - height / width / 2], -1)[..., :degrees]
     slopes = np.gradient(ndimage.gaussian_filter(frame, (SMOOTH, SMOOTH, 0)), axis=(1, 0))
-    band = ndimage.binary_dilation(inside, iterations=int(2 * SMOOTH))
+    band = np.asarray(ndimage.binary_dilation(inside, iterations=int(2 * SMOOTH)))
     motion, best = np.zeros((2, degrees)), (np.inf, frame)
     for _ in range(ROUNDS):
         at = [rows + basis @ motion[1], columns + basis @ motion[0]]
