@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nerfsem_method.cli.evaluate import summary
 from nerfsem_method.errors import OutputError
 from nerfsem_method.evaluation.findings import (
     Evaluation,
@@ -34,6 +35,9 @@ def point(codec: str, size: int, psnr: float, level: int | None = None) -> RateP
 
 
 PEER = tuple(point("x265", size, psnr, crf) for size, psnr, crf in ((10_000, 28.0, 45), (20_000, 31.0, 39), (40_000, 34.0, 33)))
+
+
+FOUR = (*PEER, point("x265", 80_000, 37.0, 29))
 
 
 def evaluation(size: int = 20_000) -> Evaluation:
@@ -80,11 +84,20 @@ def test_a_sweep_of_ours_has_a_delta_rate_over_what_both_curves_have():
         str(n): point("nerfsem", size, psnr)
         for n, (size, psnr) in enumerate(((5000, 28), (10_000, 31), (20_000, 34), (40_000, 37)))
     }
-    curve = Track("fp", ours, {"x265": (*PEER, point("x265", 80_000, 37.0))})
+    curve = Track("fp", ours, {"x265": FOUR})
     for metric, span in {"psnr": (28, 37), "psnr_center": (23, 32), "ciede2000": (3, 12)}.items():
         rate, over = delta_rate(curve, "x265", metric)
         assert rate.value == pytest.approx(-50) and over == pytest.approx(span), metric
     assert delta_rate(evaluation().tracks[0], "x265", "psnr")[0] == (None, "takes four bundles")
+
+
+def test_a_delta_rate_is_told_with_its_range():
+    ours = {f"{n}.nsem": point("nerfsem", p.bytes // 2, p.quality.psnr) for n, p in enumerate(FOUR)}
+    whole = dataclasses.replace(evaluation(), tracks=(Track("fp", ours, {"x265": FOUR}),))
+    assert page(whole, shown()).count("<td>-50 % (28.00 to 37.00)</td>") == 1
+    assert "fp: delta rate against x265 by PSNR-CENTER: -50.0 % of bytes (23.00 to 32.00 dB)" in summary(whole)
+    assert "x265 at our PSNR-CENTER: 10000 bytes, we take 0.50 of them" in summary(whole)
+    assert "delta rate" not in summary(evaluation())
 
 
 def test_a_peers_curve_reaches_ours_where_its_finest_point_is_better_in_everything():
@@ -124,7 +137,7 @@ def test_all_files_are_written_and_readable(tmp_path):
 def test_the_page_names_everything_escapes_names_and_needs_no_network():
     text = page(evaluation(), shown())
     assert "<clip>" not in text and "<nerfsem>" not in text and "http" not in text
-    for expected in ("&lt;clip&gt;", "rd.png", "x265", "20,000", "a note", "takes four bundles", "31,748 (0.63)"):
+    for expected in ("&lt;clip&gt;", "rd.png", "x265", "20,000", "a note", "It takes four bundles", "31,748 (0.63)"):
         assert expected in text
     assert text.count("data:image/png;base64,") == 9
 

@@ -118,13 +118,13 @@ def summary(evaluation: Evaluation) -> str:
 
 
 def _track_lines(track: Track) -> Iterator[str]:
-    from nerfsem_method.evaluation.findings import delta_rate
+    from nerfsem_method.evaluation.findings import BUNDLES, delta_rate
 
     for name, point in track.sweep.items():
         yield _point_line(f"{track.mode}: {name + ': ' if len(track.sweep) > 1 else ''}", point)
         for peer, points in track.peers.items():
             yield from _against(peer, points, point)
-    for peer in track.peers if len(track.sweep) >= 4 else ():
+    for peer in track.peers if len(track.sweep) >= BUNDLES else ():
         rate, span = delta_rate(track, peer, "psnr_center")
         told = rate.why if span is None else f"{rate.value:+.1f} % of bytes ({span[0]:.2f} to {span[1]:.2f} dB)"
         yield f"{track.mode}: delta rate against {peer} by PSNR-CENTER: {told}"

@@ -41,6 +41,10 @@ RANKS = ("worst", "median", "best")
 """Pictures are shown of the frames with our lowest, middle and highest PSNR over the object."""
 
 
+BUNDLES = 4
+"""A delta rate is told of so many bundles or more: it asks for curves of as many points."""
+
+
 class Reading(NamedTuple):
     """A reading is a value off a curve, or None and the reason why there is none."""
 
@@ -146,7 +150,7 @@ def delta_rate(track: Track, peer: str, metric: str) -> tuple[Reading, tuple[flo
     theirs, own = curve(track.peers[peer], metric), curve(tuple(track.sweep.values()), metric)
     if not theirs or not own:
         return Reading(None, "not measured"), None
-    if len(own) < 4:
+    if len(own) < BUNDLES:
         return Reading(None, "takes four bundles"), None
     try:
         percent = bd_rate(theirs, own)

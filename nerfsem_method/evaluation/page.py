@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from nerfsem_method.evaluation.findings import (
+    BUNDLES,
     CURVES,
     METRICS,
     RANKS,
@@ -58,7 +59,10 @@ def _findings(track: Track) -> Iterator[str]:
     yield "<h3>Bytes of a peer at our quality</h3><p>In brackets stands what we take of them.</p>"
     yield _table(("bundle", "peer", *titles), _at_our_quality(track, metrics))
     yield "<h3>Over the whole curves</h3><p>Bjontegaard's delta rate: so much more we take at equal quality, or less below 0.</p>"
-    yield _table(("peer", *titles), ((peer, *(_rate(track, peer, metric) for metric in metrics)) for peer in track.peers))
+    if len(track.sweep) < BUNDLES:
+        yield "<p>It takes four bundles of different sizes or more.</p>"
+    else:
+        yield _table(("peer", *titles), ((peer, *(_rate(track, peer, metric) for metric in metrics)) for peer in track.peers))
     colours = [metric for metric in _COLOURS if getattr(track.ours.quality, metric) is not None]
     if colours:
         yield "<h3>Colour at our bytes</h3><p>CIEDE2000 over the object, lower is better; 1 is just seen. A colour is strong "
