@@ -30,7 +30,7 @@ from nerfsem_method.playback.player import WHITE, Player
 from nerfsem_method.scene.scene import Scene
 
 PROGRAM = "benchmarks.study.oracles"
-ROUNDS = 8
+ROUNDS = 5
 """Gauss-Newton has converged after so many rounds; the best of them counts."""
 SMOOTH = 1.0
 """Gradients are taken of a rendering that is so smooth, in pixels: those of single pixels mislead."""
@@ -142,18 +142,17 @@ def _moved(frame: np.ndarray, source: np.ndarray, inside: np.ndarray, degrees: i
     rows, columns = np.mgrid[:height, :width].astype(float)
     basis = np.stack([np.ones_like(rows), columns / width - 0.5, rows / width - height / width / 2], -1)[..., :degrees]
     slopes = np.gradient(ndimage.gaussian_filter(frame, (SMOOTH, SMOOTH, 0)), axis=(1, 0))
-    band = np.asarray(ndimage.binary_dilation(inside, iterations=int(2 * SMOOTH)))
     motion, best = np.zeros((2, degrees)), (np.inf, frame)
     for _ in range(ROUNDS):
         at = [rows + basis @ motion[1], columns + basis @ motion[0]]
         now = _sampled(frame, at)
         error = float(((now - source)[inside] ** 2).mean())
         best = min(best, (error, now), key=lambda it: it[0])
-        jacobian = np.concatenate([_sampled(slope, at)[band][..., None] * basis[band][:, None] for slope in slopes], -1)
+        jacobian = np.concatenate([_sampled(slope, at)[inside][..., None] * basis[inside][:, None] for slope in slopes], -1)
         equations = jacobian.reshape(-1, 2 * degrees)
         normal = equations.T @ equations
         damping = 1e-9 * (np.trace(normal) + 1) * np.eye(2 * degrees)
-        motion += np.linalg.solve(normal + damping, equations.T @ (source - now)[band].reshape(-1)).reshape(2, degrees)
+        motion += np.linalg.solve(normal + damping, equations.T @ (source - now)[inside].reshape(-1)).reshape(2, degrees)
     return best[1]
 
 
