@@ -94,7 +94,8 @@ def test_a_sweep_of_ours_has_a_delta_rate_over_what_both_curves_have():
 def test_a_delta_rate_is_told_with_its_range():
     ours = {f"{n}.nsem": point("nerfsem", p.bytes // 2, p.quality.psnr) for n, p in enumerate(FOUR)}
     whole = dataclasses.replace(evaluation(), tracks=(Track("fp", ours, {"x265": FOUR}),))
-    assert page(whole, shown()).count("<td>-50 % (28.00 to 37.00)</td>") == 1
+    text = page(whole, shown())
+    assert text.count("<td>-50 % (28.00 to 37.00)</td>") == 1 and "relic.nsem and 3 more against" in text
     assert "fp: delta rate against x265 by PSNR-CENTER: -50.0 % of bytes (23.00 to 32.00 dB)" in summary(whole)
     assert "x265 at our PSNR-CENTER: 10000 bytes, we take 0.50 of them" in summary(whole)
     assert "delta rate" not in summary(evaluation())

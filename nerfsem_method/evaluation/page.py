@@ -38,11 +38,16 @@ def page(evaluation: Evaluation, shown: Sequence[Shown]) -> str:
         modes += [f"<h2>{track.mode.upper()}</h2>", *_findings(track), _wipe([it for it in shown if it.mode == track.mode])]
         modes += [f"<details><summary>All points of {track.mode.upper()}</summary>", _points(track), "</details>"]
     return _PAGE.format(
-        title=html.escape(f"{evaluation.bundle} against {evaluation.clip}"),
+        title=html.escape(f"{_together(evaluation)} against {evaluation.clip}"),
         facts=html.escape(facts),
         notes="".join(f"<p>{html.escape(note)}</p>" for note in evaluation.notes),
         modes="\n".join(modes),
     )
+
+
+def _together(evaluation: Evaluation) -> str:
+    others = len(evaluation.tracks[0].sweep) - 1
+    return evaluation.bundle if not others else f"{evaluation.bundle} and {others} more"
 
 
 def _findings(track: Track) -> Iterator[str]:
