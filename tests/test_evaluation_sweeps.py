@@ -80,11 +80,14 @@ def test_other_mattes_are_measured_anew_on_the_same_stream(encoded):
     assert whole.quality.psnr_center != part.quality.psnr_center
 
 
-def test_a_kept_file_that_was_damaged_is_measured_anew(folder):
+def test_kept_files_that_were_damaged_are_made_anew(folder, encoded):
     first = shelf(clip()).point(X264, 40)
     (figures,) = folder.glob("*.json")
     figures.write_text("[[1")
-    assert shelf(clip()).point(X264, 40) == first
+    assert shelf(clip()).point(X264, 40) == first and encoded == [40]
+    (stream,) = folder.glob("*.stream")
+    stream.write_bytes(stream.read_bytes()[:-1])
+    assert shelf(clip()).point(X264, 40) == first and encoded == [40, 40]
 
 
 def test_what_cannot_be_kept_is_made_all_the_same(folder, encoded):

@@ -28,6 +28,8 @@ from nerfsem_method.evaluation.peers import Peer, RatePoint, measure_stream, rat
 from nerfsem_method.files import replacing
 from nerfsem_method.media import annexb, video
 
+_SEAL = hashlib.sha256().digest_size
+"""A kept stream begins with so many bytes of digest: one that the disk has damaged must not count."""
 FEWEST = 4
 """A curve has so many points at least: Bjontegaard's rate asks for them."""
 
@@ -79,10 +81,12 @@ class Shelf:
         key = self._key(peer, level)
         if key not in self._streams:
             name = f"{key}.stream"
-            kept = self._read(name)
-            self._streams[key] = kept or peer.encode(self._references, self._rate, level)
-            if kept is None:
-                self._keep(name, self._streams[key])
+            kept = self._read(name) or b""
+            stream, whole = kept[_SEAL:], hashlib.sha256(kept[_SEAL:]).digest() == kept[:_SEAL]
+            if not whole:
+                stream = peer.encode(self._references, self._rate, level)
+                self._keep(name, hashlib.sha256(stream).digest() + stream)
+            self._streams[key] = stream
         return self._streams[key]
 
     def _key(self, peer: Peer, level: int) -> str:
