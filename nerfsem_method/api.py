@@ -31,7 +31,7 @@ from nerfsem_method.playback.viewpoint import Viewpoint
 from nerfsem_method.scene.camera import Intrinsics
 
 if TYPE_CHECKING:
-    from nerfsem_method.evaluation.report import Evaluation
+    from nerfsem_method.evaluation.findings import Evaluation
     from nerfsem_method.scene.scene import Scene
 
 __all__ = [
@@ -182,7 +182,7 @@ def evaluate(
     if (mattes is None) == (scene_dir is None):
         raise NerfsemError("give either mattes or scene_dir: they say which pixels are the object's")
     clip = Clip(Path(video), *(None if path is None else Path(path) for path in (mattes, scene_dir)))
-    return study.evaluate(clip, Path(bundle), peers, device)[0]
+    return study.evaluate(clip, [Path(bundle)], peers, device)[0]
 
 
 def _bytes_of(colour: Colour) -> tuple[int, int, int]:

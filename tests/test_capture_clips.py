@@ -218,7 +218,7 @@ def test_a_clip_of_any_name(name: str, source: Path, tmp_path: Path, monkeypatch
     assert ingest(video, CaptureOptions(mattes=source / "true")).root == scene.root
     assert (scene.root / "scene.json").stat().st_mtime_ns == before
     with pytest.raises(BundleError):  # so the scene beside the clip was found
-        Evaluate(video, video, Path("report"), peers=()).run()
+        Evaluate(video, (video,), Path("report"), peers=()).run()
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
@@ -246,4 +246,4 @@ def test_photographs_and_their_mattes_are_in_one_order(source: Path, tmp_path: P
 
 def test_evaluation_says_what_is_no_clip(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="no file fits it"):
-        Evaluate(tmp_path / "*.png", tmp_path / "a.nsem", tmp_path / "out", peers=()).run()
+        Evaluate(tmp_path / "*.png", (tmp_path / "a.nsem",), tmp_path / "out", peers=()).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -69,12 +70,13 @@ def test_a_download_is_told_and_its_failure_is_a_reason(tmp_path, monkeypatch, c
 
 def test_ours_and_the_peers_are_measured_alike(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "load_lpips", lambda download: lambda a, b: float(np.abs(a.astype(int) - b).mean()))
-    monkeypatch.setitem(study.PEERS, "x264", peers.Peer("x264", "h264", {"vcodec": "libx264"}, "crf", (45,), peers.H264))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setitem(study.PEERS, "x264", replace(peers.PEERS["x264"], options={"vcodec": "libx264"}, levels=(45,)))
     made = opaque_bundle(background=False)
     bundle, video, mattes = tmp_path / "ball.nsem", tmp_path / "ball.mp4", tmp_path / "mattes"
     bundle.write_bytes(nsem.encode(made))
     clip_of(made, video, mattes)
-    found, _ = study.evaluate(Clip(video, mattes), bundle, ("x264",), "cpu")
+    found, _ = study.evaluate(Clip(video, mattes), [bundle], ("x264",), "cpu")
     (track,) = found.tracks
     (point,) = track.peers["x264"]
     assert track.ours.quality.lpips is not None and point.quality.lpips is not None and point.quality.lpips > 0
@@ -92,16 +94,15 @@ def clip_of(made: nsem.Bundle, video: Path, mattes: Path) -> None:
 
 
 def test_the_plot_has_a_curve_more_where_it_was_measured(tmp_path):
-    from dataclasses import replace
-
     from PIL import Image
 
     (track,) = evaluation().tracks
     plot_curves(tmp_path / "without.png", [track])
     measured = [replace(p, quality=replace(p.quality, lpips=0.2 + i / 9)) for i, p in enumerate((track.ours, *PEER))]
-    plot_curves(tmp_path / "with.png", [replace(track, ours=measured[0], peers={"x265": tuple(measured[1:])})])
-    without, more = (Image.open(tmp_path / name).size[0] for name in ("without.png", "with.png"))
-    assert more == pytest.approx(without * 4 / 3, rel=0.01)
+    plot_curves(tmp_path / "with.png", [replace(track, sweep={"relic": measured[0]}, peers={"x265": tuple(measured[1:])})])
+    without, more = (np.asarray(Image.open(tmp_path / name).convert("L")) for name in ("without.png", "with.png"))
+    last = np.s_[without.shape[0] * 6 // 10 :, without.shape[1] * 7 // 10 :]  # three plots stand in a row
+    assert without[last].min() == 255 > more[last].min()
 
 
 def test_a_measure_without_a_reason_was_not_asked_for():

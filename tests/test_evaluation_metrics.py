@@ -101,3 +101,35 @@ def test_the_masked_reference_is_composited_over_white_and_rounded():
     frame = np.full((1, 3, 3), 100, np.uint8)
     matte = np.array([[0, 128, 255]], np.uint8)
     assert masked_reference(frame, matte)[0, :, 0].tolist() == [255, 177, 100]
+
+
+def test_a_difference_of_lightness_is_what_its_formula_says():
+    """For greys CIEDE2000 is dL / S_L alone (Sharma, Wu and Dalal 2005, equations 8, 15, 22)."""
+    light = [116 * ((grey / 255 + 0.055) / 1.055) ** (2.4 / 3) - 16 for grey in (100, 140)]
+    shift = (sum(light) / 2 - 50) ** 2
+    expected = (light[1] - light[0]) / (1 + 0.015 * shift / np.sqrt(20 + shift))
+    decoded = pictures(140)[0].copy()
+    decoded[:, 10:] = 0  # is no object
+    quality = measure([decoded], pictures(100), [half()])
+    assert quality.ciede2000 == pytest.approx(expected, abs=1e-3) and quality.ciede2000_p95 == pytest.approx(expected, abs=1e-3)
+    assert quality.ciede2000_strong is None
+
+
+def test_published_pairs_of_colours_have_their_published_difference():
+    """Sharma, Wu and Dalal (2005), table 1, pairs 1, 4, 9, 17 and 25: the hue's turning point, rotation and large differences."""
+    from skimage.color import deltaE_ciede2000
+
+    first = [(50, 2.6772, -79.7751), (50, -1.3802, -84.2814), (50, 2.49, -0.001), (50, 2.5, 0), (60.2574, -34.0099, 36.2677)]
+    second = [(50, 0, -82.7485), (50, 0, -82.7485), (50, -2.49, 0.0009), (73, 25, -18), (60.4626, -34.1751, 39.4387)]
+    assert deltaE_ciede2000(first, second) == pytest.approx([2.0425, 1.0, 7.1792, 27.1492, 1.2644], abs=1e-4)
+
+
+def test_strong_colours_and_the_worst_twentieth_have_figures_of_their_own():
+    source = pictures(128)[0].copy()
+    source[:, :2] = 160, 60, 50  # is a strong red, a fifth of the object
+    decoded = source.copy()
+    decoded[:, :2] = 140, 90, 70
+    quality = measure([decoded], [source], [half()])
+    assert quality.ciede2000_strong is not None and quality.ciede2000_strong > 8
+    assert quality.ciede2000 == pytest.approx(quality.ciede2000_strong / 5)
+    assert quality.ciede2000_p95 == pytest.approx(quality.ciede2000_strong)

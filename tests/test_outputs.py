@@ -83,7 +83,7 @@ def test_decoding_into_the_bundle_is_refused(bundle, capsys):
 def test_a_report_does_not_replace_what_it_is_made_of(bundle, vase_video, vase_mattes, tmp_path, capsys):
     before = bundle.read_bytes()
     bundle = bundle.rename(tmp_path / "rd.png")
-    assert run(Evaluate(vase_video, bundle, tmp_path, mattes=vase_mattes)) == 2
+    assert run(Evaluate(vase_video, (bundle,), tmp_path, mattes=vase_mattes)) == 2
     assert "is the input itself" in capsys.readouterr().err and bundle.read_bytes() == before
 
 
@@ -130,7 +130,7 @@ def test_a_report_replaces_a_report_and_nothing_else(bundle, vase_video, vase_ma
     page = tmp_path / "site" / "index.html"
     page.parent.mkdir()
     page.write_text("my page")
-    assert run(Evaluate(vase_video, bundle, page.parent, mattes=vase_mattes)) == 2
+    assert run(Evaluate(vase_video, (bundle,), page.parent, mattes=vase_mattes)) == 2
     assert "is no report written by nerfsem" in capsys.readouterr().err and page.read_text() == "my page"
 
 

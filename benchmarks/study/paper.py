@@ -120,7 +120,7 @@ class Paper:
         if setting.codec in CODECS:
             peer = replace(PEERS[CODECS[setting.codec]], gop=setting.gop)
             rate = nsem.read(self.bundles[0]).video.rate
-            return run_peer(peer, setting.crf, truth, references.mattes, rate, measures)[0].row()
+            return run_peer(peer, setting.crf, truth, references.mattes, rate, measures).row()
         (path,) = (path for path in self.bundles if path.stem == setting.codec)
         bundle = replace(nsem.read(path), background=None)
         if setting.mode == "pc":

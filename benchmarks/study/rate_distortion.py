@@ -66,7 +66,7 @@ class RateDistortion:
         if not (folder / "relic.nsem").exists():
             self._compress(clip, folder / "relic.nsem", weight)
         if not (folder / "metrics.json").exists():
-            Evaluate(clip, folder / "relic.nsem", folder, scene_dir=self.output_dir / "work" / "scene", peers=peers).run()
+            Evaluate(clip, (folder / "relic.nsem",), folder, scene_dir=self.output_dir / "work" / "scene", peers=peers).run()
         return json.loads((folder / "metrics.json").read_text())
 
     def _compress(self, clip: Path, bundle: Path, weight: float) -> None:

@@ -123,7 +123,7 @@ class Gpu:
             seconds = time.perf_counter() - started
             bundle = checkpoint.export(trained, Path(name) / "bundles", "fp", BackgroundOptions())
             clip = Clip(scene / "scene.json", scene=scene)  # the video itself is not needed
-            evaluation, _ = evaluate(clip, bundle, (), self.device)
+            evaluation, _ = evaluate(clip, [bundle], (), self.device)
             quality = evaluation.tracks[0].ours.quality
             made = f"{bundle.stat().st_size} bytes, PSNR {quality.psnr:.2f}, PSNR-CENTER {quality.psnr_center:.2f} dB"
             return Row(f"training `standard` on {scene.name}, frames read included: {made}", seconds, within=300)

@@ -43,7 +43,7 @@ class Demo:
         for bundle in (fp, pc):
             Info((bundle,)).run()
             Decode(bundle, bundle.with_suffix(".mp4")).run()
-        Evaluate(clip, pc, self.folder, mattes=mattes, peers=()).run()
+        Evaluate(clip, (pc,), self.folder, mattes=mattes, peers=()).run()
         minutes = (time.monotonic() - started) / 60
         print(f"the demo took {minutes:.1f} minutes; look at {self.folder / 'comparison.png'}")
 

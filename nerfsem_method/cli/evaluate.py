@@ -1,20 +1,22 @@
-"""`nerfsem evaluate` measures a bundle against its clip and against frame codecs."""
+"""`nerfsem evaluate` measures bundles against their clip and against frame codecs."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from nerfsem_method.cli.manners import AsJson, BundleIn, Device, WritingManners
+from nerfsem_method.cli.manners import AsJson, BundlesIn, Device, WritingManners, named
 from nerfsem_method.errors import CaptureError, OutputError
 
 if TYPE_CHECKING:
+    from nerfsem_method.evaluation.findings import Evaluation, Track
+    from nerfsem_method.evaluation.peers import RatePoint
     from nerfsem_method.evaluation.references import Clip
-    from nerfsem_method.evaluation.report import Evaluation, Track
 
 REPORT = ("metrics.json", "comparison.png", "rd.png", "index.html")
 """A report is these files, written in this order."""
@@ -23,18 +25,20 @@ PeerName = Literal["x264", "x265", "x264-gop25", "x265-gop20", "svt-av1", "vvc",
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Decode a .nsem bundle, measure it against its clip, and run frame codecs on the same frames.
+    """Decode .nsem bundles of a clip, measure them against it, and run frame codecs on the same frames.
 
-    The results are metrics.json, rd.png, comparison.png and index.html. A PC bundle is measured as FP and as PC.
+    The results are metrics.json, rd.png, comparison.png and index.html. A PC bundle is measured as FP and as PC. Four bundles or
+    more, a rate sweep, have a delta rate against each codec. What codecs give is kept, and not made again.
 
     Examples:
       nerfsem evaluate relic.mp4 relic.nsem --output-dir report/ --scene-dir relic.nerfsem/
       nerfsem evaluate relic.mp4 relic.nsem --output-dir report/ --mattes mattes/ --peers x265
+      nerfsem evaluate relic.mp4 s.nsem m.nsem l.nsem xl.nsem --output-dir report/ --scene-dir relic.nerfsem/ --peers x265 svt-av1
     """
 
     video: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CLIP")]
     """Take the clip that the bundle was made from: a video, a folder of photographs or a quoted pattern of their names."""
-    bundle: BundleIn
+    bundles: BundlesIn
     output_dir: Path
     """Write the report into this folder, which is made if missing."""
     mattes: Path | None = None
@@ -42,8 +46,8 @@ class Evaluate:
     scene_dir: Path | None = None
     """Take frames and mattes from this captured scene; without --mattes the default is <clip>.nerfsem beside the video."""
     peers: tuple[PeerName, ...] = ("x264", "x265")
-    """Compare with these codecs, at six qualities each; name none for a quick look. svt-av1 and vvc take longest, but for
-    hinerv: three networks are trained in each mode, for hours on a CPU."""
+    """Compare with these codecs, as far as our sizes and qualities go; name none for a quick look. x264-gop25 and x265-gop20 are
+    the paper's; vvc takes longest, but for hinerv: three networks are trained in each mode, for hours on a CPU."""
     download_lpips: bool = False
     """Download AlexNet's weights, 244 MB, once, where torch's cache does not have them: LPIPS is measured with these."""
     device: Device = "auto"
@@ -54,15 +58,16 @@ class Evaluate:
         """Evaluate. Raises NerfsemError before any long work when the clip, its mattes or the output cannot be used."""
         from nerfsem_method.outputs import check_apart
 
-        clip = self._clip()
-        check_apart([self.output_dir / name for name in REPORT], [self.video, self.bundle, clip.mattes, clip.scene])
+        bundles, clip = named(self.bundles), self._clip()
+        check_apart([self.output_dir / name for name in REPORT], [self.video, *bundles, clip.mattes, clip.scene])
         check_report(self.output_dir)
 
-        from nerfsem_method.evaluation.report import as_json, write_report
+        from nerfsem_method.evaluation.findings import as_json
+        from nerfsem_method.evaluation.report import write_report
         from nerfsem_method.evaluation.study import evaluate
 
-        evaluation, comparison = evaluate(clip, self.bundle, self.peers, self.device, self.download_lpips)
-        write_report(self.output_dir, evaluation, comparison)
+        evaluation, shown = evaluate(clip, bundles, self.peers, self.device, self.download_lpips)
+        write_report(self.output_dir, evaluation, shown)
         if self.json:
             print(json.dumps(as_json(evaluation), indent=1))
         else:
@@ -112,18 +117,40 @@ def summary(evaluation: Evaluation) -> str:
     return "\n".join(line for track in evaluation.tracks for line in _track_lines(track))
 
 
-def _track_lines(track: Track) -> list[str]:
-    from nerfsem_method.evaluation.report import gains
+def _track_lines(track: Track) -> Iterator[str]:
+    from nerfsem_method.evaluation.findings import BUNDLES, delta_rate
 
-    quality = track.ours.quality
+    for name, point in track.sweep.items():
+        yield _point_line(f"{track.mode}: {name + ': ' if len(track.sweep) > 1 else ''}", point)
+        for peer, points in track.peers.items():
+            yield from _against(peer, points, point)
+    for peer in track.peers if len(track.sweep) >= BUNDLES else ():
+        rate, span = delta_rate(track, peer, "psnr_center")
+        told = rate.why if span is None else f"{rate.value:+.1f} % of bytes ({span[0]:.2f} to {span[1]:.2f} dB)"
+        yield f"{track.mode}: delta rate against {peer} by PSNR-CENTER: {told}"
+
+
+def _point_line(head: str, point: RatePoint) -> str:
+    quality = point.quality
     center = "" if quality.psnr_center is None else f", PSNR-CENTER {quality.psnr_center:.2f} dB"
-    lines = [
-        f"{track.mode}: {track.ours.bytes} bytes, {track.ours.bpp:.5f} bpp, PSNR {quality.psnr:.2f} dB{center}, "
-        f"PSNR-Y {quality.psnr_y:.2f} dB, SSIM {quality.ssim:.4f}, "
-        + (f"LPIPS {quality.lpips:.4f}" if quality.lpips is not None else f"LPIPS not measured: {quality.lpips_reason}")
-    ]
-    for name, row in gains(track).items():
-        named = {"PSNR": "psnr_gain_db", "PSNR-CENTER": "psnr_center_gain_db", "PSNR-Y-CENTER": "psnr_y_center_gain_db"}
-        found = [f"{label} {row[key]:+.2f} dB" for label, key in named.items() if row.get(key) is not None]
-        lines.append(f"  against {name} at equal bytes: {', '.join(found) or 'outside of its curve'}")
-    return lines
+    lpips = f"LPIPS {quality.lpips:.4f}" if quality.lpips is not None else f"LPIPS not measured: {quality.lpips_reason}"
+    colour = "" if quality.ciede2000 is None else f"CIEDE2000 {quality.ciede2000:.2f}, "
+    return (
+        f"{head}{point.bytes} bytes, {point.bpp:.5f} bpp, PSNR {quality.psnr:.2f} dB{center}, "
+        f"PSNR-Y {quality.psnr_y:.2f} dB, SSIM {quality.ssim:.4f}, {colour}{lpips}"
+    )
+
+
+def _against(peer: str, points: Sequence[RatePoint], ours: RatePoint) -> Iterator[str]:
+    """Yield what can be read off a peer's curve: our gain at equal bytes, and its bytes at equal quality."""
+    from nerfsem_method.evaluation.findings import METRICS, at_our_bytes, at_our_quality, value_of
+
+    found = []
+    for metric in ("psnr", "psnr_center", "psnr_y_center"):
+        value, reading = value_of(ours, metric), at_our_bytes(points, ours, metric)
+        if value is not None and reading.value is not None:
+            found.append(f"{METRICS[metric].title} {value - reading.value:+.2f} dB")
+    yield f"  against {peer} at equal bytes: {', '.join(found) or 'outside of its curve'}"
+    size = at_our_quality(points, ours, "psnr_center")
+    bytes_ = size.why if size.value is None else f"{size.value:.0f} bytes, we take {ours.bytes / size.value:.2f} of them"
+    yield f"  {peer} at our PSNR-CENTER: {bytes_}"

@@ -21,12 +21,18 @@ def bd_rate(anchor: Curve, test: Curve) -> float:
 
     if min(len(anchor), len(test)) < 4:
         raise ValueError("a curve needs at least four points")
-    (q_anchor, r_anchor), (q_test, r_test) = _by_quality(anchor), _by_quality(test)
-    low, high = max(q_anchor[0], q_test[0]), min(q_anchor[-1], q_test[-1])
+    low, high = common(anchor, test)
+    areas = [PchipInterpolator(*_by_quality(curve)).integrate(low, high) for curve in (anchor, test)]
+    return 100 * float(np.expm1((areas[1] - areas[0]) / (high - low)))
+
+
+def common(anchor: Curve, test: Curve) -> tuple[float, float]:
+    """Return the lowest and the highest quality that two curves share. Raises ValueError where they share none."""
+    (first, _), (second, _) = _by_quality(anchor), _by_quality(test)
+    low, high = float(max(first[0], second[0])), float(min(first[-1], second[-1]))
     if low >= high:
         raise ValueError("the curves have no quality in common")
-    areas = [PchipInterpolator(q, r).integrate(low, high) for q, r in ((q_anchor, r_anchor), (q_test, r_test))]
-    return 100 * float(np.expm1((areas[1] - areas[0]) / (high - low)))
+    return low, high
 
 
 def at_bytes(curve: Curve, size: float) -> float | None:

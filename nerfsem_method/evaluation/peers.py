@@ -1,12 +1,12 @@
 """Peers are frame codecs to compare with; one function runs them all, so that each is measured in the same way.
 
 It is generous to the peer: only the elementary stream counts, without container, SEI, delimiters and repeated headers, and
-each codec runs at a slow preset, tuned for PSNR where it has such a tuning.
+each codec runs at a slow preset, tuned for PSNR where it has such a tuning. `sweeps` makes curves of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nerfsem_method.evaluation import neural
-from nerfsem_method.evaluation.metrics import NOT_ASKED, Perceptual, Quality, measure
+from nerfsem_method.evaluation.metrics import NOT_ASKED, FrameFigures, Perceptual, Quality, mean_quality, measure_frames
 from nerfsem_method.files import scratch
 from nerfsem_method.media.annexb import H264, HEVC, VVC, NalSyntax, lean_stream
 from nerfsem_method.media.video import StreamError, decode_file, encode_file
@@ -25,10 +25,11 @@ class Peer:
     """A peer is a frame codec with its settings. `gop` is the distance of key frames; None means one for the whole clip."""
 
     name: str
+    words: str  # A reader of a report is told these settings.
     muxer: str
     options: dict[str, Any]
     quality: str  # This option trades bytes for distortion.
-    levels: tuple[int, ...]  # It takes these values on a rate-distortion curve.
+    levels: tuple[int, ...]  # It takes these values on a rate-distortion curve, the coarsest last.
     syntax: NalSyntax | None
     gop: int | None = None
 
@@ -75,6 +76,7 @@ class RatePoint:
 _X264 = {"vcodec": "libx264", "preset": "veryslow", "tune": "psnr"}
 _X265 = {"vcodec": "libx265", "preset": "veryslow", "tune": "psnr"}
 _X265_PARAMS = {"x265-params": "log-level=none:info=0:frame-threads=1"}
+_SVT_AV1 = {"vcodec": "libsvtav1", "preset": 2, "svtav1-params": "tune=1:lp=1"}
 _CRF = (33, 37, 41, 45, 48, 51)
 NEURAL = "hinerv"
 """This peer is no codec of ffmpeg's but a network."""
@@ -82,53 +84,57 @@ NEURAL = "hinerv"
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("x264", "h264", _X264, "crf", _CRF, H264),
-        Peer("x265", "hevc", _X265 | _X265_PARAMS, "crf", _CRF, HEVC),
-        Peer("x264-gop25", "h264", _X264, "crf", _CRF, H264, gop=25),
-        Peer("x265-gop20", "hevc", _X265 | _X265_PARAMS, "crf", _CRF, HEVC, gop=20),
+        Peer("x264", "veryslow, tuned for PSNR, one GOP", "h264", _X264, "crf", _CRF, H264),
+        Peer("x265", "veryslow, tuned for PSNR, one GOP", "hevc", _X265 | _X265_PARAMS, "crf", _CRF, HEVC),
+        Peer("x264-gop25", "the paper's GOP of 25 frames, veryslow, tuned for PSNR", "h264", _X264, "crf", _CRF, H264, gop=25),
         Peer(
-            "svt-av1",
-            "obu",
-            {"vcodec": "libsvtav1", "preset": 2, "svtav1-params": "tune=1:lp=1"},
+            "x265-gop20",
+            "the paper's GOP of 20 frames, veryslow, tuned for PSNR",
+            "hevc",
+            _X265 | _X265_PARAMS,
             "crf",
-            (35, 41, 47, 52, 57, 62),
-            None,
+            _CRF,
+            HEVC,
+            gop=20,
         ),
-        Peer("vvc", "vvc", {"vcodec": "libvvenc", "preset": "medium", "qpa": 0}, "qp", (32, 35, 38, 41, 44, 47), VVC),
-        Peer("hinerv", NEURAL, {}, "size", neural.LEVELS, None),
+        Peer("svt-av1", "preset 2, tuned for PSNR, one GOP", "obu", _SVT_AV1, "crf", (35, 41, 47, 52, 57, 60, 63), None),
+        Peer(
+            "vvc",
+            "VVenC, medium, one GOP",
+            "vvc",
+            {"vcodec": "libvvenc", "preset": "medium", "qpa": 0},
+            "qp",
+            (32, 35, 38, 41, 44, 47, 52),
+            VVC,
+        ),
+        Peer("hinerv", "a network trained on these frames", NEURAL, {}, "size", neural.LEVELS, None),
     )
 }
 """The peers stand by name: one long GOP first, then the paper's short ones, then the two newer codecs and the network."""
 
 
 def run_peer(
-    peer: Peer,
-    level: int,
-    references: np.ndarray,
-    mattes: np.ndarray,
-    rate: Fraction,
-    perceptual: Perceptual = NOT_ASKED,
-    keep: Collection[int] = (),
-) -> tuple[RatePoint, dict[int, np.ndarray]]:
-    """Encode, decode and measure frames uint8 [N, H, W, 3]; return the point and the decoded frames whose index is in `keep`.
+    peer: Peer, level: int, references: np.ndarray, mattes: np.ndarray, rate: Fraction, perceptual: Perceptual = NOT_ASKED
+) -> RatePoint:
+    """Encode, decode and measure frames uint8 [N, H, W, 3].
 
     Raises StreamError when the codec is missing, fails, or gives back another number of frames.
     """
-    height, width = references[0].shape[:2]
     stream = peer.encode(references, rate, level)
-    kept: dict[int, np.ndarray] = {}
+    figures = measure_stream(peer, stream, references, mattes, perceptual)
+    height, width = references[0].shape[:2]
+    return rate_point(peer.name, level, len(stream), (width, height), mean_quality(figures, perceptual))
 
-    def decoded() -> Iterator[np.ndarray]:
-        for index, frame in enumerate(peer.decode(stream, width, height, len(references))):
-            if index in keep:
-                kept[index] = frame
-            yield frame
 
+def measure_stream(
+    peer: Peer, stream: bytes, references: np.ndarray, mattes: np.ndarray, perceptual: Perceptual = NOT_ASKED
+) -> list[FrameFigures]:
+    """Return the figures of each frame of a peer's stream. Raises StreamError for another number of frames."""
+    height, width = references[0].shape[:2]
     try:
-        quality = measure(decoded(), references, mattes, perceptual)
+        return measure_frames(peer.decode(stream, width, height, len(references)), references, mattes, perceptual)
     except ValueError as error:
         raise StreamError(f"{peer.name} gave back another number of frames: {error}") from None
-    return rate_point(peer.name, level, len(stream), (width, height), quality), kept
 
 
 def rate_point(codec: str, level: int | None, size: int, frame: tuple[int, int], quality: Quality) -> RatePoint:

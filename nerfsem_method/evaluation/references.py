@@ -14,7 +14,7 @@ from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.matte_names import list_mattes
 from nerfsem_method.media.mattes import given_mattes
-from nerfsem_method.scene.scene import Scene, Video
+from nerfsem_method.scene.scene import AGREED, Scene, Video
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,14 @@ class Clip:
 class References:
     """The references are the source frames (PC's truth), their soft mattes, and the frames over white (FP's truth).
 
-    All are uint8: frames [N, H, W, 3], mattes [N, H, W].
+    All are uint8: frames [N, H, W, 3], mattes [N, H, W]. The mattes are `agreed` where a training brought them to agree with a
+    field, and are the captured or given ones otherwise.
     """
 
     frames: np.ndarray
     mattes: np.ndarray
     masked: np.ndarray
+    agreed: bool = False
 
     def of_mode(self, mode: str) -> np.ndarray:
         """Return what decoded frames of this mode are compared with."""
@@ -73,7 +75,8 @@ def load_references(clip: Clip, video: Video, folder: Path) -> References:
     _check_number(len(chosen), count, clip)
     mattes = _spool(_mattes(clip, sources, chosen, width, height), shape, folder / "mattes.npy", clip.video)
     over_white = (masked_reference(frame, matte) for frame, matte in zip(frames, mattes, strict=True))
-    return References(frames, mattes, _spool(over_white, (*shape, 3), folder / "masked.npy", clip.video))
+    agreed = clip.scene is not None and any(path.is_relative_to(clip.scene / AGREED) for path in sources)
+    return References(frames, mattes, _spool(over_white, (*shape, 3), folder / "masked.npy", clip.video), agreed)
 
 
 def _check_number(mattes: int, count: int, clip: Clip) -> None:
