@@ -58,8 +58,8 @@ def vase_mattes() -> Path:
 
 @pytest.fixture(scope="session")
 def vase_scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """Return a scene of every fifth frame at 135x240, with true mattes and cameras; all tests share it, and none writes there."""
-    return true_scene(tmp_path_factory.mktemp("scene") / "vase.nerfsem", every=5, width=135, height=240)
+    """Return a scene of every fifth frame at 90x160, with true mattes and cameras; all tests share it, and none writes there."""
+    return true_scene(tmp_path_factory.mktemp("scene") / "vase.nerfsem", every=5, width=90, height=160)
 
 
 @pytest.fixture
