@@ -1,4 +1,4 @@
-"""This process stands in the place of an item's: for some clips it has a ready bundle in place of a training, which takes longest.
+"""This process stands in the place of an item's: for some clips it has a ready bundle in place of a training, which takes long.
 
 A worker that preloads this module starts the processes of its items from it; all else about them is as it is elsewhere.
 """
@@ -20,7 +20,7 @@ LIGHT = {f"vase {number}" for number in range(2, 8)}
 def dask_setup(worker: object) -> None:
     """Have items done by this module's process, on a worker that has loaded it."""
     files = {name: getattr(child, name) for name in ("FINDINGS", "BUNDLE", "POSTER", "PAGE")}
-    attempt.child = SimpleNamespace(__name__=Path(__file__).stem, **files)  # type: ignore[assignment]
+    attempt.child = SimpleNamespace(__name__=__name__, **files)  # type: ignore[assignment]
 
 
 def main() -> None:

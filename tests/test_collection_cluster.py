@@ -46,7 +46,7 @@ raise SystemExit(run(CompressAll(Path(clips), Path(out), options, scheduler=sche
 def cluster():
     """Yield a cluster of two worker processes, each of one thread; those that are killed come back."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", preload=light_item.__file__
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", preload=light_item.__name__
     ) as started:
         yield started
 
@@ -64,7 +64,7 @@ def wait(reached) -> None:
     deadline = time.monotonic() + PATIENCE
     while not reached():
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def items_at_work() -> int:
@@ -160,8 +160,8 @@ def test_items_go_where_the_resources_are_that_they_ask_for(cluster, tmp_path, m
         chosen, _ = client.scheduler_info()["workers"]
         client.run(have_a_kiln, workers=[chosen])
     for resources, seen in (("KILN=1",), 1), ((), 2):
-        out = tmp_path / f"out{seen}"
-        compress(clips, out, SMALL_OPTIONS, Means(scheduler=cluster.scheduler_address, resources=resources), tell=lambda line: None)
+        out, means = tmp_path / f"out{seen}", Means(scheduler=cluster.scheduler_address, resources=resources)
+        compress(clips, out, SMALL_OPTIONS, means, tell=lambda line: None)
         workers = {item["facts"]["worker"] for item in status(out)["items"]}
         assert len(workers) == seen and chosen in workers
 
