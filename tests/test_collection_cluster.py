@@ -72,7 +72,7 @@ def items_at_work() -> int:
     found = 0
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            found += b"nerfsem_method.collection.child" in path.read_bytes()
+            found += light_item.__name__.encode() in path.read_bytes()
         except OSError:
             continue
     return found
