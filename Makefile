@@ -42,8 +42,9 @@ install: ## Build .venv (VENV=path elsewhere) with the tested versions of requir
 demo: install ## Sample clip -> demo/relic-fp.nsem, relic-pc.nsem, decoded videos, comparison.png, metrics.json
 	@"$(BIN)/python" -m nerfsem_method.cli.demo
 
-# Two processes share the test files: what a file's tests share is made once, and both cores of a small machine have work.
-SPREAD := -n 2 --dist loadfile
+# Two processes share the test files: what a file's tests share is made once, and both cores of a small machine have work. Files
+# are taken in the order of tests/conftest.py, those that take longest first.
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 
 test: install ## Run the tests; PYTEST_ADDOPTS='-m "not slow"' leaves out what takes long
 	@"$(BIN)/python" -m pytest $(SPREAD)

@@ -14,7 +14,7 @@ from nerfsem_method.pipeline import Options
 from nerfsem_method.scene.scene import Scene
 
 FLIP = np.diag([1.0, -1.0, -1.0])
-SMALL_OPTIONS = Options(preset="smoke", max_steps=120)
+SMALL_OPTIONS = Options(preset="smoke", max_steps=40)
 """So much training makes a picture of such a clip."""
 
 
@@ -44,7 +44,7 @@ def write_posed(folder: Path, scene: Scene, first: int = 0, crop: int = 0, turne
 
 def write_clips(folder: Path, video: Path) -> Path:
     """Write twelve clips made of the vase, cuts, crops and colours, two of them broken; return their folder."""
-    scene = true_scene(folder / "truth", every=5, width=68, height=120)
+    scene = true_scene(folder / "truth", every=7, width=68, height=120)
     clips = folder / "clips"
     for number in range(9):
         below = clips / ("sub" if number % 2 else ".") / f"vase {number}"

@@ -2,13 +2,13 @@
 
 import inspect
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from short_clip import write_short_clip
 from test_architecture import TRAINING, run
 from tiny_field import FRAMES, HEIGHT, WIDTH, opaque_bundle
 
@@ -114,9 +114,8 @@ def test_the_pages_first_snippet_runs(path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_the_pages_second_snippet_runs(vase_video, vase_mattes, tmp_path, monkeypatch, capsys):
-    shutil.copy(vase_video, tmp_path / "relic.mp4")
-    shutil.copytree(vase_mattes, tmp_path / "mattes")
+def test_the_pages_second_snippet_runs(tmp_path, monkeypatch, capsys):
+    write_short_clip(tmp_path / "relic.mp4", tmp_path / "mattes")
     monkeypatch.chdir(tmp_path)
     exec(snippets()[1], {})
     assert float(capsys.readouterr().out.split()[-1]) > 5

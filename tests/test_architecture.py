@@ -262,10 +262,6 @@ def test_help_loads_nothing_heavy():
     run("import nerfsem_method.cli.main", TRAINING | {"numba"})
 
 
-def test_plugin_discovery_loads_nothing_heavy():
-    run("import nerfsem_method.plugin.config, nerfsem_dataparsers.spec", {"pycolmap", "transformers"})
-
-
 def test_importing_the_package_writes_nothing(tmp_path):
     code = f"import os; os.environ['XDG_CACHE_HOME'] = {str(tmp_path)!r}; import nerfsem_method.cli.main"
     run(code, set())

@@ -182,7 +182,7 @@ def studied(vase_scene, source, tmp_path_factory) -> tuple[Path, list[Table]]:
     scene = Scene.load(shutil.copytree(vase_scene.root, folder / "work/scene"))
     even = [0.2] * len(scene.frames), [1.0] * len(scene.frames)
     Report(len(scene.frames), [], "frame", 0, 0.5, 300.0, 100, 350.0, *even, []).save(scene.root)
-    small = ("--preset", "smoke", "--max-steps", 3, "--scale", "135:240", "--rate-weights", "1e-8")
+    small = ("--preset", "smoke", "--max-steps", 3, "--scale", "90:160", "--rate-weights", "1e-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ingest, "ingest", create_autospec(ingest.ingest, return_value=scene))
         given = ("--source", source, "--output-dir", folder)

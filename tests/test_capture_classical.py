@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from PIL import Image
+from true_scene import true_scene
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes import classical, cluster
@@ -71,18 +72,24 @@ def quick():
 
 
 @pytest.fixture(scope="module")
-def truth(vase_scene):
-    return load_mattes(vase_scene.root / "mattes")
+def scene(tmp_path_factory):
+    """Return a scene in which outlines are finer than in the one that other tests share."""
+    return true_scene(tmp_path_factory.mktemp("scene") / "vase.nerfsem", every=5, width=135, height=240)
 
 
 @pytest.fixture(scope="module")
-def model(vase_scene, truth):
-    return triangulated(vase_scene, truth)
+def truth(scene):
+    return load_mattes(scene.root / "mattes")
 
 
 @pytest.fixture(scope="module")
-def frames(vase_scene):
-    return sorted((vase_scene.root / "frames").glob("*.png"))
+def model(scene, truth):
+    return triangulated(scene, truth)
+
+
+@pytest.fixture(scope="module")
+def frames(scene):
+    return sorted((scene.root / "frames").glob("*.png"))
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ def test_mattes_of_the_users_own_win(vase_scene, tmp_path):
     (data / "masks").rename(tmp_path / "mattes")
     (data / "masks").mkdir()
     for frame in vase_scene.frames:
-        Image.new("L", (135, 240), 255).save(data / f"masks/{frame.index:06d}.png")
+        Image.new("L", (90, 160), 255).save(data / f"masks/{frame.index:06d}.png")
     made = capture(data, CaptureOptions(mattes=tmp_path / "mattes"))
     ours, theirs = (np.asarray(Image.open(root / "mattes/000003.png")) for root in (made.root, vase_scene.root))
     assert np.array_equal(ours, theirs)
@@ -212,7 +212,7 @@ def test_what_cannot_be_taken_over_is_told_in_a_line(vase_scene, tmp_path, chang
 def test_masks_that_only_hide_a_corner_are_no_mattes(vase_scene, tmp_path):
     data = write(tmp_path / "scan", listing(vase_scene, tmp_path / "scan"))
     for path in (data / "masks").iterdir():
-        Image.new("L", (135, 240), 255).save(path)
+        Image.new("L", (90, 160), 255).save(path)
     with pytest.raises(CaptureError, match="--mattes"):
         capture(data, CaptureOptions())
 

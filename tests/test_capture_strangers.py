@@ -24,9 +24,10 @@ def silent(done: int, total: int) -> None:
     pass
 
 
-def solved(video: Path, folder: Path) -> SparseModel:
+def solved(video: Path, folder: Path, count: int | None = None) -> SparseModel:
+    """Return the cameras of a clip's first `count` frames, or of all."""
     clip = open_clip(video)
-    return solve(extract(clip, folder, (clip.width, clip.height), silent), None, "auto", silent)
+    return solve(extract(clip, folder, (clip.width, clip.height), silent)[:count], None, "auto", silent)
 
 
 def degrees_off(model: SparseModel, vase_video: Path) -> np.ndarray:
@@ -39,15 +40,15 @@ def degrees_off(model: SparseModel, vase_video: Path) -> np.ndarray:
 
 
 def test_a_logo_does_not_move_the_cameras_and_is_placed(cases: Path, vase_video: Path, tmp_path: Path) -> None:
-    """Measured were 0.36 degrees, 0.64 at most. Without the mask, or with still matches kept, it is about the same; without both
-    remedies it is 1.17 and 2.82, which this test notices.
+    """Measured were 0.70 degrees, 1.76 at most; without the mask, and with still matches kept, it is 1.16 and 2.65, which this
+    test notices. Of the whole turn it is 0.36 and 0.64, and 1.17 and 2.82 without either remedy.
     """
-    model = solved(cases / "overlay/logo60.mp4", tmp_path)
+    model = solved(cases / "overlay/logo60.mp4", tmp_path, 30)
     assert model.registered.all() and len(model.overlays) == 1
     left, top, *_ = model.overlays[0]
     assert left > 0.7 and top > 0.75
     off = degrees_off(model, vase_video)
-    assert np.median(off) < 0.7 and off.max() < 1.5
+    assert np.median(off) < 0.9 and off.max() < 2.2
 
 
 def test_a_black_frame_has_no_pose_and_the_others_have(cases: Path, vase_video: Path, tmp_path: Path) -> None:

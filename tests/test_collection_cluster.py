@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import light_item
 import pytest
 from small_collection import SMALL_OPTIONS, write_clips
 
@@ -20,7 +21,6 @@ from nerfsem_method.collection.status import status
 from nerfsem_method.errors import NerfsemError
 
 distributed = pytest.importorskip("distributed", reason="Dask is in the development lock: make install")
-GOLDEN = Path(__file__).parent / "golden/dense-fp.nsem"
 PATIENCE = 600.0
 """What has not happened after so many seconds never will."""
 CLIENT = """
@@ -37,15 +37,17 @@ def fsync(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     real(descriptor)
 os.fsync = fsync
-options = Options(preset="smoke", max_steps=120)
+options = Options(preset="smoke", max_steps=40)
 raise SystemExit(run(CompressAll(Path(clips), Path(out), options, scheduler=scheduler)))
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster():
-    """Yield a cluster of two worker processes, each of one thread."""
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as started:
+    """Yield a cluster of two worker processes, each of one thread; those that are killed come back."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", preload=light_item.__name__
+    ) as started:
         yield started
 
 
@@ -62,7 +64,7 @@ def wait(reached) -> None:
     deadline = time.monotonic() + PATIENCE
     while not reached():
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def items_at_work() -> int:
@@ -70,7 +72,7 @@ def items_at_work() -> int:
     found = 0
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            found += b"nerfsem_method.collection.child" in path.read_bytes()
+            found += light_item.__name__.encode() in path.read_bytes()
         except OSError:
             continue
     return found
@@ -79,7 +81,7 @@ def items_at_work() -> int:
 @pytest.mark.slow
 def test_twelve_clips_a_killed_worker_a_killed_client_and_a_full_disk(cluster, vase_video, tmp_path):
     clips, out = write_clips(tmp_path, vase_video), tmp_path / "out"
-    assert SMALL_OPTIONS.max_steps == 120
+    assert SMALL_OPTIONS.max_steps == 40
 
     def client(disk: str = "") -> subprocess.Popen:
         return subprocess.Popen([sys.executable, "-c", CLIENT, clips, out, cluster.scheduler_address, disk])
@@ -105,6 +107,7 @@ def test_twelve_clips_a_killed_worker_a_killed_client_and_a_full_disk(cluster, v
     assert after == {path: path.stat().st_mtime_ns for path in (out / "bundles").rglob("*.nsem")}
     for path in after:
         read_sound(path)
+        assert (path.read_bytes() == light_item.READY.read_bytes()) == (path.name.removesuffix(".nsem") in light_item.LIGHT)
     wait(lambda: not items_at_work())
 
 
@@ -113,7 +116,7 @@ def instead(job, slots) -> Outcome:
     assert [name for name, _ in job.files] in ([], [job.source]), job
     if job.name == "lost.mp4":
         os._exit(9)
-    return Outcome(GOLDEN.read_bytes(), facts={"warnings": [], "sent": len(job.files)})
+    return Outcome(light_item.READY.read_bytes(), facts={"warnings": [], "sent": len(job.files)})
 
 
 @pytest.mark.parametrize("send", [False, True])
@@ -132,6 +135,35 @@ def test_tasks_come_back_and_one_that_kills_its_workers_stops_no_other(send, clu
     found = {item["name"]: item for item in status(out)["items"]}
     assert [item["state"] for item in found.values()] == ["done", "done", "failed"]
     assert "its worker was lost" in found["lost.mp4"]["reason"] and found["a.mp4"]["facts"]["sent"] == send
+
+
+def work_and_tell_where(job, slots) -> Outcome:
+    """Stand for the work on a worker, for long enough that the other one is asked, too."""
+    time.sleep(0.2)
+    return Outcome(light_item.READY.read_bytes(), facts={"warnings": [], "worker": distributed.get_worker().address})
+
+
+async def have_a_kiln(dask_worker) -> None:
+    await dask_worker.set_resources(KILN=1)
+
+
+def test_items_go_where_the_resources_are_that_they_ask_for(cluster, tmp_path, monkeypatch):
+    from nerfsem_method.collection import compress as command
+
+    monkeypatch.setattr(command, "Cluster", lambda *given: Cluster(*given, work=work_and_tell_where))
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for name in range(6):
+        (clips / f"{name}.mp4").write_text(str(name))
+    with distributed.Client(cluster) as client:
+        client.wait_for_workers(2)
+        chosen, _ = client.scheduler_info()["workers"]
+        client.run(have_a_kiln, workers=[chosen])
+    for resources, seen in (("KILN=1",), 1), ((), 2):
+        out, means = tmp_path / f"out{seen}", Means(scheduler=cluster.scheduler_address, resources=resources)
+        compress(clips, out, SMALL_OPTIONS, means, tell=lambda line: None)
+        workers = {item["facts"]["worker"] for item in status(out)["items"]}
+        assert len(workers) == seen and chosen in workers
 
 
 def test_a_scheduler_that_is_not_there_and_resources_that_are_none():

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from small_collection import SMALL_OPTIONS, write_posed
+from untouched import untouched
 
 from nerfsem_method.codec import nsem
 from nerfsem_method.collection import attempt as attempts
@@ -36,7 +37,9 @@ def never() -> bool:
 
 @pytest.mark.slow
 def test_an_item_becomes_a_bundle_a_poster_and_figures(vase_scene, tmp_path):
-    made = attempt(job(write_posed(tmp_path / "scan", vase_scene), tmp_path, threads=2), never)
+    scan = write_posed(tmp_path / "scan", vase_scene)
+    with untouched(scan):
+        made = attempt(job(scan, tmp_path, threads=2), never)
     assert made.bundle is not None and made.poster is not None, made.reason
     assert nsem.decode(made.bundle).video.frames == made.facts["frames"] == len(vase_scene.frames)
     assert made.poster[8:12] == b"WEBP" and made.facts["psnr_center"] > 5 and made.seconds > 0

@@ -30,7 +30,7 @@ def manager(vase_scene):
 
 def test_frames_are_kept_in_eight_bits_with_their_mattes(manager, vase_scene):
     frames = manager.frames_rgba
-    assert frames.dtype == torch.uint8 and frames.shape == (12, 240, 135, 4)
+    assert frames.dtype == torch.uint8 and frames.shape == (12, 160, 90, 4)
     with Image.open(vase_scene.root / "mattes/000005.png") as matte:
         assert np.array_equal(frames[5, ..., 3], np.asarray(matte))
 
@@ -108,9 +108,9 @@ def test_nerfstudio_finds_what_it_asks_of_a_data_manager(manager, vase_scene):
     assert manager.get_param_groups() == {} and not list(manager.state_dict())
     assert manager.get_train_rays_per_batch() == 512
     camera, batch = next(iter(manager.fixed_indices_eval_dataloader))
-    assert camera.shape == (1,) and batch["image"].shape == (240, 135, 4)
-    assert manager.next_eval_image(0)[1]["image"].shape == (240, 135, 4)
-    assert manager.train_dataset[0]["image"].shape == (240, 135, 4)
+    assert camera.shape == (1,) and batch["image"].shape == (160, 90, 4)
+    assert manager.next_eval_image(0)[1]["image"].shape == (160, 90, 4)
+    assert manager.train_dataset[0]["image"].shape == (160, 90, 4)
 
 
 def test_viewing_a_run_reads_no_frames(vase_copy):
@@ -124,7 +124,7 @@ def test_viewing_a_run_reads_no_frames(vase_copy):
 
 def test_empty_mattes_are_refused(vase_copy):
     for matte in (vase_copy.root / "mattes").iterdir():
-        Image.new("L", (135, 240)).save(matte)
+        Image.new("L", (90, 160)).save(matte)
     with pytest.raises(CaptureError, match="no object"):
         manage(vase_copy.root)
 

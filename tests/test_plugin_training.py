@@ -88,19 +88,31 @@ class Killed(BaseException):
     """A process dies here."""
 
 
-@pytest.mark.parametrize("last", [7, 47], ids="before step {}".format)
-def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(last, vase_scene, tmp_path, monkeypatch):
-    """It is stopped before the occupancy is final, and after the heads are quantised; lambda is steered throughout."""
+def steered(scene, folder, said) -> bytes:
+    """Return the bundle of a training whose lambda is steered throughout; `said` gets its remarks."""
+    config = smoke(scene, folder, timestamp="run", max_num_iterations=56)
+    config.pipeline.model.target_bytes = 2000.0
+    config.pipeline.model.course = replace(config.pipeline.model.course, refresh_steps=8)
+    return checkpoint.export(train(config, said.append), folder, "fp", BackgroundOptions()).read_bytes()
 
-    def trained(folder):
-        config = smoke(vase_scene, folder, timestamp="run", max_num_iterations=56)
-        config.pipeline.model.target_bytes = 2000.0
-        config.pipeline.model.course = replace(config.pipeline.model.course, refresh_steps=8)
-        return checkpoint.export(train(config, said.append), folder, "fp", BackgroundOptions()).read_bytes()
+
+@pytest.fixture(scope="module")
+def whole(vase_scene, tmp_path_factory) -> bytes:
+    """Return the bundle of such a training that nobody stops."""
+    said = []
+    bundle = steered(vase_scene, tmp_path_factory.mktemp("whole"), said)
+    assert not said
+    return bundle
+
+
+@pytest.mark.parametrize("last", [7, 47], ids="before step {}".format)
+def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(last, whole, vase_scene, tmp_path, monkeypatch):
+    """It is stopped before the occupancy is final, and after the heads are quantised."""
+
+    def trained() -> bytes:
+        return steered(vase_scene, tmp_path, said)
 
     said: list[str] = []
-    whole = trained(tmp_path / "whole")
-    assert not said
     keep = NerfsemTrainer.save_checkpoint
 
     def keep_and_die(self, step):
@@ -112,10 +124,10 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(last, vase_scene,
         patch.setattr(trainer_module, "SAVE_SECONDS", 0.0)
         patch.setattr(NerfsemTrainer, "save_checkpoint", keep_and_die)
         with pytest.raises(Killed):
-            trained(tmp_path / "stopped")
-    assert trained(tmp_path / "stopped") == whole
+            trained()
+    assert trained() == whole
     assert said == [f"the training goes on after step {last + 1} of 56"]
-    assert trained(tmp_path / "stopped") == whole
+    assert trained() == whole
     assert said[1:] == ["the training is done already"]
 
 

@@ -140,7 +140,7 @@ _PAGE = """<!doctype html>
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem }
 table { border-collapse: collapse; width: 100% } td, th { padding: .4rem .6rem; border-bottom: 1px solid var(--line) }
 th { text-align: left; cursor: pointer } td { vertical-align: top; overflow-wrap: anywhere }
-td:nth-child(4), td:nth-child(5), td:nth-child(6) { text-align: right; font-variant-numeric: tabular-nums }
+:is(td, th):is(:nth-child(4), :nth-child(5), :nth-child(6)) { text-align: right; font-variant-numeric: tabular-nums }
 img { max-height: 120px; max-width: 160px; display: block } ul { margin: 0; padding-left: 1.1rem } ul:empty { display: none }
 small { display: block; color: var(--soft) } .failed { color: var(--bad) } .done { color: var(--good) }
 svg { width: 100%; height: auto } circle { fill: #2f6f9f99 } .axes { fill: none; stroke: var(--soft) }
