@@ -94,7 +94,7 @@ def test_a_size_that_is_met_ends_well_and_the_background_counts(captured, vase_v
     compress(vase_video, steered, Options("pc", "smoke", max_steps=5, target_size=f"{size / 1e3} kB"))
     assert steered.stat().st_size == pytest.approx(size, rel=0.05)
     background = nsem.sizes(steered.read_bytes())["BACK"]
-    assert background > 1000
+    assert background > 500
     assert [model.target_bytes for model in told] == [None, pytest.approx(size - background)]
 
 
