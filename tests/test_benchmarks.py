@@ -256,14 +256,15 @@ def test_oracles_find_what_is_wrong():
 
 def test_oracles(vase_scene, tmp_path):
     bundle = opaque_bundle(background=False)
-    camera = Intrinsics(135, 240, 200.0, 200.0, 67.5, 120.0)
-    video = replace(bundle.video, width=135, height=240, frames=12)
+    width, height = vase_scene.camera.width, vase_scene.camera.height
+    camera = Intrinsics(width, height, 1.5 * width, 1.5 * width, width / 2, height / 2)
+    video = replace(bundle.video, width=width, height=height, frames=12)
     poses, gains = vase_scene.poses, np.ones((12, 3), np.float32)
     nsem.write(tmp_path / "ball.nsem", replace(bundle, camera=camera, video=video, poses=poses, gains=gains).quantised())
     arguments = ("--scene", vase_scene.root, "--bundle", tmp_path / "ball.nsem", "--every", 6)
     (table,) = smoke("benchmarks.study.oracles", tmp_path, *arguments)
     name, size, nothing, *gained = table.rows[0]
-    assert name == "vase.nerfsem 135x240, ball.nsem" and size == f"{(tmp_path / 'ball.nsem').stat().st_size:,}"
+    assert name == f"vase.nerfsem {width}x{height}, ball.nsem" and size == f"{(tmp_path / 'ball.nsem').stat().st_size:,}"
     assert 0 < float(nothing) < 20 and all(float(gain) >= 0 for gain in gained[:5])
 
 

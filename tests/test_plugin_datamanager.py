@@ -147,9 +147,9 @@ def test_another_parser_and_a_bundle_to_train_on_are_refused_in_a_line(vase_scen
 
 
 def test_ns_render_may_ask_for_smaller_frames(vase_scene):
-    smaller = manage(vase_scene.root, test_mode="test", downscale_factor=3.0).train_dataset
+    smaller = manage(vase_scene.root, test_mode="test", downscale_factor=2.0).train_dataset
     assert smaller[0]["image"].shape == (80, 45, 4)
-    assert int(smaller.cameras.width[0]) == 45 and float(smaller.cameras.fx[0]) == pytest.approx(vase_scene.camera.fx / 3)
+    assert int(smaller.cameras.width[0]) == 45 and float(smaller.cameras.fx[0]) == pytest.approx(vase_scene.camera.fx / 2)
     whole = manage(vase_scene.root, test_mode="test").train_dataset[0]["image"]
-    averaged = whole.view(80, 3, 45, 3, 4).mean((1, 3))
+    averaged = whole.view(80, 2, 45, 2, 4).mean((1, 3))
     assert (smaller[0]["image"] - averaged).abs().max() < 0.02

@@ -9,6 +9,7 @@ from test_plugin_training import smoke
 from nerfsem_method.plugin.dataparser import world_scale
 from nerfsem_method.plugin.model import FEWEST_RAYS
 from nerfsem_method.plugin.training import train
+from nerfsem_method.training.filter import FilterGain
 from nerfsem_method.training.objective import Prediction
 from nerfsem_method.training.snapshot import measured_bytes
 
@@ -77,7 +78,8 @@ def test_the_size_it_tells_is_measured_now_and_then(trainer, model):
         return 1e3 * float(model.get_metrics_dict(outputs, batch)["kilobytes"])
 
     def true():
-        return measured_bytes(model.field, model.cameras, trainer.pipeline.datamanager.train_dataset.scene.video)
+        video = trainer.pipeline.datamanager.train_dataset.scene.video
+        return measured_bytes(model.field, model.cameras, video) + FilterGain.expected(model.config.course.filter_steps).bytes
 
     assert told(200) == pytest.approx(true(), abs=0.1)
     with torch.no_grad():  # heads of zeros cost next to nothing

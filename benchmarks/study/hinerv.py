@@ -77,7 +77,7 @@ class Hinerv:
         for size in self.sizes:
             if not self._bundle(size).exists():
                 self._train(size, video, frames, outside)
-        points = {size: self._measured(size, frames, outside) for size in self.sizes}
+        points: dict[SizeName, tuple[int, float, str]] = {size: self._measured(size, frames, outside) for size in self.sizes}
         curves = peer_curves(self.output_dir, frames, outside, video.rate)
         keep(self.results, PROGRAM, self._table(points, curves), _curves(curves))
 
