@@ -75,7 +75,7 @@ class Blocks(NamedTuple):
     more: np.ndarray
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath=False)
 def _begin(view, space, pixel, ray):
     """Aim the ray of a pixel at the box of occupied voxels; return False if it misses."""
     rotation, aim = view.rotation, view.directions[pixel]
@@ -93,7 +93,7 @@ def _begin(view, space, pixel, ray):
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath=False)
 def _advance(origin, space, ray):
     """Go on to the next sample in an occupied voxel; return False where there is none."""
     empty, step = space.empty, space.step
