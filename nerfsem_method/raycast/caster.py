@@ -75,6 +75,7 @@ class Blocks(NamedTuple):
     more: np.ndarray
 
 
+# Without `fastmath=False` numba would pass on the freedom of the loop that calls; where samples lie hangs on the last bit.
 @njit(cache=True, fastmath=False)
 def _begin(view, space, pixel, ray):
     """Aim the ray of a pixel at the box of occupied voxels; return False if it misses."""
