@@ -1,13 +1,15 @@
 """The player shows a decoded bundle with its exposure, as straight alpha or over what lies behind."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_field import tiny_bundle
 
+from nerfsem_method.codec import nsem
 from nerfsem_method.errors import NerfsemError
-from nerfsem_method.playback.player import Player
+from nerfsem_method.playback.player import WHITE, Player
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,12 @@ def test_straight_alpha_and_composition_say_the_same(player):
     plate = np.random.default_rng(0).integers(0, 256, (32, 24, 3), np.uint8)
     empty = alpha[..., 0] == 0
     np.testing.assert_array_equal(player.composited(1, plate)[empty], plate[empty])
+
+
+def test_samples_are_rounded_as_the_format_says():
+    """At this pixel of the vase a sample lies one unit of the last place beyond the border of a voxel that is occupied."""
+    vase = nsem.read(Path(__file__).parent / "golden/vase.nsem")
+    assert np.abs(Player(vase, "cpu").composited(102, WHITE)[205, 201].astype(int) - (120, 94, 82)).max() <= 2
 
 
 def test_a_part_of_the_clip(player):

@@ -75,7 +75,8 @@ class Blocks(NamedTuple):
     more: np.ndarray
 
 
-@njit(cache=True)
+# Without `fastmath=False` numba would pass on the freedom of the loop that calls; where samples lie hangs on the last bit.
+@njit(cache=True, fastmath=False)
 def _begin(view, space, pixel, ray):
     """Aim the ray of a pixel at the box of occupied voxels; return False if it misses."""
     rotation, aim = view.rotation, view.directions[pixel]
@@ -93,7 +94,7 @@ def _begin(view, space, pixel, ray):
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath=False)
 def _advance(origin, space, ray):
     """Go on to the next sample in an occupied voxel; return False where there is none."""
     empty, step = space.empty, space.step
