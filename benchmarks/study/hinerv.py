@@ -77,7 +77,7 @@ class Hinerv:
         for size in self.sizes:
             if not self._bundle(size).exists():
                 self._train(size, video, frames, outside)
-        points: dict[SizeName, tuple[int, float, str]] = {size: self._measured(size, frames, outside) for size in self.sizes}
+        points = [self._measured(size, frames, outside) for size in self.sizes]
         curves = peer_curves(self.output_dir, frames, outside, video.rate)
         keep(self.results, PROGRAM, self._table(points, curves), _curves(curves))
 
@@ -110,9 +110,9 @@ class Hinerv:
         words += f"{took['processor minutes']:.1f} minutes of a processor"
         return len(background.payload()), background_psnr(decoded, frames, mattes), words
 
-    def _table(self, points: dict[SizeName, tuple[int, float, str]], curves: dict[str, Curve]) -> Table:
+    def _table(self, points: list[tuple[int, float, str]], curves: dict[str, Curve]) -> Table:
         rows = []
-        for count, quality, words in points.values():
+        for count, quality, words in points:
             cells = [_at(curve, count) for curve in curves.values()]
             rows.append((words, f"{count:,}", f"{quality:.2f} dB", *cells))
         columns = ("HiNeRV", "bytes", "PSNR", *(f"{name}, same bytes" for name in curves))

@@ -38,7 +38,8 @@ CORRELATED = 3e-2
 """Patterns of pixels whose mean square is below this are not made equal to stronger ones: their weights would become too large to
 be stored."""
 BORDER_WEIGHT = 0.3
-"""Pixels around the object count so much beside its own, which alone are measured."""
+"""Pixels around the object count so much beside its own: a filter that is to serve both alike gains them 0.4 dB less
+(docs/decisions/022)."""
 SEEN = 0.02
 """What is fainter is not looked at."""
 ROUNDED_FROM = 0.5
@@ -90,7 +91,7 @@ def find_filter(
     pixels = bundle.camera.width * bundle.camera.height * len(chosen)
     plain, sharp = _errors(pairs, None), _errors(pairs, fitted)
     size = _bytes(fitted)
-    if not plain.everywhere - sharp.everywhere > byte_weight * size * pixels:
+    if not plain.weighted - sharp.weighted > byte_weight * size * pixels:
         return FilterGain()
     return FilterGain(fitted, size, 10 * math.log10(plain.center / sharp.center) if sharp.center else 0.0)
 
@@ -213,15 +214,15 @@ def _basis(pairs: list[_Pair], generator: np.random.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class _Errors:
-    """These are squared errors over white, means over the channels: the sum over all pixels, and the mean over the object's."""
+    """These are squared errors over white, means over the channels: the weighted sum over all pixels, and the mean over the object's."""
 
-    everywhere: float
+    weighted: float
     center: float
 
 
 @torch.no_grad()
 def _errors(pairs: list[_Pair], kept: Filter | None) -> _Errors:
-    everywhere, center, count = 0.0, 0.0, 0
+    weighted, center, count = 0.0, 0.0, 0
     for pair in pairs:
         shown = pair.rendered
         if kept is not None:
@@ -229,9 +230,9 @@ def _errors(pairs: list[_Pair], kept: Filter | None) -> _Errors:
         difference = shown[:3] - pair.wanted[:3] - shown[3:] + pair.wanted[3:]
         error = difference.square().mean(0)
         inside = pair.wanted[3] > 0.5
-        everywhere += float(error.sum())
+        weighted += float(error[inside].sum() + BORDER_WEIGHT * error[~inside].sum())
         center, count = center + float(error[inside].sum()), count + int(inside.sum())
-    return _Errors(everywhere, center / max(count, 1))
+    return _Errors(weighted, center / max(count, 1))
 
 
 def _bytes(kept: Filter) -> float:
