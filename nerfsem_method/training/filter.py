@@ -214,7 +214,7 @@ def _basis(pairs: list[_Pair], generator: np.random.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class _Errors:
-    """These are squared errors over white, means over the channels: the weighted sum over all pixels, and the mean over the object's."""
+    """These are squared errors over white: a weighted sum over all pixels, and the mean over the object's."""
 
     weighted: float
     center: float
