@@ -63,7 +63,7 @@ def test_a_small_twin_of_the_published_field_trains_and_decodes(tmp_path):
     assert sum(table.hashed for table in TWIN.tables) == 12 and not TWIN.tables[0].hashed
     path = checkpoint.export(train(config), tmp_path, "fp", BackgroundOptions())
     read = nsem.read(path)
-    assert read.state.spec == TWIN
+    assert read.state.spec == TWIN and read.filter is None
     assert max(np.abs(tensor.integers).max() for tensor in read.state.heads.values()) in range(256, 512), "10 bits with sign"
     assert nsem.sizes(path.read_bytes())["HEAD"] > 0.7 * path.stat().st_size, "the heads are most of such a bundle"
     player = Player(read, "cpu")

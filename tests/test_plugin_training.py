@@ -57,6 +57,7 @@ def test_it_exports_a_bundle(run, vase_scene, mode, tmp_path):
     decoded = nsem.read(path)
     assert decoded.mode == mode and decoded.state.spec == trainer_config("smoke").pipeline.model.spec
     assert decoded.video.frames == len(decoded.poses) == len(vase_scene.frames)
+    assert decoded.filter is not None, "so blurred a picture is worth a filter"
 
 
 def test_an_export_replaces_a_bundle_and_nothing_else(run, tmp_path):
