@@ -27,6 +27,7 @@ from nerfsem_method.plugin.model import NerfsemModelConfig
 from nerfsem_method.plugin.pipeline import NerfsemPipeline
 from nerfsem_method.plugin.trainer import NerfsemTrainer, ending_in_one_line
 from nerfsem_method.training import presets
+from nerfsem_method.training.grid_adam import GridAdam
 
 METHODS = {"standard": "nerfsem", "quick": "nerfsem-quick", "paper": "nerfsem-paper"}
 """These presets are nerfstudio methods of their own; a run of any other preset counts as one of `nerfsem`."""
@@ -73,6 +74,13 @@ class FusedAdamConfig(AdamOptimizerConfig):
     """This is added to the root of the second moment."""
     fused: bool = True
     """Whether torch's fused implementation is used."""
+
+
+@dataclass
+class GridAdamConfig(FusedAdamConfig):
+    """Adam for the tables, see `training.grid_adam`."""
+
+    _target: type = field(default_factory=lambda: GridAdam)
 
 
 @dataclass
@@ -123,7 +131,7 @@ def trainer_config(preset: str) -> NerfsemTrainerConfig:
     rates = recipe.learning_rates
     optimizers = {
         group: {
-            "optimizer": FusedAdamConfig(lr=float(rate)),
+            "optimizer": (GridAdamConfig if group == "grids" else FusedAdamConfig)(lr=float(rate)),
             "scheduler": DecaySchedulerConfig(shape=rates.decay, final=rates.final, max_steps=recipe.steps),
         }
         for group, rate in (("grids", rates.grids), ("heads", rates.heads), ("contexts", rates.contexts))

@@ -29,6 +29,7 @@ from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.conductor import Conductor, TrainingClip
 from nerfsem_method.training.course import Course
 from nerfsem_method.training.goal import Goal
+from nerfsem_method.training.grid_adam import GridAdam
 from nerfsem_method.training.objective import Prediction, losses, psnr_over_white
 from nerfsem_method.training.options import PaperOptions
 from nerfsem_method.training.radiance import RadianceField
@@ -131,6 +132,9 @@ class NerfsemModel(Model):
             _rate_control(config), config.paper.density_threshold if config.paper.occupancy_by == "density" else None,
         )  # fmt: skip
         self._conductor = conductor
+        optimizer = trainer.optimizers.optimizers["grids"]
+        assert isinstance(optimizer, GridAdam)
+        optimizer.serve(self.field.grids)
 
         def before(step: int) -> None:
             conductor.before(step)

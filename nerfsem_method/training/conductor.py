@@ -77,8 +77,9 @@ class Conductor:
         self._step = step
         self.field.observing = self.course.observes(step, self.steps)
         self.rates = self.course.rates(step, self.steps)
-        for event in self.course.events(step, self.steps):
-            self._actions[event]()
+        with self.field.grids.unchanged():
+            for event in self.course.events(step, self.steps):
+                self._actions[event]()
 
     def kilobytes(self, table_bits: float) -> float:
         """Return the size of the FP bundle, given the present estimate of the tables' bits.

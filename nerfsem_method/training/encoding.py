@@ -37,6 +37,20 @@ class SignSTE(torch.autograd.Function):
         return gradient * (x.abs() <= 1)
 
 
+class _SignsCPU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, theta: Tensor, grids: BinaryGrids, values: Tensor) -> Tensor:
+        ctx.save_for_backward(theta, values)
+        ctx.grids = grids
+        return torch.where(theta[values] >= 0, 1.0, -1.0)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, None, None]:
+        theta, values = ctx.saved_tensors
+        torch.from_numpy(ctx.grids.partial[0]).index_add_(0, values.flatten(), gradient.flatten())
+        return ctx.grids.gradient(theta), None, None
+
+
 class _EncodeCPU(torch.autograd.Function):
     @staticmethod
     def forward(ctx, theta: Tensor, positions: Tensor, grids: BinaryGrids, parts: np.ndarray) -> Tensor:
@@ -51,7 +65,7 @@ class _EncodeCPU(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
         theta, positions = ctx.saved_tensors
         partial, given = ctx.grids.partial, gradient.contiguous().numpy()
 
@@ -67,7 +81,7 @@ class BinaryGrids(nn.Module):
 
     `theta` [values] float32 holds the real parameters of the slots that the hull, the largest occupancy there will be, can
     reach (`Slots`). `parts` describes the tables to the compiled loops (`lookup.table_parts`); in `partial` [threads, values +
-    PADDING], zeros otherwise, these add up gradients of the signs.
+    PADDING], zeros otherwise, these add up gradients of the signs; while `keeping`, backward passes leave them there.
     """
 
     coded: Tensor
@@ -92,6 +106,8 @@ class BinaryGrids(nn.Module):
         self._lasting = self._packed = False
         self._tiny: dict[int, Tensor] = {}
         self.partial = np.zeros((THREADS, self.slots.size + PADDING), np.float32)
+        self.keeping = False
+        self._mark = torch.zeros(1).expand(self.slots.size)
 
     def signs(self) -> np.ndarray:
         """Return the present symbols [values] int8: -1, +1, and 0 where no occupied voxel touches."""
@@ -109,23 +125,45 @@ class BinaryGrids(nn.Module):
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Promise that theta stays as it is: within the block the symbols are packed once."""
-        self._lasting = True
+        """Promise that no optimiser changes theta: within the block the symbols are packed once, until they are set anew."""
+        outer, self._lasting = self._lasting, True
         try:
             yield
         finally:
-            self._lasting = self._packed = False
-            self._tiny.clear()
+            self._lasting = outer
+            if not outer:
+                self._forget()
+
+    def _forget(self) -> None:
+        """Pack the symbols anew next time."""
+        self._packed = False
+        self._tiny.clear()
 
     def _pack(self, thread: int, *_: int) -> None:
         theta, coded = self.theta.detach().numpy(), self.coded.numpy()
         encode_cpu.pack(theta, coded, self.parts, self._part_slots, thread, THREADS, self._codes)
 
-    def gradient(self, theta: Tensor) -> Tensor:
-        """Return the gradient of `theta` [values] from what the threads have added to `partial`, and empty that."""
-        out = torch.empty_like(theta)
-        encode_cpu.collect(theta.detach().numpy(), self.coded.numpy(), self.partial, out.numpy())
+    def gradient(self, theta: Tensor) -> Tensor | None:
+        """Return the gradient of `theta` [values] from what the threads have added to `partial`, and empty that.
+
+        While that is kept, return None, and mark the parameter as one that has a gradient.
+        """
+        if self.keeping:
+            self.theta.grad = self._mark
+            return None
+        out, values, coded = torch.empty_like(theta), theta.detach().numpy(), self.coded.numpy()
+
+        def work(_: int, start: int, stop: int) -> None:
+            encode_cpu.collect(values, coded, self.partial, start, stop, out.numpy()[start:stop])
+
+        in_parts(len(theta), work)
         return out
+
+    def signs_at(self, values: Tensor) -> Tensor:
+        """Return the signs of theta's values at these indices, differentiable (straight-through)."""
+        if compiled(self.theta):
+            return _SignsCPU.apply(self.theta, self, values)
+        return SignSTE.apply(self.theta[values])
 
     def parts_of(self, tables: Sequence[int]) -> np.ndarray:
         """Return the rows of `parts` that belong to some tables."""
@@ -144,6 +182,7 @@ class BinaryGrids(nn.Module):
         for index, kept in enumerate(entries):
             coded[self.slots.indices(index, kept)] = 1
         self.coded.copy_(torch.from_numpy(coded))
+        self._forget()
 
     def tables(self) -> tuple[np.ndarray, ...]:
         """Return the symbols as the codec wants them: per table [entries, features] int8."""
@@ -155,6 +194,7 @@ class BinaryGrids(nn.Module):
         with torch.no_grad():
             self.theta.copy_(symbols)
         self.coded.copy_((symbols != 0).to(torch.int8))
+        self._forget()
 
     def encode(self, positions: Tensor, tables: Sequence[int]) -> Tensor:
         """Return the interpolated features [S, sum of the tables' features] float32 at positions [S, 3] float32 in [0, 1].

@@ -23,7 +23,7 @@ from nerfsem_method.field.spec import CONTEXT_LEVELS, FieldSpec
 from nerfsem_method.field.state import QuantisedTensor
 from nerfsem_method.training.backend import compiled
 from nerfsem_method.training.drawn import Sharing, draw
-from nerfsem_method.training.encoding import BinaryGrids, SignSTE
+from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.rate_dense import DenseBitsCPU, DenseTables, Nets
 
 LISTED = 1 << 24
@@ -149,7 +149,7 @@ class RateModel(nn.Module):
         if entry is not None and weights is not None:
             fused = logits.new_zeros(len(picked), logits.shape[1])
             logits = fused.index_add(0, entry, logits * weights[:, None])
-        phi = SignSTE.apply(grids.theta[own.values[picked]])
+        phi = grids.signs_at(own.values[picked])
         nats = functional.softplus(logits) - logits * (1 + phi) / 2
         return nats.sum() * (self.counts[index] / len(picked) / math.log(2))
 

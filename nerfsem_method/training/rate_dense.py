@@ -92,27 +92,39 @@ class DenseTables:
 
 
 class DenseBitsCPU(torch.autograd.Function):
-    """The bits of all tables that are not hashed are compiled; value and gradient come in one pass."""
+    """The bits of all tables that are not hashed are compiled."""
 
     @staticmethod
     def forward(ctx, theta, dense, grids, picks, *tensors):
-        flat, gradients = dense.nets.coded(tensors), dense.nets.zeros(THREADS)
         picked = [picks[index] for index in dense.chosen]
         counts = np.array([len(own) for own in picked], np.int64)
         scales = ((dense.rows["stop"] - dense.rows["first"]) / counts / math.log(2)).astype(np.float32)
         drawn = Drawn(np.concatenate([np.zeros(0, np.int64), *picked]), np.append(0, counts.cumsum()), scales)
-        tables, bits, values = grids.packed_tables(), np.zeros(THREADS), theta.detach().numpy()
-
-        def work(thread: int, *_: int) -> None:
-            given = dense.rows, drawn, dense.entries, tables, values, flat, thread, THREADS
-            bits[thread] = tables_nats(*given, grids.partial[thread], gradients[thread])
-
-        in_parts(THREADS, work)
-        ctx.save_for_backward(grids.gradient(theta))
-        ctx.nets, ctx.gradients = dense.nets, gradients.sum(0)
-        return torch.tensor(bits.sum(), dtype=torch.float32)
+        ctx.save_for_backward(theta)
+        ctx.given = dense, grids, drawn, dense.nets.coded(tensors)
+        return torch.tensor(_nats(theta, *ctx.given, None), dtype=torch.float32)
 
     @staticmethod
     def backward(ctx, gradient):
-        (d_theta,) = ctx.saved_tensors
-        return gradient * d_theta, None, None, None, *ctx.nets.tensors(ctx.gradients * float(gradient))
+        """Go over the entries again: only now is it known what a bit weighs, and gradients of all values need not be scaled."""
+        (theta,) = ctx.saved_tensors
+        dense, grids, drawn, flat = ctx.given
+        gradients = dense.nets.zeros(THREADS)
+        _nats(theta, dense, grids, drawn._replace(scales=drawn.scales * np.float32(gradient)), flat, gradients)
+        return grids.gradient(theta), None, None, None, *dense.nets.tensors(gradients.sum(0))
+
+
+def _nats(
+    theta: Tensor, dense: DenseTables, grids: BinaryGrids, drawn: Drawn, flat: np.ndarray, gradients: np.ndarray | None
+) -> float:
+    """Return the sum of the drawn entries' nats times their tables' scales; add its gradients where `gradients` are given."""
+    learning, sums = gradients is not None, np.zeros(THREADS)
+    tables, values = grids.packed_tables(), theta.detach().numpy()
+    added = dense.nets.zeros(THREADS) if gradients is None else gradients
+
+    def work(thread: int, *_: int) -> None:
+        given = dense.rows, drawn, dense.entries, tables, values, flat, thread, THREADS, learning
+        sums[thread] = tables_nats(*given, grids.partial[thread], added[thread])
+
+    in_parts(THREADS, work)
+    return float(sums.sum())

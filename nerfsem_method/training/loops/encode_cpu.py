@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerfsem_method.compiled import njit
+from nerfsem_method.compiled import FAST, njit
 from nerfsem_method.raycast.lookup import CODED, LANES, line, load_points, look_up, new_scratch
 from nerfsem_method.training.loops.scatter import scatter
 
@@ -101,17 +101,18 @@ def pack(theta, coded, parts, slots, thread, threads, codes):
             own[np.uint64(slots.entries[np.uint64(begin + slot)])] = code if coded[value] != 0 else 0
 
 
-@njit(cache=True)
-def collect(theta, coded, partial, out):
-    """Sum partial [threads, at least values] over threads into out [values], and leave zeros behind.
+@njit(cache=True, nogil=True, fastmath=FAST)
+def collect(theta, coded, partial, start, stop, out):
+    """Sum partial [threads, values] over threads into out[: stop - start], for the values start ... stop - 1; leave zeros behind.
 
     The gradient of a sign passes straight through where |theta| <= 1 and the value is coded.
     """
-    for i in range(out.size):
-        out[i] = partial[0, i]
-    for thread in range(1, partial.shape[0]):
-        for i in range(out.size):
-            out[i] += partial[thread, i]
-    for i in range(out.size):
-        out[i] = out[i] if coded[i] != 0 and abs(theta[i]) <= 1 else np.float32(0)
-    partial[:] = 0
+    count = stop - start
+    for thread in range(partial.shape[0]):
+        given = partial[thread, start:stop]
+        for i in range(count):
+            out[i] = given[i] if thread == 0 else out[i] + given[i]
+        given[:] = 0
+    own, kept = theta[start:stop], coded[start:stop]
+    for i in range(count):
+        out[i] = out[i] if kept[i] != 0 and abs(own[i]) <= 1 else np.float32(0)

@@ -50,8 +50,10 @@ class Entries(NamedTuple):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def tables_nats(rows, drawn, entries, tables, theta, nets, thread, threads, partial, gradients):
-    """Return a part, one of `threads`, of the nats of the drawn entries, times their tables' scales; add that sum's gradients.
+def tables_nats(rows, drawn, entries, tables, theta, nets, thread, threads, learning, partial, gradients):
+    """Return a part, one of `threads`, of the nats of the drawn entries, times their tables' scales.
+
+    When `learning`, the gradients of that sum are added.
 
     All tables go into one call: one call for each table took nearly twice as long.
 
@@ -70,7 +72,8 @@ def tables_nats(rows, drawn, entries, tables, theta, nets, thread, threads, part
         own = slice(row.first, row.stop)
         mine = Entries(entries.vertices[own], entries.firsts[own], entries.others[own])
         scale = drawn.scales[t]
-        total += scale * _nats(row, picked, mine, tables, theta, _net(nets, row), scale, partial, _net(gradients, row))
+        net, sums = _net(nets, row), _net(gradients, row)
+        total += scale * _nats(row, picked, mine, tables, theta, net, scale, learning, partial, sums)
     return total
 
 
@@ -92,8 +95,8 @@ def _turned(layer):
 
 
 @fast_part
-def _nats(row, picked, entries, tables, theta, net, scale, partial, gradients):
-    """Return the nats of one table's drawn entries, unscaled, and add the scaled gradients."""
+def _nats(row, picked, entries, tables, theta, net, scale, learning, partial, gradients):
+    """Return the nats of one table's drawn entries, unscaled; when `learning`, add the scaled gradients."""
     turned = TwoLayers(_turned(net.first), _turned(net.second))
     parts = tables.parts[row.first_part : row.stop_part]
     scratch = new_scratch()
@@ -127,10 +130,14 @@ def _nats(row, picked, entries, tables, theta, net, scale, partial, gradients):
                 small = np.exp(-abs(logit))
                 factors *= 1.0 + np.float64(small)
                 total += max(logit, np.float32(0)) - logit * plus
+                if not learning:
+                    continue
                 probability = (np.float32(1) if logit >= 0 else small) / (np.float32(1) + small)
                 d_out[f * LANES + s] = (probability - plus) * scale
                 partial[first + f] -= logit * np.float32(0.5) * scale
         total += np.log(factors)
+        if not learning:
+            continue
         add_gradients(gradients.second, hidden, d_out)
         forward(turned.second, d_out, False, d_hidden)
         rectify_backward(hidden, d_hidden)

@@ -1,0 +1,53 @@
+"""Adam, as it goes over the tables of a field: on the CPU in one compiled pass, elsewhere as torch does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from nerfsem_method.compiled.threads import in_parts
+from nerfsem_method.training.backend import compiled
+from nerfsem_method.training.encoding import BinaryGrids
+from nerfsem_method.training.loops.adam_cpu import Rates, adam
+
+
+class GridAdam(torch.optim.Adam):
+    """This is Adam (Kingma and Ba 2015) for one parameter, a field's theta.
+
+    Once it serves grids in compiled loops, the gradients stay where the threads have added them up, and `theta.grad` is no more
+    than a mark: a dense gradient would be written, added up and read again at every step, which costs more than all the samples.
+    """
+
+    _grids: BinaryGrids | None = None
+
+    def serve(self, grids: BinaryGrids) -> None:
+        """Take gradients where these grids add them up, if they run in compiled loops."""
+        if compiled(grids.theta):
+            self._grids, grids.keeping = grids, True
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move theta once; grids that are served must have had a backward pass."""
+        if self._grids is None:
+            return super().step(closure)
+        loss = None if closure is None else closure()
+        (group,), grids = self.param_groups, self._grids
+        state = self.state[grids.theta]
+        if not state:
+            state["step"] = torch.zeros(())
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(grids.theta), torch.zeros_like(grids.theta)
+        state["step"] += 1
+        first, second = group["betas"]
+        count = float(state["step"])
+        rates = Rates(group["lr"] / (1 - first**count), (1 - second**count) ** -0.5, first, second, group["eps"])
+        arrays = (tensor.numpy() for tensor in (grids.theta.detach(), grids.coded))
+        theta, coded = arrays
+        means, squares = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
+
+        def work(_: int, start: int, stop: int) -> None:
+            adam(theta, coded, grids.partial, means, squares, rates, start, stop)
+
+        in_parts(len(theta), work)
+        return loss

@@ -1,0 +1,79 @@
+"""Adam over a field's tables in one compiled pass, against torch's own."""
+
+import copy
+
+import pytest
+import torch
+from tiny_field import DENSE, HASHED, orbit, tiny_state
+
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.grid_adam import GridAdam
+from nerfsem_method.training.radiance import RadianceField
+
+STEPS = 4
+
+
+def _trained(field, optimizer, origins, directions):
+    """Return theta after some steps, of which the last one counts no rate; each draws the same random numbers."""
+    torch.manual_seed(1)
+    for number in range(STEPS):
+        optimizer.zero_grad()
+        step = field.step(origins, directions, 400)
+        rate = 1e-3 * step.bits if number < STEPS - 1 else 0
+        (step.rendering.color.sum() + step.rendering.distortion + rate).backward()
+        optimizer.step()
+    return field.grids.theta.detach()
+
+
+def _rays():
+    camera = CameraPath(Intrinsics(40, 30, 50.0, 50.0, 20.0, 15.0), orbit(4))
+    frames, pixels = torch.randint(0, 4, (400,)), torch.rand(400, 2) * torch.tensor([40, 30])
+    with torch.no_grad():
+        return camera.rays(frames, pixels)
+
+
+@pytest.mark.parametrize("spec", [DENSE, HASHED], ids=["dense", "hashed"])
+def test_steps_are_those_of_torchs_adam(spec):
+    torch.manual_seed(0)
+    mine = RadianceField.from_state(tiny_state(spec))
+    mine.grids.set_coded([entries[len(entries) // 3 :] for entries in mine.grids.slots.entries])
+    with torch.no_grad():
+        mine.grids.theta.mul_(torch.rand_like(mine.grids.theta) * 1.5)  # beyond 1 no gradient comes through
+    theirs = copy.deepcopy(mine)
+    before, rays = mine.grids.theta.detach().clone(), _rays()
+    own, torchs = GridAdam([mine.grids.theta], lr=0.01), torch.optim.Adam([theirs.grids.theta], lr=0.01)
+    own.serve(mine.grids)
+    moved = _trained(mine, own, *rays)
+    expected = _trained(theirs, torchs, *rays)
+    changed = expected != before
+    assert 0.05 < changed.float().mean() < 0.999
+    assert torch.equal(moved != before, changed)
+    torch.testing.assert_close(moved, expected, atol=2e-4, rtol=0)
+    assert (moved - expected).abs().mean() < 1e-6
+    for key, value in torchs.state[theirs.grids.theta].items():
+        torch.testing.assert_close(own.state[mine.grids.theta][key], value, atol=1e-4, rtol=1e-3)
+
+
+def test_a_state_of_torchs_adam_is_taken_over():
+    torch.manual_seed(0)
+    theirs = RadianceField.from_state(tiny_state(DENSE))
+    rays = _rays()
+    torchs = torch.optim.Adam([theirs.grids.theta], lr=0.01)
+    _trained(theirs, torchs, *rays)
+    mine = copy.deepcopy(theirs)
+    own = GridAdam([mine.grids.theta], lr=0.01)
+    own.load_state_dict(copy.deepcopy(torchs.state_dict()))
+    own.serve(mine.grids)
+    moved, expected = _trained(mine, own, *rays), _trained(theirs, torchs, *rays)
+    torch.testing.assert_close(moved, expected, atol=2e-4, rtol=0)
+
+
+def test_symbols_that_change_while_no_optimiser_works_are_seen():
+    field = RadianceField.from_state(tiny_state(DENSE))
+    inside = torch.tensor([[0.5, 0.5, 0.5]])
+    last = len(field.spec.tables) - 1
+    with field.grids.unchanged(), torch.no_grad():
+        assert field.grids.encode(inside, [last]).abs().sum() > 0
+        field.grids.set_coded([table[:0] for table in field.grids.slots.entries])
+        assert field.grids.encode(inside, [last]).abs().sum() == 0
