@@ -24,6 +24,7 @@ from nerfsem_method.plugin.previews import previews
 from nerfsem_method.plugin.rays import ClipRays
 from nerfsem_method.progress import track
 from nerfsem_method.scene.scene import Frame, Scene
+from nerfsem_method.training.windows import framed, largest
 
 BORDER = 4
 """So many pixels around the matte are sampled as well, so that the field learns where the object ends."""
@@ -147,10 +148,7 @@ def _read_all(dataset: ObjectVideoDataset) -> torch.Tensor:
 
 
 def _near_object(matte: torch.Tensor) -> torch.Tensor:
-    inside = (matte > 0).float()[None, None]
-    size = 2 * BORDER + 1
-    rows = torch.nn.functional.max_pool2d(inside, (size, 1), stride=1, padding=(BORDER, 0))
-    return torch.nn.functional.max_pool2d(rows, (1, size), stride=1, padding=(0, BORDER))[0, 0] > 0
+    return largest(framed(matte, BORDER, 0), 2 * BORDER + 1) > 0
 
 
 @dataclass

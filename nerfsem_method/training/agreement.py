@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.windows import framed, largest, smallest
 
 ROUGH = 0.0012
 """Outlines farther from the field's than this (root mean square, in the larger side of the frame) are rough everywhere."""
@@ -87,9 +88,9 @@ def alpha_of(field: RadianceField, cameras: CameraPath, index: int) -> Tensor:
     alpha = _rendered(field, cameras, index, grid, coarse).view(1, 1, rows, columns)
     alpha = functional.interpolate(alpha, scale_factor=COARSE, mode="bilinear")
     # Only where alpha changes from ray to ray is it asked for between them.
-    around = (2 * COARSE + 1, 1, COARSE)
-    changes = functional.max_pool2d(alpha, *around) + functional.max_pool2d(-alpha, *around) > EVEN
-    places = changes[0, 0].nonzero()
+    around = functional.pad(alpha, (COARSE, COARSE, COARSE, COARSE), mode="replicate")[0, 0]
+    changes = largest(around, 2 * COARSE + 1) - smallest(around, 2 * COARSE + 1) > EVEN
+    places = changes.nonzero()
     alpha[0, 0, places[:, 0], places[:, 1]] = _rendered(field, cameras, index, places.flip(1), fine)
     if fine > 1:
         alpha = functional.interpolate(alpha, scale_factor=fine, mode="bilinear")
@@ -119,9 +120,8 @@ def agreed(matte: Tensor, alpha: Tensor, rough: bool, least_area: float = 0.0) -
     if rough:
         return edge
     size = max(2, round(THICK * max(matte.shape)), round(least_area))
-    differs = (solid != shown).float()[None, None]
-    thick = -functional.max_pool2d(-functional.pad(differs, (size, size, size, size)), size, 1)
-    near = functional.max_pool2d(thick, 2 * size + 1, 1, size)[0, 0]
+    thick = smallest(framed((solid != shown).float(), size, 0), size)
+    near = largest(framed(thick, size, 0), 2 * size + 1)
     top = (near.shape[0] - matte.shape[0]) // 2
     left = (near.shape[1] - matte.shape[1]) // 2
     near = near[top : top + matte.shape[0], left : left + matte.shape[1]] > 0

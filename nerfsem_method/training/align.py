@@ -20,6 +20,7 @@ from nerfsem_method.training.cameras import CameraPath, tinted
 from nerfsem_method.training.outline import Outline, slopes
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.tint import ColorEvidence, estimate
+from nerfsem_method.training.windows import framed, smallest
 
 PIXELS = 1536
 """So many pixels of a frame are looked at."""
@@ -152,15 +153,15 @@ class _View:
     @classmethod
     def of(cls, frame: Tensor, index: int, cameras: CameraPath) -> _View:
         """Take pixels well inside the matte, spread evenly."""
-        alpha = frame[None, ..., 3].float()
-        inside = -functional.max_pool2d(functional.max_pool2d(-alpha, (5, 1), 1, (2, 0)), (1, 5), 1, (0, 2))[0] > 250
+        alpha = frame[..., 3].float()
+        inside = smallest(framed(alpha, 2, 255), 5) > 250
         rows, columns = inside.nonzero(as_tuple=True)
         stride = max(1, len(rows) // PIXELS)
         rows, columns = rows[stride // 2 :: stride], columns[stride // 2 :: stride]
         gradients = slopes(frame[..., :3], rows, columns, 3) / 255
         pixels = torch.stack([columns, rows], -1) + 0.5
         colors = frame[rows, columns, :3].float() / 255
-        return cls(index, pixels, colors, gradients, Outline.of(alpha[0] / 255))
+        return cls(index, pixels, colors, gradients, Outline.of(alpha / 255))
 
     def look(self, field: RadianceField, cameras: CameraPath) -> _Seen:
         """Render the view's pixels and lines."""

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nerfsem_method.training.windows import framed, smallest
+
 LINES = 96
 """So many lines of a frame are looked at."""
 SAMPLES = 17
@@ -40,8 +42,8 @@ class Outline:
         reach = max(REACH * max(height, width), NEAREST)
         offsets = torch.linspace(-reach, reach, SAMPLES, device=alpha.device)
         spacing = float(offsets[1] - offsets[0])
-        inside = (alpha > 0.5).float()[None, None]
-        edge = ((inside > 0) & (functional.max_pool2d(1 - inside, 3, 1, 1) > 0))[0, 0]
+        inside = (alpha > 0.5).float()
+        edge = (inside > 0) & (smallest(framed(inside, 1, 1), 3) == 0)
         border = int(reach) + 2
         edge[:border], edge[-border:], edge[:, :border], edge[:, -border:] = False, False, False, False
         rows, columns = edge.nonzero(as_tuple=True)
