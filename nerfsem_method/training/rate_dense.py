@@ -15,6 +15,7 @@ from nerfsem_method.field.layout import TableLayout
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.raycast.perceptron import padded
 from nerfsem_method.training.encoding import BinaryGrids
+from nerfsem_method.training.loops.encode_cpu import Tables
 from nerfsem_method.training.loops.rate_cpu import TABLE, Drawn, Entries, tables_nats
 
 
@@ -101,25 +102,26 @@ class DenseBitsCPU(torch.autograd.Function):
         scales = ((dense.rows["stop"] - dense.rows["first"]) / counts / math.log(2)).astype(np.float32)
         drawn = Drawn(np.concatenate([np.zeros(0, np.int64), *picked]), np.append(0, counts.cumsum()), scales)
         ctx.save_for_backward(theta)
-        ctx.given = dense, grids, drawn, dense.nets.coded(tensors)
+        ctx.given = dense, grids, drawn, grids.packed_tables(), dense.nets.coded(tensors)
         return torch.tensor(_nats(theta, *ctx.given, None), dtype=torch.float32)
 
     @staticmethod
     def backward(ctx, gradient):
         """Go over the entries again: only now is it known what a bit weighs, and gradients of all values need not be scaled."""
         (theta,) = ctx.saved_tensors
-        dense, grids, drawn, flat = ctx.given
+        dense, grids, drawn, tables, flat = ctx.given
         gradients = dense.nets.zeros(THREADS)
-        _nats(theta, dense, grids, drawn._replace(scales=drawn.scales * np.float32(gradient)), flat, gradients)
+        _nats(theta, dense, grids, drawn._replace(scales=drawn.scales * np.float32(gradient)), tables, flat, gradients)
         return grids.gradient(theta), None, None, None, *dense.nets.tensors(gradients.sum(0))
 
 
 def _nats(
-    theta: Tensor, dense: DenseTables, grids: BinaryGrids, drawn: Drawn, flat: np.ndarray, gradients: np.ndarray | None
-) -> float:
+    theta: Tensor, dense: DenseTables, grids: BinaryGrids, drawn: Drawn, tables: Tables, flat: np.ndarray,
+    gradients: np.ndarray | None,
+) -> float:  # fmt: skip
     """Return the sum of the drawn entries' nats times their tables' scales; add its gradients where `gradients` are given."""
     learning, sums = gradients is not None, np.zeros(THREADS)
-    tables, values = grids.packed_tables(), theta.detach().numpy()
+    values = theta.detach().numpy()
     added = dense.nets.zeros(THREADS) if gradients is None else gradients
 
     def work(thread: int, *_: int) -> None:
