@@ -36,6 +36,7 @@ from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.playback.torch_renderer import TorchRenderer
 from nerfsem_method.raycast.caster import Raycaster
+from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.course import Course
@@ -108,8 +109,7 @@ class Gpu:
     def _trained(self, scene: Path) -> Row:
         """Train `standard` through nerfstudio, decode its bundle and measure it."""
 
-        from nerfsem_method.evaluation.references import Clip
-        from nerfsem_method.evaluation.study import evaluate
+        from nerfsem_method.evaluation.gate import psnr_center
         from nerfsem_method.plugin import checkpoint
         from nerfsem_method.plugin.config import trainer_config
         from nerfsem_method.plugin.training import train
@@ -122,10 +122,7 @@ class Gpu:
             trained = train(config)
             seconds = time.perf_counter() - started
             bundle = checkpoint.export(trained, Path(name) / "bundles", "fp", BackgroundOptions())
-            clip = Clip(scene / "scene.json", scene=scene)  # the video itself is not needed
-            evaluation, _ = evaluate(clip, [bundle], (), self.device)
-            quality = evaluation.tracks[0].ours.quality
-            made = f"{bundle.stat().st_size} bytes, PSNR {quality.psnr:.2f}, PSNR-CENTER {quality.psnr_center:.2f} dB"
+            made = f"{bundle.stat().st_size} bytes, PSNR-CENTER {psnr_center(Scene.load(scene), nsem.read(bundle)):.2f} dB"
             return Row(f"training `standard` on {scene.name}, frames read included: {made}", seconds, within=300)
 
 

@@ -63,13 +63,21 @@ def project(layout: TableLayout, table: Table, values: np.ndarray, axes: tuple[i
     It is int64 [(resolution + 1) ** 2, F] in units of 1/256, rounded down, 0 for empty columns. The paper takes the share
     of +1 in [0, 1]; a mean in [-1, 1] makes an empty column neutral.
     """
-    side = table.resolution + 1
-    columns = layout.vertices[:, axes[0]].astype(np.int64) * side + layout.vertices[:, axes[1]]
-    repeats = np.diff(layout.starts)
-    signs = values[np.repeat(layout.entries, repeats)]
-    count = np.bincount(columns, minlength=side * side)
-    sums = [np.bincount(columns, signs[:, f], minlength=side * side) for f in range(values.shape[1])]
-    return (np.stack(sums, 1).astype(np.int64) * UNIT) // np.maximum(count, 1)[:, None]
+    columns = (table.resolution + 1) ** 2
+    sums, counts = np.zeros((columns, values.shape[1]), np.int64), np.zeros(columns, np.int64)
+    _project(layout.vertices, layout.starts, layout.entries, values, axes, table.resolution + 1, sums, counts)
+    return sums * UNIT // np.maximum(counts, 1)[:, None]
+
+
+@njit(cache=True)
+def _project(vertices, starts, entries, values, axes, side, sums, counts):
+    """Add the values of all vertices to their columns, and count these."""
+    for e in range(len(entries)):
+        for vertex in range(starts[e], starts[e + 1]):
+            column = np.int64(vertices[vertex, axes[0]]) * side + vertices[vertex, axes[1]]
+            counts[column] += 1
+            for f in range(values.shape[1]):
+                sums[column, f] += values[entries[e], f]
 
 
 class Contexts:
@@ -88,13 +96,14 @@ class Contexts:
         parts = [
             interpolate(layout, table.resolution, tables[p], spec.tables[p], UNIT) for p in spec.previous(index)
         ]
-        if len(table.axes) == 3:
-            parts.append(layout.moments)
-        else:
-            finest = spec.tables[len(spec.volume) - 1]
-            plane = Table((0, 1), finest.resolution, finest.features, (finest.resolution + 1) ** 2)
-            parts.append(interpolate(layout, table.resolution, self._projections[table.axes], plane, 1))
+        parts.append(layout.moments if len(table.axes) == 3 else self.projected(index, layout))
         return np.concatenate(parts, 1)
+
+    def projected(self, index: int, layout: TableLayout) -> np.ndarray:
+        """Return the projected signs int64 [V, features of the finest 3D level], in units of 1/256, at a plane's vertices."""
+        table, finest = self._spec.tables[index], self._spec.tables[len(self._spec.volume) - 1]
+        plane = Table((0, 1), finest.resolution, finest.features, (finest.resolution + 1) ** 2)
+        return interpolate(layout, table.resolution, self._projections[table.axes], plane, 1)
 
     def remember_volume(self, layout: TableLayout, values: np.ndarray) -> None:
         """Project the finest 3D level once it is decoded."""

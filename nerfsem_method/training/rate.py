@@ -30,11 +30,7 @@ LISTED = 1 << 24
 """A hashed table keeps at most about so many vertices at a time, and takes turns with the parts of its entries where the hull is
 larger; under a final occupancy that a bundle may hold, all are kept."""
 
-
-def _coded(name: str, tensor: Tensor) -> Tensor:
-    """Return the nearest values that the bundle can hold."""
-    exponent, limit = (WEIGHT_EXPONENT, WEIGHT_LIMIT) if name.endswith("weight") else (-ACTIVATION_BITS, BIAS_LIMIT)
-    return (tensor * 2.0**-exponent).round().clamp(-limit, limit) * 2.0**exponent
+_LAYERS = ("0.weight", "0.bias", "1.weight", "1.bias")
 
 
 def _without(columns: int, gradient: Tensor) -> Tensor:
@@ -61,6 +57,12 @@ class RateModel(nn.Module):
             values = torch.randn(shape) / shape[-1] ** 0.5 if first else torch.zeros(shape)
             self.tensors[name.replace(".", "_")] = nn.Parameter(values)
         self._read_fewer(context_levels)
+        weights = [name.endswith("weight") for name in spec.context_shapes()]
+        self._sizes = [math.prod(shape) for shape in spec.context_shapes().values()]
+        grid = [(2.0**WEIGHT_EXPONENT, WEIGHT_LIMIT) if weight else (2.0**-ACTIVATION_BITS, BIAS_LIMIT) for weight in weights]
+        steps, limits = torch.tensor(grid).repeat_interleave(torch.tensor(self._sizes), 0).T
+        self.register_buffer("_steps", steps, persistent=False)
+        self.register_buffer("_limits", limits, persistent=False)
         self.nets = Nets(spec)
         self.layouts: list[TableLayout] = []
         self.counts: list[int] = []
@@ -80,15 +82,16 @@ class RateModel(nn.Module):
                 weight.data[:, :unread] = 0
                 weight.register_hook(partial(_without, unread))
 
-    def _weight(self, name: str) -> Tensor:
-        """Return a tensor on the codec's grid; the gradient passes straight through."""
-        tensor = self.tensors[name.replace(".", "_")]
-        return tensor + (_coded(name, tensor) - tensor).detach()
+    def coded(self) -> dict[str, Tensor]:
+        """Return all tensors by name as the bundle can hold them; the gradient passes straight through.
 
-    def _net(self, name: str, inputs: Tensor) -> Tensor:
-        """Return the logits [V, features] of contexts [V, inputs]."""
-        hidden = functional.linear(inputs, self._weight(f"{name}.0.weight"), self._weight(f"{name}.0.bias")).relu()
-        return functional.linear(hidden, self._weight(f"{name}.1.weight"), self._weight(f"{name}.1.bias"))
+        They are rounded together: on a GPU a pass over all of them takes as long as one over a single bias.
+        """
+        flat = torch.cat([tensor.flatten() for tensor in self.tensors.values()])
+        nearest = (flat / self._steps).round().clamp(-self._limits, self._limits) * self._steps
+        parts = (flat + (nearest - flat).detach()).split(self._sizes)
+        shapes = self.spec.context_shapes().items()
+        return {name: part.view(shape) for (name, shape), part in zip(shapes, parts, strict=True)}
 
     def set_occupancy(self, grids: BinaryGrids, occupancy: np.ndarray) -> None:
         """List the coded entries anew; uncoded ones read 0 from then on."""
@@ -98,6 +101,7 @@ class RateModel(nn.Module):
         self.counts = [len(entries) for _, entries in listed]
         grids.set_coded([entries for _, entries in listed])
         self.values = [grids.slots.indices(i, layout.entries) for i, layout in enumerate(self.layouts)]
+        self._tensors_of.clear()
         self.refresh_projection(grids)
 
     def refresh_projection(self, grids: BinaryGrids) -> None:
@@ -106,13 +110,9 @@ class RateModel(nn.Module):
         last = len(self.spec.volume) - 1
         tables = grids.tables()
         contexts.remember_volume(self.layouts[last], tables[last])
-        zero = [np.zeros_like(table) for table in tables]
-        width = self.spec.volume[-1].features
         self._dense = None
-        self._tensors_of.clear()
-        self._projected = [
-            contexts.inputs(i, self.layouts[i], zero)[:, -width:] for i in range(last + 1, len(self.spec.tables))
-        ]
+        self._tensors_of = {key: own for key, own in self._tensors_of.items() if key[1] <= last}
+        self._projected = [contexts.projected(i, self.layouts[i]) for i in range(last + 1, len(self.spec.tables))]
 
     @property
     def symbols(self) -> int:
@@ -130,22 +130,31 @@ class RateModel(nn.Module):
             draw(layout, share * count, generator, device)
             for layout, count in zip(self.layouts, self.counts, strict=True)
         ]
-        fast = compiled(grids.theta)
+        fast, coded = compiled(grids.theta), None
         bits = grids.theta.new_zeros(())
         if fast:
             own = [pick.numpy() for pick in picks]
             bits = bits + DenseBitsCPU.apply(grids.theta, self.dense_tables(grids), grids, own, *self.tensors.values())
         for index, (table, picked) in enumerate(zip(self.spec.tables, picks, strict=True)):
             if len(picked) and (table.hashed or not fast):
-                bits = bits + self.table_bits(grids, index, picked)
+                coded = coded or self.coded()
+                bits = bits + self.table_bits(grids, index, picked, coded)
         return bits
 
-    def table_bits(self, grids: BinaryGrids, index: int, picked: Tensor) -> Tensor:
-        """Return the bits of one table in plain torch, estimated from the entries `picked` [n] by number in its layout."""
+    def table_bits(
+        self, grids: BinaryGrids, index: int, picked: Tensor, coded: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        """Return the bits of one table in plain torch, estimated from the entries `picked` [n] by number in its layout.
+
+        `coded` is what the method of that name returns, for callers that have it already.
+        """
+        coded = coded or self.coded()
         own = self._table_on(grids.theta.device, index)
         vertices, entry, weights = (picked, None, None) if own.sharing is None else own.sharing.of(picked)
         previous = grids.encode(own.positions[vertices], self.spec.previous(index))
-        logits = self._net(self.spec.context_name(index), torch.cat([previous, own.extra[vertices].float() / UNIT], 1))
+        inputs = torch.cat([previous, own.extra[vertices].float() / UNIT], 1)
+        first, first_bias, last, last_bias = (coded[f"{self.spec.context_name(index)}.{part}"] for part in _LAYERS)
+        logits = functional.linear(functional.linear(inputs, first, first_bias).relu(), last, last_bias)
         if entry is not None and weights is not None:
             fused = logits.new_zeros(len(picked), logits.shape[1])
             logits = fused.index_add(0, entry, logits * weights[:, None])
@@ -180,10 +189,10 @@ class RateModel(nn.Module):
     def state(self) -> dict[str, QuantisedTensor]:
         """Return the context models as the bundle stores them."""
         result = {}
-        for name in self.spec.context_shapes():
+        for name, tensor in self.coded().items():
             weight = name.endswith("weight")
             exponent = WEIGHT_EXPONENT if weight else -ACTIVATION_BITS
-            integers = (self._weight(name).detach().cpu() * 2.0**-exponent).round().to(torch.int32)
+            integers = (tensor.detach().cpu() * 2.0**-exponent).round().to(torch.int32)
             result[name] = QuantisedTensor(integers.numpy(), exponent)
         return result
 
