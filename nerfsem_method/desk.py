@@ -20,7 +20,8 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 LONGEST_NAME = 255
 """A name may have so many bytes on nearly every file system; where another number holds, the system says it."""
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
-_DRIVER = Path("/proc/driver/nvidia")
+_DRIVERS = tuple(map(Path, ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg")))
+"""Linux shows NVIDIA's driver in the first of these places, sandboxes only in the second, Windows' subsystem in the third."""
 
 
 def is_windows() -> bool:
@@ -83,4 +84,4 @@ def after_fork(call: Callable[[], None]) -> None:
 
 def may_have_cuda() -> bool:
     """Return whether torch is worth asking for a GPU: its import takes seconds, Linux shows the driver, and macOS has none."""
-    return sys.platform == "win32" or _DRIVER.exists()
+    return sys.platform == "win32" or any(driver.exists() for driver in _DRIVERS)

@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-if not Path("/proc/driver/nvidia").exists():  # Triton interprets its kernels if it is told before its import
+from nerfsem_method.desk import may_have_cuda
+
+if not may_have_cuda():  # Triton interprets its kernels if it is told before its import
     os.environ["TRITON_INTERPRET"] = "1"
 
 import chromium

@@ -48,6 +48,9 @@ class RateModel(nn.Module):
         turn: so many times the entries were listed; the next parts depend on it.
     """
 
+    _steps: Tensor
+    _limits: Tensor
+
     def __init__(self, spec: FieldSpec, context_levels: int = CONTEXT_LEVELS) -> None:
         super().__init__()
         self.spec = spec
