@@ -262,4 +262,7 @@ class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
     def _next(self, rays: ClipRays, count: int, turn: int) -> tuple[RayBundle, dict]:
         generator = torch.Generator(rays.device).manual_seed((torch.initial_seed() * 1_000_003 + turn) % 2**63)
         indices, colors = rays.draw(count, generator)
-        return rays.bundle(indices).to(self.device), {"image": colors.to(self.device), "indices": indices}
+        bundle = rays.bundle(indices)
+        if rays.device != torch.device(self.device):
+            bundle = bundle.to(self.device)
+        return bundle, {"image": colors.to(self.device), "indices": indices}

@@ -23,13 +23,14 @@ class _TruncatedExp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x.clamp(max=DENSITY_LIMIT).exp()
+        density = x.clamp(max=DENSITY_LIMIT).exp()
+        ctx.save_for_backward(density)
+        return density
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return gradient * x.clamp(max=DENSITY_LIMIT).exp()
+        (density,) = ctx.saved_tensors
+        return gradient * density
 
 
 class _Rounded(torch.autograd.Function):
