@@ -89,6 +89,22 @@ def test_the_size_it_tells_is_measured_now_and_then(trainer, model):
     assert told(300) == pytest.approx(true(), abs=0.1)
 
 
+def test_figures_are_new_at_the_steps_that_nerfstudio_tells_of(trainer, model):
+    _, batch = trainer.pipeline.datamanager.next_train(0)
+    truth = outputs_of(batch)
+    every = trainer.config.logging.steps_per_log
+
+    def told(step, prediction):
+        tell(trainer, step)
+        return {name: float(value) for name, value in model.get_metrics_dict({"prediction": prediction}, batch).items()}
+
+    first = told(2 * every, replace(truth, color=truth.color + 0.1))
+    assert told(2 * every + 1, replace(truth, color=truth.color + 0.2)) == first
+    again = told(3 * every, replace(truth, color=truth.color + 0.2, bits=torch.tensor(16000.0)))
+    assert again["psnr"] < first["psnr"] - 5 and again["kilobytes"] > first["kilobytes"] + 0.9
+    assert model.memory()["table_bits"] == 16000
+
+
 @pytest.mark.parametrize("budget", [8000, 20000])
 def test_a_step_takes_about_as_many_samples_as_it_may(trainer, model, monkeypatch, budget):
     monkeypatch.setattr(model.config, "sample_budget", budget)

@@ -26,6 +26,8 @@ from nerfsem_method.progress import track
 from nerfsem_method.scene.scene import Frame, Scene
 from nerfsem_method.training.windows import framed, largest
 
+MEMORY_SHARE = 1 / 3
+"""Frames lie on a GPU if they and what is drawn take at most this share of its free memory: the field needs the rest."""
 BORDER = 4
 """So many pixels around the matte are sampled as well, so that the field learns where the object ends."""
 
@@ -81,7 +83,7 @@ class ObjectVideoDataset(InputDataset):
 
 @dataclass
 class NerfsemDataManagerConfig(VanillaDataManagerConfig):
-    """All frames are kept in memory as 8-bit RGBA; `images_on_gpu` keeps them on the training device."""
+    """All frames are kept as 8-bit RGBA: on a GPU that has room for them, or anyway with `images_on_gpu`, else in memory."""
 
     _target: type = field(default_factory=lambda: NerfsemDataManager)
     dataparser: AnnotatedDataParserUnion = field(default_factory=ObjectVideoDataParserConfig)
@@ -114,8 +116,8 @@ class ObjectRays(ClipRays):
     """
 
     def __init__(self, dataset: ObjectVideoDataset, device: torch.device | str) -> None:
-        super().__init__(dataset.scene, dataset.frame_indices)
-        self.frames = _read_all(dataset).to(device)
+        super().__init__(dataset.scene, dataset.frame_indices, device)
+        self.frames = _read_all(dataset).to(self.device)
         alpha = self.frames[..., 3]
         near = [torch.nonzero(_near_object(matte).flatten())[:, 0] + i * matte.numel() for i, matte in enumerate(alpha)]
         self.candidates = torch.cat(near).to(torch.int32 if alpha.numel() < 2**31 else torch.int64)
@@ -129,12 +131,22 @@ class ObjectRays(ClipRays):
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Return `count` pixels, (frame of the dataset, row, column) int64 [R, 3], and their colours, float32 [R, 4]."""
-        picks = torch.randint(len(self.candidates), (count,), generator=generator).to(self.candidates.device)
+        picks = torch.randint(len(self.candidates), (count,), generator=generator, device=self.device)
         flat = self.candidates[picks].long()
         colors = self.frames.view(-1, 4)[flat].float() / 255
         _, height, width, _ = self.frames.shape
         pixels = flat % (height * width)
-        return torch.stack([flat // (height * width), pixels // width, pixels % width], -1).cpu(), colors
+        return torch.stack([flat // (height * width), pixels // width, pixels % width], -1), colors
+
+
+def _fits(dataset: ObjectVideoDataset, device: torch.device) -> bool:
+    """Return whether a dataset's frames, and as much again for the candidates, may lie on a GPU: rays are drawn there faster.
+
+    On a host of many slow cores, a look-up of a thousand pixels costs more than all of a step's kernels.
+    """
+    camera = dataset.scene.camera
+    needed = 2 * 4 * len(dataset) * camera.width * camera.height
+    return device.type == "cuda" and needed <= MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 def _read_all(dataset: ObjectVideoDataset) -> torch.Tensor:
@@ -199,7 +211,8 @@ class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
     @cached_property
     def train_rays(self) -> ClipRays:
         """Return what draws the rays of the training frames."""
-        return self._rays_of(self.train_dataset, self.device if self.config.images_on_gpu else "cpu")
+        there = self.config.images_on_gpu or _fits(self.train_dataset, torch.device(self.device))
+        return self._rays_of(self.train_dataset, self.device if there else "cpu")
 
     @cached_property
     def eval_rays(self) -> ClipRays:
@@ -247,6 +260,9 @@ class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
         return self._next(self.eval_rays, self.config.eval_num_rays_per_batch, 2 * step + 1)
 
     def _next(self, rays: ClipRays, count: int, turn: int) -> tuple[RayBundle, dict]:
-        generator = torch.Generator().manual_seed((torch.initial_seed() * 1_000_003 + turn) % 2**63)
+        generator = torch.Generator(rays.device).manual_seed((torch.initial_seed() * 1_000_003 + turn) % 2**63)
         indices, colors = rays.draw(count, generator)
-        return rays.bundle(indices).to(self.device), {"image": colors.to(self.device), "indices": indices}
+        bundle = rays.bundle(indices)
+        if rays.device != torch.device(self.device):
+            bundle = bundle.to(self.device)
+        return bundle, {"image": colors.to(self.device), "indices": indices}

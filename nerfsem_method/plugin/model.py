@@ -11,6 +11,7 @@ import torch
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.models.base_model import Model, ModelConfig
+from nerfstudio.utils.misc import step_check
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -28,6 +29,7 @@ from nerfsem_method.training.backend import Choice, choose
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.conductor import Conductor, TrainingClip
 from nerfsem_method.training.course import Course
+from nerfsem_method.training.derived import Derived
 from nerfsem_method.training.goal import Goal
 from nerfsem_method.training.grid_adam import GridAdam
 from nerfsem_method.training.objective import Prediction, losses, psnr_over_white
@@ -89,6 +91,7 @@ class NerfsemModel(Model):
     rate_weight: Tensor
     _conductor: Conductor | None
     _candidate_share: float
+    _told: dict[str, Tensor]
 
     def populate_modules(self) -> None:
         """Build the field inside the scene's visual hull."""
@@ -104,6 +107,8 @@ class NerfsemModel(Model):
         self.panel = Panel(scene, whole, lambda: snapshot(self.field, self.cameras, self._video))
         self.register_buffer("rate_weight", torch.tensor(self.config.first_rate_weight, dtype=torch.float64))
         self._conductor = None
+        self._weight: Derived[float] = Derived()
+        self._tells, self._told = True, {}
         self._candidate_share = 1.0
         self._quality = FrameQuality()
         self._rays, self._most_rays = FIRST_RAYS, MOST_RAYS
@@ -139,6 +144,7 @@ class NerfsemModel(Model):
         def before(step: int) -> None:
             conductor.before(step)
             datamanager.rays = self._rays
+            self._tells = step_check(step, trainer.config.logging.steps_per_log, run_at_zero=True)
 
         return [TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], before)]
 
@@ -184,15 +190,24 @@ class NerfsemModel(Model):
         bit_weight = 0.0
         if self._conductor is not None and self._conductor.rates:
             # rays are drawn from a share of the pixels, the others have no error: MSE over the video = share * MSE
-            bit_weight = self.rate_weight.item() / self._candidate_share / 8
+            bit_weight = self._weight.of(self.rate_weight.item, self.rate_weight) / self._candidate_share / 8
         return losses(prediction, self._target(batch, prediction), self.config.course.sharpness, bit_weight)
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Return the PSNR over white of the batch's rays and, in training, the kilobytes that an FP bundle would have now."""
+        """Return the PSNR over white of the batch's rays and, in training, the kilobytes that an FP bundle would have now.
+
+        Between the steps of a training that nerfstudio tells of, they are those of the last one: a GPU would wait for them.
+        """
         prediction: Prediction = outputs["prediction"]
+        conductor, bits = self._conductor, prediction.bits
+        if conductor is not None and bits is not None:
+            conductor.hear(bits)
+            if self._told and not self._tells:
+                return dict(self._told)
         metrics = {"psnr": psnr_over_white(prediction, self._target(batch, prediction))}
-        if self._conductor is not None and prediction.bits is not None:
-            metrics["kilobytes"] = torch.tensor(self._conductor.kilobytes(prediction.bits.item()))
+        if conductor is not None and bits is not None:
+            metrics["kilobytes"] = torch.tensor(conductor.kilobytes(bits.item()))
+            self._told = dict(metrics)
         self.panel.hear(metrics, self.rate_weight)
         return metrics
 

@@ -15,19 +15,23 @@ CORNERS = np.stack(np.meshgrid([0.0, 1.0], [0.0, 1.0], [0.0, 1.0]), -1).reshape(
 
 
 class ClipRays:
-    """Clip rays are drawn through the pixels in which a camera may see the object's box; the frames themselves are not needed."""
+    """Clip rays are drawn through the pixels in which a camera may see the object's box; the frames themselves are not needed.
 
-    def __init__(self, scene: Scene, frame_indices: torch.Tensor) -> None:
-        self._scene, self._frame_indices = scene, frame_indices
-        self._viewing = torch.from_numpy(scene.camera.unit_directions()).float()
+    They are drawn and made on `device`.
+    """
+
+    def __init__(self, scene: Scene, frame_indices: torch.Tensor, device: torch.device | str = "cpu") -> None:
+        self._scene, self.device = scene, torch.device(device)
+        self._frame_indices = frame_indices.to(self.device)
+        self._viewing = torch.from_numpy(scene.camera.unit_directions()).float().to(self.device)
         self._pixel_area = 1 / (scene.camera.fx * scene.camera.fy)
         self.stand_at(scene.poses)
 
     def stand_at(self, poses: np.ndarray) -> None:
         """Let the rays be those of cameras at other poses [N, 3, 4]."""
         self._poses = poses
-        self._rotations = torch.from_numpy(poses[:, :, :3]).float()
-        self._origins = torch.from_numpy((camera_centres(poses) - 0.5) * world_scale(self._scene)).float()
+        self._rotations = torch.from_numpy(poses[:, :, :3]).float().to(self.device)
+        self._origins = torch.from_numpy((camera_centres(poses) - 0.5) * world_scale(self._scene)).float().to(self.device)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Return `count` pixels, (frame of the dataset, row, column) int64 [R, 3], and no colours: float32 [R, 4] of zeros."""
@@ -58,7 +62,7 @@ class ClipRays:
         return RayBundle(
             origins=self._origins[frame],
             directions=torch.einsum("rji,rj->ri", self._rotations[frame], viewing),
-            pixel_area=torch.full((len(indices), 1), self._pixel_area),
+            pixel_area=torch.full((len(indices), 1), self._pixel_area, device=self.device),
             camera_indices=frame[:, None],
             metadata={"viewing": viewing},
         )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nerfsem_method.codec.tints import NUMBERS, TINT_BITS, Tints
 from nerfsem_method.scene.camera import Intrinsics, undistorted
+from nerfsem_method.training.derived import Derived
 
 
 class CameraPath(nn.Module):
@@ -37,6 +38,8 @@ class CameraPath(nn.Module):
         self.register_buffer("gains", torch.from_numpy(ones if gains is None else np.asarray(gains, np.float32).copy()))
         self.register_buffer("tint_directions", torch.zeros(NUMBERS, NUMBERS, dtype=torch.float64))
         self.register_buffer("tint_weights", torch.zeros(len(poses), NUMBERS, dtype=torch.float64))
+        self._maps: Derived[Tensor] = Derived()
+        self._stands: Derived[tuple[Tensor, Tensor]] = Derived()
         if tints is not None:
             self.tint(tints)
 
@@ -57,6 +60,9 @@ class CameraPath(nn.Module):
     @property
     def colors(self) -> Tensor:
         """Return the maps [N, 3, 4] float32 from rendered colours to those of each frame."""
+        return self._maps.of(self._make_maps, self.gains, self.tint_directions, self.tint_weights)
+
+    def _make_maps(self) -> Tensor:
         moved = (self.tint_weights @ self.tint_directions).view(-1, 3, 4) / 2**TINT_BITS
         maps = torch.eye(4, dtype=torch.float64, device=moved.device)[:3] + moved
         return torch.cat([maps[:, :, :3] * self.gains[:, None, :], maps[:, :, 3:]], 2).float()
@@ -80,10 +86,13 @@ class CameraPath(nn.Module):
 
     def rays_along(self, frames: Tensor, viewing: Tensor) -> tuple[Tensor, Tensor]:
         """Return origins and unit directions [R, 3] float32 of rays along `viewing` [R, 3] (camera's axes) of frames [R]."""
+        origins, rotations = self._stands.of(self._make_stands, self.poses)
+        return origins[frames], torch.einsum("rji,rj->ri", rotations[frames], viewing.float())
+
+    def _make_stands(self) -> tuple[Tensor, Tensor]:
+        """Return the cameras' centres [N, 3] and rotations [N, 3, 3], float32."""
         rotations, translations = self.poses[:, :, :3], self.poses[:, :, 3]
-        origins = -torch.einsum("nji,nj->ni", rotations, translations).float()
-        directions = torch.einsum("rji,rj->ri", rotations.float()[frames], viewing.float())
-        return origins[frames], directions
+        return -torch.einsum("nji,nj->ni", rotations, translations).float(), rotations.float()
 
     def frame_pixels(self) -> Tensor:
         """Return the centres of all pixels of a frame, row by row: [H * W, 2] float32."""

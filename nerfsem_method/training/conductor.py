@@ -58,7 +58,7 @@ class Conductor:
         self._filter = FilterGain.expected(course.filter_steps)
         self._density_threshold = density_threshold
         self._side_bytes: float | None = None
-        self._table_bits = 0.0
+        self._table_bits: float | Tensor = 0.0
         self._actions = {
             Event.CARVE: self._carve,
             Event.FREEZE: self._freeze,
@@ -81,6 +81,10 @@ class Conductor:
             for event in self.course.events(step, self.steps):
                 self._actions[event]()
 
+    def hear(self, table_bits: Tensor) -> None:
+        """Keep a step's estimate of the tables' bits, on its device until somebody asks for it."""
+        self._table_bits = table_bits.detach()
+
     def kilobytes(self, table_bits: float) -> float:
         """Return the size of the FP bundle, given the present estimate of the tables' bits.
 
@@ -99,7 +103,7 @@ class Conductor:
             "rough": self._rough,
             "agreements": self._agreements,
             "filter": (self._filter.bytes, self._filter.decibels),
-            "table_bits": self._table_bits,
+            "table_bits": float(self._table_bits),
             "turn": self.field.rate.turn,
         }
 
@@ -128,7 +132,7 @@ class Conductor:
             self.field.freeze(*self.course.freeze_thresholds)
 
     def _measured(self) -> float:
-        return measured_bytes(self.field, self.cameras, self.clip.video, self._table_bits)
+        return measured_bytes(self.field, self.cameras, self.clip.video, float(self._table_bits))
 
     def _align(self) -> None:
         object_share = float((self.clip.frames[..., 3] > 127).float().mean())

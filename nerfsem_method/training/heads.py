@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +23,32 @@ class _TruncatedExp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x.clamp(max=DENSITY_LIMIT).exp()
+        density = x.clamp(max=DENSITY_LIMIT).exp()
+        ctx.save_for_backward(density)
+        return density
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return gradient * x.clamp(max=DENSITY_LIMIT).exp()
+        (density,) = ctx.saved_tensors
+        return gradient * density
+
+
+class _Rounded(torch.autograd.Function):
+    """Tensors are rounded to multiples of their steps, powers of two; the gradients pass straight through.
+
+    They are rounded together: on a GPU a pass over all of them takes as long as one over a single bias.
+    """
+
+    @staticmethod
+    def forward(ctx, steps: list[float], *tensors: Tensor) -> tuple[Tensor, ...]:
+        nearest = torch._foreach_div(tensors, steps)
+        torch._foreach_round_(nearest)
+        torch._foreach_mul_(nearest, steps)
+        return tuple(nearest)
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor) -> tuple[None, *tuple[Tensor, ...]]:
+        return None, *gradients
 
 
 def spherical_harmonics(directions: Tensor, degrees: int) -> Tensor:
@@ -69,13 +89,13 @@ class Heads(nn.Module):
     def _tensor(self, name: str) -> Tensor:
         return self.tensors[name.replace(".", "_")]
 
-    def _weight(self, name: str) -> Tensor:
-        """Return a tensor as the forward pass uses it."""
-        tensor = self._tensor(name)
+    def _used(self, layers: Sequence[str]) -> tuple[Tensor, ...]:
+        """Return weight, bias, weight, ... of some layers as the forward pass uses them."""
+        names = [f"{layer}.{part}" for layer in layers for part in ("weight", "bias")]
+        tensors = tuple(self._tensor(name) for name in names)
         if not self.quantised:
-            return tensor
-        step = 2.0 ** self._exponents[name]
-        return tensor + ((tensor / step).round() * step - tensor).detach()
+            return tensors
+        return _Rounded.apply([2.0 ** self._exponents[name] for name in names], *tensors)
 
     def _exponent(self, name: str) -> int:
         """Return the exponent of a tensor's step, the smallest with which its largest weight fits into `bits` bits with sign."""
@@ -86,7 +106,8 @@ class Heads(nn.Module):
 
     def _network(self, x: Tensor, *names: str) -> Tensor:
         """Return the outputs of some layers, with ReLU between them."""
-        layers = [(self._weight(f"{name}.weight"), self._weight(f"{name}.bias")) for name in names]
+        used = self._used(names)
+        layers = list(zip(used[::2], used[1::2], strict=True))
         if tiny(x):
             from nerfsem_method.training.loops import network_tcnn
 
@@ -97,8 +118,7 @@ class Heads(nn.Module):
 
     def density_layers(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return weight and bias of the density head's two layers, as used in the forward pass."""
-        names = ("density.0.weight", "density.0.bias", "density.1.weight", "density.1.bias")
-        first, first_bias, second, second_bias = (self._weight(name) for name in names)
+        first, first_bias, second, second_bias = self._used(("density.0", "density.1"))
         return first, first_bias, second, second_bias
 
     def density(self, features: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
