@@ -1,8 +1,8 @@
 """The rate model is the trainable twin of the codec's context models: it estimates the tables' bits (method, section 4).
 
 `nerfsem_method.codec.context` is the specification; here the same contexts are evaluated in float on a random part of the
-entries, with weights rounded to the codec's grid (straight-through): compiled for dense tables on the CPU (`loops.rate_cpu`), in
-plain torch otherwise. `tests/test_training_rate.py` ties them.
+entries, with weights rounded to the codec's grid (straight-through): for dense tables compiled on the CPU (`loops.rate_cpu`) and
+in Triton on CUDA (`loops.rate_triton`), in plain torch otherwise. `tests/test_training_rate.py` ties them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, BIAS_LIMIT, UNIT, 
 from nerfsem_method.field.layout import TableLayout, part_layout
 from nerfsem_method.field.spec import CONTEXT_LEVELS, FieldSpec
 from nerfsem_method.field.state import QuantisedTensor
-from nerfsem_method.training.backend import compiled
-from nerfsem_method.training.drawn import Sharing, draw
+from nerfsem_method.training.backend import compiled, fused
+from nerfsem_method.training.drawn import Sharing, draw, spread, wanted
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.rate_dense import DenseBitsCPU, DenseTables, Nets
 
@@ -66,12 +66,12 @@ class RateModel(nn.Module):
         steps, limits = torch.tensor(grid).repeat_interleave(torch.tensor(self._sizes), 0).T
         self.register_buffer("_steps", steps, persistent=False)
         self.register_buffer("_limits", limits, persistent=False)
-        self.nets = Nets(spec)
+        self._nets = {"compiled": Nets(spec), "fused": Nets(spec, int)}
         self.layouts: list[TableLayout] = []
         self.counts: list[int] = []
         self.values: list[np.ndarray] = []
         self._projected: list[np.ndarray] = []
-        self._dense: DenseTables | None = None
+        self._dense: dict[str, DenseTables] = {}
         self._tensors_of: dict[tuple[torch.device, int], _OnDevice] = {}
         self.turn = 0
 
@@ -86,15 +86,21 @@ class RateModel(nn.Module):
                 weight.register_hook(partial(_without, unread))
 
     def coded(self) -> dict[str, Tensor]:
-        """Return all tensors by name as the bundle can hold them; the gradient passes straight through.
+        """Return all tensors by name as the bundle can hold them; the gradient passes straight through."""
+        return self._named(self._flat())
 
-        They are rounded together: on a GPU a pass over all of them takes as long as one over a single bias.
+    def _flat(self) -> Tensor:
+        """Return what `coded` returns as one array.
+
+        The tensors are rounded together: on a GPU a pass over all of them takes as long as one over a single bias.
         """
         flat = torch.cat([tensor.flatten() for tensor in self.tensors.values()])
         nearest = (flat / self._steps).round().clamp(-self._limits, self._limits) * self._steps
-        parts = (flat + (nearest - flat).detach()).split(self._sizes)
+        return flat + (nearest - flat).detach()
+
+    def _named(self, flat: Tensor) -> dict[str, Tensor]:
         shapes = self.spec.context_shapes().items()
-        return {name: part.view(shape) for (name, shape), part in zip(shapes, parts, strict=True)}
+        return {name: part.view(shape) for (name, shape), part in zip(shapes, flat.split(self._sizes), strict=True)}
 
     def set_occupancy(self, grids: BinaryGrids, occupancy: np.ndarray) -> None:
         """List the coded entries anew; uncoded ones read 0 from then on."""
@@ -113,7 +119,7 @@ class RateModel(nn.Module):
         last = len(self.spec.volume) - 1
         tables = grids.tables()
         contexts.remember_volume(self.layouts[last], tables[last])
-        self._dense = None
+        self._dense.clear()
         self._tensors_of = {key: own for key, own in self._tensors_of.items() if key[1] <= last}
         self._projected = [contexts.projected(i, self.layouts[i]) for i in range(last + 1, len(self.spec.tables))]
 
@@ -128,21 +134,29 @@ class RateModel(nn.Module):
         Each table has as many of these as its size asks for, and `drawn.FEWEST` at least. The scalar is differentiable with
         respect to the symbols (straight-through), the context symbols and the models.
         """
-        share, device = samples / max(sum(self.counts), 1), grids.theta.device
-        picks = [
-            draw(layout, share * count, generator, device)
-            for layout, count in zip(self.layouts, self.counts, strict=True)
-        ]
-        fast, coded = compiled(grids.theta), None
-        bits = grids.theta.new_zeros(())
-        if fast:
-            own = [pick.numpy() for pick in picks]
-            bits = bits + DenseBitsCPU.apply(grids.theta, self.dense_tables(grids), grids, own, *self.tensors.values())
-        for index, (table, picked) in enumerate(zip(self.spec.tables, picks, strict=True)):
-            if len(picked) and (table.hashed or not fast):
-                coded = coded or self.coded()
-                bits = bits + self.table_bits(grids, index, picked, coded)
-        return bits
+        share, theta = samples / max(sum(self.counts), 1), grids.theta
+        sizes = [wanted(layout, share * count) for layout, count in zip(self.layouts, self.counts, strict=True)]
+        chances = draw(sum(sizes), generator, theta.device).split(sizes)
+        rest, flat = [index for index, size in enumerate(sizes) if size], None
+        total = theta.new_zeros(())
+        if compiled(theta):
+            dense = self._dense_tables(grids, "compiled")
+            picks = [spread(chances[i], len(self.layouts[i].entries)).numpy() for i in dense.chosen]
+            total = total + DenseBitsCPU.apply(theta, dense, grids, picks, *self.tensors.values())
+            rest = [index for index in rest if index not in dense.chosen]
+        elif fused(theta):
+            from nerfsem_method.training.loops import rate_triton
+
+            dense, flat = self._dense_tables(grids, "fused"), self._flat()
+            own = torch.cat([theta.new_zeros(0, dtype=torch.float64), *(chances[i] for i in dense.chosen)])
+            given = theta, flat, own, grids.coded, grids.offsets, dense.contexts(grids)
+            total = rate_triton.bits(*given, [sizes[i] for i in dense.chosen])
+            rest = [index for index in rest if index not in dense.chosen]
+        if rest:
+            coded = self.coded() if flat is None else self._named(flat)
+            for index in rest:
+                total = total + self.table_bits(grids, index, spread(chances[index], len(self.layouts[index].entries)), coded)
+        return total
 
     def table_bits(
         self, grids: BinaryGrids, index: int, picked: Tensor, coded: dict[str, Tensor] | None = None
@@ -182,12 +196,12 @@ class RateModel(nn.Module):
             self._tensors_of[device, index] = _OnDevice(first, second, third, sharing)
         return self._tensors_of[device, index]
 
-    def dense_tables(self, grids: BinaryGrids) -> DenseTables:
-        """Return the tables that are not hashed, as `rate_cpu.tables_nats` reads them."""
-        if self._dense is None:
+    def _dense_tables(self, grids: BinaryGrids, backend: str) -> DenseTables:
+        """Return the tables that are not hashed, as the loops of a backend read them."""
+        if backend not in self._dense:
             others = [self.extra(index) for index in range(len(self.layouts))]
-            self._dense = DenseTables(grids, self.layouts, self.values, others, self.nets)
-        return self._dense
+            self._dense[backend] = DenseTables(grids, self.layouts, self.values, others, self._nets[backend])
+        return self._dense[backend]
 
     def state(self) -> dict[str, QuantisedTensor]:
         """Return the context models as the bundle stores them."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,15 +19,21 @@ from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.loops.encode_cpu import Tables
 from nerfsem_method.training.loops.rate_cpu import TABLE, Drawn, Entries, tables_nats
 
+if TYPE_CHECKING:
+    from nerfsem_method.training.loops.rate_triton import Contexts
+
 
 class Nets:
-    """The compiled loops read the context models as one array of all padded ones, which is as easily added up."""
+    """The loops read the context models as one array, which is as easily added up: of all padded ones where they are compiled.
 
-    def __init__(self, spec: FieldSpec) -> None:
+    `pad` says how long a side of a matrix is in that array.
+    """
+
+    def __init__(self, spec: FieldSpec, pad: Callable[[int], int] = padded) -> None:
         shapes = spec.context_shapes()
         slices, self._size = [], 0
         for shape in shapes.values():
-            whole = tuple(map(padded, shape))
+            whole = tuple(map(pad, shape))
             slices.append((slice(self._size, self._size + math.prod(whole)), whole, tuple(map(slice, shape))))
             self._size += math.prod(whole)
         self._slices = dict(zip(shapes, slices, strict=True))
@@ -59,7 +66,7 @@ class Nets:
 
 
 class DenseTables:
-    """Dense tables are what `rate_cpu.tables_nats` reads that stays as it is from step to step.
+    """Dense tables are what `rate_cpu.tables_nats` and its twin read that stays as it is from step to step.
 
     Attributes:
         chosen: indices of the tables.
@@ -90,6 +97,23 @@ class DenseTables:
             rest.append(np.pad(extra.astype(np.float32) / UNIT, ((0, 0), (0, most - extra.shape[1]))))
             entry += count
         self.entries = Entries(*map(np.concatenate, (vertices, firsts, rest)))
+        self._contexts: dict[torch.device, Contexts] = {}
+
+    def contexts(self, grids: BinaryGrids) -> Contexts:
+        """Return what `rate_triton.bits` reads, on the device of the grids."""
+        from nerfsem_method.training.loops.rate_triton import Contexts
+
+        device = grids.theta.device
+        if device not in self._contexts:
+            positions = np.zeros(self.entries.vertices.shape, np.float32)
+            for row in self.rows:
+                own, dimensions = slice(row["first"], row["stop"]), row["dimensions"]
+                vertices = self.entries.vertices[own, :dimensions]
+                positions[own, row["axes"][:dimensions]] = vertices / np.float32(row["resolution"])
+            arrays = positions, self.entries.firsts, self.entries.others
+            tensors = [torch.from_numpy(array).to(device) for array in arrays]
+            self._contexts[device] = Contexts(self.rows, grids.parts, *tensors)
+        return self._contexts[device]
 
 
 class DenseBitsCPU(torch.autograd.Function):
@@ -97,10 +121,9 @@ class DenseBitsCPU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, theta, dense, grids, picks, *tensors):
-        picked = [picks[index] for index in dense.chosen]
-        counts = np.array([len(own) for own in picked], np.int64)
+        counts = np.array([len(own) for own in picks], np.int64)
         scales = ((dense.rows["stop"] - dense.rows["first"]) / counts / math.log(2)).astype(np.float32)
-        drawn = Drawn(np.concatenate([np.zeros(0, np.int64), *picked]), np.append(0, counts.cumsum()), scales)
+        drawn = Drawn(np.concatenate([np.zeros(0, np.int64), *picks]), np.append(0, counts.cumsum()), scales)
         ctx.save_for_backward(theta)
         ctx.given = dense, grids, drawn, grids.packed_tables(), dense.nets.coded(tensors)
         return torch.tensor(_nats(theta, *ctx.given, None), dtype=torch.float32)
