@@ -104,10 +104,11 @@ def test_sums_along_rays_and_their_gradients(channels):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
+SOME_HASHED = pytest.param(HASHED, marks=pytest.mark.slow)
 WIDE = replace(LONG, volume=(Level(4, 3), *LONG.volume, Level(10, 2)), context_width=32)
 
 
-@pytest.mark.parametrize("spec", [DENSE, WIDE, pytest.param(HASHED, marks=pytest.mark.slow)], ids=["dense", "wide", "some hashed"])
+@pytest.mark.parametrize("spec", [DENSE, WIDE, SOME_HASHED], ids=["dense", "wide", "some hashed"])
 def test_the_rate_and_its_gradients(spec):
     field = RadianceField.from_state(tiny_state(spec))
     torch.manual_seed(0)

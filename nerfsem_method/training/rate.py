@@ -8,6 +8,7 @@ in Triton on CUDA (`loops.rate_triton`), in plain torch otherwise. `tests/test_t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -66,12 +67,11 @@ class RateModel(nn.Module):
         steps, limits = torch.tensor(grid).repeat_interleave(torch.tensor(self._sizes), 0).T
         self.register_buffer("_steps", steps, persistent=False)
         self.register_buffer("_limits", limits, persistent=False)
-        self._nets = {"compiled": Nets(spec), "fused": Nets(spec, int)}
         self.layouts: list[TableLayout] = []
         self.counts: list[int] = []
         self.values: list[np.ndarray] = []
         self._projected: list[np.ndarray] = []
-        self._dense: dict[str, DenseTables] = {}
+        self._dense: dict[bool, DenseTables] = {}
         self._tensors_of: dict[tuple[torch.device, int], _OnDevice] = {}
         self.turn = 0
 
@@ -137,30 +137,31 @@ class RateModel(nn.Module):
         share, theta = samples / max(sum(self.counts), 1), grids.theta
         sizes = [wanted(layout, share * count) for layout, count in zip(self.layouts, self.counts, strict=True)]
         chances = draw(sum(sizes), generator, theta.device).split(sizes)
-        rest, flat = [index for index, size in enumerate(sizes) if size], None
+        fast = compiled(theta)
+        dense = self._dense_tables(grids, fast) if fast or fused(theta) else None
+        chosen = [] if dense is None else dense.chosen
+        rest = [index for index, size in enumerate(sizes) if size and index not in chosen]
+        flat = self._flat() if rest or not fast else theta.new_zeros(0)
         total = theta.new_zeros(())
-        if compiled(theta):
-            dense = self._dense_tables(grids, "compiled")
-            picks = [spread(chances[i], len(self.layouts[i].entries)).numpy() for i in dense.chosen]
-            total = total + DenseBitsCPU.apply(theta, dense, grids, picks, *self.tensors.values())
-            rest = [index for index in rest if index not in dense.chosen]
-        elif fused(theta):
-            from nerfsem_method.training.loops import rate_triton
-
-            dense, flat = self._dense_tables(grids, "fused"), self._flat()
-            own = torch.cat([theta.new_zeros(0, dtype=torch.float64), *(chances[i] for i in dense.chosen)])
-            given = theta, flat, own, grids.coded, grids.offsets, dense.contexts(grids)
-            total = rate_triton.bits(*given, [sizes[i] for i in dense.chosen])
-            rest = [index for index in rest if index not in dense.chosen]
+        if dense is not None and chosen:
+            total = self._dense_bits(grids, dense, [chances[index] for index in chosen], flat)
         if rest:
-            coded = self.coded() if flat is None else self._named(flat)
-            for index in rest:
-                total = total + self.table_bits(grids, index, spread(chances[index], len(self.layouts[index].entries)), coded)
+            coded = self._named(flat)
+            picks = [spread(chances[index], len(self.layouts[index].entries)) for index in rest]
+            total = sum((self.table_bits(grids, *own, coded) for own in zip(rest, picks, strict=True)), total)
         return total
 
-    def table_bits(
-        self, grids: BinaryGrids, index: int, picked: Tensor, coded: dict[str, Tensor] | None = None
-    ) -> Tensor:
+    def _dense_bits(self, grids: BinaryGrids, dense: DenseTables, chances: Sequence[Tensor], flat: Tensor) -> Tensor:
+        """Return the bits of the dense tables; those that are compiled round the context models themselves."""
+        if compiled(grids.theta):
+            picks = [spread(own, len(self.layouts[i].entries)).numpy() for i, own in zip(dense.chosen, chances, strict=True)]
+            return DenseBitsCPU.apply(grids.theta, dense, grids, picks, *self.tensors.values())
+        from nerfsem_method.training.loops import rate_triton
+
+        given = grids.theta, flat, torch.cat(list(chances)), grids.coded, grids.offsets
+        return rate_triton.bits(*given, dense.contexts(grids), [len(own) for own in chances])
+
+    def table_bits(self, grids: BinaryGrids, index: int, picked: Tensor, coded: dict[str, Tensor] | None = None) -> Tensor:
         """Return the bits of one table in plain torch, estimated from the entries `picked` [n] by number in its layout.
 
         `coded` is what the method of that name returns, for callers that have it already.
@@ -196,12 +197,13 @@ class RateModel(nn.Module):
             self._tensors_of[device, index] = _OnDevice(first, second, third, sharing)
         return self._tensors_of[device, index]
 
-    def _dense_tables(self, grids: BinaryGrids, backend: str) -> DenseTables:
-        """Return the tables that are not hashed, as the loops of a backend read them."""
-        if backend not in self._dense:
+    def _dense_tables(self, grids: BinaryGrids, fast: bool) -> DenseTables:
+        """Return the tables that are not hashed, as the compiled loops read them (`fast`) or the kernels for CUDA."""
+        if fast not in self._dense:
             others = [self.extra(index) for index in range(len(self.layouts))]
-            self._dense[backend] = DenseTables(grids, self.layouts, self.values, others, self._nets[backend])
-        return self._dense[backend]
+            nets = Nets(self.spec) if fast else Nets(self.spec, int)
+            self._dense[fast] = DenseTables(grids, self.layouts, self.values, others, nets)
+        return self._dense[fast]
 
     def state(self) -> dict[str, QuantisedTensor]:
         """Return the context models as the bundle stores them."""

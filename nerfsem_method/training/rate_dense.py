@@ -1,4 +1,5 @@
-"""The rate of dense tables is estimated in compiled loops: here are the arrays that `loops.rate_cpu` reads, and its gradient."""
+"""The rate of dense tables is estimated in loops: here are the arrays that `loops.rate_cpu` and `loops.rate_triton` read, and the
+former's gradient."""
 
 from __future__ import annotations
 

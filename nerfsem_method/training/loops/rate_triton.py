@@ -93,7 +93,10 @@ def _rate(
     programs, rows, parts, positions, firsts, others, theta, nets, chances, coded, offsets, bits, gradient, d_nets,
     columns, size, BACKWARD: tl.constexpr, ENTRIES: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """Write the bits of a program's entries, scaled up; or add, of the gradient that `bits` then holds, those of theta and nets."""
+    """Write the bits of a program's entries, scaled up; or add the gradients of theta and the nets.
+
+    When BACKWARD, `bits` is one number, the gradient of the sum of all programs' bits.
+    """
     program = programs + 2 * tl.program_id(0)
     row, number = rows + tl.load(program) * _ROW, tl.load(program + 1) + tl.arange(0, ENTRIES)
     there = number < tl.load(row + _DRAWN)
