@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,10 @@ from nerfsem_method.field.state import QuantisedTensor
 from nerfsem_method.training.backend import compiled, fused
 from nerfsem_method.training.drawn import Sharing, draw, spread, wanted
 from nerfsem_method.training.encoding import BinaryGrids
-from nerfsem_method.training.rate_dense import DenseBitsCPU, DenseTables, Nets
+from nerfsem_method.training.rate_dense import DenseBitsCPU, DenseTables, Nets, describe_tables
+
+if TYPE_CHECKING:
+    from nerfsem_method.training.loops.rate_triton import Contexts
 
 LISTED = 1 << 24
 """A hashed table keeps at most about so many vertices at a time, and takes turns with the parts of its entries where the hull is
@@ -71,7 +74,8 @@ class RateModel(nn.Module):
         self.counts: list[int] = []
         self.values: list[np.ndarray] = []
         self._projected: list[np.ndarray] = []
-        self._dense: dict[bool, DenseTables] = {}
+        self._dense: DenseTables | None = None
+        self._contexts: dict[torch.device, Contexts] = {}
         self._tensors_of: dict[tuple[torch.device, int], _OnDevice] = {}
         self.turn = 0
 
@@ -119,7 +123,8 @@ class RateModel(nn.Module):
         last = len(self.spec.volume) - 1
         tables = grids.tables()
         contexts.remember_volume(self.layouts[last], tables[last])
-        self._dense.clear()
+        self._dense = None
+        self._contexts.clear()
         self._tensors_of = {key: own for key, own in self._tensors_of.items() if key[1] <= last}
         self._projected = [contexts.projected(i, self.layouts[i]) for i in range(last + 1, len(self.spec.tables))]
 
@@ -138,28 +143,28 @@ class RateModel(nn.Module):
         sizes = [wanted(layout, share * count) for layout, count in zip(self.layouts, self.counts, strict=True)]
         chances = draw(sum(sizes), generator, theta.device).split(sizes)
         fast = compiled(theta)
-        dense = self._dense_tables(grids, fast) if fast or fused(theta) else None
-        chosen = [] if dense is None else dense.chosen
-        rest = [index for index, size in enumerate(sizes) if size and index not in chosen]
+        looped = fast or fused(theta)
+        dense = [i for i, table in enumerate(self.spec.tables) if looped and sizes[i] and not table.hashed]
+        rest = [index for index, size in enumerate(sizes) if size and index not in dense]
         flat = self._flat() if rest or not fast else theta.new_zeros(0)
         total = theta.new_zeros(())
-        if dense is not None and chosen:
-            total = self._dense_bits(grids, dense, [chances[index] for index in chosen], flat)
+        if dense:
+            total = self._dense_bits(grids, dense, [chances[index] for index in dense], flat)
         if rest:
             coded = self._named(flat)
             picks = [spread(chances[index], len(self.layouts[index].entries)) for index in rest]
             total = sum((self.table_bits(grids, *own, coded) for own in zip(rest, picks, strict=True)), total)
         return total
 
-    def _dense_bits(self, grids: BinaryGrids, dense: DenseTables, chances: Sequence[Tensor], flat: Tensor) -> Tensor:
+    def _dense_bits(self, grids: BinaryGrids, tables: Sequence[int], chances: Sequence[Tensor], flat: Tensor) -> Tensor:
         """Return the bits of the dense tables; those that are compiled round the context models themselves."""
         if compiled(grids.theta):
-            picks = [spread(own, len(self.layouts[i].entries)).numpy() for i, own in zip(dense.chosen, chances, strict=True)]
-            return DenseBitsCPU.apply(grids.theta, dense, grids, picks, *self.tensors.values())
+            picks = [spread(own, len(self.layouts[i].entries)).numpy() for i, own in zip(tables, chances, strict=True)]
+            return DenseBitsCPU.apply(grids.theta, self._dense_tables(grids), grids, picks, *self.tensors.values())
         from nerfsem_method.training.loops import rate_triton
 
         given = grids.theta, flat, torch.cat(list(chances)), grids.coded, grids.offsets
-        return rate_triton.bits(*given, dense.contexts(grids), [len(own) for own in chances])
+        return rate_triton.bits(*given, self._dense_contexts(grids), [len(own) for own in chances])
 
     def table_bits(self, grids: BinaryGrids, index: int, picked: Tensor, coded: dict[str, Tensor] | None = None) -> Tensor:
         """Return the bits of one table in plain torch, estimated from the entries `picked` [n] by number in its layout.
@@ -197,13 +202,26 @@ class RateModel(nn.Module):
             self._tensors_of[device, index] = _OnDevice(first, second, third, sharing)
         return self._tensors_of[device, index]
 
-    def _dense_tables(self, grids: BinaryGrids, fast: bool) -> DenseTables:
-        """Return the tables that are not hashed, as the compiled loops read them (`fast`) or the kernels for CUDA."""
-        if fast not in self._dense:
+    def _dense_tables(self, grids: BinaryGrids) -> DenseTables:
+        """Return the tables that are not hashed, as `rate_cpu.tables_nats` reads them."""
+        if self._dense is None:
             others = [self.extra(index) for index in range(len(self.layouts))]
-            nets = Nets(self.spec) if fast else Nets(self.spec, int)
-            self._dense[fast] = DenseTables(grids, self.layouts, self.values, others, nets)
-        return self._dense[fast]
+            self._dense = DenseTables(grids, self.layouts, self.values, others, Nets(self.spec))
+        return self._dense
+
+    def _dense_contexts(self, grids: BinaryGrids) -> Contexts:
+        """Return what `rate_triton.bits` reads of these tables, on the device of theta."""
+        from nerfsem_method.training.loops.rate_triton import Contexts
+
+        device = grids.theta.device
+        if device not in self._contexts:
+            others = [self.extra(index) for index in range(len(self.layouts))]
+            chosen, rows = describe_tables(grids, self.layouts, others, Nets(self.spec, int))
+            tables, most = [self._table_on(device, index) for index in chosen], int(rows["others"].max())
+            extra = [functional.pad(table.extra.float() / UNIT, (0, most - table.extra.shape[1])) for table in tables]
+            columns = [table.positions for table in tables], [table.values[:, 0] for table in tables], extra
+            self._contexts[device] = Contexts(rows, grids.parts, *map(torch.cat, columns))
+        return self._contexts[device]
 
     def state(self) -> dict[str, QuantisedTensor]:
         """Return the context models as the bundle stores them."""

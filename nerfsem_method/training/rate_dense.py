@@ -1,11 +1,12 @@
-"""The rate of dense tables is estimated in loops: here are the arrays that `loops.rate_cpu` and `loops.rate_triton` read, and the
-former's gradient."""
+"""The rate of dense tables is estimated in compiled loops: here are the arrays that `loops.rate_cpu` reads, and its gradient.
+
+`loops.rate_triton` reads the same rows of tables.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,9 +20,6 @@ from nerfsem_method.raycast.perceptron import padded
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.loops.encode_cpu import Tables
 from nerfsem_method.training.loops.rate_cpu import TABLE, Drawn, Entries, tables_nats
-
-if TYPE_CHECKING:
-    from nerfsem_method.training.loops.rate_triton import Contexts
 
 
 class Nets:
@@ -66,8 +64,27 @@ class Nets:
         return [torch.from_numpy(flat[own].reshape(whole)[part]) for own, whole, part in self._slices.values()]
 
 
+def describe_tables(
+    grids: BinaryGrids, layouts: Sequence[TableLayout], others: Sequence[np.ndarray], nets: Nets
+) -> tuple[list[int], np.ndarray]:
+    """Return the tables that are not hashed and have entries, and what loops read of each: a row of TABLE."""
+    spec, entry = grids.spec, 0
+    chosen = [i for i, table in enumerate(spec.tables) if not table.hashed and len(layouts[i].entries)]
+    rows = np.zeros(len(chosen), TABLE)
+    for row, index in zip(rows, chosen, strict=True):
+        table, previous, count = spec.tables[index], spec.previous(index), len(layouts[index].entries)
+        part = grids.first_part(previous[0]) if previous else 0
+        row["first"], row["stop"] = entry, entry + count
+        row["axes"][: len(table.axes)], row["dimensions"] = table.axes, len(table.axes)
+        row["resolution"], row["features"], row["others"] = table.resolution, table.features, others[index].shape[1]
+        row["first_part"], row["stop_part"] = part, part + len(grids.parts_of(previous))
+        nets.describe(spec.context_name(index), row)
+        entry += count
+    return chosen, rows
+
+
 class DenseTables:
-    """Dense tables are what `rate_cpu.tables_nats` and its twin read that stays as it is from step to step.
+    """Dense tables are what `rate_cpu.tables_nats` reads that stays as it is from step to step.
 
     Attributes:
         chosen: indices of the tables.
@@ -78,43 +95,16 @@ class DenseTables:
         self, grids: BinaryGrids, layouts: Sequence[TableLayout], values: Sequence[np.ndarray], others: Sequence[np.ndarray],
         nets: Nets,
     ) -> None:  # fmt: skip
-        spec = grids.spec
         self.nets = nets
-        self.chosen = [i for i, table in enumerate(spec.tables) if not table.hashed and len(layouts[i].entries)]
+        self.chosen, self.rows = describe_tables(grids, layouts, others, nets)
         most = max((others[i].shape[1] for i in self.chosen), default=0)
-        self.rows, entry = np.zeros(len(self.chosen), TABLE), 0
         vertices, firsts, rest = [np.zeros((0, 3), np.int32)], [np.zeros(0, np.int64)], [np.zeros((0, most), np.float32)]
-        for row, index in zip(self.rows, self.chosen, strict=True):
-            table, layout, previous = spec.tables[index], layouts[index], spec.previous(index)
-            count, dimensions, extra = len(layout.entries), len(table.axes), others[index]
-            part = grids.first_part(previous[0]) if previous else 0
-            row["first"], row["stop"] = entry, entry + count
-            row["axes"][:dimensions], row["dimensions"] = table.axes, dimensions
-            row["resolution"], row["features"], row["others"] = table.resolution, table.features, extra.shape[1]
-            row["first_part"], row["stop_part"] = part, part + len(grids.parts_of(previous))
-            nets.describe(spec.context_name(index), row)
-            vertices.append(np.pad(layout.vertices.astype(np.int32), ((0, 0), (0, 3 - dimensions))))
+        for index in self.chosen:
+            extra, own = others[index], layouts[index].vertices.astype(np.int32)
+            vertices.append(np.pad(own, ((0, 0), (0, 3 - own.shape[1]))))
             firsts.append(values[index][:, 0])
             rest.append(np.pad(extra.astype(np.float32) / UNIT, ((0, 0), (0, most - extra.shape[1]))))
-            entry += count
         self.entries = Entries(*map(np.concatenate, (vertices, firsts, rest)))
-        self._contexts: dict[torch.device, Contexts] = {}
-
-    def contexts(self, grids: BinaryGrids) -> Contexts:
-        """Return what `rate_triton.bits` reads, on the device of the grids."""
-        from nerfsem_method.training.loops.rate_triton import Contexts
-
-        device = grids.theta.device
-        if device not in self._contexts:
-            positions = np.zeros(self.entries.vertices.shape, np.float32)
-            for row in self.rows:
-                own, dimensions = slice(row["first"], row["stop"]), row["dimensions"]
-                vertices = self.entries.vertices[own, :dimensions]
-                positions[own, row["axes"][:dimensions]] = vertices / np.float32(row["resolution"])
-            arrays = positions, self.entries.firsts, self.entries.others
-            tensors = [torch.from_numpy(array).to(device) for array in arrays]
-            self._contexts[device] = Contexts(self.rows, grids.parts, *tensors)
-        return self._contexts[device]
 
 
 class DenseBitsCPU(torch.autograd.Function):
