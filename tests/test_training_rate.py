@@ -11,7 +11,7 @@ from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.fixed_point import LOGIT_LIMIT, probability_table
 from nerfsem_method.codec.walk import code_tables
 from nerfsem_method.field.layout import TableLayout, table_layout
-from nerfsem_method.training.drawn import FEWEST, draw
+from nerfsem_method.training.drawn import FEWEST, draw, spread, wanted
 from nerfsem_method.training.radiance import RadianceField
 
 SPECS = {"dense": DENSE, "hashed": HASHED}
@@ -95,9 +95,9 @@ def test_entries_that_many_vertices_share_are_drawn_less_often():
         vertices = np.zeros((5000 * crowd, 3), np.int16)
         starts, entries, none = np.arange(0, 5000 * crowd + 1, crowd), np.arange(5000), np.zeros(0, np.int32)
         layout = TableLayout(vertices, entries, starts, none, none)
-        picked = draw(layout, 2000, generator, device)
+        picked = spread(draw(wanted(layout, 2000), generator, device), 5000)
         assert (picked.diff() >= 0).all() and picked.min() >= 0 and picked.max() < 5000
         drawn[crowd] = len(picked)
-        assert len(draw(layout, 10**9, generator, device)) == 5000
+        assert wanted(layout, 10**9) == 5000
     assert drawn == {1: 2000, 16: 2000, 64: 500}
-    assert len(draw(layout, 0, generator, device)) == FEWEST
+    assert wanted(layout, 0) == FEWEST

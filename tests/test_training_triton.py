@@ -19,6 +19,7 @@ from nerfsem_method.raycast.caster import Raycaster
 from nerfsem_method.raycast.marching import voxel_distances
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training import march as marching
+from nerfsem_method.training import rate
 from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.encoding import BinaryGrids
@@ -50,7 +51,7 @@ def test_look_ups_and_their_gradient(spec, chosen):
     grids = grids.to(DEVICE)
     with using("fused"):
         found = grids.encode(positions.to(DEVICE), tables)
-    torch.testing.assert_close(found.cpu(), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(found.cpu(), expected, atol=1e-5, rtol=0)
     found.backward(gradient.to(DEVICE))
     assert wanted is not None and wanted.abs().max() > 1 and grids.theta.grad is not None
     torch.testing.assert_close(grids.theta.grad.cpu(), wanted, atol=1e-5, rtol=1e-5)
@@ -90,7 +91,7 @@ def test_sums_along_rays_and_their_gradients(channels):
     upstream = torch.randn(len(counts), channels + 2)
 
     def evaluate(sums, where, device):
-        leaves = [values.to(device).requires_grad_() for values in given]
+        leaves = [values.to(device).detach().requires_grad_() for values in given]
         summed, weights, distortion = sums(*leaves, where)
         ((summed * upstream.to(device)).sum() + 300 * distortion).backward()
         gradients = [leaf.grad for leaf in leaves if leaf.grad is not None]
@@ -101,6 +102,29 @@ def test_sums_along_rays_and_their_gradients(channels):
     with using("fused"):
         found = evaluate(accumulate, moved, DEVICE)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+SOME_HASHED = pytest.param(HASHED, marks=pytest.mark.slow)
+WIDE = replace(LONG, volume=(Level(4, 3), *LONG.volume, Level(10, 2)), context_width=32)
+
+
+@pytest.mark.parametrize("spec", [DENSE, WIDE, SOME_HASHED], ids=["dense", "wide", "some hashed"])
+def test_the_rate_and_its_gradients(spec):
+    field = RadianceField.from_state(tiny_state(spec))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        field.grids.theta[::7] *= 1.5  # beyond 1, where no gradient passes
+        for tensor in field.rate.parameters():
+            tensor += 0.01 * torch.randn_like(tensor)
+    field, parameters = field.to(DEVICE), [field.grids.theta, *field.rate.parameters()]
+
+    def evaluate(backend):
+        with using(backend), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rate, "draw", lambda count, *_: (torch.arange(count, device=DEVICE) * 0.618).double() % 1)
+            bits = field.rate.bits(field.grids, 500, np.random.default_rng(0))
+        return [bits.detach(), *torch.autograd.grad(3 * bits, parameters)]
+
+    torch.testing.assert_close(evaluate("fused"), evaluate("plain"), atol=2e-3, rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -116,6 +140,7 @@ def test_a_training_step_and_its_gradients(spec):
         jitter = torch.rand(48)
         with using(backend), pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch, "rand_like", lambda like: jitter.to(like.device))
+            patch.setattr(rate, "draw", lambda count, *_: torch.from_numpy(np.random.default_rng(3).random(count)).to(device))
             step = field.step(rays[0].to(device), rays[1].to(device), 300)
             (step.rendering.color.sum() + step.rendering.distortion + 1e-4 * step.bits).backward()
             seen = field.occupancy.seen
@@ -149,12 +174,14 @@ COMPILE = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from nerfsem_method.training.loops import accumulate_triton, encode_triton, march_triton
+from nerfsem_method.training.loops import accumulate_triton, encode_triton, march_triton, rate_triton
 pointers = dict(
-    starts="*i64", rays="*i64", empty="*u8", parts="*i64", coded="*i8", distortion="*fp64",
+    starts="*i64", rays="*i64", empty="*u8", parts="*i64", coded="*i8", distortion="*fp64", programs="*i64", rows="*i64",
+    firsts="*i64", chances="*fp64",
     count="i32", columns="i32", size="i32", side="i32", channels="i32", step="fp32", skip="fp32", thickest="fp32", limit="fp32",
 )
-for module, more in ((encode_triton, dict(offsets="*i32")), (march_triton, {}), (accumulate_triton, {})):
+slots = dict(offsets="*i32")
+for module, more in ((encode_triton, slots), (march_triton, {}), (accumulate_triton, {}), (rate_triton, slots)):
     for kernel, constants, options in module.VARIANTS:
         kinds = {**pointers, **more}
         signature = {name: "constexpr" if name in constants else kinds.get(name, "*fp32") for name in kernel.arg_names}
@@ -171,5 +198,5 @@ def test_all_kernels_compile_for_hopper(tmp_path, monkeypatch):
     done = subprocess.run([sys.executable, "-c", COMPILE], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert len(lines) == 6 and all(line[1] == "True" for line in lines)
+    assert len(lines) == 8 and all(line[1] == "True" for line in lines)
     assert all(line[2] == "False" for line in lines if line[0] == "_march"), "fused products move samples"

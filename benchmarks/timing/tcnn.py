@@ -70,7 +70,7 @@ class Tcnn:
 
         def density() -> tuple[Tensor, ...]:
             sigma, geometry = field.heads.density(features, points)
-            return geometry.detach(), *torch.autograd.grad(sigma.log().sum() + geometry.sum(), heads)
+            return geometry.detach(), *torch.autograd.grad(sigma.log().mean() + geometry.mean(), heads)
 
         size = f"forward and backward, {len(points)} samples, `{preset}`"
         return [self._row(f"grid encoding {size}", look_up, True), self._row(f"density head {size}", density, False)]

@@ -16,23 +16,34 @@ VERTICES_AN_ENTRY = 16
 """Where more vertices share an entry on average, fewer entries are drawn: a step's work must not grow with a solid hull."""
 
 
-def draw(layout: TableLayout, wanted: float, generator: np.random.Generator, device: torch.device) -> Tensor:
-    """Draw about `wanted` of the listed entries, FEWEST at least, by number in their layout: int64 [n], ascending.
-
-    There is one from each of even stretches, which leaves less to chance and reads memory in order. Chance comes from `generator`
-    on the CPU, where a training is the same every time, and from torch's own on other devices, to which nothing is copied then.
-    """
+def wanted(layout: TableLayout, about: float) -> int:
+    """Return how many of the listed entries are drawn where `about` so many would do: FEWEST at least, if there are so many."""
     count = len(layout.entries)
     crowded = max(1.0, len(layout.vertices) / max(count, 1) / VERTICES_AN_ENTRY)
-    take = min(count, max(FEWEST, math.ceil(wanted / crowded)))
+    return min(count, max(FEWEST, math.ceil(about / crowded)))
+
+
+def draw(count: int, generator: np.random.Generator, device: torch.device) -> Tensor:
+    """Return so many numbers in [0, 1), float64 [count], one for each entry that is to be drawn of any table.
+
+    Chance comes from `generator` on the CPU, where a training is the same every time, and from torch's own on other devices, to
+    which nothing is copied then.
+    """
     if device.type == "cpu":
-        offsets = torch.from_numpy(generator.random(take))
-    else:
-        offsets = torch.rand(take, dtype=torch.float64, device=device)
-    numbers = torch.arange(take, device=device)
+        return torch.from_numpy(generator.random(count))
+    return torch.rand(count, dtype=torch.float64, device=device)
+
+
+def spread(chances: Tensor, count: int) -> Tensor:
+    """Return entries by number in a table of `count`, int64 [n], ascending: one for each of the `chances` [n].
+
+    There is one from each of even stretches, which leaves less to chance and reads memory in order.
+    """
+    take = len(chances)
+    numbers = torch.arange(take, device=chances.device)
     if take == count:
         return numbers
-    return ((numbers + offsets) * (count / max(take, 1))).long().clamp(max=count - 1)
+    return ((numbers + chances) * (count / max(take, 1))).long().clamp(max=count - 1)
 
 
 class Sharing:

@@ -1,15 +1,16 @@
 """The rate model is the trainable twin of the codec's context models: it estimates the tables' bits (method, section 4).
 
 `nerfsem_method.codec.context` is the specification; here the same contexts are evaluated in float on a random part of the
-entries, with weights rounded to the codec's grid (straight-through): compiled for dense tables on the CPU (`loops.rate_cpu`), in
-plain torch otherwise. `tests/test_training_rate.py` ties them.
+entries, with weights rounded to the codec's grid (straight-through): for dense tables compiled on the CPU (`loops.rate_cpu`) and
+in Triton on CUDA (`loops.rate_triton`), in plain torch otherwise. `tests/test_training_rate.py` ties them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -21,10 +22,13 @@ from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, BIAS_LIMIT, UNIT, 
 from nerfsem_method.field.layout import TableLayout, part_layout
 from nerfsem_method.field.spec import CONTEXT_LEVELS, FieldSpec
 from nerfsem_method.field.state import QuantisedTensor
-from nerfsem_method.training.backend import compiled
-from nerfsem_method.training.drawn import Sharing, draw
+from nerfsem_method.training.backend import compiled, fused
+from nerfsem_method.training.drawn import Sharing, draw, spread, wanted
 from nerfsem_method.training.encoding import BinaryGrids
-from nerfsem_method.training.rate_dense import DenseBitsCPU, DenseTables, Nets
+from nerfsem_method.training.rate_dense import DenseBitsCPU, DenseTables, Nets, describe_tables
+
+if TYPE_CHECKING:
+    from nerfsem_method.training.loops.rate_triton import Contexts
 
 LISTED = 1 << 24
 """A hashed table keeps at most about so many vertices at a time, and takes turns with the parts of its entries where the hull is
@@ -66,12 +70,12 @@ class RateModel(nn.Module):
         steps, limits = torch.tensor(grid).repeat_interleave(torch.tensor(self._sizes), 0).T
         self.register_buffer("_steps", steps, persistent=False)
         self.register_buffer("_limits", limits, persistent=False)
-        self.nets = Nets(spec)
         self.layouts: list[TableLayout] = []
         self.counts: list[int] = []
         self.values: list[np.ndarray] = []
         self._projected: list[np.ndarray] = []
         self._dense: DenseTables | None = None
+        self._contexts: dict[torch.device, Contexts] = {}
         self._tensors_of: dict[tuple[torch.device, int], _OnDevice] = {}
         self.turn = 0
 
@@ -86,15 +90,21 @@ class RateModel(nn.Module):
                 weight.register_hook(partial(_without, unread))
 
     def coded(self) -> dict[str, Tensor]:
-        """Return all tensors by name as the bundle can hold them; the gradient passes straight through.
+        """Return all tensors by name as the bundle can hold them; the gradient passes straight through."""
+        return self._named(self._flat())
 
-        They are rounded together: on a GPU a pass over all of them takes as long as one over a single bias.
+    def _flat(self) -> Tensor:
+        """Return what `coded` returns as one array.
+
+        The tensors are rounded together: on a GPU a pass over all of them takes as long as one over a single bias.
         """
         flat = torch.cat([tensor.flatten() for tensor in self.tensors.values()])
         nearest = (flat / self._steps).round().clamp(-self._limits, self._limits) * self._steps
-        parts = (flat + (nearest - flat).detach()).split(self._sizes)
+        return flat + (nearest - flat).detach()
+
+    def _named(self, flat: Tensor) -> dict[str, Tensor]:
         shapes = self.spec.context_shapes().items()
-        return {name: part.view(shape) for (name, shape), part in zip(shapes, parts, strict=True)}
+        return {name: part.view(shape) for (name, shape), part in zip(shapes, flat.split(self._sizes), strict=True)}
 
     def set_occupancy(self, grids: BinaryGrids, occupancy: np.ndarray) -> None:
         """List the coded entries anew; uncoded ones read 0 from then on."""
@@ -114,6 +124,7 @@ class RateModel(nn.Module):
         tables = grids.tables()
         contexts.remember_volume(self.layouts[last], tables[last])
         self._dense = None
+        self._contexts.clear()
         self._tensors_of = {key: own for key, own in self._tensors_of.items() if key[1] <= last}
         self._projected = [contexts.projected(i, self.layouts[i]) for i in range(last + 1, len(self.spec.tables))]
 
@@ -128,25 +139,34 @@ class RateModel(nn.Module):
         Each table has as many of these as its size asks for, and `drawn.FEWEST` at least. The scalar is differentiable with
         respect to the symbols (straight-through), the context symbols and the models.
         """
-        share, device = samples / max(sum(self.counts), 1), grids.theta.device
-        picks = [
-            draw(layout, share * count, generator, device)
-            for layout, count in zip(self.layouts, self.counts, strict=True)
-        ]
-        fast, coded = compiled(grids.theta), None
-        bits = grids.theta.new_zeros(())
-        if fast:
-            own = [pick.numpy() for pick in picks]
-            bits = bits + DenseBitsCPU.apply(grids.theta, self.dense_tables(grids), grids, own, *self.tensors.values())
-        for index, (table, picked) in enumerate(zip(self.spec.tables, picks, strict=True)):
-            if len(picked) and (table.hashed or not fast):
-                coded = coded or self.coded()
-                bits = bits + self.table_bits(grids, index, picked, coded)
-        return bits
+        share, theta = samples / max(sum(self.counts), 1), grids.theta
+        sizes = [wanted(layout, share * count) for layout, count in zip(self.layouts, self.counts, strict=True)]
+        chances = draw(sum(sizes), generator, theta.device).split(sizes)
+        fast = compiled(theta)
+        looped = fast or fused(theta)
+        dense = [i for i, table in enumerate(self.spec.tables) if looped and sizes[i] and not table.hashed]
+        rest = [index for index, size in enumerate(sizes) if size and index not in dense]
+        flat = self._flat() if rest or not fast else theta.new_zeros(0)
+        total = theta.new_zeros(())
+        if dense:
+            total = self._dense_bits(grids, dense, [chances[index] for index in dense], flat)
+        if rest:
+            coded = self._named(flat)
+            picks = [spread(chances[index], len(self.layouts[index].entries)) for index in rest]
+            total = sum((self.table_bits(grids, *own, coded) for own in zip(rest, picks, strict=True)), total)
+        return total
 
-    def table_bits(
-        self, grids: BinaryGrids, index: int, picked: Tensor, coded: dict[str, Tensor] | None = None
-    ) -> Tensor:
+    def _dense_bits(self, grids: BinaryGrids, tables: Sequence[int], chances: Sequence[Tensor], flat: Tensor) -> Tensor:
+        """Return the bits of the dense tables; those that are compiled round the context models themselves."""
+        if compiled(grids.theta):
+            picks = [spread(own, len(self.layouts[i].entries)).numpy() for i, own in zip(tables, chances, strict=True)]
+            return DenseBitsCPU.apply(grids.theta, self._dense_tables(grids), grids, picks, *self.tensors.values())
+        from nerfsem_method.training.loops import rate_triton
+
+        given = grids.theta, flat, torch.cat(list(chances)), grids.coded, grids.offsets
+        return rate_triton.bits(*given, self._dense_contexts(grids), [len(own) for own in chances])
+
+    def table_bits(self, grids: BinaryGrids, index: int, picked: Tensor, coded: dict[str, Tensor] | None = None) -> Tensor:
         """Return the bits of one table in plain torch, estimated from the entries `picked` [n] by number in its layout.
 
         `coded` is what the method of that name returns, for callers that have it already.
@@ -182,12 +202,26 @@ class RateModel(nn.Module):
             self._tensors_of[device, index] = _OnDevice(first, second, third, sharing)
         return self._tensors_of[device, index]
 
-    def dense_tables(self, grids: BinaryGrids) -> DenseTables:
+    def _dense_tables(self, grids: BinaryGrids) -> DenseTables:
         """Return the tables that are not hashed, as `rate_cpu.tables_nats` reads them."""
         if self._dense is None:
             others = [self.extra(index) for index in range(len(self.layouts))]
-            self._dense = DenseTables(grids, self.layouts, self.values, others, self.nets)
+            self._dense = DenseTables(grids, self.layouts, self.values, others, Nets(self.spec))
         return self._dense
+
+    def _dense_contexts(self, grids: BinaryGrids) -> Contexts:
+        """Return what `rate_triton.bits` reads of these tables, on the device of theta."""
+        from nerfsem_method.training.loops.rate_triton import Contexts
+
+        device = grids.theta.device
+        if device not in self._contexts:
+            others = [self.extra(index) for index in range(len(self.layouts))]
+            chosen, rows = describe_tables(grids, self.layouts, others, Nets(self.spec, int))
+            tables, most = [self._table_on(device, index) for index in chosen], int(rows["others"].max())
+            extra = [functional.pad(table.extra.float() / UNIT, (0, most - table.extra.shape[1])) for table in tables]
+            columns = [table.positions for table in tables], [table.values[:, 0] for table in tables], extra
+            self._contexts[device] = Contexts(rows, grids.parts, *map(torch.cat, columns))
+        return self._contexts[device]
 
     def state(self) -> dict[str, QuantisedTensor]:
         """Return the context models as the bundle stores them."""

@@ -1,9 +1,12 @@
-"""The rate of dense tables is estimated in compiled loops: here are the arrays that `loops.rate_cpu` reads, and its gradient."""
+"""The rate of dense tables is estimated in compiled loops: here are the arrays that `loops.rate_cpu` reads, and its gradient.
+
+`loops.rate_triton` reads the same rows of tables.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -20,13 +23,16 @@ from nerfsem_method.training.loops.rate_cpu import TABLE, Drawn, Entries, tables
 
 
 class Nets:
-    """The compiled loops read the context models as one array of all padded ones, which is as easily added up."""
+    """The loops read the context models as one array, which is as easily added up: of all padded ones where they are compiled.
 
-    def __init__(self, spec: FieldSpec) -> None:
+    `pad` says how long a side of a matrix is in that array.
+    """
+
+    def __init__(self, spec: FieldSpec, pad: Callable[[int], int] = padded) -> None:
         shapes = spec.context_shapes()
         slices, self._size = [], 0
         for shape in shapes.values():
-            whole = tuple(map(padded, shape))
+            whole = tuple(map(pad, shape))
             slices.append((slice(self._size, self._size + math.prod(whole)), whole, tuple(map(slice, shape))))
             self._size += math.prod(whole)
         self._slices = dict(zip(shapes, slices, strict=True))
@@ -58,6 +64,25 @@ class Nets:
         return [torch.from_numpy(flat[own].reshape(whole)[part]) for own, whole, part in self._slices.values()]
 
 
+def describe_tables(
+    grids: BinaryGrids, layouts: Sequence[TableLayout], others: Sequence[np.ndarray], nets: Nets
+) -> tuple[list[int], np.ndarray]:
+    """Return the tables that are not hashed and have entries, and what loops read of each: a row of TABLE."""
+    spec, entry = grids.spec, 0
+    chosen = [i for i, table in enumerate(spec.tables) if not table.hashed and len(layouts[i].entries)]
+    rows = np.zeros(len(chosen), TABLE)
+    for row, index in zip(rows, chosen, strict=True):
+        table, previous, count = spec.tables[index], spec.previous(index), len(layouts[index].entries)
+        part = grids.first_part(previous[0]) if previous else 0
+        row["first"], row["stop"] = entry, entry + count
+        row["axes"][: len(table.axes)], row["dimensions"] = table.axes, len(table.axes)
+        row["resolution"], row["features"], row["others"] = table.resolution, table.features, others[index].shape[1]
+        row["first_part"], row["stop_part"] = part, part + len(grids.parts_of(previous))
+        nets.describe(spec.context_name(index), row)
+        entry += count
+    return chosen, rows
+
+
 class DenseTables:
     """Dense tables are what `rate_cpu.tables_nats` reads that stays as it is from step to step.
 
@@ -70,25 +95,15 @@ class DenseTables:
         self, grids: BinaryGrids, layouts: Sequence[TableLayout], values: Sequence[np.ndarray], others: Sequence[np.ndarray],
         nets: Nets,
     ) -> None:  # fmt: skip
-        spec = grids.spec
         self.nets = nets
-        self.chosen = [i for i, table in enumerate(spec.tables) if not table.hashed and len(layouts[i].entries)]
+        self.chosen, self.rows = describe_tables(grids, layouts, others, nets)
         most = max((others[i].shape[1] for i in self.chosen), default=0)
-        self.rows, entry = np.zeros(len(self.chosen), TABLE), 0
         vertices, firsts, rest = [np.zeros((0, 3), np.int32)], [np.zeros(0, np.int64)], [np.zeros((0, most), np.float32)]
-        for row, index in zip(self.rows, self.chosen, strict=True):
-            table, layout, previous = spec.tables[index], layouts[index], spec.previous(index)
-            count, dimensions, extra = len(layout.entries), len(table.axes), others[index]
-            part = grids.first_part(previous[0]) if previous else 0
-            row["first"], row["stop"] = entry, entry + count
-            row["axes"][:dimensions], row["dimensions"] = table.axes, dimensions
-            row["resolution"], row["features"], row["others"] = table.resolution, table.features, extra.shape[1]
-            row["first_part"], row["stop_part"] = part, part + len(grids.parts_of(previous))
-            nets.describe(spec.context_name(index), row)
-            vertices.append(np.pad(layout.vertices.astype(np.int32), ((0, 0), (0, 3 - dimensions))))
+        for index in self.chosen:
+            extra, own = others[index], layouts[index].vertices.astype(np.int32)
+            vertices.append(np.pad(own, ((0, 0), (0, 3 - own.shape[1]))))
             firsts.append(values[index][:, 0])
             rest.append(np.pad(extra.astype(np.float32) / UNIT, ((0, 0), (0, most - extra.shape[1]))))
-            entry += count
         self.entries = Entries(*map(np.concatenate, (vertices, firsts, rest)))
 
 
@@ -97,10 +112,9 @@ class DenseBitsCPU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, theta, dense, grids, picks, *tensors):
-        picked = [picks[index] for index in dense.chosen]
-        counts = np.array([len(own) for own in picked], np.int64)
+        counts = np.array([len(own) for own in picks], np.int64)
         scales = ((dense.rows["stop"] - dense.rows["first"]) / counts / math.log(2)).astype(np.float32)
-        drawn = Drawn(np.concatenate([np.zeros(0, np.int64), *picked]), np.append(0, counts.cumsum()), scales)
+        drawn = Drawn(np.concatenate([np.zeros(0, np.int64), *picks]), np.append(0, counts.cumsum()), scales)
         ctx.save_for_backward(theta)
         ctx.given = dense, grids, drawn, grids.packed_tables(), dense.nets.coded(tensors)
         return torch.tensor(_nats(theta, *ctx.given, None), dtype=torch.float32)

@@ -22,17 +22,17 @@ POINTS = 128
 _Y, _Z = tl.constexpr(PRIMES[1]), tl.constexpr(PRIMES[2])
 
 
-def _column(name: str) -> tl.constexpr:
-    """Return where a field of PART stands in a row of integers."""
-    assert PART.fields is not None
-    return tl.constexpr(PART.fields[name][1] // 8)
+def field_of(row: np.dtype, name: str) -> tl.constexpr:
+    """Return where a field stands in a row of integers."""
+    assert row.fields is not None
+    return tl.constexpr(row.fields[name][1] // 8)
 
 
 # On the device a part of a table is such a row, followed by the column of the output at which the part begins.
-_AXES, _DIMENSIONS, _RESOLUTION = _column("axes"), _column("dimensions"), _column("resolution")
-_FEATURES, _ENTRIES, _HASHED = _column("features"), _column("entries"), _column("hashed")
-_FIRST_ENTRY, _FIRST_FEATURE = _column("first_entry"), _column("first_feature")
-_COLUMN, _ROW = tl.constexpr(PART.itemsize // 8), tl.constexpr(PART.itemsize // 8 + 1)
+_AXES, _DIMENSIONS, _RESOLUTION = field_of(PART, "axes"), field_of(PART, "dimensions"), field_of(PART, "resolution")
+PART_FEATURES, _ENTRIES, _HASHED = field_of(PART, "features"), field_of(PART, "entries"), field_of(PART, "hashed")
+_FIRST_ENTRY, _FIRST_FEATURE = field_of(PART, "first_entry"), field_of(PART, "first_feature")
+PART_COLUMN, PART_ROW = tl.constexpr(PART.itemsize // 8), tl.constexpr(PART.itemsize // 8 + 1)
 
 
 @triton.jit
@@ -44,26 +44,24 @@ def _place(positions, sample, there, axis, resolution):
 
 
 @triton.jit
-def _look_up(
-    positions, parts, offsets, theta, coded, values, gradient, count, columns, size, BACKWARD: tl.constexpr, POINTS: tl.constexpr
+def look_up_part(
+    positions, sample, there, row, offsets, theta, coded, given, gradient, size, BACKWARD: tl.constexpr, LANES: tl.constexpr
 ):
-    """Write the features of one part of a table at some points; or add, of their gradient, that of theta."""
-    sample = tl.program_id(0).to(tl.int64) * POINTS + tl.arange(0, POINTS)
-    there = sample < count
-    row = parts + tl.program_id(1) * _ROW
-    dimensions, resolution, features = tl.load(row + _DIMENSIONS), tl.load(row + _RESOLUTION), tl.load(row + _FEATURES)
+    """Add one part's features at some points to `given` [points, LANES], and return that; or add the gradient of theta.
+
+    `there` tells which points there are, and `row` is the part's. When BACKWARD, `given` is the gradient of the features.
+    """
+    dimensions, resolution, features = tl.load(row + _DIMENSIONS), tl.load(row + _RESOLUTION), tl.load(row + PART_FEATURES)
     entries, hashed = tl.load(row + _ENTRIES), tl.load(row + _HASHED)
-    first_entry, first_feature, column = tl.load(row + _FIRST_ENTRY), tl.load(row + _FIRST_FEATURE), tl.load(row + _COLUMN)
+    first_entry, first_feature = tl.load(row + _FIRST_ENTRY), tl.load(row + _FIRST_FEATURE)
     x, fx = _place(positions, sample, there, tl.load(row + _AXES), resolution)
     y, fy = _place(positions, sample, there, tl.load(row + _AXES + 1), resolution)
     z, fz = _place(positions, sample, there, tl.load(row + _AXES + 2), resolution)
     if dimensions == 2:
         z, fz = z * 0, fz * 0
     side = resolution + 1
-    feature = tl.arange(0, 8)
+    feature = tl.arange(0, LANES)
     chosen = there[:, None] & (feature < features)[None, :]
-    output = values + sample[:, None] * columns + (column + feature)[None, :]
-    given = tl.load(output, mask=chosen, other=0.0) if BACKWARD else tl.zeros([POINTS, 8], tl.float32)
     for corner in range(0, 1 << dimensions):
         dx, dy = corner >> (dimensions - 1), (corner >> (dimensions - 2)) & 1
         dz = (corner & 1) * (dimensions - 2)
@@ -82,6 +80,22 @@ def _look_up(
             tl.atomic_add(gradient + value, weight[:, None] * given, mask=passed, sem="relaxed")
         else:
             given += weight[:, None] * tl.where(real >= 0, found, -found)
+    return given
+
+
+@triton.jit
+def _look_up(
+    positions, parts, offsets, theta, coded, values, gradient, count, columns, size, BACKWARD: tl.constexpr, POINTS: tl.constexpr
+):
+    """Write the features of one part of a table at some points; or add, of their gradient, that of theta."""
+    sample = tl.program_id(0).to(tl.int64) * POINTS + tl.arange(0, POINTS)
+    there = sample < count
+    row = parts + tl.program_id(1) * PART_ROW
+    feature = tl.arange(0, 8)
+    chosen = there[:, None] & (feature < tl.load(row + PART_FEATURES))[None, :]
+    output = values + sample[:, None] * columns + (tl.load(row + PART_COLUMN) + feature)[None, :]
+    given = tl.load(output, mask=chosen, other=0.0) if BACKWARD else tl.zeros([POINTS, 8], tl.float32)
+    given = look_up_part(positions, sample, there, row, offsets, theta, coded, given, gradient, size, BACKWARD, 8)
     if not BACKWARD:
         tl.store(output, given, mask=chosen)
 
@@ -118,12 +132,12 @@ def encode(positions: Tensor, theta: Tensor, coded: Tensor, offsets: Tensor, par
     """
     if not len(parts):
         return positions.new_empty(len(positions), 0)
-    rows = _on_device(parts.tobytes(), positions.device)
+    rows = part_rows(parts.tobytes(), positions.device)
     return _Encode.apply(theta, positions.contiguous(), coded, offsets, rows, int(parts["features"].sum()))
 
 
 @lru_cache(maxsize=64)
-def _on_device(parts: bytes, device: torch.device) -> Tensor:
+def part_rows(parts: bytes, device: torch.device) -> Tensor:
     """Return the parts as rows of integers, each with the column of the output at which it begins."""
     rows = np.frombuffer(parts, PART)
     columns = rows["features"].cumsum() - rows["features"]
