@@ -124,7 +124,10 @@ def test_the_rate_and_its_gradients(spec):
             bits = field.rate.bits(field.grids, 500, np.random.default_rng(0))
         return [bits.detach(), *torch.autograd.grad(3 * bits, parameters)]
 
-    torch.testing.assert_close(evaluate("fused"), evaluate("plain"), atol=2e-3, rtol=1e-4)
+    # A GPU rounds otherwise, and hidden units that are 0 but for rounding then learn, or do not, in some entries.
+    tolerance = 1e-5 if DEVICE == "cpu" else 2e-2
+    for found, expected in zip(evaluate("fused"), evaluate("plain"), strict=True):
+        assert (found - expected).norm() <= tolerance * expected.norm()
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.rate_dense import DenseBitsCPU, DenseTables, Nets, describe_tables
 
 if TYPE_CHECKING:
-    from nerfsem_method.training.loops.rate_triton import Contexts
+    from nerfsem_method.training.loops.rate_triton import DenseContexts
 
 LISTED = 1 << 24
 """A hashed table keeps at most about so many vertices at a time, and takes turns with the parts of its entries where the hull is
@@ -75,7 +75,7 @@ class RateModel(nn.Module):
         self.values: list[np.ndarray] = []
         self._projected: list[np.ndarray] = []
         self._dense: DenseTables | None = None
-        self._contexts: dict[torch.device, Contexts] = {}
+        self._contexts: dict[torch.device, DenseContexts] = {}
         self._tensors_of: dict[tuple[torch.device, int], _OnDevice] = {}
         self.turn = 0
 
@@ -209,9 +209,9 @@ class RateModel(nn.Module):
             self._dense = DenseTables(grids, self.layouts, self.values, others, Nets(self.spec))
         return self._dense
 
-    def _dense_contexts(self, grids: BinaryGrids) -> Contexts:
+    def _dense_contexts(self, grids: BinaryGrids) -> DenseContexts:
         """Return what `rate_triton.bits` reads of these tables, on the device of theta."""
-        from nerfsem_method.training.loops.rate_triton import Contexts
+        from nerfsem_method.training.loops.rate_triton import DenseContexts
 
         device = grids.theta.device
         if device not in self._contexts:
@@ -220,7 +220,7 @@ class RateModel(nn.Module):
             tables, most = [self._table_on(device, index) for index in chosen], int(rows["others"].max())
             extra = [functional.pad(table.extra.float() / UNIT, (0, most - table.extra.shape[1])) for table in tables]
             columns = [table.positions for table in tables], [table.values[:, 0] for table in tables], extra
-            self._contexts[device] = Contexts(rows, grids.parts, *map(torch.cat, columns))
+            self._contexts[device] = DenseContexts(rows, grids.parts, *map(torch.cat, columns))
         return self._contexts[device]
 
     def state(self) -> dict[str, QuantisedTensor]:

@@ -42,7 +42,7 @@ _DRAWN, _BEFORE = tl.constexpr(TABLE.itemsize // 8), tl.constexpr(TABLE.itemsize
 _ROW = tl.constexpr(TABLE.itemsize // 8 + 2)
 
 
-class Contexts(NamedTuple):
+class DenseContexts(NamedTuple):
     """What the contexts of dense tables read that stays as it is from step to step.
 
     Attributes:
@@ -180,7 +180,7 @@ def _launch(contexts, drawn, tensors, bits, gradient, d_nets, **options) -> None
 
 
 def bits(
-    theta: Tensor, nets: Tensor, chances: Tensor, coded: Tensor, offsets: Tensor, contexts: Contexts, drawn: Sequence[int]
+    theta: Tensor, nets: Tensor, chances: Tensor, coded: Tensor, offsets: Tensor, contexts: DenseContexts, drawn: Sequence[int]
 ) -> Tensor:
     """Return the bits of dense tables, estimated from `drawn` entries of each; differentiable with respect to theta and nets.
 
