@@ -158,8 +158,9 @@ def test_a_training_step_and_its_gradients(spec):
 
 def test_a_picture():
     state, camera = tiny_state(DENSE), Intrinsics(16, 12, 20.0, 20.0, 8.0, 6.0, k1=0.03, p1=-0.01)
+    renderer = TorchRenderer(state, camera, DEVICE)  # it makes its field on the CPU first, which no kernel can read
     with using("fused"):
-        picture = TorchRenderer(state, camera, DEVICE).picture(orbit(3)[0])
+        picture = renderer.picture(orbit(3)[0])
     assert picture[..., 3].max() > 0.1
     np.testing.assert_allclose(picture, Raycaster(state, camera).picture(orbit(3)[0]), atol=0.2 / 255)
 
