@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,9 +10,7 @@ from nerfsem_method.field.activation import DENSITY_LIMIT, DENSITY_SHIFT, HARMON
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import QuantisedTensor
 from nerfsem_method.training.backend import tiny
-
-SMALLEST_WEIGHT = 2.0**-12
-"""A tensor of zeros gets the step of one whose largest weight is this."""
+from nerfsem_method.training.rounding import rounded, step_exponent, stored
 
 
 class _TruncatedExp(torch.autograd.Function):
@@ -72,17 +68,11 @@ class Heads(nn.Module):
     def _weight(self, name: str) -> Tensor:
         """Return a tensor as the forward pass uses it."""
         tensor = self._tensor(name)
-        if not self.quantised:
-            return tensor
-        step = 2.0 ** self._exponents[name]
-        return tensor + ((tensor / step).round() * step - tensor).detach()
+        return rounded(tensor, self._exponents[name]) if self.quantised else tensor
 
     def _exponent(self, name: str) -> int:
-        """Return the exponent of a tensor's step, the smallest with which its largest weight fits into `bits` bits with sign."""
-        if name in self._exponents:
-            return self._exponents[name]
-        largest = float(self._tensor(name).detach().abs().max())
-        return math.ceil(math.log2(max(largest, SMALLEST_WEIGHT) / (2 ** (self.bits - 1) - 1)))
+        """Return the exponent of a tensor's step, as it was fixed, or by the weights as they are."""
+        return self._exponents[name] if name in self._exponents else step_exponent(self._tensor(name), self.bits)
 
     def _network(self, x: Tensor, *names: str) -> Tensor:
         """Return the outputs of some layers, with ReLU between them."""
@@ -115,12 +105,7 @@ class Heads(nn.Module):
 
     def state(self) -> dict[str, QuantisedTensor]:
         """Return the weights as the bundle stores them."""
-        result = {}
-        for name in self.spec.head_shapes():
-            exponent = self._exponent(name)
-            integers = (self._tensor(name).detach().cpu() / 2.0**exponent).round().to(torch.int32)
-            result[name] = QuantisedTensor(integers.numpy(), exponent)
-        return result
+        return {name: stored(self._tensor(name), self._exponent(name)) for name in self.spec.head_shapes()}
 
     def load(self, state: dict[str, QuantisedTensor]) -> None:
         """Take decoded weights over."""
