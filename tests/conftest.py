@@ -9,6 +9,9 @@ from pathlib import Path
 
 if not Path("/proc/driver/nvidia").exists():  # Triton interprets its kernels if it is told before its import
     os.environ["TRITON_INTERPRET"] = "1"
+# Idle threads of torch and NumPy would spin for a while, on the core that the other process of tests could use.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 import chromium
 import pytest
@@ -20,12 +23,13 @@ from nerfsem_method.scene.scene import Scene
 
 DATA = Path(__file__).parent / "data"
 LONG = (
-    "test_collection_cluster", "test_capture_sample", "test_readme", "test_nerfstudio", "test_benchmarks", "test_plugin_training",
+    "test_plugin_training", "test_capture_sample", "test_collection_cluster", "test_readme", "test_nerfstudio", "test_benchmarks",
     "test_pipeline", "test_capture_strangers", "test_compiled_cache", "test_paper_options", "test_capture_classical",
     "test_cli_main", "test_training_triton", "test_plugin_exporter", "test_api", "test_any_desk", "test_capture_occluders",
     "test_capture_learned", "test_paper", "test_collection_process", "test_capture_vote",
 )  # fmt: skip
-"""These files take longest, and are begun first, in this order: were one of them the last, one core would wait for it."""
+"""These files take longest, and are begun first, in this order: were one of them the last, one core would wait for it. The first
+compiles what the others then find compiled, while the second calls for COLMAP: a cluster's processes would compile it twice."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
