@@ -44,17 +44,10 @@ raise SystemExit(run(CompressAll(Path(clips), Path(out), options, scheduler=sche
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Yield a cluster of two worker processes, each of one thread; those that are killed come back.
-
-    A task that has killed two workers is given up, as by default one that has killed four.
-    """
-    import dask
-
-    workers = {"n_workers": 2, "threads_per_worker": 1, "preload": light_item.__name__}
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        distributed.LocalCluster(dashboard_address=":0", **workers) as started,
-    ):
+    """Yield a cluster of two worker processes, each of one thread; those that are killed come back."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", preload=light_item.__name__
+    ) as started:
         yield started
 
 
