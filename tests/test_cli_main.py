@@ -67,10 +67,10 @@ def nerfsem(tmp_path_factory) -> Iterator[Callable[..., subprocess.CompletedProc
         assert server.stdin is not None and server.stdout is not None
 
         def run(*words: object, cwd: Path = folder, **environment: str) -> subprocess.CompletedProcess[str]:
-            asked = [[str(word) for word in words], str(cwd), environment, *map(str, said)]
-            print(json.dumps(asked), file=server.stdin, flush=True)
+            asked = [str(word) for word in words]
+            print(json.dumps([asked, str(cwd), environment, *map(str, said)]), file=server.stdin, flush=True)
             code = int(server.stdout.readline())
-            return subprocess.CompletedProcess(words, code, *(path.read_text() for path in said))
+            return subprocess.CompletedProcess(asked, code, *(path.read_text() for path in said))
 
         yield run
 
