@@ -64,12 +64,13 @@ def nerfsem(tmp_path_factory) -> Iterator[Callable[..., subprocess.CompletedProc
     said = folder / "stdout", folder / "stderr"
     command = [sys.executable, "-c", SERVER, SMALL]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdin is not None and server.stdout is not None
+        asks, answers = server.stdin, server.stdout
+        assert asks is not None and answers is not None
 
         def run(*words: object, cwd: Path = folder, **environment: str) -> subprocess.CompletedProcess[str]:
             asked = [str(word) for word in words]
-            print(json.dumps([asked, str(cwd), environment, *map(str, said)]), file=server.stdin, flush=True)
-            code = int(server.stdout.readline())
+            print(json.dumps([asked, str(cwd), environment, *map(str, said)]), file=asks, flush=True)
+            code = int(answers.readline())
             return subprocess.CompletedProcess(asked, code, *(path.read_text() for path in said))
 
         yield run

@@ -53,7 +53,7 @@ def twin_config(scene, folder: Path) -> NerfsemTrainerConfig:
     config.pipeline.datamanager.train_num_rays_per_batch = 2048
     model = config.pipeline.model
     model.spec, model.sample_budget = TWIN, 6000
-    model.course = replace(model.course, rate_samples=2000, carve_every=0.1, fewest_steps=10, align_at=(), agree_at=(0.4,))
+    model.course = replace(model.course, rate_samples=2000, carve_every=0.1, fewest_steps=10, align_at=())
     return config
 
 
