@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
+import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,9 @@ from nerfsem_method.desk import may_have_cuda
 
 if not may_have_cuda():  # Triton interprets its kernels if it is told before its import
     os.environ["TRITON_INTERPRET"] = "1"
+# Idle threads of torch and NumPy would spin for a while, on the core that the other process of tests could use.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 import chromium
 import pytest
@@ -20,14 +26,25 @@ from nerfsem_method.capture import ingest
 from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.scene.scene import Scene
 
+
+def callers(context: int = 1) -> list[inspect.FrameInfo]:
+    """Return the callers of a function without lines of their sources: among thousands of modules those take long to find."""
+    frames = traceback.walk_stack(sys._getframe(1))
+    return [inspect.FrameInfo(frame, frame.f_code.co_filename, line, frame.f_code.co_name, None, None) for frame, line in frames]
+
+
+inspect.stack = callers  # nerfstudio's list of methods asks for it 26 times, which would take five seconds
+
 DATA = Path(__file__).parent / "data"
 LONG = (
-    "test_collection_cluster", "test_capture_sample", "test_readme", "test_nerfstudio", "test_benchmarks", "test_plugin_training",
-    "test_pipeline", "test_capture_strangers", "test_compiled_cache", "test_paper_options", "test_capture_classical",
-    "test_cli_main", "test_training_triton", "test_plugin_exporter", "test_api", "test_any_desk", "test_capture_occluders",
-    "test_capture_learned", "test_paper", "test_collection_process", "test_capture_vote",
+    "test_plugin_training", "test_capture_sample", "test_collection_cluster", "test_benchmarks", "test_capture_strangers",
+    "test_readme", "test_nerfstudio", "test_capture_occluders", "test_pipeline", "test_compiled_cache", "test_training_triton",
+    "test_paper_options", "test_paper", "test_capture_classical", "test_api", "test_plugin_surface", "test_capture_vote",
+    "test_plugin_exporter", "test_cli_main", "test_collection_process", "test_training_tcnn", "test_reference_decoder",
+    "test_capture_ingest", "test_capture_learned", "test_capture_posed",
 )  # fmt: skip
-"""These files take longest, and are begun first, in this order: were one of them the last, one core would wait for it."""
+"""These files take longest, and are begun first, in this order: were one of them the last, one core would wait for it. The first
+compiles what the others then find compiled, while the second calls for COLMAP: a cluster's processes would compile it twice."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

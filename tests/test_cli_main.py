@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from nerfsem_method.cli import main
 from nerfsem_method.errors import CaptureError, NerfsemError
 
 MAKING = ("compress", "evaluate", "capture", "export", "import", "doctor")
+SMALL = Path(__file__).parent / "golden/dense-pc.nsem"
 VERBS = (*MAKING, "decode", "info", "verify", "describe", "view", "render")
 
 
@@ -26,9 +28,52 @@ class Verb:
             raise self.problem
 
 
-def nerfsem(*words, **options):
-    command = [sys.executable, "-m", "nerfsem_method.cli.main", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, **options)
+SERVER = """
+import json, os, sys
+from pathlib import Path
+from nerfsem_method.cli import main
+from nerfsem_method.codec import nsem
+from nerfsem_method.playback import player
+nsem.decode(Path(sys.argv[1]).read_bytes())
+for line in sys.stdin:
+    words, cwd, environment, *outputs = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.chdir(cwd)
+        os.environ.update(environment)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number, path in enumerate(outputs, 1):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        sys.argv, code = ["nerfsem", *words], 0
+        try:
+            main.main()
+        except SystemExit as stop:
+            code = stop.code
+        sys.stdout.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""Each command runs in a child of a process that has loaded what reads bundles, which takes longer than most commands, as does
+the end of a process that frees it all."""
+
+
+@pytest.fixture(scope="module")
+def nerfsem(tmp_path_factory) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Yield what runs a command of nerfsem and returns its exit code and what it has said."""
+    folder = tmp_path_factory.mktemp("said")
+    said = folder / "stdout", folder / "stderr"
+    command = [sys.executable, "-c", SERVER, SMALL]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        asks, answers = server.stdin, server.stdout
+        assert asks is not None and answers is not None
+
+        def run(*words: object, cwd: Path = folder, **environment: str) -> subprocess.CompletedProcess[str]:
+            asked = [str(word) for word in words]
+            print(json.dumps([asked, str(cwd), environment, *map(str, said)]), file=asks, flush=True)
+            code = int(answers.readline())
+            return subprocess.CompletedProcess(asked, code, *(path.read_text() for path in said))
+
+        yield run
 
 
 def test_success_is_0():
@@ -78,11 +123,11 @@ def test_a_reader_that_leaves_is_no_error():
     assert process.returncode == 0 and complaints == ""
 
 
-def test_version():
+def test_version(nerfsem):
     assert nerfsem("--version").stdout == f"nerfsem {__version__}\n"
 
 
-def test_help_lists_every_verb_and_shows_examples():
+def test_help_lists_every_verb_and_shows_examples(nerfsem):
     result = nerfsem("--help")
     assert result.returncode == 0
     assert all(verb in result.stdout for verb in VERBS)
@@ -90,13 +135,13 @@ def test_help_lists_every_verb_and_shows_examples():
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself_with_an_example(verb):
+def test_every_verb_explains_itself_with_an_example(nerfsem, verb):
     result = nerfsem(verb, "--help")
     assert result.returncode == 0
     assert f"nerfsem {verb} " in result.stdout.partition("options")[0]
 
 
-def test_a_wrong_option_is_code_2():
+def test_a_wrong_option_is_code_2(nerfsem):
     result = nerfsem("info", "relic.nsem", "--no-such-option")
     assert result.returncode == 2 and "Traceback" not in result.stderr
 
@@ -115,7 +160,7 @@ def test_a_wrong_option_is_code_2():
     ],
     ids=lambda words: words[0],
 )
-def test_a_missing_input_is_named_and_nothing_is_written(words, tmp_path):
+def test_a_missing_input_is_named_and_nothing_is_written(nerfsem, words, tmp_path):
     result = nerfsem(*words, cwd=tmp_path)
     assert result.returncode == 2
     assert result.stderr.startswith("nerfsem: error: ") and result.stderr.count("\n") == 1
@@ -160,11 +205,8 @@ def test_a_missing_part_of_our_own_is_not_hidden():
         main.run(Verb(ModuleNotFoundError("No module named 'nerfsem_method.x'", name="nerfsem_method.x")))
 
 
-SMALL = Path(__file__).parent / "golden/dense-pc.nsem"
-
-
 @pytest.mark.parametrize("verb", VERBS)
-def test_what_stands_alone_on_the_command_line_has_a_name(verb):
+def test_what_stands_alone_on_the_command_line_has_a_name(nerfsem, verb):
     usage = nerfsem(verb, "--help").stdout.partition("\n\n")[0]
     assert not re.search(r"(?<!\S)(PATH|\[PATH)", usage.replace("}|PATH", "")), usage
 
@@ -181,7 +223,7 @@ def test_help_loads_no_more_than_it_shows():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == []
 
 
-def test_several_bundles_are_verified_and_described(tmp_path):
+def test_several_bundles_are_verified_and_described(nerfsem, tmp_path):
     (tmp_path / "bad.nsem").write_bytes(SMALL.read_bytes()[:-40])
     done = nerfsem("verify", SMALL, tmp_path / "bad.nsem")
     assert done.returncode == 2 and done.stderr == "nerfsem: error: 1 of 2 bundles are not sound\n"
@@ -193,7 +235,7 @@ def test_several_bundles_are_verified_and_described(tmp_path):
     assert nerfsem("info").returncode == 2
 
 
-def test_quiet_leaves_the_exit_code_and_log_tells_the_rest(tmp_path):
+def test_quiet_leaves_the_exit_code_and_log_tells_the_rest(nerfsem, tmp_path):
     log = tmp_path / "log.txt"
     done = nerfsem("decode", SMALL, tmp_path / "out", "--frames", "0:1", "--quiet", "--log", log)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and (tmp_path / "out/000000.png").is_file()
@@ -204,7 +246,7 @@ def test_quiet_leaves_the_exit_code_and_log_tells_the_rest(tmp_path):
     assert "ends: this is not a .nsem bundle" in log.read_text(encoding="utf-8")
 
 
-def test_force_replaces_a_file_but_no_folder_of_other_things_and_no_input(tmp_path):
+def test_force_replaces_a_file_but_no_folder_of_other_things_and_no_input(nerfsem, tmp_path):
     foreign = tmp_path / "holiday.png"
     foreign.write_text("not ours")
     words = ("--frame", 0, "--size", "8:8")
@@ -216,9 +258,9 @@ def test_force_replaces_a_file_but_no_folder_of_other_things_and_no_input(tmp_pa
     assert [path.name for path in (tmp_path / "letters").iterdir()] == ["letter.txt"]
 
 
-def test_nothing_stays_behind_in_the_folder_for_temporary_files(tmp_path):
+def test_nothing_stays_behind_in_the_folder_for_temporary_files(nerfsem, tmp_path):
     (scratch := tmp_path / "scratch").mkdir()
-    given = {"env": {**os.environ, "TMPDIR": str(scratch)}, "cwd": tmp_path}
+    given = {"TMPDIR": str(scratch), "cwd": tmp_path}
     assert nerfsem("decode", SMALL, "x.mp4", "--frames", "0:2", **given).returncode == 0
     assert nerfsem("verify", SMALL, **given).returncode == 0
     assert nerfsem("doctor", "--quiet-is-none", **given).returncode == 2

@@ -67,12 +67,13 @@ def wait(reached) -> None:
         time.sleep(0.2)
 
 
-def items_at_work() -> int:
-    """Return how many processes of items there are below this process's workers, or anywhere."""
+def items_at_work(worker: int | None = None) -> int:
+    """Return how many processes of items there are, of one worker's process or anywhere."""
     found = 0
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            found += light_item.__name__.encode() in path.read_bytes()
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            found += light_item.__name__.encode() in (folder / "cmdline").read_bytes() and worker in (None, parent)
         except OSError:
             continue
     return found
@@ -87,9 +88,9 @@ def test_twelve_clips_a_killed_worker_a_killed_client_and_a_full_disk(cluster, v
         return subprocess.Popen([sys.executable, "-c", CLIENT, clips, out, cluster.scheduler_address, disk])
 
     first = client("full")
-    wait(lambda: states(out).count("done") >= 1 and items_at_work())
-    (worker,) = [each for name, each in cluster.workers.items() if name == 0]
-    os.kill(worker.process.process.pid, signal.SIGKILL)
+    (worker,) = [each.process.process.pid for name, each in cluster.workers.items() if name == 0]
+    wait(lambda: states(out).count("done") >= 1 and items_at_work(worker))
+    os.kill(worker, signal.SIGKILL)
     wait(lambda: states(out).count("done") >= 3)
     first.kill()
     assert first.wait() == -signal.SIGKILL

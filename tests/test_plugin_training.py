@@ -93,7 +93,7 @@ def steered(scene, folder, said) -> bytes:
     """Return the bundle of a training whose lambda is steered throughout; `said` gets its remarks."""
     config = smoke(scene, folder, timestamp="run", max_num_iterations=56)
     config.pipeline.model.target_bytes = 2000.0
-    config.pipeline.model.course = replace(config.pipeline.model.course, refresh_steps=8)
+    config.pipeline.model.course = replace(config.pipeline.model.course, align_at=(0.2, 0.6), refresh_steps=8)
     return checkpoint.export(train(config, said.append), folder, "fp", BackgroundOptions()).read_bytes()
 
 

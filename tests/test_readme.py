@@ -23,7 +23,7 @@ from nerfsem_method.plugin import exporter
 SHORTER = (
     ("--preset quick", "--preset smoke"),
     ("--peers x265", "--peers"),
-    ("ns-train nerfsem-quick", "ns-train nerfsem-quick --max-num-iterations 20"),
+    ("ns-train nerfsem-quick", "ns-train nerfsem-quick --max-num-iterations 20 --pipeline.model.course.filter-steps 20"),
 )
 
 

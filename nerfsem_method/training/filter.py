@@ -20,8 +20,8 @@ from nerfsem_method.codec.coder import Meter
 from nerfsem_method.codec.filter import CHANNELS, TAPS, Filter, code_filter
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.codec.tints import exposed
-from nerfsem_method.field.state import QuantisedTensor
 from nerfsem_method.raycast.caster import Raycaster
+from nerfsem_method.training.rounding import largest_integer, rounded, step_exponent, stored
 
 WIDTH = 12
 """A wider filter gains a few hundredths of a decibel for hundreds of bytes."""
@@ -29,6 +29,8 @@ BITS_A_WEIGHT = 6
 """A weight takes about so many bits (vase and perikles, 360 wide and more)."""
 BITS = 7
 """The largest weight of a layer has so many bits."""
+LIMIT = largest_integer(BITS)
+"""A weight that grows beyond this after its step was fixed is cut off."""
 FRAMES = 24
 """The filter is fitted to so many frames, evenly spread."""
 PATCH, PATCHES = 48, 16
@@ -138,33 +140,19 @@ class _Net(nn.Module):
 
     def round(self) -> None:
         """Fix the steps, by the weights as they are, and round from now on."""
-        first, second = (float(weight.detach().abs().max()) for weight in self.weights())
-        self.exponents = _exponent(first), _exponent(second)
+        first, second = self.weights()
+        self.exponents = step_exponent(first, BITS), step_exponent(second, BITS)
 
     def forward(self, picture: Tensor) -> Tensor:
         first, second = self.weights()
         if self.exponents is not None:
-            first, second = (_rounded(w, e) for w, e in zip((first, second), self.exponents, strict=True))
+            first, second = rounded((first, second), self.exponents, LIMIT)
         return _filtered(picture, first, second)
 
     def kept(self) -> Filter:
         """Return the filter as a bundle stores it."""
         assert self.exponents is not None
-        pairs = zip(self.weights(), self.exponents, strict=True)
-        return Filter(*(QuantisedTensor(_integers(w.detach(), e).to(torch.int32).numpy(), e) for w, e in pairs))
-
-
-def _exponent(largest: float) -> int:
-    return math.ceil(math.log2(max(largest, 2.0**-12) / (2 ** (BITS - 1) - 1)))
-
-
-def _integers(weight: Tensor, exponent: int) -> Tensor:
-    most = 2 ** (BITS - 1) - 1
-    return (weight / 2.0**exponent).round().clamp(-most, most)
-
-
-def _rounded(weight: Tensor, exponent: int) -> Tensor:
-    return weight + (_integers(weight, exponent) * 2.0**exponent - weight).detach()
+        return Filter(*(stored(w, e, LIMIT) for w, e in zip(self.weights(), self.exponents, strict=True)))
 
 
 def _filtered(picture: Tensor, first: Tensor, second: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -13,9 +12,7 @@ from nerfsem_method.field.activation import DENSITY_LIMIT, DENSITY_SHIFT, HARMON
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import QuantisedTensor
 from nerfsem_method.training.backend import tiny
-
-SMALLEST_WEIGHT = 2.0**-12
-"""A tensor of zeros gets the step of one whose largest weight is this."""
+from nerfsem_method.training.rounding import rounded, step_exponent, stored
 
 
 class _TruncatedExp(torch.autograd.Function):
@@ -31,24 +28,6 @@ class _TruncatedExp(torch.autograd.Function):
     def backward(ctx, gradient: Tensor) -> Tensor:
         (density,) = ctx.saved_tensors
         return gradient * density
-
-
-class _Rounded(torch.autograd.Function):
-    """Tensors are rounded to multiples of their steps, powers of two; the gradients pass straight through.
-
-    They are rounded together: on a GPU a pass over all of them takes as long as one over a single bias.
-    """
-
-    @staticmethod
-    def forward(ctx, steps: list[float], *tensors: Tensor) -> tuple[Tensor, ...]:
-        nearest = torch._foreach_div(tensors, steps)
-        torch._foreach_round_(nearest)
-        torch._foreach_mul_(nearest, steps)
-        return tuple(nearest)
-
-    @staticmethod
-    def backward(ctx, *gradients: Tensor) -> tuple[None, *tuple[Tensor, ...]]:
-        return None, *gradients
 
 
 def spherical_harmonics(directions: Tensor, degrees: int) -> Tensor:
@@ -95,14 +74,11 @@ class Heads(nn.Module):
         tensors = tuple(self._tensor(name) for name in names)
         if not self.quantised:
             return tensors
-        return _Rounded.apply([2.0 ** self._exponents[name] for name in names], *tensors)
+        return rounded(tensors, [self._exponents[name] for name in names])
 
     def _exponent(self, name: str) -> int:
-        """Return the exponent of a tensor's step, the smallest with which its largest weight fits into `bits` bits with sign."""
-        if name in self._exponents:
-            return self._exponents[name]
-        largest = float(self._tensor(name).detach().abs().max())
-        return math.ceil(math.log2(max(largest, SMALLEST_WEIGHT) / (2 ** (self.bits - 1) - 1)))
+        """Return the exponent of a tensor's step, as it was fixed, or by the weights as they are."""
+        return self._exponents[name] if name in self._exponents else step_exponent(self._tensor(name), self.bits)
 
     def _network(self, x: Tensor, *names: str) -> Tensor:
         """Return the outputs of some layers, with ReLU between them."""
@@ -135,12 +111,7 @@ class Heads(nn.Module):
 
     def state(self) -> dict[str, QuantisedTensor]:
         """Return the weights as the bundle stores them."""
-        result = {}
-        for name in self.spec.head_shapes():
-            exponent = self._exponent(name)
-            integers = (self._tensor(name).detach().cpu() / 2.0**exponent).round().to(torch.int32)
-            result[name] = QuantisedTensor(integers.numpy(), exponent)
-        return result
+        return {name: stored(self._tensor(name), self._exponent(name)) for name in self.spec.head_shapes()}
 
     def load(self, state: dict[str, QuantisedTensor]) -> None:
         """Take decoded weights over."""
