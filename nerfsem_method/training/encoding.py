@@ -107,7 +107,8 @@ class BinaryGrids(nn.Module):
         self._tiny: dict[int, Tensor] = {}
         self.partial = np.zeros((THREADS, self.slots.size + PADDING), np.float32)
         self.keeping = False
-        self._mark = torch.zeros(1).expand(self.slots.size)
+        none = torch.zeros(1, 0, dtype=torch.int64), torch.zeros(0)
+        self._mark = torch.sparse_coo_tensor(*none, (self.slots.size,), check_invariants=False)
 
     def signs(self) -> np.ndarray:
         """Return the present symbols [values] int8: -1, +1, and 0 where no occupied voxel touches."""

@@ -51,7 +51,7 @@ class _Rounded(torch.autograd.Function):
         return None, None, *gradients
 
 
-def _integers(tensors: Sequence[Tensor], steps: list[float], limit: int | None) -> Sequence[Tensor]:
-    nearest = torch._foreach_div(tensors, steps)
+def _integers(tensors: Sequence[Tensor], steps: list[float], limit: int | None) -> list[Tensor]:
+    nearest = list(torch._foreach_div(tuple(tensors), steps))
     torch._foreach_round_(nearest)
     return nearest if limit is None else [values.clamp_(-limit, limit) for values in nearest]
