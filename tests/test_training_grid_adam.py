@@ -7,6 +7,7 @@ import torch
 from tiny_field import DENSE, HASHED, orbit, tiny_state
 
 from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.grid_adam import GridAdam
 from nerfsem_method.training.radiance import RadianceField
@@ -77,3 +78,48 @@ def test_symbols_that_change_while_no_optimiser_works_are_seen():
         assert field.grids.encode(inside, [last]).abs().sum() > 0
         field.grids.set_coded([table[:0] for table in field.grids.slots.entries])
         assert field.grids.encode(inside, [last]).abs().sum() == 0
+
+
+def _pair(weight_decay=0.0):
+    """Return two like fields with the optimiser of each, ours and torch's."""
+    torch.manual_seed(0)
+    mine = RadianceField.from_state(tiny_state(DENSE))
+    theirs = copy.deepcopy(mine)
+    own = GridAdam([mine.grids.theta], lr=0.01, weight_decay=weight_decay)
+    own.serve(mine.grids)
+    return mine, own, theirs, torch.optim.Adam([theirs.grids.theta], lr=0.01, weight_decay=weight_decay)
+
+
+def _learn(field, origins, directions):
+    torch.manual_seed(2)
+    field.step(origins, directions, 400).rendering.color.sum().backward()
+
+
+def test_a_backward_pass_that_no_step_took_is_forgotten():
+    mine, own, theirs, torchs = _pair()
+    rays = _rays()
+    for field, optimizer in ((mine, own), (theirs, torchs)):
+        _learn(field, *rays)
+        optimizer.zero_grad()
+    moved, expected = _trained(mine, own, *rays), _trained(theirs, torchs, *rays)
+    torch.testing.assert_close(moved, expected, atol=2e-4, rtol=0)
+
+
+def test_gradients_of_plain_torch_count_too():
+    mine, own, theirs, torchs = _pair()
+    rays = _rays()
+    for field, optimizer in ((mine, own), (theirs, torchs)):
+        optimizer.zero_grad()
+        with using("plain"):
+            _learn(field, *rays)
+        _learn(field, *rays)
+        optimizer.step()
+    torch.testing.assert_close(mine.grids.theta, theirs.grids.theta, atol=2e-4, rtol=0)
+    assert (theirs.grids.theta.abs() != 1).any()
+
+
+def test_a_weight_decay_is_torchs():
+    mine, own, theirs, torchs = _pair(weight_decay=0.5)
+    rays = _rays()
+    moved, expected = _trained(mine, own, *rays), _trained(theirs, torchs, *rays)
+    torch.testing.assert_close(moved, expected, atol=2e-4, rtol=0)

@@ -138,8 +138,9 @@ class NerfsemModel(Model):
         )  # fmt: skip
         self._conductor = conductor
         optimizer = trainer.optimizers.optimizers["grids"]
-        assert isinstance(optimizer, GridAdam)
-        optimizer.serve(self.field.grids)
+        clipped = trainer.optimizers.config["grids"]["optimizer"].max_norm is not None
+        if isinstance(optimizer, GridAdam) and not (clipped or trainer.config.log_gradients or trainer.use_grad_scaler):
+            optimizer.serve(self.field.grids)
 
         def before(step: int) -> None:
             conductor.before(step)

@@ -143,10 +143,10 @@ def carve(
     """
     if mattes.shape != (len(poses), camera.height, camera.width):
         raise ValueError(f"mattes {mattes.shape} do not fit {len(poses)} frames of {camera.width}x{camera.height}")
-    inside = dilate(np.ascontiguousarray(mattes), float(margin_pixels))
     min_views = max(MIN_VIEWS, math.ceil(MIN_SHARE_OF_VIEWS * len(poses)))
     order = _spread(len(poses))
-    views = inside[order], np.ascontiguousarray(poses, np.float64)[order], np.asarray(camera.params, np.float64)
+    inside = dilate(np.ascontiguousarray(mattes[order]), float(margin_pixels))
+    views = inside, np.ascontiguousarray(poses, np.float64)[order], np.asarray(camera.params, np.float64)
     rules = np.asarray(lower, np.float64), size / resolution, tolerance, min_views
     kept = np.zeros((resolution,) * 3, np.bool_)
     in_parts(resolution, lambda _, start, stop: _vote(*views, *rules, start, stop, kept))

@@ -81,7 +81,8 @@ class BinaryGrids(nn.Module):
 
     `theta` [values] float32 holds the real parameters of the slots that the hull, the largest occupancy there will be, can
     reach (`Slots`). `parts` describes the tables to the compiled loops (`lookup.table_parts`); in `partial` [threads, values +
-    PADDING], zeros otherwise, these add up gradients of the signs; while `keeping`, backward passes leave them there.
+    PADDING], zeros otherwise but for the padding, the threads add up gradients of the signs; while `keeping`, backward passes
+    leave them there.
     """
 
     coded: Tensor
@@ -150,7 +151,8 @@ class BinaryGrids(nn.Module):
         While that is kept, return None, and mark the parameter as one that has a gradient.
         """
         if self.keeping:
-            self.theta.grad = self._mark
+            if self.theta.grad is None:
+                self.theta.grad = self._mark
             return None
         out, values, coded = torch.empty_like(theta), theta.detach().numpy(), self.coded.numpy()
 

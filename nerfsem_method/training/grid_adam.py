@@ -23,17 +23,27 @@ class GridAdam(torch.optim.Adam):
     _grids: BinaryGrids | None = None
 
     def serve(self, grids: BinaryGrids) -> None:
-        """Take gradients where these grids add them up, if they run in compiled loops."""
-        if compiled(grids.theta):
+        """Take gradients where these grids add them up, if they run in compiled loops; a weight decay is left to torch."""
+        if compiled(grids.theta) and not self.defaults["weight_decay"]:
             self._grids, grids.keeping = grids, True
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Let go of gradients, those included that a backward pass has left and no step has taken."""
+        if self._grids is not None and self._grids.theta.grad is not None:
+            self._grids.partial[:] = 0
+        super().zero_grad(set_to_none)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move theta once; grids that are served must have had a backward pass."""
         if self._grids is None:
             return super().step(closure)
-        loss = None if closure is None else closure()
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
         (group,), grids = self.param_groups, self._grids
+        dense = grids.theta.grad
+        if dense is not None and not dense.is_sparse:  # it comes from plain torch
+            grids.partial[0, : len(dense)] += dense.numpy()
         state = self.state[grids.theta]
         if not state:
             state["step"] = torch.zeros(())
@@ -42,12 +52,12 @@ class GridAdam(torch.optim.Adam):
         first, second = group["betas"]
         count = float(state["step"])
         rates = Rates(group["lr"] / (1 - first**count), (1 - second**count) ** -0.5, first, second, group["eps"])
-        arrays = (tensor.numpy() for tensor in (grids.theta.detach(), grids.coded))
-        theta, coded = arrays
+        theta, coded = grids.theta.detach().numpy(), grids.coded.numpy()
         means, squares = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
 
         def work(_: int, start: int, stop: int) -> None:
             adam(theta, coded, grids.partial, means, squares, rates, start, stop)
 
         in_parts(len(theta), work)
+        grids.theta.grad = None
         return loss
