@@ -251,7 +251,7 @@ def read_spec(data: bytes) -> Spec:
     return Spec(name, frames, rate, tables, len(volume), len(planes), *shapes)
 
 
-# 4. CAMS --------------------------------------------------------------------------------------------------------------
+# 4. CAMS, TINT --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -398,7 +398,7 @@ def read_occupancy(decoder: Decoder, side: int) -> np.ndarray:
     return np.frombuffer(voxels, np.uint8).reshape(wide, wide, wide)[2:-2, 2:-2, 2:-2] > 0
 
 
-# 6. HEAD, CTXT --------------------------------------------------------------------------------------------------------
+# 6. HEAD, CTXT, FILT --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -770,7 +770,7 @@ def spherical_harmonics(directions: np.ndarray) -> np.ndarray:
     return np.stack(bands, -1)
 
 
-# 9. BACK, HNRV --------------------------------------------------------------------------------------------------------------
+# 9. BACK, HNRV --------------------------------------------------------------------------------------------------------
 
 
 def read_background(payload: bytes, frames: int) -> tuple[np.ndarray, bytes]:

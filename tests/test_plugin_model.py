@@ -6,6 +6,7 @@ import pytest
 import torch
 from test_plugin_training import smoke
 
+from nerfsem_method.plugin.config import FusedAdamConfig, GridAdamConfig
 from nerfsem_method.plugin.dataparser import world_scale
 from nerfsem_method.plugin.model import FEWEST_RAYS
 from nerfsem_method.plugin.training import train
@@ -173,3 +174,17 @@ def test_cameras_and_exposures_are_refined_when_the_course_says_so(vase_scene, t
     state = torch.load(kept, weights_only=True)["pipeline"]
     assert state["_model.cameras.tint_weights"].any()
     assert not torch.equal(state["_model.cameras.poses"], torch.from_numpy(vase_scene.poses))
+
+
+def test_clipped_gradients_and_another_optimiser_are_nerfstudios_own(vase_scene, tmp_path):
+    """The tables' own optimiser keeps its gradients to itself, which must take nothing from what a user may ask for."""
+
+    def theta(name, optimizer):
+        config = smoke(vase_scene, tmp_path, timestamp=name, max_num_iterations=4)
+        config.optimizers["grids"]["optimizer"] = optimizer
+        (kept,) = (train(config).parent / "nerfstudio_models").iterdir()
+        return torch.load(kept, weights_only=True)["pipeline"]["_model.field.grids.theta"]
+
+    plain, other = theta("plain", GridAdamConfig(lr=0.02)), theta("other", FusedAdamConfig(lr=0.02))
+    assert (plain - other).abs().mean() < 1e-4
+    assert (theta("clipped", GridAdamConfig(lr=0.02, max_norm=1e-9)) - plain).abs().max() > 1e-3

@@ -4,8 +4,9 @@ import copy
 
 import pytest
 import torch
-from tiny_field import DENSE, HASHED, orbit, tiny_state
+from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
 
+from nerfsem_method.errors import NerfsemError
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
@@ -13,6 +14,12 @@ from nerfsem_method.training.grid_adam import GridAdam
 from nerfsem_method.training.radiance import RadianceField
 
 STEPS = 4
+
+
+def test_vectors_that_are_too_long_are_refused():
+    assert RadianceField(DENSE.with_features(8), ball(DENSE.occupancy)).grids.slots.size
+    with pytest.raises(NerfsemError, match="a level of 9 features cannot be trained; give it 8 at most"):
+        RadianceField(DENSE.with_features(9), ball(DENSE.occupancy))
 
 
 def _trained(field, optimizer, origins, directions):

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 LISTED = 1 << 24
 """A hashed table keeps at most about so many vertices at a time, and takes turns with the parts of its entries where the hull is
 larger; under a final occupancy that a bundle may hold, all are kept."""
-WIDEST = 16
-"""The kernel for CUDA takes feature vectors of so many values at most; longer ones go through plain torch."""
 
 _LAYERS = ("0.weight", "0.bias", "1.weight", "1.bias")
 
@@ -145,7 +143,7 @@ class RateModel(nn.Module):
         sizes = [wanted(layout, share * count) for layout, count in zip(self.layouts, self.counts, strict=True)]
         chances = draw(sum(sizes), generator, theta.device).split(sizes)
         fast = compiled(theta)
-        looped = fast or (fused(theta) and all(table.features <= WIDEST for table in self.spec.tables))
+        looped = fast or fused(theta)
         dense = [i for i, table in enumerate(self.spec.tables) if looped and sizes[i] and not table.hashed]
         rest = [index for index, size in enumerate(sizes) if size and index not in dense]
         flat = self._flat() if rest or not fast else theta.new_zeros(0)

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nerfsem_method.errors import NerfsemError
 from nerfsem_method.field.layout import table_layout
 from nerfsem_method.field.spec import FieldSpec
 
 PADDING = 8
-"""So many zeros follow the last value: as many as the longest feature vector has."""
+"""So many zeros follow the last value: as many as the longest feature vector may have."""
 
 
 class Slots:
@@ -25,9 +26,14 @@ class Slots:
         slices: per table its part of theta.
         offsets: int32, for all entries of all tables where in theta the entry's first value lies; entries without a slot point to
             the padding behind all values.
+
+    Raises NerfsemError for vectors that are longer than the padding.
     """
 
     def __init__(self, spec: FieldSpec, occupancy: np.ndarray) -> None:
+        longest = max(table.features for table in spec.tables)
+        if longest > PADDING:
+            raise NerfsemError(f"a level of {longest} features cannot be trained; give it {PADDING} at most")
         self.spec = spec
         self.entries: list[np.ndarray] = []
         self.slices: list[slice] = []
