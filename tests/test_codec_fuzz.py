@@ -106,7 +106,7 @@ def test_levels_too_large_to_visit_are_refused_in_the_header():
             header.unpack_header(header.pack_header(VIDEO, spec))
 
 
-@pytest.mark.parametrize("preset", ["smoke", "quick", "standard", "paper"])
+@pytest.mark.parametrize("preset", ["smoke", "quick", "standard", "archive", "paper"])
 def test_the_presets_are_within_the_limits(preset):
     path = Path(__file__).resolve().parents[1] / "configs" / f"{preset}.toml"
     shape = tomllib.loads(path.read_text())["field"]

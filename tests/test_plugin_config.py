@@ -41,7 +41,8 @@ def test_checkpoints_of_optimizer_and_scheduler_load_safely(shape):
 @pytest.mark.parametrize("preset", presets.names())
 def test_every_preset_is_a_configuration(preset):
     made = trainer_config(preset)
-    assert made.method_name == {"quick": "nerfsem-quick", "paper": "nerfsem-paper"}.get(preset, "nerfsem")
+    named = {"quick": "nerfsem-quick", "archive": "nerfsem-archive", "paper": "nerfsem-paper"}
+    assert made.method_name == named.get(preset, "nerfsem")
     assert made.max_num_iterations == presets.load(preset).steps
     assert set(made.optimizers) == {"grids", "heads", "contexts"}
     assert all(type(group["optimizer"].lr) is float for group in made.optimizers.values())
@@ -111,9 +112,9 @@ def installed(group: str) -> set[str]:
 
 
 def test_nerfstudio_finds_methods_and_parser_by_their_entry_points():
-    assert installed("nerfstudio.method_configs") == {"nerfsem", "nerfsem-quick", "nerfsem-paper"}
+    assert installed("nerfstudio.method_configs") == {"nerfsem", "nerfsem-quick", "nerfsem-archive", "nerfsem-paper"}
     assert installed("nerfstudio.dataparser_configs") == {"nerfsem-data"}
-    for name in ("nerfsem", "nerfsem_quick", "nerfsem_paper"):
+    for name in ("nerfsem", "nerfsem_quick", "nerfsem_archive", "nerfsem_paper"):
         assert getattr(config, name).config.method_name == name.replace("_", "-")
 
 

@@ -66,7 +66,7 @@ def test_the_locks_meet_every_declared_dependency(name, groups):
 
 def test_presets_are_found_in_this_checkout():
     assert presets.folder() == ROOT / "configs"
-    assert {"smoke", "quick", "standard", "paper"} <= set(presets.names())
+    assert {"smoke", "quick", "standard", "archive", "paper"} <= set(presets.names())
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The methods nerfsem, nerfsem-quick and nerfsem-paper are presets of configs/, each as nerfstudio's TrainerConfig.
+"""The methods nerfsem, nerfsem-quick, nerfsem-archive and nerfsem-paper are presets of configs/, each as nerfstudio's TrainerConfig.
 
 nerfstudio loads this module unguarded at the start of every ns-* command, so it stays light.
 """
@@ -29,7 +29,7 @@ from nerfsem_method.plugin.trainer import NerfsemTrainer, ending_in_one_line
 from nerfsem_method.training import presets
 from nerfsem_method.training.grid_adam import GridAdam
 
-METHODS = {"standard": "nerfsem", "quick": "nerfsem-quick", "paper": "nerfsem-paper"}
+METHODS = {"standard": "nerfsem", "quick": "nerfsem-quick", "archive": "nerfsem-archive", "paper": "nerfsem-paper"}
 """These presets are nerfstudio methods of their own; a run of any other preset counts as one of `nerfsem`."""
 
 
@@ -159,5 +159,6 @@ def _method(preset: str) -> MethodSpecification:
 
 nerfsem = _method("standard")
 nerfsem_quick = _method("quick")
+nerfsem_archive = _method("archive")
 nerfsem_paper = _method("paper")
 exporter.register()
