@@ -1,4 +1,4 @@
-"""The methods nerfsem, nerfsem-quick, nerfsem-archive and nerfsem-paper are presets of configs/, each as nerfstudio's TrainerConfig.
+"""The methods nerfsem, nerfsem-quick, -archive and -paper are presets of configs/, each as nerfstudio's TrainerConfig.
 
 nerfstudio loads this module unguarded at the start of every ns-* command, so it stays light.
 """
