@@ -75,6 +75,19 @@ def test_a_picture_of_a_motion_jpeg_that_is_damaged_is_alone(tmp_path: Path) -> 
     assert same(frames, whole[:lost] + whole[lost + 1 :])
 
 
+def test_damage_to_vp9_lasts_until_the_next_key_frame(tmp_path: Path) -> None:
+    film = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "5", "-b:v", "1M")
+    clip = pattern(tmp_path / "plain.webm", 15, *film, size="160x120")
+    whole, data = pictures(clip), bytearray(clip.read_bytes())
+    middle = len(data) * 2 // 5
+    data[middle : middle + 40] = bytes(range(40))
+    (tmp_path / "damaged.webm").write_bytes(data)
+    findings = Findings()
+    kept = list(open_clip(tmp_path / "damaged.webm").frames(None, findings))
+    assert findings.damaged and all(5 <= number < 10 for number in findings.damaged) and 10 in findings.numbers
+    assert same([frame.rgb for frame in kept], [whole[number] for number in findings.numbers])
+
+
 def test_lost_packets_of_a_broadcast_are_told_of(tmp_path: Path) -> None:
     clip = pattern(tmp_path / "plain.ts", 20, "-c:v", "libx264", "-g", "5", "-bf", "0", "-f", "mpegts", size="320x240")
     data = clip.read_bytes()
