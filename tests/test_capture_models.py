@@ -16,7 +16,7 @@ from drawn_models import FOCAL, drawn, name
 from nerfsem_method.capture.colmap import worker
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import better
-from nerfsem_method.capture.colmap.support import drop_loose, held_together
+from nerfsem_method.capture.colmap.support import drop_loose, explained, held_together
 from nerfsem_method.capture.colmap.zoom import focal_lengths
 
 COUNT = 24
@@ -48,6 +48,25 @@ def test_more_frames_are_better_and_of_equals_more_sightings() -> None:
     assert better(part, poorer) is poorer and better(poorer, part) is poorer
     assert better(whole, poorer) is whole and better(poorer, whole) is whole
     assert better(None, part) is part and better(part, None) is part and better(None, None) is None
+
+
+def test_a_model_explains_the_matches_that_are_its_points(tmp_path: Path) -> None:
+    import pycolmap
+
+    model, path = drawn(STEADY), tmp_path / "database.db"
+    with pycolmap.Database.open(str(path)) as database:
+        for first in range(1, COUNT):
+            rows = [{p.point3D_id: row for row, p in enumerate(model.images[i].points2D)} for i in (first, first + 1)]
+            both = sorted(rows[0].keys() & rows[1].keys())
+            right = [(rows[0][point], rows[1][point]) for point in both]
+            wrong = [(rows[0][point], rows[1][other]) for point, other in zip(both, both[1:], strict=False)][: len(both) // 4]
+            geometry = pycolmap.TwoViewGeometry()
+            geometry.inlier_matches = np.array(right + wrong, np.uint32)
+            database.write_two_view_geometry(first, first + 1, geometry)
+    assert abs(explained(path, model) - 0.8) < 0.01
+    for point in sorted(model.points3D)[::2]:
+        model.delete_point3D(point)
+    assert abs(explained(path, model) - 0.4) < 0.05
 
 
 def test_a_steady_lens_has_no_stretches() -> None:

@@ -53,7 +53,15 @@ def test_the_source_of_each_pose_is_told() -> None:
 def test_too_few_registered_frames_are_an_error_with_numbers() -> None:
     true = ring(20)
     with pytest.raises(CaptureError, match="only 11 of 20 frames"):
-        checked({i: true[i] for i in range(11)}, 20)
+        checked({i: true[i] for i in (*range(6), *range(15, 20))}, 20)
+    with pytest.raises(CaptureError, match="only 7 of 20 frames"):
+        checked({i: true[i] for i in range(7)}, 20)
+
+
+def test_what_a_clip_shows_before_and_after_the_turn_is_left_out() -> None:
+    true = ring(20)
+    model = checked({i: true[i] for i in range(6, 16)}, 20)
+    assert model.posed.tolist() == [6 <= i < 16 for i in range(20)]
 
 
 def test_no_model_at_all_is_an_error_with_a_remedy() -> None:

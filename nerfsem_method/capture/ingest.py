@@ -37,7 +37,7 @@ from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import progress_bar
 from nerfsem_method.scene.scene import AGREED, Frame, Scene, Video
 
-CAPTURE_VERSION = 12
+CAPTURE_VERSION = 13
 """Every cache key contains this number: raise it when a stage's result changes."""
 REMARKS = "remarks.json"
 """What is to be said about given mattes is kept beside them."""
@@ -185,6 +185,8 @@ class Capture:
 
     def _announce(self) -> None:
         """Tell how much work a long clip is, and refuse a folder that surely has no room for the frames."""
+        if self.options.mattes:
+            matte_files.list_mattes(self.options.mattes)  # A wrong folder is told before minutes of work.
         line = announcement(self.clip.announced, self.size, self.options.every)
         if line:
             print(line, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +20,9 @@ _SIGNED = re.compile(r"(?<![0-9A-Za-z])-(?=[0-9])")
 def list_mattes(folder: Path) -> list[Path]:
     """Return the images of a folder in the order that their numbers count. Raises CaptureError if there are none."""
     if not folder.is_dir():
-        raise CaptureError(f"{folder} is no folder of mattes")
+        command = f"ffmpeg -i {shlex.quote(str(folder))} mattes/%06d.png"
+        hint = f"; save the frames of a video of mattes into one: {command}" if folder.is_file() else ""
+        raise CaptureError(f"{folder} is no folder of mattes{hint}")
     entries = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
     found = [path for path in entries if path.is_file()]
     if not found:

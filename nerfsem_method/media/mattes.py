@@ -31,6 +31,8 @@ GREY_SHARE = 0.01
 """Outlines alone make no larger share of a frame grey."""
 LOOK = 96
 """So many rows and columns of each matte tell whether it is inverted."""
+WHITE_ALL_OVER = 200
+"""Mattes that are nowhere darker than this leave nothing out."""
 INVERTED, DOUBTFUL = 0.75, 0.5
 """Where a larger share of the frame's border than the first is white, black is the object; beyond the second, that is told."""
 
@@ -88,10 +90,14 @@ def given_mattes(folder: Path, advance: Callable[[int], None] = lambda done: Non
 
 
 def _check_kind(folder: Path, looks: list[np.ndarray]) -> None:
-    """Raise CaptureError when mattes, as seen from afar, are hardly white anywhere and grey in many places."""
+    """Raise CaptureError when mattes, as seen from afar, are grey in more places than white, or than black, or white all over."""
     white, grey = (np.mean([share(look) for look in looks]) for share in (_white, _grey))
-    if grey > max(white, GREY_SHARE):
+    if grey > max(min(white, 1 - white - grey), GREY_SHARE):
         raise CaptureError(f"the files in {folder} are pictures, no mattes: these are white where the object is, black elsewhere")
+    empty = "black" if max(look.max() for look in looks) == 0 else ""
+    if full := "white" if min(look.min() for look in looks) > WHITE_ALL_OVER else empty:
+        remedy = "white must be the object and nothing else; have it found without --mattes"
+        raise CaptureError(f"the mattes in {folder} are {full} all over: {remedy}")
 
 
 def _white(look: np.ndarray) -> float:

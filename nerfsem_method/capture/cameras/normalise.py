@@ -16,6 +16,8 @@ ROUNDS = (48, 64, 96)
 """The first round and the tightening ones have so many voxels along the box."""
 MIN_POINTS = 20
 """From so many points on, their median tells the object's middle better than the point where the optical axes meet."""
+LONG_SIDE = 640
+"""The hull is carved on mattes with so many pixels along their longer side: five of them are a voxel of the last round."""
 HULL_TOLERANCE = 0.15
 """This share of the views may miss a voxel: poses and mattes of a real clip disagree by a few pixels somewhere."""
 
@@ -58,6 +60,10 @@ def unit_box(
     object, possibly none; `tolerance` is the share of views that may miss a voxel. Raises CaptureError when nothing
     survives carving.
     """
+    shrink = min(1.0, LONG_SIDE / max(camera.width, camera.height))
+    if shrink < 1:
+        camera = camera.scaled(round(shrink * camera.width), round(shrink * camera.height))
+        mattes = shrunk(mattes, camera)
     turn = Similarity(1.0, upright(poses), np.zeros(3))
     turned = turn.poses(poses)
     few = len(points) < MIN_POINTS
@@ -77,6 +83,13 @@ def unit_box(
         size = float((high - low).max()) * (1 + 2 * BORDER)
         lower = (low + high) / 2 - size / 2
     return Similarity(1 / size, turn.rotation, -lower / size)
+
+
+def shrunk(mattes: np.ndarray, camera: Intrinsics) -> np.ndarray:
+    """Return the mattes [N, H, W] uint8 at the size of a camera that sees fewer pixels."""
+    import cv2
+
+    return np.stack([cv2.resize(matte, (camera.width, camera.height), interpolation=cv2.INTER_AREA) for matte in mattes])
 
 
 def _generous_half_size(camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, middle: np.ndarray) -> float:

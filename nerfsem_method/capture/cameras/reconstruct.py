@@ -25,8 +25,10 @@ from nerfsem_method.media.pictures import read_picture, write_picture
 from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
 
 HARDLY_MOVES = "the camera hardly moves: film the object while walking around it, not from a tripod"
-MIN_REGISTERED = 0.6
-"""A smaller share of registered frames leaves gaps that no interpolation can fill."""
+MIN_REGISTERED, MIN_OF_ALL = 0.6, 0.4
+"""A smaller share of registered frames than the first, from the first to the last of them, leaves gaps that no interpolation can
+fill. What a clip shows before and after, the floor for example, is left out and named; a smaller share of the whole clip than the
+second is a failure."""
 MIN_MOTION = 0.004
 """Features must travel this share of the frame's diagonal between frames about ten apart, or the camera stands still."""
 MIN_PARALLAX = 5.0
@@ -153,7 +155,7 @@ def checked_model(
             "no camera was found: hardly anything can be recognised from one frame to the next; film a slow, sharp turn "
             "around a textured object, and lay printed paper under a smooth one"
         )
-    if len(known) < MIN_REGISTERED * count:
+    if len(known) < max(MIN_REGISTERED * (max(known) - min(known) + 1), MIN_OF_ALL * count):
         raise CaptureError(
             f"cameras were found for only {len(known)} of {count} frames: film a slow, sharp, steady turn around a "
             "textured object, with most of what one frame shows still in the next"

@@ -29,7 +29,8 @@ def edge_blur(picture: np.ndarray) -> float:
     worst = 0.0
     for direction in (np.array([[-0.5, 0, 0.5]]), np.array([[-0.5], [0], [0.5]])):
         before, after = (cv2.filter2D(image, -1, direction.astype(np.float32)) for image in (soft, softer))
-        edges = np.abs(after) > max(np.quantile(np.abs(after), 1 - STRONG_EDGES), 1e-3)
+        steep = np.abs(after)
+        edges = steep > max(np.quantile(steep[::2, ::2], 1 - STRONG_EDGES), 1e-3)  # A quarter of the pixels tells the same.
         near = cv2.dilate(edges.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
         if not near.any():
             continue

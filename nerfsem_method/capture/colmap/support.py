@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import combinations
+from pathlib import Path
 
+import numpy as np
 import pycolmap
 
 COMMON = 30
@@ -36,3 +38,20 @@ def held_together(model: pycolmap.Reconstruction) -> set[int]:
             joined = group[first] | group[second]
             group.update(dict.fromkeys(joined, joined))
     return max(group.values(), key=lambda images: (len(images), -min(images)), default=set())
+
+
+def explained(database: Path, model: pycolmap.Reconstruction) -> float:
+    """Return of which share of the verified matches a model's points are made: both features belong to the same one."""
+    nowhere = np.iinfo(np.uint64).max
+    points = {
+        number: np.array([p.point3D_id if p.has_point3D() else nowhere for p in image.points2D], np.uint64)
+        for number, image in model.images.items()
+    }
+    right = total = 0
+    with pycolmap.Database.open(str(database)) as opened:
+        for pair, geometry in zip(*opened.read_two_view_geometries(), strict=True):
+            images = pycolmap.pair_id_to_image_pair(pair)
+            first, second = (points[image][rows] for image, rows in zip(images, geometry.inlier_matches.T, strict=True))
+            right += int(((first == second) & (first != nowhere)).sum())
+            total += len(first)
+    return right / total if total else 0.0

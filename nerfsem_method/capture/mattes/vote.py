@@ -76,12 +76,12 @@ def _compare(
     """
     shrink = min(1.0, HULL_SIDE / max(camera.width, camera.height))
     small = camera.scaled(round(camera.width * shrink), round(camera.height * shrink))
-    few = _shrunk(mattes, small)
+    few = normalise.shrunk(mattes, small)
     poses = normalise.unit_box(small, poses, few, points, TOLERANCE).poses(poses)
     coarse, fine = (Grid.over(np.zeros(3), np.ones(3), along) for along in (COARSE, FINE))
     hull = normalise.carve_coarsely(small, poses, few, COARSE, coarse.lower, 1.0, TOLERANCE)
     candidates, small = fine.resample(hull, coarse), fine.camera_for(camera, poses)
-    share = (_shrunk(mattes, small) / np.float32(255)).clip(1e-3, 1 - 1e-3)
+    share = (normalise.shrunk(mattes, small) / np.float32(255)).clip(1e-3, 1 - 1e-3)
     odds = np.log(share / (1 - share)).clip(-LIMIT, LIMIT)
     for done in range(1, ROUNDS + 1):
         shadows = fusion.shadows(fine, fusion.fuse(fine, candidates, small, poses, odds), small, poses)
@@ -89,15 +89,8 @@ def _compare(
         tell(done)
         if not disputed.any():
             break
-        odds[_shrunk(disputed * np.uint8(255), small) > 0] = 0
+        odds[normalise.shrunk(disputed * np.uint8(255), small) > 0] = 0
     return shadows, disputed
-
-
-def _shrunk(mattes: np.ndarray, camera: Intrinsics) -> np.ndarray:
-    """Return the mattes at the camera's size."""
-    import cv2
-
-    return np.stack([cv2.resize(matte, (camera.width, camera.height), interpolation=cv2.INTER_AREA) for matte in mattes])
 
 
 def _chance(shadow: np.ndarray, matte: np.ndarray) -> np.ndarray:

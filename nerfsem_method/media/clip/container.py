@@ -23,7 +23,7 @@ from nerfsem_method.media.clip.decoder import Decoder
 from nerfsem_method.media.clip.filters import Chain, Deinterlacer, Resizer, scaling
 from nerfsem_method.media.clip.messages import heard, summary
 from nerfsem_method.media.clip.shape import Shape, crop_of, display_matrix, shape_of
-from nerfsem_method.media.clip.streams import main_stream, promised_packets, sane_rate
+from nerfsem_method.media.clip.streams import beside, main_stream, promised_packets, sane_rate
 from nerfsem_method.media.matte_names import frames_text
 
 _NO_VIDEOS = ("tty", "bin", "xbin", "adf", "idf", "lrc", "hls", "concat", "dash", "sdp", "rtsp", "image2", "lavfi")
@@ -135,10 +135,11 @@ def open_video(path: Path, every: int) -> VideoClip:
         colour.matrix_option(frame, (shape.width, shape.height), path)
         gamut = colour.wide_gamut(frame)
         pale = f"the video's colours are of the wide gamut {gamut} and are taken as they are; they may look pale"
+        notes = (*([pale] if gamut else []), *beside(container, stream))
         rate, seconds = sane_rate(container, stream)
         promised, shown = promised_packets(container, stream)
     announced = -(-(shown or round((seconds or 0) * rate)) // every)
-    return VideoClip(path, every, shape.width, shape.height, rate / every, announced, shape, promised, (pale,) * bool(gamut))
+    return VideoClip(path, every, shape.width, shape.height, rate / every, announced, shape, promised, notes)
 
 
 @contextmanager
@@ -151,6 +152,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any, str]]:
             # An absolute path is never taken for a protocol, whatever colons it holds.
             container: Any = av.open(os.path.abspath(path), metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
+            if os.path.getsize(path) == 0:
+                raise CaptureError(f"{path} is not a video that ffmpeg can read: the file is empty; copy it again") from None
             lost_index = any("moov atom" in text for _, _, text in messages)
             raise CaptureError(_unreadable(path, lost_index, getattr(error, "strerror", None) or str(error))) from None
         whole = container.dumps_format() or ""

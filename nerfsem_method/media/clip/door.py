@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from nerfsem_method.errors import CaptureError
@@ -10,6 +11,7 @@ from nerfsem_method.media.clip.clip import Clip, is_pattern
 from nerfsem_method.media.clip.container import open_video
 from nerfsem_method.media.clip.listing import CAMERA_KINDS, RAW_KINDS, list_folder, list_pattern
 from nerfsem_method.media.clip.photographs import open_photographs
+from nerfsem_method.media.clip.picture import count_pictures
 
 
 def open_clip(path: Path, every: int = 1) -> Clip:
@@ -29,6 +31,8 @@ def open_clip(path: Path, every: int = 1) -> Clip:
         regular, exists = path.is_file(), path.exists()
     except OSError as error:
         raise CaptureError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if not exists and re.match(r"https?:/", str(path)):
+        raise CaptureError(f"{path} is an address: save the video as a file first, and name that")
     if not exists:
         broken = " (it is a link to a file that is not there)" if os.path.islink(path) else ""
         raise CaptureError(f"{path} does not exist{broken}; name a video or a folder of photographs")
@@ -37,6 +41,13 @@ def open_clip(path: Path, every: int = 1) -> Clip:
     kind = path.suffix.lower()
     if kind in RAW_KINDS:
         raise CaptureError(f"{path} is one RAW photograph; develop all of them to JPEG or TIFF and name their folder")
+    if kind in CAMERA_KINDS and (pictures := count_pictures(path)) > 1:
+        if kind == ".png":
+            return open_video(path, every)
+        raise CaptureError(
+            f"{path} holds {pictures} pictures, which are read from files of their own: save them as PNG into a folder (magick "
+            f"{path.name} frames/%04d.png) and name that folder"
+        )
     if kind in CAMERA_KINDS:
         raise CaptureError(
             f"{path} is one photograph; name the folder of all of them ({path.absolute().parent}), or a pattern such as "

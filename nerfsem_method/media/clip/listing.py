@@ -41,6 +41,10 @@ def list_folder(folder: Path) -> Listing:
     """Return the photographs that lie in a folder. Raises CaptureError, naming what to give instead, where there are none."""
     entries = list(folder.iterdir())
     found = _sort_out(entries)
+    if not found.photographs and len(found.videos) > 1:
+        still = all(path.suffix.lower() == ".gif" for path in found.videos)
+        stills = ", or save each as a PNG if it is a still one" if still else ""
+        raise CaptureError(f"{folder} is a folder with {len(found.videos)} videos: name one, such as {found.videos[0]}{stills}")
     if not found.photographs and found.videos:
         raise CaptureError(f"{folder} is a folder with a video: name the video, {found.videos[0]}")
     if not found.photographs:

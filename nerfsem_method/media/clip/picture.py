@@ -44,6 +44,16 @@ def read_size(path: Path) -> tuple[int, int]:
         return image.size[::-1] if turned else image.size
 
 
+def count_pictures(path: Path) -> int:
+    """Return how many pictures a file holds: more than one if it is an animation or has several pages; 0 if it is no picture."""
+    try:
+        with _opened(path) as image:
+            alone = image.format in ("MPO", "HEIF")  # Telephones put a depth map or a thumbnail beside their photograph.
+            return 1 if alone else getattr(image, "n_frames", 1)
+    except OSError:
+        return 0
+
+
 def read_focal_length(path: Path) -> float | None:
     """Return the focal length in mm that a photograph's EXIF data name, as for 35 mm film where they do; None without.
 

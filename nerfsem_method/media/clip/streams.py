@@ -22,11 +22,9 @@ def main_stream(container: Any, path: Path) -> Any:
     """
     from av.stream import Disposition
 
-    still = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
-    streams = list(container.streams.video)
-    moving = [stream for stream in streams if not stream.disposition & still]
+    moving = _moving(container)
     if not moving:
-        raise CaptureError(f"{path} has no video stream{', only a cover picture' if streams else ''}")
+        raise CaptureError(f"{path} has no video stream{', only a cover picture' if container.streams.video else ''}")
     known = [stream for stream in moving if stream.codec_context is not None]
     if not known:
         raise CaptureError(f"{path} has a video stream of a codec that ffmpeg does not know; convert it to H.264 first")
@@ -37,6 +35,26 @@ def main_stream(container: Any, path: Path) -> Any:
         return stream.frames != 1, default, pixels, length_of(stream) or 0, stream.frames, -stream.index
 
     return max(known, key=rank)
+
+
+def beside(container: Any, stream: Any) -> list[str]:
+    """Return what is to be said where a file has more than the one video track that is taken: a player may show another."""
+    others = [track for track in _moving(container) if track.index != stream.index and track.frames != 1]
+    if not others:
+        return []
+    size = f"{stream.codec_context.width}x{stream.codec_context.height}"
+    return [
+        f"the file has {1 + len(others)} video tracks, of which number {stream.index} ({size}) is taken; if it is the wrong one, "
+        f"ffmpeg's -map 0:{others[0].index} -c copy keeps another"
+    ]
+
+
+def _moving(container: Any) -> list[Any]:
+    """Return the video streams of a file that are no cover pictures and no thumbnails, and stand for themselves."""
+    from av.stream import Disposition
+
+    still = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
+    return [stream for stream in container.streams.video if not stream.disposition & still]
 
 
 def length_of(stream: Any) -> float | None:
