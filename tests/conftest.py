@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
-import sys
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,20 +17,14 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 import chromium
 import pytest
+import quick_stack
 from true_scene import true_scene
 
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.scene.scene import Scene
 
-
-def callers(context: int = 1) -> list[inspect.FrameInfo]:
-    """Return the callers of a function without lines of their sources: among thousands of modules those take long to find."""
-    frames = traceback.walk_stack(sys._getframe(1))
-    return [inspect.FrameInfo(frame, frame.f_code.co_filename, line, frame.f_code.co_name, None, None) for frame, line in frames]
-
-
-inspect.stack = callers  # nerfstudio's list of methods asks for it 26 times, which would take five seconds
+quick_stack.install()
 
 DATA = Path(__file__).parent / "data"
 LONG = (
