@@ -1,7 +1,4 @@
-"""These tests run the real thing, with frames, given mattes and COLMAP, on the sample clip, against its true cameras.
-
-They take every other frame of its turn: COLMAP compares frames with so many of their neighbours, whichever these are.
-"""
+"""These tests run the real thing, with frames, given mattes and COLMAP, on the sample clip, against its true cameras."""
 
 from __future__ import annotations
 
@@ -35,7 +32,6 @@ from nerfsem_method.scene.hull import carve
 from nerfsem_method.scene.scene import Scene
 
 pytestmark = pytest.mark.slow
-EVERY = 2
 
 
 def silent(done: int, total: int) -> None:
@@ -52,8 +48,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def captured(vase_video: Path, vase_mattes: Path, work: Path, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reconstruct, "scratch", lambda prefix: nullcontext(work))
-        options = CaptureOptions(mattes=vase_mattes, every=EVERY)
-        return ingest(vase_video, options, tmp_path_factory.mktemp("capture") / "vase.nerfsem")
+        return ingest(vase_video, CaptureOptions(mattes=vase_mattes), tmp_path_factory.mktemp("capture") / "vase.nerfsem")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +62,7 @@ def test_every_camera_is_registered_and_the_turn_is_closed(captured: Scene) -> N
 
 
 def test_the_cameras_are_the_true_ones_up_to_a_similarity(captured: Scene, truth: dict) -> None:
-    true = np.array(truth["cam_from_world"])[::EVERY]
+    true = np.array(truth["cam_from_world"])
     found, real = camera_centres(captured.poses), camera_centres(true)
     found, real = found - found.mean(0), real - real.mean(0)
     turn = Rotation.align_vectors(real, found)[0]
@@ -82,9 +77,9 @@ def test_the_cameras_are_the_true_ones_up_to_a_similarity(captured: Scene, truth
     assert captured.camera.fx == pytest.approx(truth["fx"], rel=0.025)
 
 
-def test_frames_between_keyframes_are_posed_against_the_model(vase_video: Path, truth: dict, tmp_path: Path, monkeypatch) -> None:
+def test_frames_between_keyframes_are_posed_against_the_model(captured: Scene, truth: dict, monkeypatch) -> None:
     count = 12
-    pictures = extract(open_clip(vase_video), tmp_path, (270, 480), silent)[:count]
+    pictures = sorted((captured.root / "frames").glob("*.png"))[:count]
     monkeypatch.setattr(motion, "SHORT", 8)
     monkeypatch.setattr(motion, "KEYFRAMES", 8)
     model = solve(pictures, None, "frame", silent)
