@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from nerfsem_method.desk import may_have_cuda
@@ -23,6 +24,7 @@ from true_scene import true_scene
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training import presets
 
 quick_stack.install()
 
@@ -110,3 +112,16 @@ def captured(vase_scene, monkeypatch):
     Report(count, [], "frame", 0, 0.5, 300.0, 100, 350.0, *per_frame, ["the light changes"]).save(vase_scene.root)
     monkeypatch.setattr(ingest, "ingest", lambda *args: calls.append(args) or vase_scene)
     return calls
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """Let presets train without alignment, agreement and filter, which take most of a short training's time."""
+    load = presets.load
+
+    def bared(name: str) -> presets.Preset:
+        preset = load(name)
+        course = replace(preset.model["course"], align_at=(), agree_at=(), filter_steps=0)
+        return replace(preset, model={**preset.model, "course": course})
+
+    monkeypatch.setattr(presets, "load", bared)
