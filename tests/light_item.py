@@ -14,7 +14,7 @@ from nerfsem_method.collection import attempt, child
 
 READY = Path(__file__).parent / "golden/dense-fp.nsem"
 LIGHT = {f"vase {number}" for number in range(9)}
-"""The clips of these names have a ready bundle; one other is trained."""
+"""The clips of these names have a ready bundle; one other, the last, is trained."""
 
 
 def dask_setup(worker: object) -> None:
