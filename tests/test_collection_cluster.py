@@ -26,6 +26,12 @@ dask = pytest.importorskip("dask", reason="Dask is in the development lock: make
 distributed = pytest.importorskip("distributed", reason="Dask is in the development lock: make install")
 PATIENCE = 600.0
 """What has not happened after so many seconds never will."""
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": 1,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "200ms",
+}
+"""A task that has killed two workers is given up, and no worker looks at itself a hundred times a second."""
 CLIENT = """
 import errno, os, sys
 from pathlib import Path
@@ -47,13 +53,13 @@ raise SystemExit(run(CompressAll(Path(clips), Path(out), options, scheduler=sche
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Yield a cluster of two worker processes, each of one thread; those that are killed come back, but an item only once.
+    """Yield a cluster of two worker processes, each of one thread; those that are killed come back.
 
     What their items' processes need to show a bundle is compiled before: they would all compile it at once.
     """
     Player(nsem.read(light_item.READY), "cpu").frame(0)
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set(SETTINGS),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=":0", preload=light_item.__name__
         ) as started,
