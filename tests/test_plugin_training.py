@@ -146,7 +146,7 @@ def test_a_goal_moves_lambda_and_lambda_moves_the_size(bare, vase_scene, tmp_pat
     """Goals that nothing meets take lambda to the ends of its range, which a checkpoint keeps."""
     sizes = []
     for goal, end in ((1.0, RANGE[1]), (1e9, RANGE[0])):
-        config = smoke(vase_scene, tmp_path / str(goal), timestamp="run", max_num_iterations=56)
+        config = smoke(vase_scene, tmp_path / str(goal), timestamp="run", max_num_iterations=80)
         config.pipeline.model.target_bytes = goal
         run = train(config)
         (kept,) = (run.parent / "nerfstudio_models").iterdir()
