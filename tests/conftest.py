@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
-import sys
-import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from nerfsem_method.desk import may_have_cuda
@@ -20,20 +18,15 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 import chromium
 import pytest
+import quick_stack
 from true_scene import true_scene
 
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training import presets
 
-
-def callers(context: int = 1) -> list[inspect.FrameInfo]:
-    """Return the callers of a function without lines of their sources: among thousands of modules those take long to find."""
-    frames = traceback.walk_stack(sys._getframe(1))
-    return [inspect.FrameInfo(frame, frame.f_code.co_filename, line, frame.f_code.co_name, None, None) for frame, line in frames]
-
-
-inspect.stack = callers  # nerfstudio's list of methods asks for it 26 times, which would take five seconds
+quick_stack.install()
 
 DATA = Path(__file__).parent / "data"
 LONG = (
@@ -119,3 +112,16 @@ def captured(vase_scene, monkeypatch):
     Report(count, [], "frame", 0, 0.5, 300.0, 100, 350.0, *per_frame, ["the light changes"]).save(vase_scene.root)
     monkeypatch.setattr(ingest, "ingest", lambda *args: calls.append(args) or vase_scene)
     return calls
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """Let presets train without alignment, agreement and filter, which take most of a short training's time."""
+    load = presets.load
+
+    def bared(name: str) -> presets.Preset:
+        preset = load(name)
+        course = replace(preset.model["course"], align_at=(), agree_at=(), filter_steps=0)
+        return replace(preset, model={**preset.model, "course": course})
+
+    monkeypatch.setattr(presets, "load", bared)

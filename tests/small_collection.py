@@ -49,7 +49,7 @@ def write_clips(folder: Path, video: Path) -> Path:
     for number in range(9):
         below = clips / ("sub" if number % 2 else ".") / f"vase {number}"
         write_posed(below, scene, first=number % 2, crop=2 * (number // 3), turned=number % 3)
-    write_posed(clips / "beside", scene, mattes_beside=True)
+    write_posed(clips / "vase beside", scene, mattes_beside=True)
     (clips / "cut off.mp4").write_bytes(video.read_bytes()[:100_000])
     (clips / "few").mkdir()
     for path in sorted((scene.root / "frames").iterdir())[:3]:

@@ -68,7 +68,7 @@ def test_what_is_not_there_is_told_in_a_line(bundle, ask):
     assert "\n" not in str(error.value)
 
 
-def test_training_and_encoding_make_a_bundle_that_opens(vase_scene, tmp_path):
+def test_training_and_encoding_make_a_bundle_that_opens(bare, vase_scene, tmp_path):
     config = api.train(vase_scene, tmp_path / "work", api.Options(preset="smoke", max_steps=60))
     made = api.encode(config, tmp_path / "out", "fp")
     assert len(api.open_bundle(made)) == len(vase_scene.frames)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -154,8 +155,11 @@ def test_tcnn_beside_plain_torch(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_gpu_in_the_interpreter(root, tmp_path):
+def test_gpu_in_the_interpreter(root, tmp_path, monkeypatch):
+    """The rate is estimated on few entries: the interpreter takes long for each."""
     pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
+    gpu = importlib.import_module("benchmarks.timing.gpu")
+    monkeypatch.setattr(gpu, "Course", partial(gpu.Course, rate_samples=200))
     bundle = root / "tests/golden/dense-fp.nsem"
     small = ("--bundle", bundle, "--rays", 20, "--frames", 1, "--scale", 80)
     device = "cuda" if torch.cuda.is_available() else "cpu"

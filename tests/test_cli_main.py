@@ -134,11 +134,22 @@ def test_help_lists_every_verb_and_shows_examples(nerfsem):
     assert "nerfsem compress relic.mp4 relic.nsem" in result.stdout
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself_with_an_example(nerfsem, verb):
-    result = nerfsem(verb, "--help")
+@pytest.fixture(scope="module", params=VERBS)
+def explained(nerfsem, request) -> tuple[str, subprocess.CompletedProcess[str]]:
+    """Return a verb, and what it says when it is asked for help."""
+    return request.param, nerfsem(request.param, "--help")
+
+
+def test_every_verb_explains_itself_with_an_example(explained):
+    verb, result = explained
     assert result.returncode == 0
     assert f"nerfsem {verb} " in result.stdout.partition("options")[0]
+
+
+def test_what_stands_alone_on_the_command_line_has_a_name(explained):
+    _, result = explained
+    usage = result.stdout.partition("\n\n")[0]
+    assert not re.search(r"(?<!\S)(PATH|\[PATH)", usage.replace("}|PATH", "")), usage
 
 
 def test_a_wrong_option_is_code_2(nerfsem):
@@ -156,16 +167,30 @@ def test_a_wrong_option_is_code_2(nerfsem):
         ("import", "nowhere.nsem", "run"),
         ("compress", "nowhere.mp4", "out.nsem"),
         ("capture", "nowhere.mp4", "scene"),
-        ("export", "--load-config", "nowhere.yml", "--output-dir", "out"),
     ],
     ids=lambda words: words[0],
 )
 def test_a_missing_input_is_named_and_nothing_is_written(nerfsem, words, tmp_path):
     result = nerfsem(*words, cwd=tmp_path)
     assert result.returncode == 2
-    assert result.stderr.startswith("nerfsem: error: ") and result.stderr.count("\n") == 1
-    assert "nowhere" in result.stderr
-    assert list(tmp_path.iterdir()) == []
+    check_one_line_names_what_is_missing(result.stderr, tmp_path)
+
+
+def check_one_line_names_what_is_missing(said: str, folder: Path) -> None:
+    """Make sure that a command which asked for `nowhere` has said so in one line, and has left its folder empty."""
+    assert said.startswith("nerfsem: error: ") and said.count("\n") == 1
+    assert "nowhere" in said
+    assert list(folder.iterdir()) == []
+
+
+def test_a_missing_run_is_named_and_nothing_is_written(tmp_path, monkeypatch, capsys):
+    """This command needs nerfstudio, which is loaded in this process already, and in no other one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["nerfsem", "export", "--load-config", "nowhere.yml", "--output-dir", "out"])
+    with pytest.raises(SystemExit) as stop:
+        main.main()
+    assert stop.value.code == 2
+    check_one_line_names_what_is_missing(capsys.readouterr().err, tmp_path)
 
 
 def test_the_console_script_is_this_module():
@@ -203,12 +228,6 @@ def test_an_installation_for_reading_says_what_it_lacks(words, root, tmp_path, v
 def test_a_missing_part_of_our_own_is_not_hidden():
     with pytest.raises(ModuleNotFoundError):
         main.run(Verb(ModuleNotFoundError("No module named 'nerfsem_method.x'", name="nerfsem_method.x")))
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_what_stands_alone_on_the_command_line_has_a_name(nerfsem, verb):
-    usage = nerfsem(verb, "--help").stdout.partition("\n\n")[0]
-    assert not re.search(r"(?<!\S)(PATH|\[PATH)", usage.replace("}|PATH", "")), usage
 
 
 def test_help_is_cut_short_without_a_word():

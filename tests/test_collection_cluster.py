@@ -14,15 +14,24 @@ import pytest
 from small_collection import SMALL_OPTIONS, write_clips
 
 from nerfsem_method.background.sound import read_sound
+from nerfsem_method.codec import nsem
 from nerfsem_method.collection.cluster import Cluster
 from nerfsem_method.collection.compress import Means, compress
 from nerfsem_method.collection.job import Outcome
 from nerfsem_method.collection.status import status
 from nerfsem_method.errors import NerfsemError
+from nerfsem_method.playback.player import Player
 
+dask = pytest.importorskip("dask", reason="Dask is in the development lock: make install")
 distributed = pytest.importorskip("distributed", reason="Dask is in the development lock: make install")
 PATIENCE = 600.0
 """What has not happened after so many seconds never will."""
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": 1,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "200ms",
+}
+"""A task that has killed two workers is given up, and no worker looks at itself a hundred times a second."""
 CLIENT = """
 import errno, os, sys
 from pathlib import Path
@@ -44,10 +53,17 @@ raise SystemExit(run(CompressAll(Path(clips), Path(out), options, scheduler=sche
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Yield a cluster of two worker processes, each of one thread; those that are killed come back."""
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", preload=light_item.__name__
-    ) as started:
+    """Yield a cluster of two worker processes, each of one thread; those that are killed come back.
+
+    What their items' processes need to show a bundle is compiled before: they would all compile it at once.
+    """
+    Player(nsem.read(light_item.READY), "cpu").frame(0)
+    with (
+        dask.config.set(SETTINGS),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", preload=light_item.__name__
+        ) as started,
+    ):
         yield started
 
 

@@ -27,6 +27,8 @@ from nerfsem_method.training import presets
 from nerfsem_method.training.options import PaperOptions
 from nerfsem_method.training.radiance import RadianceField
 
+pytestmark = pytest.mark.usefixtures("bare")
+
 
 def smoke(scene, folder):
     """Return a training of some steps."""

@@ -20,6 +20,8 @@ from nerfsem_method.plugin.trainer import NerfsemTrainer
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.stopping import Stopped
 
+pytestmark = pytest.mark.usefixtures("bare")
+
 
 def test_a_video_becomes_a_bundle(captured, vase_video, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -91,6 +91,9 @@ def test_without_ns_export_nothing_is_patched(monkeypatch):
 
 SCRIPT = """
 import runpy
+sys.path.append("tests")
+import quick_stack
+quick_stack.install()
 sys.argv = ["ns-export", "--help"]
 try:
     runpy.run_path({script}, run_name="__main__")

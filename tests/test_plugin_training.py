@@ -142,7 +142,7 @@ def test_the_size_it_tells_is_that_of_the_file(vase_scene, tmp_path, monkeypatch
     assert float(told[0]) != float(told[-1])
 
 
-def test_a_goal_moves_lambda_and_lambda_moves_the_size(vase_scene, tmp_path):
+def test_a_goal_moves_lambda_and_lambda_moves_the_size(bare, vase_scene, tmp_path):
     """Goals that nothing meets take lambda to the ends of its range, which a checkpoint keeps."""
     sizes = []
     for goal, end in ((1.0, RANGE[1]), (1e9, RANGE[0])):

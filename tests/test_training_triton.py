@@ -61,20 +61,20 @@ def test_look_ups_and_their_gradient(spec, chosen):
 def test_samples_lie_in_the_same_places_to_the_last_bit(thickness):
     torch.manual_seed(1)
     cameras = CameraPath(Intrinsics(24, 32, 40.0, 40.0, 12.0, 16.0, k1=0.05, p1=0.002), orbit(4))
-    pixels = torch.rand(100, 2) * torch.tensor([24.0, 32.0])
-    origins, directions = cameras.rays(torch.arange(100) % 4, pixels)
+    pixels = torch.rand(60, 2) * torch.tensor([24.0, 32.0])
+    origins, directions = cameras.rays(torch.arange(60) % 4, pixels)
     directions[0] = torch.tensor([0.0, 0.0, 1.0])  # beside the cube and through it, along an axis
     origins[0], origins[1], directions[1] = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([0.5, 0.5, -1.0]), directions[0]
     occupied = ball(16)
     occupied[-1] = True  # at the border, too: what passes beside the cube must not see it
     empty = torch.from_numpy(voxel_distances(occupied))
     density = None if thickness is None else torch.where(empty == 0, thickness, 0.0)
-    offsets = torch.rand(100)
+    offsets = torch.rand(60)
     expected = marching.march(origins, directions, empty, density, 1 / 64, offsets)
     known = None if density is None else density.to(DEVICE)
     given = origins.to(DEVICE), directions.to(DEVICE), empty.to(DEVICE), known, 1 / 64, offsets.to(DEVICE), marching.OPAQUE_DEPTH
     starts, rays, distances, positions = march_triton.march(*given)
-    assert len(expected.rays) > 200 and not (expected.rays == 0).any()
+    assert len(expected.rays) > 120 and not (expected.rays == 0).any()
     assert torch.equal(starts.cpu(), expected.starts) and torch.equal(rays.cpu(), expected.rays)
     assert torch.equal(distances.cpu(), expected.distances) and torch.equal(positions.cpu(), expected.positions)
 
@@ -121,7 +121,7 @@ def test_the_rate_and_its_gradients(spec):
     def evaluate(backend):
         with using(backend), pytest.MonkeyPatch.context() as patch:
             patch.setattr(rate, "draw", lambda count, *_: (torch.arange(count, device=DEVICE) * 0.618).double() % 1)
-            bits = field.rate.bits(field.grids, 500, np.random.default_rng(0))
+            bits = field.rate.bits(field.grids, 200, np.random.default_rng(0))
         return [bits.detach(), *torch.autograd.grad(3 * bits, parameters)]
 
     # A GPU rounds otherwise, and hidden units that are 0 but for rounding then learn, or do not, in some entries.
@@ -157,7 +157,7 @@ def test_a_training_step_and_its_gradients(spec):
 
 
 def test_a_picture():
-    state, camera = tiny_state(DENSE), Intrinsics(16, 12, 20.0, 20.0, 8.0, 6.0, k1=0.03, p1=-0.01)
+    state, camera = tiny_state(DENSE), Intrinsics(12, 9, 15.0, 15.0, 6.0, 4.5, k1=0.03, p1=-0.01)
     renderer = TorchRenderer(state, camera, DEVICE)  # it makes its field on the CPU first, which no kernel can read
     with using("fused"):
         picture = renderer.picture(orbit(3)[0])

@@ -1,4 +1,4 @@
-"""Compiled loops are kept in the user's cache, in one folder for each state of the sources.
+"""Compiled loops are kept in the user's cache, in one folder for each state of their sources, for all copies of the package.
 
 numba keeps them beside each source file and compiles anew when that file changes. Ours call each other across files: after an
 upgrade of one file the loops of another would go on with the old arithmetic, and sound bundles would look damaged.
@@ -9,13 +9,18 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 KEPT = 3
 """So many states of the sources are kept, the newest."""
+_PACKAGE = Path(__file__).parents[1]
+_IMPORTS = re.compile(rb"^[ \t]*(?:from|import) (nerfsem_method[\w.]*)(?: import ([\w, ]+|\([^)]*\)))?", re.MULTILINE)
 
 
 def user_cache() -> Path:
@@ -36,9 +41,10 @@ def use() -> None:
 
 def _prepared() -> Path:
     """Make a folder that can be written; where there is no place for it, one that goes with the process."""
+    sources = _sources()
     try:
         parent = user_cache()
-        folder = parent / f"kernels-{_digest()}"
+        folder = parent / f"kernels-{_digest(sources)}"
         fresh = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -46,6 +52,7 @@ def _prepared() -> Path:
         folder = Path(tempfile.mkdtemp(prefix="nerfsem-kernels-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         return folder
+    _share(folder, {path.parent for path, text in sources.items() if _has_loops(text)})
     if fresh:
         states = sorted(parent.glob("kernels-*"), key=lambda path: path.stat().st_mtime)
         for old in states[:-KEPT]:
@@ -53,12 +60,44 @@ def _prepared() -> Path:
     return folder
 
 
-def _digest() -> str:
-    """Hash all files of the folders that hold compiled loops: constants and formulas come from their neighbours, too."""
-    package, digest = Path(__file__).parents[1], hashlib.sha256()
-    sources = {path: path.read_bytes() for path in sorted(package.rglob("*.py"))}
-    rooms = {path.parent for path, text in sources.items() if b"njit" in text}
+def _sources() -> dict[Path, bytes]:
+    """Return the files that hold compiled loops, and all of ours that these import: constants and formulas come from there."""
+    texts = {path: path.read_bytes() for path in sorted(_PACKAGE.rglob("*.py"))}
+    found, ahead = set(), [path for path, text in texts.items() if _has_loops(text)]
+    while ahead:
+        path = ahead.pop()
+        if path in texts and path not in found:
+            found.add(path)
+            ahead += _imported(texts[path])
+    return {path: text for path, text in texts.items() if path in found}
+
+
+def _has_loops(text: bytes) -> bool:
+    return b"njit" in text or b"fast_part" in text
+
+
+def _imported(text: bytes) -> Iterator[Path]:
+    """Yield where the modules that a source imports of ours would be, and what else its imports might name."""
+    for module, names in _IMPORTS.findall(text):
+        for name in (module, *(module + b"." + word for word in re.findall(rb"\w+", names))):
+            path = _PACKAGE.parent.joinpath(*name.decode().split("."))
+            yield from (path.with_suffix(".py"), path / "__init__.py")
+
+
+def _digest(sources: dict[Path, bytes]) -> str:
+    digest = hashlib.sha256()
     for path, text in sources.items():
-        if path.parent in rooms:
-            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + text)
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + text)
     return digest.hexdigest()[:16]
+
+
+def _share(folder: Path, rooms: set[Path]) -> None:
+    """Have all copies of the package with these sources find the same loops, which numba keeps apart by the copies' paths."""
+    from numba.core import caching
+
+    with suppress(AttributeError, OSError):  # without these links a copy compiles for itself
+        for room in rooms:
+            link = folder / caching._CacheLocator.get_suitable_cache_subpath(str(room / "loops.py"))
+            if not link.exists():
+                (kept := folder / ".".join(room.relative_to(_PACKAGE).parts)).mkdir(exist_ok=True)
+                link.symlink_to(kept.name, target_is_directory=True)
