@@ -57,8 +57,10 @@ class Page:
     def type(self, name: str, text: str) -> None:
         """Type into the field of a name, in place of what is there."""
         self._browser.run(f"""(() => {{
-            const label = [...document.querySelectorAll('label')].find((element) => element.innerText === {name!r});
-            const field = label.parentElement.parentElement.querySelector('input:not([type=hidden])');
+            const inside = (element) => element.querySelector('input:not([type=hidden])');
+            let around = [...document.querySelectorAll('label')].find((element) => element.innerText === {name!r});
+            while (!inside(around)) around = around.parentElement;
+            const field = inside(around);
             field.focus();
             field.select();
         }})()""")
