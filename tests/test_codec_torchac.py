@@ -116,5 +116,5 @@ def test_the_compiler_is_not_heard(tmp_path, monkeypatch, capfd):
     print("after", flush=True)
     sys.modules.pop("torchac")
     heard = capfd.readouterr()
-    assert Path(found.__file__).parent == tmp_path and "before" in heard.out and "after" in heard.out
+    assert found is not None and Path(found.__file__).parent == tmp_path and "before" in heard.out and "after" in heard.out
     assert "compiling" not in heard.out and "hard" not in heard.err
