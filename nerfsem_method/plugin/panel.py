@@ -132,6 +132,7 @@ class Panel(torch.nn.Module):
         if not fits(made.state.spec, made.state.occupancy):
             self.f_bytes.value = "not yet: the hull is still solid, and more than a bundle may hold"
             return
+        self.f_bytes.value = "being encoded"
         data = nsem.encode(made.quantised())
         decoded = nsem.decode(data)
         self._trial = Trial(nsem.sizes(data), RadianceField.from_state(decoded.state).eval())
@@ -140,6 +141,7 @@ class Panel(torch.nn.Module):
         if self._scene.bundle is not None:
             self.h_psnr.value = "no source frames to measure against"
             return
+        self.h_psnr.value = "being measured"
         figures = [gate.look(self._scene, bundle) for bundle in (made, decoded)]
         told = [NOTHING if found is None else f"{found.psnr_center:.2f} dB" for found in figures]
         self.h_psnr.value = f"{told[0]} trained, {told[1]} decoded"
