@@ -20,7 +20,7 @@ QUESTIONS = {
 INTRODUCTION = """\
 # Results
 
-`python -m benchmarks` makes this page of [the records](../benchmarks/results), which hold further tables. Below each table stands
+`python -m benchmarks` makes this page of the records in `benchmarks/results/`, which hold further tables. Below each table stands
 what made it: a command at a commit on a machine. [The decisions](decisions/README.md) say why things are so, and what failed.
 FP bundles hold the object alone, PC bundles its background too. CENTER means the object's pixels, Y luma; both are in dB."""
 

@@ -103,3 +103,18 @@ def test_without_torchac_nothing_is_compared(monkeypatch):
     monkeypatch.setattr(torchac_check, "torchac", lambda: None)
     made = tiny_bundle()
     assert not torchac_check.check(made, nsem.encode(made))
+
+
+def test_the_compiler_is_not_heard(tmp_path, monkeypatch, capfd):
+    """At its first import torchac compiles itself, in another process, and tells all about it."""
+    text = "import subprocess\nsubprocess.run(['echo', 'compiling'], check=True)\nsubprocess.run('echo hard >&2', shell=True)\n"
+    (tmp_path / "torchac.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torchac", raising=False)
+    print("before", flush=True)
+    found = torchac_check.torchac.__wrapped__()
+    print("after", flush=True)
+    sys.modules.pop("torchac")
+    heard = capfd.readouterr()
+    assert found is not None and Path(found.__file__).parent == tmp_path and "before" in heard.out and "after" in heard.out
+    assert "compiling" not in heard.out and "hard" not in heard.err

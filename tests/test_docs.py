@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import posixpath
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from nerfsem_method.cli.main import Verb
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+FORMAT = ROOT / "nerfsem_method" / "codec" / "FORMAT.md"
+LINKING = [*PAGES, *sorted(DOCS.glob("*/*.md")), FORMAT, ROOT / "web" / "README.md"]
 HIDDEN = "…"
 """In a quoted message this stands for what changes from time to time."""
 FOREIGN_SPELLINGS = re.compile(
@@ -63,14 +67,17 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("path", PAGES, ids=_identity)
+def links(text: str) -> list[str]:
+    """Return the targets of a page's links and pictures, those on other machines left out."""
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:", target)]
+
+
+@pytest.mark.parametrize("path", LINKING, ids=_identity)
 def test_links_and_pictures_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
-        if re.match(r"[a-z]+:", target):
-            continue
+    for target in links(path.read_text(encoding="utf-8")):
         name, _, anchor = target.partition("#")
         there = (path.parent / name).resolve() if name else path
-        assert there.exists(), target
+        assert there.is_file(), target
         assert not anchor or anchor in anchors(there), target
 
 
@@ -140,8 +147,31 @@ def test_the_index_and_the_site_name_every_page():
     index = (DOCS / "index.md").read_text(encoding="utf-8")
     assert {name for name in pages - {"index.md"} if f"]({name})" not in index} == set()
     site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    flat = re.findall(r"[\w/-]+\.md", str(site["nav"]))
-    assert pages <= set(flat) and all((DOCS / name).is_file() for name in flat)
+    flat = set(re.findall(r"[\w/-]+\.md", str(site["nav"])))
+    outside = runpy.run_path(str(ROOT / site["hooks"][0]))["linked_outside"]()
+    assert pages <= flat and all((DOCS / name).is_file() for name in flat - outside)
+    assert FORMAT.relative_to(ROOT).as_posix() in flat & outside
+
+
+def test_links_lead_somewhere_in_the_site_too():
+    """In the site, docs/ is the top, and files from elsewhere lie below it."""
+    hook = runpy.run_path(str(DOCS / "site_hook.py"))
+    outside = hook["linked_outside"]()
+    inside = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.*")}
+    assert outside and not outside & inside
+    for name in sorted(name for name in outside | inside if name.endswith(".md")):
+        text = ((DOCS if name in inside else ROOT) / name).read_text(encoding="utf-8")
+        targets = [target.partition("#")[0] for target in links(hook["in_site"](text, name))]
+        there = {posixpath.normpath(posixpath.join(posixpath.dirname(name), target)) for target in targets if target}
+        assert there - outside - inside == set(), name
+
+
+@pytest.mark.parametrize("path", LINKING, ids=_identity)
+def test_lists_begin_after_an_empty_line(path):
+    """mkdocs takes a list that follows a line of text for a part of its paragraph."""
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    item = r"(?:- |\d+\. )"
+    assert re.findall(rf"^(?!{item}|  |#|\n).+\n{item}.*", text, re.MULTILINE) == []
 
 
 def test_the_readme_is_two_screens_and_shows_a_picture():

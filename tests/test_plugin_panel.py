@@ -124,9 +124,10 @@ def test_figures_of_a_training_are_shown_where_somebody_looks(trained):
     assert panel.i_lambda.value == "-"
     handles = [panel.f_bytes, panel.h_psnr, panel.i_lambda]
     for element in handles:
-        element.gui_handle = SimpleNamespace(value="")  # type: ignore[assignment]
+        element.gui_handle = SimpleNamespace(content="")  # type: ignore[assignment]
     panel.hear({"psnr": torch.tensor(21.5), "kilobytes": torch.tensor(18.25)}, torch.tensor(2e-8))
     assert [element.value for element in handles] == ["18,250 estimated", "21.50 dB of this step's rays", "2e-08"]
+    assert panel.f_bytes.gui_handle.content == "**Bytes:** 18,250 estimated"  # type: ignore[union-attr]
     for element in handles:
         element.gui_handle = None  # type: ignore[assignment]
 
@@ -135,7 +136,7 @@ def test_visitors_stand_where_a_frame_was_taken(imported):
     pipeline, path = imported
     panel: Panel = pipeline.model.panel
     panel.stand_at(3)  # nobody is there
-    camera = SimpleNamespace(position=None, wxyz=None)
+    camera = SimpleNamespace(position=None, wxyz=None, fov=None)
     client = SimpleNamespace(camera=camera, atomic=nullcontext)
     panel.control.viser_server = SimpleNamespace(get_clients=lambda: {0: client})  # type: ignore[assignment]
     panel.c_frame.value = 3
@@ -147,6 +148,7 @@ def test_visitors_stand_where_a_frame_was_taken(imported):
     w, x, y, z = camera.wxyz
     ahead = np.array([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
     np.testing.assert_allclose(ahead, pose[2, :3], atol=1e-6)
+    assert np.tan(camera.fov / 2) == pytest.approx(scene.camera.height / 2 / scene.camera.fy)
 
 
 def test_parts_add_up():

@@ -124,7 +124,7 @@ def run_bundle(config, scene: Scene, background: Layer | None) -> Bundle:
     """Return the bundle of a run's newest checkpoint, with a filter where that pays."""
     weights = _newest_weights(config.get_checkpoint_dir())
     made = snapshot(*_field_of(config, scene, weights), scene.video, background).quantised()
-    return sharpened(config, scene, made, weights["rate_weight"].item())
+    return sharpened(config.pipeline, scene, made, weights["rate_weight"].item())
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -23,7 +23,7 @@ from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig, camera
 from nerfsem_method.plugin.previews import previews
 from nerfsem_method.plugin.rays import ClipRays
 from nerfsem_method.progress import track
-from nerfsem_method.scene.scene import Frame, Scene
+from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.windows import framed, largest
 
 MEMORY_SHARE = 1 / 3
@@ -36,7 +36,10 @@ class ObjectVideoDataset(InputDataset):
     """A dataset is the frames of one split with their mattes as straight alpha.
 
     Those of a bundle are its own decoded frames, small and opaque, and `measurable` is False.
+    With `agreed` the mattes are those that trainings agreed on, by which pictures are measured.
     """
+
+    agreed = False
 
     def __init__(self, dataparser_outputs, scale_factor: float = 1.0) -> None:
         super().__init__(dataparser_outputs, scale_factor)
@@ -60,16 +63,16 @@ class ObjectVideoDataset(InputDataset):
         index = int(self.frame_indices[image_idx])
         if self.scene.bundle is not None:
             return np.pad(previews(self.scene.bundle)[index], ((0, 0), (0, 0), (0, 1)), constant_values=255)
-        rgba = self._read(self.scene.frames[index])
+        rgba = self._read(index)
         size = int(self.cameras.width[image_idx]), int(self.cameras.height[image_idx])
         if rgba.size != size:  # channel by channel: what lies around the object has a colour, too
             rgba = Image.merge("RGBA", [channel.resize(size, Image.Resampling.BOX) for channel in rgba.split()])
         return np.array(rgba)
 
-    def _read(self, frame: Frame) -> Image.Image:
-        camera = self.scene.camera
+    def _read(self, index: int) -> Image.Image:
+        camera, frame = self.scene.camera, self.scene.frames[index]
         try:
-            with Image.open(self.scene.root / frame.matte) as matte:
+            with Image.open(self.scene.matte_path(index) if self.agreed else self.scene.root / frame.matte) as matte:
                 alpha = matte.convert("L")
             with Image.open(self.scene.root / frame.image) as picture:
                 picture.putalpha(alpha)
@@ -244,6 +247,7 @@ class NerfsemDataManager(VanillaDataManager[ObjectVideoDataset]):
 
     def setup_eval(self) -> None:
         """Make the image loaders of ns-eval, the viewer and ns-render."""
+        self.eval_dataset.agreed = self.test_mode == "test"
         self.fixed_indices_eval_dataloader = FixedIndicesEvalDataloader(self.eval_dataset, device=self.device)
         self.eval_dataloader = RandIndicesEvalDataloader(self.eval_dataset, device=self.device)
 

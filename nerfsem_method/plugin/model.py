@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.models.base_model import Model, ModelConfig
 from nerfstudio.utils.misc import step_check
 from torch import Tensor
 from torch.nn import Parameter
 
+from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.plugin import views
 from nerfsem_method.plugin.agreed import AgreedMattes
@@ -22,7 +24,7 @@ from nerfsem_method.plugin.backdrop import Backdrop
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.dataparser import world_scale
 from nerfsem_method.plugin.panel import Panel
-from nerfsem_method.plugin.quality import FrameQuality
+from nerfsem_method.plugin.quality import DecodedFrames, FrameQuality
 from nerfsem_method.plugin.scene_hull import scene_hull
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.backend import Choice, choose
@@ -36,7 +38,7 @@ from nerfsem_method.training.objective import Prediction, losses, psnr_over_whit
 from nerfsem_method.training.options import PaperOptions
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.rate_control import RateControl
-from nerfsem_method.training.snapshot import measured_bytes, snapshot
+from nerfsem_method.training.snapshot import snapshot
 
 FIRST_RAYS, FEWEST_RAYS, MOST_RAYS = 1024, 256, 1 << 14
 """A training begins with so many rays a step; then the sample budget asks for some number between the other two."""
@@ -104,12 +106,13 @@ class NerfsemModel(Model):
         self._world_scale = world_scale(scene)
         self._video, self._backdrop = scene.video, Backdrop.of(scene.bundle)
         whole = self._backdrop is not None
-        self.panel = Panel(scene, whole, lambda: snapshot(self.field, self.cameras, self._video))
+        self.panel = Panel(scene, whole, self.stored)
         self.register_buffer("rate_weight", torch.tensor(self.config.first_rate_weight, dtype=torch.float64))
         self._conductor = None
         self._weight: Derived[float] = Derived()
         self._tells, self._told = True, {}
         self._candidate_share = 1.0
+        self.decoded: DecodedFrames | None = None  # ns-eval measures these, where they are given, in place of renderings
         self._quality = FrameQuality()
         self._rays, self._most_rays = FIRST_RAYS, MOST_RAYS
 
@@ -149,6 +152,10 @@ class NerfsemModel(Model):
 
         return [TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], before)]
 
+    def stored(self) -> Bundle:
+        """Return what an FP bundle would hold of the model as it is, not rounded and without a filter."""
+        return snapshot(self.field, self.cameras, self._video)
+
     def memory(self) -> dict[str, Any]:
         """Return what a checkpoint needs besides parameters and buffers, so that a training goes on exactly."""
         return {"rays": self._rays, **(self._conductor.memory() if self._conductor else {})}
@@ -168,6 +175,12 @@ class NerfsemModel(Model):
             return {"prediction": self._predict(ray_bundle)}
         field = self.panel.field(self.field)
         return self.panel.dressed(views.look(field, self.cameras, self._world_scale, ray_bundle, self._backdrop))
+
+    def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Any]:
+        """Render a camera's picture, [H, W, ...]; while decoded frames are measured, return its decoded frame alone."""
+        if self.decoded is None:
+            return super().get_outputs_for_camera(camera, obb_box)
+        return {"rgb": self.decoded.of(camera)}
 
     def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
         """Return straight RGBA [..., 4] of outputs of `get_outputs`."""
@@ -219,16 +232,12 @@ class NerfsemModel(Model):
     def get_image_metrics_and_images(
         self, outputs: dict[str, Any], batch: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """Return the figures of one frame over white (see FrameQuality), outside training the bytes of the FP bundle, and the
+        """Return the figures of one frame over white (see FrameQuality), of a decoded frame the bundle's bytes, too, and the
         frame beside its source."""
         figures, pair = self._quality.measure(outputs["rgb"], batch["image"])
-        if self._conductor is None:
-            figures["bytes"] = float(self._bytes)  # nerfstudio takes the mean of floats alone
+        if self.decoded is not None:
+            figures["bytes"] = float(self.decoded.bytes)  # nerfstudio takes the mean of floats alone
         return figures, {"img": pair}
-
-    @cached_property
-    def _bytes(self) -> float:
-        return measured_bytes(self.field, self.cameras, self._video)
 
 
 def _rate_control(config: NerfsemModelConfig) -> RateControl | None:

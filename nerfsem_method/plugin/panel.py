@@ -6,6 +6,7 @@ viewer the elements are plain values.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -49,6 +50,38 @@ class Trial:
     field: RadianceField
 
 
+class ReadOut(viewer_elements.ViewerElement[str]):
+    """A read-out is text in as many lines as it takes; nerfstudio's own text field would show what fits into half a line."""
+
+    def __init__(self, name: str, text: str = NOTHING) -> None:
+        super().__init__(name)
+        self._text = text
+
+    @property
+    def value(self) -> str:
+        """Return the text."""
+        return self._text
+
+    @value.setter
+    def value(self, text: str) -> None:
+        self._text = text
+        if self.gui_handle is not None:
+            self.gui_handle.content = self._markdown()  # type: ignore[attr-defined]
+
+    def install(self, viser_server: Any) -> None:
+        """Put the text into the page of a viewer."""
+        self._create_gui_handle(viser_server)
+
+    def _create_gui_handle(self, viser_server: Any) -> None:
+        self.gui_handle = viser_server.gui.add_markdown(self._markdown())  # type: ignore[assignment]
+
+    def _markdown(self) -> str:
+        """Return the text as Markdown that means nothing but it: a bundle's metadata may be anybody's, and the page runs what
+        stands in braces."""
+        plain = (sign if sign.isalnum() or sign in " .,:-" else f"&#{ord(sign)};" for sign in self._text)
+        return f"**{self.name}:** {''.join(plain)}"
+
+
 class Panel(torch.nn.Module):
     """The panel has no parameters; it is a module because nerfstudio looks for elements in modules alone.
 
@@ -71,24 +104,25 @@ class Panel(torch.nn.Module):
         )
         self.e_encode = viewer_elements.ViewerButton("Encode now", cb_hook=lambda _: self.encode())
         sizes = {} if scene.bundle is None else nsem.sizes(nsem.read_bytes(scene.bundle))
-        self.f_bytes = _read_out("Bytes", f"{sum(sizes.values()):,}" if sizes else NOTHING)
-        self.g_parts = _read_out("By part", by_part(sizes) if sizes else NOTHING)
-        self.h_psnr = _read_out("PSNR")
-        self.i_lambda = _read_out("Lambda")
-        self.j_described = _read_out("About", _description(scene))
+        self.f_bytes = ReadOut("Bytes", f"{sum(sizes.values()):,}" if sizes else NOTHING)
+        self.g_parts = ReadOut("By part", by_part(sizes) if sizes else NOTHING)
+        self.h_psnr = ReadOut("PSNR")
+        self.i_lambda = ReadOut("Lambda")
+        self.j_described = ReadOut("About", _description(scene))
         self.control = viewer_elements.ViewerControl()
 
     def stand_at(self, frame: int) -> None:
-        """Let every visitor's camera stand where a frame was taken."""
+        """Let every visitor's camera stand where a frame was taken, and see as much as that camera."""
         server = getattr(self.control, "viser_server", None)
         if server is None:
             return
-        pose = self._snapshot().poses[frame]
+        pose, camera = self._snapshot().poses[frame], self._scene.camera
         position = (camera_centres(pose[None])[0] - 0.5) * world_scale(self._scene) * VISER_NERFSTUDIO_SCALE_RATIO
         for visitor in server.get_clients().values():
             with visitor.atomic():
                 visitor.camera.position = position
                 visitor.camera.wxyz = quaternion_from_matrix(pose[:, :3].T)
+                visitor.camera.fov = 2 * math.atan(camera.height / 2 / camera.fy)
 
     def encode(self) -> None:
         """Encode the field as it is, decode it again, and tell bytes by part and PSNR-CENTER, the trained field's beside it."""
@@ -98,6 +132,7 @@ class Panel(torch.nn.Module):
         if not fits(made.state.spec, made.state.occupancy):
             self.f_bytes.value = "not yet: the hull is still solid, and more than a bundle may hold"
             return
+        self.f_bytes.value = "being encoded"
         data = nsem.encode(made.quantised())
         decoded = nsem.decode(data)
         self._trial = Trial(nsem.sizes(data), RadianceField.from_state(decoded.state).eval())
@@ -106,6 +141,7 @@ class Panel(torch.nn.Module):
         if self._scene.bundle is not None:
             self.h_psnr.value = "no source frames to measure against"
             return
+        self.h_psnr.value = "being measured"
         figures = [gate.look(self._scene, bundle) for bundle in (made, decoded)]
         told = [NOTHING if found is None else f"{found.psnr_center:.2f} dB" for found in figures]
         self.h_psnr.value = f"{told[0]} trained, {told[1]} decoded"
@@ -152,10 +188,6 @@ def by_part(sizes: dict[str, int]) -> str:
 def _is_visitor() -> bool:
     """Return whether the viewer renders now: it does so in threads of its own."""
     return isinstance(threading.current_thread(), RenderStateMachine)
-
-
-def _read_out(name: str, text: str = NOTHING) -> viewer_elements.ViewerText:
-    return viewer_elements.ViewerText(name, text, disabled=True)
 
 
 def _description(scene: Scene) -> str:

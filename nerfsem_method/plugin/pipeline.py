@@ -1,4 +1,5 @@
-"""The pipeline is nerfstudio's own; loaded from a checkpoint, it shows the cameras that the training has refined."""
+"""The pipeline is nerfstudio's own; loaded from a checkpoint, it shows the cameras that the training has refined, and measures
+the bundle that the run would be exported as."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfsem_method.errors import NerfsemError, complain
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.model import NerfsemModel
+from nerfsem_method.plugin.quality import DecodedFrames
+from nerfsem_method.plugin.sharpening import sharpened
 
 UNMEASURABLE = "an imported bundle has no source frames to measure against; run nerfsem evaluate with the original video"
 
@@ -39,9 +42,25 @@ class NerfsemPipeline(VanillaPipeline):
     def get_average_eval_image_metrics(
         self, step: int | None = None, output_path: Path | None = None, get_std: bool = False
     ) -> Any:
-        """Measure all evaluation frames; end the command in one line where there are none."""
+        """Measure all evaluation frames; end the command in one line where there are none.
+
+        Those of a loaded run are decoded frames of its FP bundle, filter and all, as `nerfsem evaluate` has them.
+        """
         self._insist_on_frames()
-        return super().get_average_eval_image_metrics(step, output_path, get_std)
+        if self.test_mode == "test":
+            try:
+                self._model.decoded = self._decoded()
+            except NerfsemError as error:
+                raise SystemExit(complain(error)) from None
+        try:
+            return super().get_average_eval_image_metrics(step, output_path, get_std)
+        finally:
+            self._model.decoded = None
+
+    def _decoded(self) -> DecodedFrames:
+        model = self._model
+        made = sharpened(self.config, self.datamanager.eval_dataset.scene, model.stored().quantised(), model.rate_weight.item())
+        return DecodedFrames(made)
 
     def _insist_on_frames(self) -> None:
         if not self.datamanager.eval_dataset.measurable:

@@ -15,10 +15,10 @@ from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.filter import find_filter
 
 
-def sharpened(config, scene: Scene, bundle: Bundle, rate_weight: float) -> Bundle:
+def sharpened(pipeline, scene: Scene, bundle: Bundle, rate_weight: float) -> Bundle:
     """Return the bundle of a run with a filter, if that pays at lambda = `rate_weight`; an imported one keeps what it came with.
 
-    `config` is the run's TrainerConfig. Raises CaptureError when a frame is missing.
+    `pipeline` is the configuration of the run's pipeline. Raises CaptureError when a frame is missing.
     """
     if scene.bundle is not None:
         return replace(bundle, filter=nsem.read(scene.bundle).filter)
@@ -27,7 +27,7 @@ def sharpened(config, scene: Scene, bundle: Bundle, rate_weight: float) -> Bundl
         picture = read_picture(scene.root / scene.frames[index].image)[..., ::-1]
         return np.dstack([picture, read_picture(scene.matte_path(index), grey=True)])
 
-    seen = [frame.index for frame in split_frames(scene, "train", config.pipeline.datamanager.dataparser.holdout_every)]
-    found = find_filter(bundle, frame, seen, config.pipeline.model.course.filter_steps, rate_weight)
+    seen = [frame.index for frame in split_frames(scene, "train", pipeline.datamanager.dataparser.holdout_every)]
+    found = find_filter(bundle, frame, seen, pipeline.model.course.filter_steps, rate_weight)
     LOG.info("filter: %.0f bytes, %+.2f dB over the object", found.bytes, found.decibels)
     return replace(bundle, filter=found.filter)

@@ -8,7 +8,8 @@ descent takes many times as long.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,18 @@ class _Pair:
     wanted: Tensor
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch work in one thread: so few channels keep no second one busy, and `ns-export` gives the bytes of `compress`."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_one_thread()
 def find_filter(
     bundle: Bundle, frame: Callable[[int], np.ndarray], frames: Sequence[int], steps: int, byte_weight: float
 ) -> FilterGain:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,10 +31,29 @@ def torchac() -> Any | None:
     tools = str(Path(sys.executable).parent)  # An environment's own ninja is found without the environment being activated.
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), tools])
     try:
-        import torchac
+        with _unheard():
+            import torchac
     except Exception:  # A compiler or torch's headers may lack, and each lack raises something else.
         return None
     return torchac
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Let neither this process nor those that it starts write to its two streams: a compiler's lines would stand among ours."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        yield
+    finally:
+        for stream, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, stream)
+            os.close(copy)
+        os.close(nowhere)
 
 
 def distributions(ones: np.ndarray) -> torch.Tensor:
