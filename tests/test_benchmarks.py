@@ -18,63 +18,25 @@ import numpy as np
 import pytest
 import tcnn_model
 import torch
-import tyro
 from PIL import Image
-from scipy import ndimage
+from run_program import PROGRAMS, smoke
 from scipy.spatial.transform import Rotation
-from tiny_field import opaque_bundle, tiny_bundle
 
-from benchmarks.__main__ import PAGE, QUESTIONS, page
 from benchmarks.fuzz import make_seeds, mutate
-from benchmarks.record import RESULTS, Table, keep, read, write
+from benchmarks.record import Table
 from benchmarks.study import hinerv
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.report.figures import Report
-from nerfsem_method.codec import nsem
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.video import write_video
 from nerfsem_method.plugin import checkpoint
 from nerfsem_method.plugin.config import trainer_config
 from nerfsem_method.plugin.training import train
-from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.scene import Scene
-from nerfsem_method.training import align
-from nerfsem_method.training.outline import Outline
-from nerfsem_method.training.tint import ColorEvidence
 
-PROGRAMS = {
-    "benchmarks.timing.speed": "Speed",
-    "benchmarks.timing.gpu": "Gpu",
-    "benchmarks.timing.memory": "Memory",
-    "benchmarks.timing.half_cube": "HalfCube",
-    "benchmarks.timing.tcnn": "Tcnn",
-    "benchmarks.timing.by_turns": "ByTurns",
-    "benchmarks.timing.collection": "Collection",
-    "benchmarks.study.rate_distortion": "RateDistortion",
-    "benchmarks.study.ablation": "Ablation",
-    "benchmarks.study.paper": "Paper",
-    "benchmarks.study.capture": "CaptureStudy",
-    "benchmarks.study.clips": "Clips",
-    "benchmarks.study.hinerv": "Hinerv",
-    "benchmarks.study.oracles": "OracleStudy",
-    "benchmarks.study.parts": "PartsStudy",
-    "benchmarks.fuzz.__main__": "Fuzz",
-}
-"""These programs keep a record, and each is run below, but for ByTurns, which has a file of tests of its own; the values are
-their classes."""
 WITHOUT_RECORD = {"benchmarks.__main__", "benchmarks.fuzz.make_seeds"}
-
-
-def smoke(program: str, results: Path, *arguments: object) -> list[Table]:
-    """Run a program as its command line would, and return the tables of its record."""
-    module = importlib.import_module(program)
-    parsed = tyro.cli(getattr(module, PROGRAMS[program]), args=[*map(str, arguments), "--results", str(results)])
-    assert not parsed.run()
-    record = json.loads((results / f"{module.PROGRAM.rpartition('.')[2]}.json").read_text())
-    assert record["program"] == program.removesuffix(".__main__")
-    return [Table(**table) for table in record["tables"]]
 
 
 def test_every_program_is_run_here(root):
@@ -236,87 +198,6 @@ def test_camera_errors_of_a_turned_camera(vase_scene, source):
     assert 2 < errors.rotation_max < 3.1 and errors.rotation_median < 0.5
 
 
-def test_oracles_find_what_is_wrong():
-    """A picture of known faults is mended by the correction of its kind, and detail that was smoothed away is missed."""
-    study = importlib.import_module("benchmarks.study.oracles")
-    rows, columns = np.mgrid[:60, :50]
-    inside = (rows - 30) ** 2 + (columns - 25) ** 2 < 20**2
-    texture = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(60, 50, 3)), (2, 2, 0))
-    truth = ndimage.gaussian_filter(np.where(inside[..., None], 120 + 300 * texture, 255).clip(0, 255), (1, 1, 0))
-
-    def asked(picture: np.ndarray):
-        return study.oracles(np.rint(picture.clip(0, 255)).astype(np.uint8), np.rint(truth).astype(np.uint8), inside)
-
-    found = asked(ndimage.shift(truth, (0.6, -0.4, 0), order=1, mode="nearest"))
-    assert found.shift > found.nothing + 5 and found.colour < found.nothing + 2
-    zoomed = np.array([[0.97, 0, 0, 1], [0, 1.03, 0, -0.6], [0, 0, 1, 0]])
-    found = asked(ndimage.affine_transform(truth, zoomed, order=1, mode="nearest"))
-    assert found.affine > found.nothing + 4 > found.shift + 2
-    found = asked(truth * [0.9, 0.9, 0.8] + [20, 0, 0])
-    assert found.colour > found.nothing + 10 and found.colour > found.gain + 3 and found.shift < found.nothing + 1
-    found = asked(ndimage.gaussian_filter(truth, (1.5, 1.5, 0)))
-    assert found.both < found.nothing + 3 and found.detail < 0.5 and found.outline_error > 2 * found.outline_area
-
-
-def test_oracles(vase_scene, tmp_path):
-    bundle = opaque_bundle(background=False)
-    width, height = vase_scene.camera.width, vase_scene.camera.height
-    camera = Intrinsics(width, height, 1.5 * width, 1.5 * width, width / 2, height / 2)
-    video = replace(bundle.video, width=width, height=height, frames=12)
-    poses, gains = vase_scene.poses, np.ones((12, 3), np.float32)
-    nsem.write(tmp_path / "ball.nsem", replace(bundle, camera=camera, video=video, poses=poses, gains=gains).quantised())
-    arguments = ("--scene", vase_scene.root, "--bundle", tmp_path / "ball.nsem", "--every", 6)
-    (table,) = smoke("benchmarks.study.oracles", tmp_path, *arguments)
-    name, size, nothing, *gained = table.rows[0]
-    assert name == f"vase.nerfsem {width}x{height}, ball.nsem" and size == f"{(tmp_path / 'ball.nsem').stat().st_size:,}"
-    assert 0 < float(nothing) < 20 and all(float(gain) >= 0 for gain in gained[:5])
-
-
-def test_oracles_of_another_scene(vase_scene, root, tmp_path):
-    other = root / "tests/golden/dense-fp.nsem"
-    with pytest.raises(NerfsemError, match="was not made of"):
-        smoke("benchmarks.study.oracles", tmp_path, "--scene", vase_scene.root, "--bundle", other)
-
-
-@pytest.mark.slow
-def test_parts(vase_scene, tmp_path, monkeypatch):
-    """Two of the five variants are trained; the scene that was given stays as it is."""
-    study = importlib.import_module("benchmarks.study.parts")
-    monkeypatch.setattr(study, "VARIANTS", {name: study.VARIANTS[name] for name in ("none", "all")})
-    before = {path: path.stat().st_mtime_ns for path in vase_scene.root.rglob("*")}
-    arguments = ("--scene", vase_scene.root, "--preset", "smoke", "--max-steps", 4, "--output-dir", tmp_path / "parts")
-    (table,) = smoke("benchmarks.study.parts", tmp_path, *arguments)
-    assert table.rows[0][0] == "vase.nerfsem 90x160, `smoke`, 4 steps"
-    (agreed,) = (tmp_path / "parts").glob("*/scene/agreed")
-    assert agreed.parts[-3] == "all"
-    assert before == {path: path.stat().st_mtime_ns for path in vase_scene.root.rglob("*")}
-    sizes = [(tmp_path / f"parts/{name}/relic.nsem").stat().st_size for name in ("none", "all")]
-    assert [cell.partition(":")[0] for cell in table.rows[0][1:]] == [f"{size:,}" for size in sizes]
-
-
-def test_each_part_is_left_out_and_no_bundle_is_made_twice(vase_scene, tmp_path, monkeypatch):
-    study = importlib.import_module("benchmarks.study.parts")
-    disc = ((torch.arange(60)[:, None] - 30) ** 2 + (torch.arange(60) - 30) ** 2 < 15**2).float()
-    colours = torch.rand(99, 3, generator=torch.Generator().manual_seed(0))
-    evidence: list = [ColorEvidence.of(colours, colours * gain) for gain in (0.6, 1.0, 1.4)]
-    seen = []
-
-    def looked_at(config):
-        laid, estimated = len(Outline.of(disc).positions) > 0, align.estimate(evidence, 0.0) is not None
-        seen.append((laid, estimated, bool(config.pipeline.model.course.agree_at)))
-
-    monkeypatch.setattr(study, "train", looked_at)
-    monkeypatch.setattr(study.checkpoint, "load_config", lambda run: run)
-    monkeypatch.setattr(study.checkpoint, "run_bundle", lambda *_: tiny_bundle())
-    monkeypatch.setattr(study.gate, "psnr_center", lambda *_: 25.0)
-    for _ in range(2):
-        arguments = ("--scene", vase_scene.root, "--preset", "smoke", "--output-dir", tmp_path / "parts")
-        (table,) = smoke("benchmarks.study.parts", tmp_path, *arguments)
-    no, yes = False, True
-    assert seen == [(no, no, no), (yes, no, no), (no, yes, no), (no, no, yes), (yes, yes, yes)]
-    assert table.columns == ["clip", "none", "outlines", "colours", "agreement", "all"] and len(table.rows[0]) == 6
-
-
 def test_clips(source, tmp_path):
     arguments = ("--source", source, "--output-dir", tmp_path / "clips", "--only", "audio-only", "still-camera")
     sound, still = smoke("benchmarks.study.clips", tmp_path, *arguments)
@@ -371,48 +252,3 @@ def test_fuzz(tmp_path):
 
 def test_the_seeds_are_what_their_program_makes():
     assert make_seeds.make() == {path.stem: path.read_bytes() for path in mutate.SEEDS.glob("*.nsem")}
-
-
-# Records and the page -------------------------------------------------------------------------------------------------
-
-
-def test_a_newer_table_takes_the_place_of_the_one_with_its_title(tmp_path):
-    first, second = (Table(title, ("a", "b"), [["1", "\u00b12"]], "speed") for title in ("first", "second"))
-    keep(tmp_path, "benchmarks.timing.speed", first, second)
-    keep(tmp_path, "benchmarks.timing.speed", replace(first, rows=[["3", "4"]]))
-    tables = read(tmp_path / "speed.json")
-    assert [(table.title, table.rows) for table in tables] == [("first", [["3", "4"]]), ("second", [["1", "\u00b12"]])]
-    assert all(table.command.startswith("python -m benchmarks.timing.speed") and table.commit for table in tables)
-    assert re.search(r"\d+ cores, \d+ GiB", tables[0].machine)
-    assert '"rows": [\n    ["3", "4"]\n   ]' in (tmp_path / "speed.json").read_text()
-
-
-def test_tables_with_the_same_columns_are_one_on_the_page(tmp_path):
-    made = {"command": "make bench", "commit": "0123456", "machine": "a machine"}
-    one = Table("one", ("a",), [["1"]], "speed", **made)
-    two = Table("two", ("a",), [["2"]], "speed", "Noisy.", **made | {"commit": "89abcde"})
-    write(tmp_path, "benchmarks.timing.speed", [one, two, replace(one, title="no answer", question=None, rows=[["3"]])])
-    text = page(tmp_path)
-    assert "| a |\n|---|\n| 1 |\n| 2 |\n\none: `make bench` at 0123456, a machine.<br>two: `make bench` at 89abcde" in text
-    assert "89abcde, a machine. Noisy.\n" in text
-    assert "| 3 |" not in text and text.count("No figures yet.") == len(QUESTIONS) - 1
-
-
-def test_the_page_is_what_the_records_make_of_it():
-    assert PAGE.read_text() == page(), "run: python -m benchmarks"
-    assert len(PAGE.read_text().splitlines()) <= 100
-
-
-def test_every_figure_names_its_command_commit_and_machine():
-    tables = [table for path in RESULTS.glob("*.json") for table in read(path)]
-    assert {table.question for table in tables} == {*QUESTIONS, None}
-    for table in tables:
-        assert table.command and re.match(r"[0-9a-f]{7}", table.commit) and table.machine, table.title
-        assert all(len(row) == len(table.columns) for row in table.rows), table.title
-
-
-def test_every_decision_has_a_number_and_stands_in_the_index(root):
-    pages = sorted(path.name for path in (root / "docs/decisions").glob("[0-9]*.md"))
-    assert [int(name[:3]) for name in pages] == list(range(1, len(pages) + 1))
-    index = (root / "docs/decisions/README.md").read_text()
-    assert re.findall(r"\((\d{3}-[a-z0-9-]+\.md)\)", index) == pages
