@@ -95,8 +95,8 @@ def _share(folder: Path, rooms: set[Path]) -> None:
     """Have all copies of the package with these sources find the same loops, which numba keeps apart by the copies' paths."""
     from numba.core import caching
 
-    with suppress(AttributeError, OSError):  # without these links a copy compiles for itself
-        for room in rooms:
+    for room in rooms:
+        with suppress(AttributeError, OSError):  # without this link a copy compiles for itself
             link = folder / caching._CacheLocator.get_suitable_cache_subpath(str(room / "loops.py"))
             if not link.exists():
                 (kept := folder / ".".join(room.relative_to(_PACKAGE).parts)).mkdir(exist_ok=True)
