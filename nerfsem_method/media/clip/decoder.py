@@ -10,8 +10,8 @@ from nerfsem_method.media.clip.damage import Judge, Note, refers_to_nobody
 from nerfsem_method.media.clip.messages import Message, complaints, heard, spoilt
 
 _LIBRARIES = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""ffmpeg's own decoders of these codecs pass over the alpha channel, the codecs' own library reads it. They also pass over
-damage, of which the library noticed all in VP9 and two thirds in VP8 (six films each with flipped bytes)."""
+"""ffmpeg's own decoders of these codecs pass over the alpha channel, which the codecs' own library reads, and over damage, which
+it notices: in six of six films of VP9 with flipped bytes, and in four of six of VP8."""
 _LOOSE_PACKETS = ("mpegts",)
 """These containers mark a packet as incomplete whenever recordings were joined; there the decoder's word counts alone."""
 _CUT_ANYWHERE = ("mpegts", "mpeg", "mpegvideo", "m4v")
