@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.evaluation.decoded import DecodedFrames
 from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.plugin import views
 from nerfsem_method.plugin.agreed import AgreedMattes
@@ -24,7 +25,7 @@ from nerfsem_method.plugin.backdrop import Backdrop
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.dataparser import world_scale
 from nerfsem_method.plugin.panel import Panel
-from nerfsem_method.plugin.quality import DecodedFrames, FrameQuality
+from nerfsem_method.plugin.quality import FrameQuality
 from nerfsem_method.plugin.scene_hull import scene_hull
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.backend import Choice, choose
@@ -180,7 +181,9 @@ class NerfsemModel(Model):
         """Render a camera's picture, [H, W, ...]; while decoded frames are measured, return its decoded frame alone."""
         if self.decoded is None:
             return super().get_outputs_for_camera(camera, obb_box)
-        return {"rgb": self.decoded.of(camera)}
+        assert camera.metadata is not None
+        frame = self.decoded.over_white(int(camera.metadata["frame"].flatten()[0]))
+        return {"rgb": torch.from_numpy(frame) / 255}
 
     def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
         """Return straight RGBA [..., 4] of outputs of `get_outputs`."""

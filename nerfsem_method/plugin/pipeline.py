@@ -10,9 +10,9 @@ import torch
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 
 from nerfsem_method.errors import NerfsemError, complain
+from nerfsem_method.evaluation.decoded import DecodedFrames
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.model import NerfsemModel
-from nerfsem_method.plugin.quality import DecodedFrames
 from nerfsem_method.plugin.sharpening import sharpened
 
 UNMEASURABLE = "an imported bundle has no source frames to measure against; run nerfsem evaluate with the original video"

@@ -1,4 +1,4 @@
-"""ns-eval gets the figures of `nerfsem evaluate`, a frame at a time, of the bundle that the run would be exported as."""
+"""ns-eval gets the figures of `nerfsem evaluate`, a frame at a time."""
 
 from __future__ import annotations
 
@@ -6,27 +6,9 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
-from nerfsem_method.codec import nsem
 from nerfsem_method.evaluation.metrics import NOT_ASKED, Perceptual, load_lpips, masked_reference, measure
-from nerfsem_method.playback.player import WHITE, Player
-
-
-class DecodedFrames:
-    """These are the frames of a bundle that is encoded and decoded again; the file would have so many `bytes`."""
-
-    def __init__(self, bundle: nsem.Bundle) -> None:
-        data = nsem.encode(bundle)
-        self.bytes = len(data)
-        self._player = Player(nsem.decode(data))
-
-    def of(self, camera: Cameras) -> Tensor:
-        """Return the frame of one camera of a dataset over white, in [0, 1]: float32 [H, W, 3]."""
-        assert camera.metadata is not None
-        frame = int(camera.metadata["frame"].flatten()[0])
-        return torch.from_numpy(self._player.composited(frame, WHITE)) / 255
 
 
 class FrameQuality:
