@@ -13,7 +13,7 @@ import pytest
 from shown_viewer import INSIDE, ShownViewer
 from tiny_field import DENSE, ramps, tiny_bundle
 
-from nerfsem_method.background import h264
+from nerfsem_method.background import streams
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 from nerfsem_method.codec.filter import CHANNELS, TAPS, Filter
@@ -141,7 +141,7 @@ def test_the_film_has_its_background(viewer, site):
     viewer.run("inside('.controls').style.opacity = 0")
     held = nsem.read(site / "long.nsem")
     assert isinstance(held.background, Background)
-    plates = np.array(list(h264.decode(held.background.stream, 24, 32, LONG))).astype(int)
+    plates = np.array(list(streams.decode(held.background.stream, 24, 32, LONG))).astype(int)
     player = Player(held, "cpu")
 
     def check(frame: int) -> None:
