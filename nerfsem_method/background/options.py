@@ -9,7 +9,7 @@ import tyro
 
 from nerfsem_method.errors import NerfsemError
 
-QUALITIES = {"h264": (47, 51), "h265": (48, 51), "av1": (63, 63)}
+QUALITIES = {"h264": (47, 51), "h265": (49, 51), "av1": (63, 63)}
 """Each frame codec has a crf that it takes by default, for pictures about as good as the others', and a coarsest one."""
 
 
@@ -23,7 +23,8 @@ class BackgroundOptions:
     size: Annotated[Literal["small", "medium", "large"], tyro.conf.arg(name="background-size")] = "small"
     """The network of hinerv has this size; pc only."""
     crf: Annotated[int | None, tyro.conf.arg(name="background-crf")] = None
-    """Code the background's stream at this quality, 0 (best) to 51, of av1 to 63; by default 47 (h264), 48 (h265), 63 (av1); pc only."""
+    """Code the background's stream at this quality, 0 (best) to 51, of av1 to 63; by default 47 (h264), 49 (h265) or 63 (av1);
+    pc only."""
     fill: Annotated[Literal["rim", "smooth", "mean"], tyro.conf.arg(name="background-fill")] = "rim"
     """Paint the object over: rim continues the background within the outline and is flat further inside, smooth continues it
     throughout, mean is flat up to the outline, which is blurred (the paper's way); pc only."""
