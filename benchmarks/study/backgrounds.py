@@ -58,10 +58,11 @@ class Backgrounds:
         plates = list(make_plate(frames, mattes, most_frequent(mean_colours(frames, mattes)), BackgroundOptions().fill))
         count, height, width = mattes.shape
         asked: dict[StreamCodec, tuple[int, ...]] = {"h264": self.h264, "h265": self.h265, "av1": self.av1}
-        for codec, crf in ((codec, crf) for codec, levels in asked.items() for crf in levels):
-            stream = streams.encode(plates, scene.video.rate, BackgroundOptions(codec, crf=crf))
-            quality = background_psnr(streams.decode(stream, width, height, count, codec), frames, mattes)
-            yield codec, f"{crf}", f"{len(stream):,}", f"{quality:.2f} dB"
+        for codec, levels in asked.items():
+            for crf in levels:
+                stream = streams.encode(plates, scene.video.rate, BackgroundOptions(codec, crf=crf))
+                quality = background_psnr(streams.decode(stream, width, height, count, codec), frames, mattes)
+                yield codec, f"{crf}", f"{len(stream):,}", f"{quality:.2f} dB"
 
 
 if __name__ == "__main__":

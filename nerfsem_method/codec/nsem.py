@@ -179,8 +179,10 @@ def _decode_background(parts: dict[str, bytes], video: Video) -> Layer | None:
         raise CorruptBundle("there are two backgrounds; the file was not written by nerfsem")
     if NEURAL in parts:
         return NeuralBackground.from_payload(parts[NEURAL], video.frames, video.height, video.width)
-    codec = next((codec for codec, (tag, _) in STREAMS.items() if tag in parts), None)
-    return None if codec is None else Background.from_payload(parts[STREAMS[codec][0]], video.frames, codec)
+    for codec, (tag, _) in STREAMS.items():
+        if tag in parts:
+            return Background.from_payload(parts[tag], video.frames, codec)
+    return None
 
 
 def _decode_field(parts: dict[str, bytes], spec: FieldSpec) -> FieldState:
