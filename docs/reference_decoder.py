@@ -1,8 +1,8 @@
 """This is a second decoder of `.nsem` bundles: one file, NumPy and the standard library, in the order of FORMAT.md's sections.
 
 It has no code in common with the package, to show that the page (nerfsem_method/codec/FORMAT.md) is enough, and to be read
-beside it. It is slow, renders one frame at a time and plays no video: a background's H.264 stream it only extracts, a network
-it lets paint the frame.
+beside it. It is slow, renders one frame at a time and plays no video: a background's stream of H.264, H.265 or AV1 it only
+extracts, a network it lets paint the frame.
 
     python docs/reference_decoder.py relic.nsem --frame 0 --output frame.png
     python docs/reference_decoder.py relic.nsem --background plate.h264
@@ -35,6 +35,7 @@ def require(condition: bool, what: str) -> None:
 # 1. Container ---------------------------------------------------------------------------------------------------------
 
 FIELD_SECTIONS = ("SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH")
+BACKGROUNDS = ("BACK", "HEVC", "OBUS", "HNRV")
 
 
 def read_sections(data: bytes) -> dict[str, bytes]:
@@ -53,14 +54,14 @@ def read_sections(data: bytes) -> dict[str, bytes]:
         require(raw.isalpha(), f"{raw} is no tag")
         tag = raw.decode("ascii")
         require(tag not in sections, f"section {tag} occurs twice")
-        known = (*FIELD_SECTIONS, "TINT", "FILT", "BACK", "HNRV", "ENDS")
+        known = (*FIELD_SECTIONS, "TINT", "FILT", *BACKGROUNDS, "ENDS")
         require(tag in known or tag[0].islower(), f"section {tag} is unknown")
         sections[tag] = data[start + 8 : end]
         start = end + 4
     require(start == len(data) and not sections.pop("ENDS"), "bytes follow the end")
     for name in FIELD_SECTIONS:
         require(name in sections, f"section {name} is missing")
-    require(not {"BACK", "HNRV"} <= sections.keys(), "there are two backgrounds")
+    require(len(set(BACKGROUNDS) & sections.keys()) <= 1, "there are two backgrounds")
     return sections
 
 
@@ -770,11 +771,11 @@ def spherical_harmonics(directions: np.ndarray) -> np.ndarray:
     return np.stack(bands, -1)
 
 
-# 9. BACK, HNRV --------------------------------------------------------------------------------------------------------
+# 9. BACK, HEVC, OBUS, HNRV --------------------------------------------------------------------------------------------
 
 
-def read_background(payload: bytes, frames: int) -> tuple[np.ndarray, bytes]:
-    """Return the mean colours [N, 3] of the background and its H.264 stream."""
+def read_background(payload: bytes, frames: int, tag: str = "BACK") -> tuple[np.ndarray, bytes]:
+    """Return the mean colours [N, 3] of the background and its stream: H.264, H.265 (HEVC) or AV1 (OBUS)."""
     require(len(payload) > 4 and payload[3] <= 8, "the background is damaged")
     parameter = payload[3]
     bits = np.unpackbits(np.frombuffer(payload, np.uint8, offset=4)).tolist()
@@ -794,7 +795,7 @@ def read_background(payload: bytes, frames: int) -> tuple[np.ndarray, bytes]:
     means = np.stack([red + green, green, blue + green], -1)
     stream = payload[4 + (position + 7) // 8 :]
     require(means.min() >= 0 and means.max() <= 255, "a background colour is out of range")
-    require(stream.startswith(b"\0\0\1"), "the background holds no H.264 stream")
+    require(stream.startswith(b"\x12\0" if tag == "OBUS" else b"\0\0\1"), "the background holds no stream")
     return means, stream
 
 
@@ -939,12 +940,13 @@ def main() -> None:
     parser.add_argument("--frame", type=int, default=0, help="which frame to render")
     parser.add_argument("--output", type=Path, help="PNG file for the frame, over white")
     parser.add_argument("--stride", type=int, default=1, help="render only every so many pixels of every so many rows")
-    parser.add_argument("--background", type=Path, help="file for a PC bundle's H.264 stream, or PNG that its network paints")
+    parser.add_argument("--background", type=Path, help="file for a PC bundle's stream, or PNG that its network paints")
     options = parser.parse_args()
     try:
         sections = read_sections(options.bundle.read_bytes())
         field = decode(sections)
-        background = read_background(sections["BACK"], field.spec.frames) if "BACK" in sections else None
+        tag = next((tag for tag in ("BACK", "HEVC", "OBUS") if tag in sections), None)
+        background = None if tag is None else read_background(sections[tag], field.spec.frames, tag)
         size = field.cameras.size
         network = read_network(sections["HNRV"], field.spec.frames, *size) if "HNRV" in sections else None
         require(0 <= options.frame < field.spec.frames, f"there are {field.spec.frames} frames")

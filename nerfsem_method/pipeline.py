@@ -78,7 +78,7 @@ class Options:
 
             insist_on_cuda()
         self.paper.check(presets.load(self.preset).field)
-        _ = self.wanted_bytes
+        _ = self.wanted_bytes, self.background.quality
 
     @property
     def wanted_bytes(self) -> float | None:
@@ -226,7 +226,7 @@ def _field_bytes(options: Options, background: Layer | None) -> float | None:
         return size
     layer = Section(nsem.background_tag(background), background.payload()).stored_bytes
     if layer > LARGEST_BACKGROUND * size:
-        remedy = "a higher --background-crf" if options.background.codec == "h264" else "--background-codec h264"
+        remedy = "a higher --background-crf" if options.background.codec != "hinerv" else "--background-codec h264"
         raise NerfsemError(
             f"the background alone takes {layer} of the {size:.0f} bytes; give a larger --target-size, a smaller "
             f"background ({remedy}), or --mode fp"

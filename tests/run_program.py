@@ -21,6 +21,7 @@ PROGRAMS = {
     "benchmarks.study.rate_distortion": "RateDistortion",
     "benchmarks.study.ablation": "Ablation",
     "benchmarks.study.paper": "Paper",
+    "benchmarks.study.backgrounds": "Backgrounds",
     "benchmarks.study.capture": "CaptureStudy",
     "benchmarks.study.clips": "Clips",
     "benchmarks.study.hinerv": "Hinerv",

@@ -7,9 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from nerfsem_method.background.h264 import decode
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.background.plate import continued, make_background, make_plate, mean_colours, most_frequent
+from nerfsem_method.background.streams import decode
 from nerfsem_method.codec.background import Background
 from nerfsem_method.errors import CorruptBundle
 

@@ -97,6 +97,15 @@ def test_the_papers_experiments(vase_scene, tmp_path):
     assert kept.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
+def test_backgrounds(vase_scene, tmp_path):
+    levels = ["--h264", 30, "--h265", 51, "--av1", 50, 63]
+    (table,) = smoke("benchmarks.study.backgrounds", tmp_path, "--scene", vase_scene.root, *levels)
+    assert [row[:2] for row in table.rows] == [["h264", "30"], ["h265", "51"], ["av1", "50"], ["av1", "63"]]
+    sizes = [int(row[2].replace(",", "")) for row in table.rows]
+    assert sizes[0] > sizes[1] and sizes[2] > sizes[3] and float(table.rows[2][3][:5]) > float(table.rows[3][3][:5])
+
+
 def test_half_cube(tmp_path):
     (table,) = smoke("benchmarks.timing.half_cube", tmp_path, "--presets", "smoke", "--steps", 1)
     assert [tuple(row[:2]) for row in table.rows] == [("smoke", "solid"), ("smoke", "shell")]

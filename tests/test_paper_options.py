@@ -11,7 +11,7 @@ import torch
 import yaml
 from PIL import Image
 
-from nerfsem_method.background import h264
+from nerfsem_method.background import streams
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.cli.export import Export
 from nerfsem_method.codec import nsem
@@ -107,7 +107,7 @@ def test_the_published_fill_reaches_the_bundle(captured, vase_scene, vase_video,
         compress(vase_video, target, Options("pc", "smoke", max_steps=2, background=BackgroundOptions(crf=10, fill=fill)))
         background = nsem.read(target).background
         assert isinstance(background, Background)
-        plates.append(next(h264.decode(background.stream, 90, 160, 12)).astype(int))
+        plates.append(next(streams.decode(background.stream, 90, 160, 12)).astype(int))
     matte = np.asarray(Image.open(vase_scene.root / vase_scene.frames[0].matte).convert("L"))
     inside, fill = cv2.erode((matte > 127).astype(np.uint8), np.ones((3, 3))) > 0, background.fill.astype(int)
     rim, mean = (np.abs(plate - fill)[inside] for plate in plates)

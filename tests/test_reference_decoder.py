@@ -128,7 +128,7 @@ def test_both_decoders_hold_the_same_cameras(golden, reference):
 @pytest.mark.parametrize("name", ["dense-pc", "hashed-pc"])
 def test_both_decoders_refuse_the_same_damage(name, reference):
     """One byte of a section is another one, and its checksum fits: both notice, or neither and the symbols are right."""
-    sections = nsem.unpack((GOLDEN / f"{name}.nsem").read_bytes(), (*nsem.FIELD_SECTIONS, nsem.BACKGROUND))
+    sections = nsem.unpack((GOLDEN / f"{name}.nsem").read_bytes(), (*nsem.FIELD_SECTIONS, *nsem.BACKGROUNDS))
     spec = sections.pop(0)  # another shape may be as slow as it is large
     rng = np.random.default_rng(4)
     outcomes = set()

@@ -9,7 +9,7 @@ import numpy as np
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.background.plate import make_background
-from nerfsem_method.codec.background import Background
+from nerfsem_method.codec.background import Background, StreamCodec
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.field.layout import table_layout
 from nerfsem_method.field.spec import FieldSpec, Level
@@ -87,10 +87,14 @@ def opaque_bundle(background: bool = True) -> Bundle:
     return replace(made, video=video, camera=camera, background=layer).quantised()
 
 
-def ramps(video: Video) -> Background:
-    """Return a background layer of ramps that slide from frame to frame."""
+def ramp_pictures(video: Video) -> list[np.ndarray]:
+    """Return pictures uint8 [H, W, 3] of ramps that slide from frame to frame."""
     y, x = np.mgrid[: video.height, : video.width]
     colours = (np.stack([9 * x + 5 * i, 7 * y, 90 + 0 * x - 3 * i], -1) for i in range(video.frames))
-    pictures = [each.clip(0, 255).astype(np.uint8) for each in colours]
+    return [each.clip(0, 255).astype(np.uint8) for each in colours]
+
+
+def ramps(video: Video, codec: StreamCodec = "h264") -> Background:
+    """Return a background layer of these pictures."""
     mattes = [np.zeros((video.height, video.width), np.uint8)] * video.frames
-    return make_background(pictures, mattes, Fraction(10), BackgroundOptions(crf=30))
+    return make_background(ramp_pictures(video), mattes, Fraction(10), BackgroundOptions(codec=codec, crf=30))

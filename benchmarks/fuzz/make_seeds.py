@@ -33,9 +33,9 @@ SPECS = {
 
 
 def make() -> dict[str, bytes]:
-    """Return the seeds by name: dense and hashed, FP and PC; tints, a network as background, metadata. PC's exposure changes.
+    """Return the seeds by name: dense and hashed, FP and PC; tints, other backgrounds, metadata. PC's exposure changes.
 
-    Their H.264 stream is none: the reader does not look into it.
+    Their streams are none: the reader looks at their beginnings alone.
     """
     means = np.arange(3 * FRAMES, dtype=np.uint8).reshape(FRAMES, 3) * 20
     background = Background(b"\x00\x00\x01\x67" + bytes(range(12)), np.array([90, 80, 70], np.uint8), means)
@@ -45,6 +45,9 @@ def make() -> dict[str, bytes]:
         made[f"{name}-fp"] = pack(nsem.sections(plain))
         gains = np.exp2(np.linspace(-0.2, 0.3, 3 * FRAMES)).reshape(FRAMES, 3).astype(np.float32)
         made[f"{name}-pc"] = pack(nsem.sections(replace(plain, gains=gains, background=background)))
+    for name, codec, begins in (("hevc", "h265", b"\0\0\1\x40"), ("obus", "av1", b"\x12\0\x0a\x0e")):
+        layer = replace(background, stream=begins + bytes(range(12)), codec=codec)
+        made[f"{name}-pc"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), background=layer)))
     tints = Tints(np.arange(-120, 120, 10).reshape(2, 12), np.arange(2 * FRAMES).reshape(FRAMES, 2))
     made["tinted-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), tints=tints)))
     weights = np.arange(-36, 36, dtype=np.int32).reshape(2, 4, 3, 3)

@@ -22,7 +22,7 @@ import tyro
 from PIL import Image
 
 from benchmarks.record import RESULTS, Table, keep
-from nerfsem_method.background import h264, neural
+from nerfsem_method.background import neural, streams
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.background.plate import make_plate, mean_colours, most_frequent
 from nerfsem_method.cli.demo import SAMPLE
@@ -156,14 +156,14 @@ def peer_curves(folder: Path, frames: np.ndarray, mattes: np.ndarray, rate: Frac
     def point(stream: bytes, decoded: Iterable[np.ndarray]) -> tuple[float, float]:
         return len(stream), background_psnr(decoded, frames, mattes)
 
-    papers = [h264.encode(flat, rate, BackgroundOptions(crf=crf, gop=30)) for crf in PAPER_CRF]
+    papers = [streams.encode(flat, rate, BackgroundOptions(crf=crf, gop=30)) for crf in PAPER_CRF]
     curves: dict[str, Curve] = {
-        "x264 as in the paper": [point(each, h264.decode(each, width, height, len(frames))) for each in papers]
+        "x264 as in the paper": [point(each, streams.decode(each, width, height, len(frames))) for each in papers]
     }
     for name in PEER_NAMES:
         peer = PEERS[name]
-        streams = [peer.encode(plates, rate, level) for level in peer.levels[-COARSE:]]
-        curves[name] = [point(each, peer.decode(each, width, height, len(frames))) for each in streams]
+        coded = [peer.encode(plates, rate, level) for level in peer.levels[-COARSE:]]
+        curves[name] = [point(each, peer.decode(each, width, height, len(frames))) for each in coded]
     kept.write_text(json.dumps(curves))
     return curves
 

@@ -7,19 +7,36 @@ from typing import Annotated, Literal
 
 import tyro
 
+from nerfsem_method.errors import NerfsemError
+
+QUALITIES = {"h264": (47, 51), "h265": (49, 51), "av1": (63, 63)}
+"""Each frame codec has a crf that it takes by default, for pictures about as good as the others', and a coarsest one."""
+
 
 @dataclass(frozen=True)
 class BackgroundOptions:
     """These options say how the background of PC mode is stored."""
 
-    codec: Annotated[Literal["h264", "hinerv"], tyro.conf.arg(name="background-codec")] = "h264"
-    """Store the background as an H.264 stream, or as a network that is trained to paint it, which takes long; pc only."""
+    codec: Annotated[Literal["h264", "h265", "av1", "hinerv"], tyro.conf.arg(name="background-codec")] = "h264"
+    """Store the background as a stream of H.264, H.265 or AV1, or (hinerv) as a network that is trained to paint it, which takes
+    long; pc only."""
     size: Annotated[Literal["small", "medium", "large"], tyro.conf.arg(name="background-size")] = "small"
     """The network of hinerv has this size; pc only."""
-    crf: Annotated[int, tyro.conf.arg(name="background-crf")] = 47
-    """Code the background's H.264 stream at this quality, 0 (best) to 51; pc only."""
+    crf: Annotated[int | None, tyro.conf.arg(name="background-crf")] = None
+    """Code the background's stream at this quality, 0 (best) to 51, of av1 to 63; by default 47 (h264), 49 (h265) or 63 (av1);
+    pc only."""
     fill: Annotated[Literal["rim", "smooth", "mean"], tyro.conf.arg(name="background-fill")] = "rim"
     """Paint the object over: rim continues the background within the outline and is flat further inside, smooth continues it
     throughout, mean is flat up to the outline, which is blurred (the paper's way); pc only."""
     gop: Annotated[int, tyro.conf.arg(name="background-gop")] = 60
     """Put this many frames from one key frame of the background to the next; pc only."""
+
+    @property
+    def quality(self) -> int:
+        """Return the crf of the codec's stream, 0 of a network. Raises NerfsemError for one that the codec does not have."""
+        usual, coarsest = QUALITIES.get(self.codec, (0, 0))
+        if self.crf is None or self.codec not in QUALITIES:
+            return usual
+        if not 0 <= self.crf <= coarsest:
+            raise NerfsemError(f"--background-crf {self.crf} is no quality of {self.codec}; give 0 (best) to {coarsest}")
+        return self.crf

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nerfsem_method.background import h264
+from nerfsem_method.background import streams
 from nerfsem_method.codec.hinerv import NeuralBackground
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.hinerv import painter
@@ -21,4 +21,4 @@ def pictures_of(bundle: Bundle) -> Iterator[np.ndarray]:
     if isinstance(background, NeuralBackground):
         yield from painter.pictures(background, video.frames, video.height, video.width)
     elif background is not None:
-        yield from h264.decode(background.stream, video.width, video.height, video.frames)
+        yield from streams.decode(background.stream, video.width, video.height, video.frames, background.codec)

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from nerfsem_method.background import h264
+from nerfsem_method.background import streams
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec.background import Background
 
@@ -36,9 +36,11 @@ def make_background(
 
     Both are read twice, one frame at a time. Raises StreamError when ffmpeg fails.
     """
+    assert options.codec != "hinerv"
     means = mean_colours(frames, mattes)
     colour = most_frequent(means)
-    return Background(h264.encode(make_plate(frames, mattes, colour, options.fill), rate, options), colour, means)
+    stream = streams.encode(make_plate(frames, mattes, colour, options.fill), rate, options)
+    return Background(stream, colour, means, options.codec)
 
 
 def mean_colours(frames: Iterable[np.ndarray], mattes: Iterable[np.ndarray]) -> np.ndarray:

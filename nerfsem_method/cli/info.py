@@ -24,6 +24,8 @@ PARTS = {
     "GRID": "embeddings",
     "HASH": "symbol hash",
     "BACK": "background",
+    "HEVC": "background, H.265",
+    "OBUS": "background, AV1",
     "HNRV": "background, a network",
     "gaps": "frames left out",
     "meta": "metadata",

@@ -11,7 +11,7 @@ import numpy as np
 
 from nerfsem_method import __version__
 from nerfsem_method.codec import header
-from nerfsem_method.codec.background import Background
+from nerfsem_method.codec.background import STREAMS, Background
 from nerfsem_method.codec.cameras import Cameras, code_cameras, quantise
 from nerfsem_method.codec.coder import Coder, Decoder, Encoder, Recorder
 from nerfsem_method.codec.container import MAGIC, Section, pack, unpack
@@ -36,9 +36,9 @@ from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.scene import Video
 
 SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS = "SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH"
-BACKGROUND = "BACK"
+BACKGROUNDS = (*(tag for tag, _ in STREAMS.values()), NEURAL)
 FIELD_SECTIONS = (SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS)
-KNOWN_SECTIONS = (*FIELD_SECTIONS, TINTS, FILTER, BACKGROUND, NEURAL)
+KNOWN_SECTIONS = (*FIELD_SECTIONS, TINTS, FILTER, *BACKGROUNDS)
 SYMBOL_HASH_BYTES = 8
 Layer = Background | NeuralBackground
 """A background layer is one of these."""
@@ -123,7 +123,7 @@ def _coded_parts(bundle: Bundle) -> dict[str, Callable[[Coder], object]]:
 
 def background_tag(background: Layer) -> str:
     """Return the tag of the section that holds a background."""
-    return NEURAL if isinstance(background, NeuralBackground) else BACKGROUND
+    return NEURAL if isinstance(background, NeuralBackground) else STREAMS[background.codec][0]
 
 
 def streams(bundle: Bundle) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -174,11 +174,15 @@ def decode(data: bytes) -> Bundle:
 
 
 def _decode_background(parts: dict[str, bytes], video: Video) -> Layer | None:
-    if BACKGROUND in parts and NEURAL in parts:
+    held = [tag for tag in BACKGROUNDS if tag in parts]
+    if len(held) > 1:
         raise CorruptBundle("there are two backgrounds; the file was not written by nerfsem")
     if NEURAL in parts:
         return NeuralBackground.from_payload(parts[NEURAL], video.frames, video.height, video.width)
-    return Background.from_payload(parts[BACKGROUND], video.frames) if BACKGROUND in parts else None
+    for codec, (tag, _) in STREAMS.items():
+        if tag in parts:
+            return Background.from_payload(parts[tag], video.frames, codec)
+    return None
 
 
 def _decode_field(parts: dict[str, bytes], spec: FieldSpec) -> FieldState:
@@ -235,5 +239,5 @@ def sizes(data: bytes) -> dict[str, int]:
 
 def drop_background(data: bytes) -> bytes:
     """Return the FP bundle inside a PC bundle."""
-    kept = [section for section in unpack(data, KNOWN_SECTIONS) if section.tag not in (BACKGROUND, NEURAL)]
+    kept = [section for section in unpack(data, KNOWN_SECTIONS) if section.tag not in BACKGROUNDS]
     return pack(kept)

@@ -37,7 +37,7 @@ TRAINED, DECODED = "trained", "decoded"
 NOTHING = "-"
 PARTS = {
     "tables": ("GRID",), "heads": ("HEAD",), "contexts": ("CTXT",), "occupancy": ("OCCU",), "cameras": ("CAMS",),
-    "background": ("BACK", "HNRV"),
+    "background": ("BACK", "HEVC", "OBUS", "HNRV"),
 }  # fmt: skip
 """Bytes are told by these parts; what is left is the rest."""
 

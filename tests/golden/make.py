@@ -1,10 +1,10 @@
 """This program made the golden bundles: `python tests/golden/make.py` (with tests/ on the path) writes them anew.
 
-They are what version 1 looks like, so they are never made anew to please a test: only what is new adds new ones. The six
+They are what version 1 looks like, so they are never made anew to please a test: only what is new adds new ones. The
 tiny ones are random fields that together use every option of the format; vase.nsem is a trained bundle of the sample
 object (CC0), 120 frames of 270x480, kept as it was exported. Beside each bundle lie
 
-- NAME.json: SHA-256 of all symbols (of which the HASH section holds the first bytes), and of the background's H.264 stream or its
+- NAME.json: SHA-256 of all symbols (of which the HASH section holds the first bytes), and of the background's stream or its
   network's integers, little-endian int32;
 - NAME.png: every `stride`-th pixel of every `stride`-th row of frame 0 over white, as docs/reference_decoder.py renders it. It is
   a picture and not a hash because rendering is floating-point arithmetic, and may differ by 1/255 from machine to machine.
@@ -25,6 +25,7 @@ from test_reference_decoder import background_facts
 from tiny_field import DENSE, HASHED, ramps, tiny_bundle
 
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.background import StreamCodec
 from nerfsem_method.codec.container import pack
 from nerfsem_method.codec.filter import CHANNELS, TAPS, Filter
 from nerfsem_method.codec.tints import Tints
@@ -34,7 +35,8 @@ from nerfsem_method.field.state import QuantisedTensor
 FOLDER = Path(__file__).parent
 REFERENCE = FOLDER.parents[1] / "docs/reference_decoder.py"
 STRIDES = {
-    "dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "neural-pc": 1, "sharp-pc": 1, "tinted-fp": 1, "vase": 2,
+    "dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "hevc-pc": 1, "neural-pc": 1, "obus-pc": 1, "sharp-pc": 1,
+    "tinted-fp": 1, "vase": 2,
 }  # fmt: skip
 
 
@@ -47,7 +49,9 @@ def tiny_bundles() -> dict[str, nsem.Bundle]:
         "dense-pc": with_everything(tiny_bundle(dense_sample)),
         "hashed-fp": tiny_bundle(HASHED, frames=1),
         "hashed-pc": with_everything(tiny_bundle(hashed_ray)),
+        "hevc-pc": filmed(tiny_bundle(DENSE), "h265"),
         "neural-pc": painted(tiny_bundle(HASHED)),
+        "obus-pc": filmed(tiny_bundle(DENSE), "av1"),
         "sharp-pc": sharpened(with_everything(tiny_bundle(DENSE))),
         "tinted-fp": tinted(tiny_bundle(hashed_ray)),
     }
@@ -67,6 +71,11 @@ def sharpened(made: nsem.Bundle, width: int = 5) -> nsem.Bundle:
     first = np.rint(60 * np.sin(1.7 * np.arange(count))).astype(np.int32).reshape(width, CHANNELS, TAPS, TAPS)
     second = np.rint(50 * np.sin(2.3 * np.arange(count) + 1)).astype(np.int32).reshape(CHANNELS, width, TAPS, TAPS)
     return replace(made, filter=Filter(QuantisedTensor(first, -6), QuantisedTensor(second, -9)))
+
+
+def filmed(made: nsem.Bundle, codec: StreamCodec) -> nsem.Bundle:
+    """Return a bundle with a background of another codec than H.264."""
+    return replace(made, background=ramps(made.video, codec))
 
 
 def painted(made: nsem.Bundle) -> nsem.Bundle:

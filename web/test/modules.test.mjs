@@ -52,6 +52,21 @@ test("chessboard distances are those of a search", { skip }, async () => {
   assert.deepEqual([low, high], [[1, 2, 0].map((v) => v / side), [8, 8, 4].map((v) => v / side)]);
 });
 
+test("streams are cut into a picture a frame, whose first is a key, and are named as browsers name them", { skip }, async () => {
+  const { cut } = await load("view/streams.ts");
+  const names = { "dense-pc": /^avc1\.64000a$/, "hevc-pc": /^hev1\.1\.6\.L30\.B0$/, "obus-pc": /^av01\.0\.00M\.08$/ };
+  for (const [golden, expected] of Object.entries(names)) {
+    const { background, codec, spec } = decode(goldenBundles().find(({ name }) => name === golden).data);
+    const { name, pictures } = cut(background, codec);
+    assert.match(name, expected);
+    assert.equal(pictures.length, spec.frames);
+    assert.deepEqual(pictures.map(({ type }) => type), ["key", ...Array(spec.frames - 1).fill("delta")]);
+    assert.equal(pictures.reduce((sum, { data }) => sum + data.length, 0), background.length);
+    const end = { BACK: [0, 0, 1], HEVC: [0, 0, 1], OBUS: [0x12, 0] }[codec];
+    for (const { data } of pictures) assert.deepEqual([...data.subarray(0, end.length)], end);
+  }
+});
+
 test("the free view stays upright and within its bounds", { skip }, async () => {
   const { Orbit } = await load("view/orbit.ts");
   const { spaceOf } = await load("render/space.ts");

@@ -1,11 +1,15 @@
-// BACK is PC mode's background: mean colours, which no picture depends on, and an H.264 stream (FORMAT.md, section 9).
+// PC mode's background is mean colours, which no picture depends on, and a stream (FORMAT.md, section 9).
 
 import { demand } from "./refused";
 
 const LONGEST = 4096;
 
-/** Return the H.264 stream, in Annex B. Throws Refused for colours and beginnings that no encoder writes. */
-export function readBackground(payload: Uint8Array, frames: number): Uint8Array {
+/** These sections hold streams of H.264, H.265 and AV1. */
+export const STREAMS = ["BACK", "HEVC", "OBUS"] as const;
+export type StreamTag = (typeof STREAMS)[number];
+
+/** Return the stream. Throws Refused for colours and beginnings that no encoder writes. */
+export function readBackground(payload: Uint8Array, tag: StreamTag, frames: number): Uint8Array {
   demand(payload.length >= 4 && payload[3] <= 8, "the background's colours are out of range");
   let position = 32;
   const bit = () => {
@@ -25,6 +29,7 @@ export function readBackground(payload: Uint8Array, frames: number): Uint8Array 
     demand([red, green, blue].every((value) => value >= 0 && value <= 255), "the background's colours are out of range");
   }
   const stream = payload.subarray(Math.ceil(position / 8));
-  demand(stream[0] === 0 && stream[1] === 0 && stream[2] === 1, "the background is no H.264 stream");
+  const beginning = tag === "OBUS" ? [0x12, 0] : [0, 0, 1];
+  demand(beginning.every((byte, i) => stream[i] === byte), "the background is no stream");
   return stream;
 }

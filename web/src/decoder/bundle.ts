@@ -1,7 +1,7 @@
 // A bundle is decoded from its bytes alone.
 
 import { sha256 } from "@noble/hashes/sha2.js";
-import { readBackground } from "./background";
+import { readBackground, STREAMS, type StreamTag } from "./background";
 import { type Cameras, readCameras } from "./cameras";
 import { Decoder } from "./coder";
 import { readSections } from "./container";
@@ -24,8 +24,9 @@ export interface Bundle {
   readonly filter: Filter | null;
   /** The tables are in coding order, each with its values -1, 0, +1, features fastest. */
   readonly tables: readonly Int8Array[];
-  /** The background is an H.264 stream in PC mode, else null. */
+  /** The background is a stream in PC mode, else null; its section tells the codec. */
   readonly background: Uint8Array | null;
+  readonly codec: StreamTag | null;
   /** PC mode's background is a network, which the viewer does not paint. */
   readonly painted: boolean;
   readonly metadata: Metadata;
@@ -46,12 +47,12 @@ export function decode(data: Uint8Array, listener: Listener = {}): Bundle {
   const part = (tag: string) => sections.get(tag)!;
   const spec = readSpec(part("SPEC"));
   demand(part("HASH").length === 8, "section HASH is not of eight bytes");
-  const back = sections.get("BACK");
-  const background = back ? readBackground(back, spec.frames).slice() : null;
+  const codec = STREAMS.find((tag) => sections.has(tag)) ?? null;
+  const background = codec && readBackground(part(codec), codec, spec.frames).slice();
   const tint = sections.get("TINT");
   const cameras = readCameras(new Decoder(part("CAMS")), tint ? new Decoder(tint) : null, spec.frames);
   const network = sections.get("HNRV");
-  demand(!(back && network), "there are two backgrounds");
+  demand([...STREAMS, "HNRV"].filter((tag) => sections.has(tag)).length < 2, "there are two backgrounds");
   if (network) checkNetwork(new Decoder(network), spec.frames, cameras.camera.width, cameras.camera.height);
   const occupancy = readOccupancy(new Decoder(part("OCCU")), spec.occupancy);
   const heads = readLayers(new Decoder(part("HEAD")), headShapes(spec));
@@ -66,7 +67,8 @@ export function decode(data: Uint8Array, listener: Listener = {}): Bundle {
   demand(part("HASH").every((byte, i) => byte === digest[i]), "the decoded signs are not those that were written");
 
   const painted = network !== undefined;
-  return { spec, cameras, occupancy, heads, filter, tables, background, painted, metadata: readMetadata(sections.get("meta")) };
+  const metadata = readMetadata(sections.get("meta"));
+  return { spec, cameras, occupancy, heads, filter, tables, background, codec, painted, metadata };
 }
 
 /** Return SHA-256 over all tables' values. */

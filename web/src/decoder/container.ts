@@ -5,7 +5,7 @@ import { demand } from "./refused";
 const MAGIC = [0x89, 0x4e, 0x53, 0x45, 0x4d, 0x0d, 0x0a, 0x1a];
 const HEADER = 12;
 const FIELD = ["SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH"];
-const KNOWN = [...FIELD, "TINT", "FILT", "BACK", "HNRV", "ENDS"];
+const KNOWN = [...FIELD, "TINT", "FILT", "BACK", "HEVC", "OBUS", "HNRV", "ENDS"];
 
 export type Sections = Map<string, Uint8Array>;
 

@@ -64,9 +64,9 @@ export class Piece {
 
   /** Prepare the background, if there is one. Resolves to false where this browser cannot play it. */
   async prepareBackground(): Promise<boolean> {
-    const { background, spec } = this.bundle;
-    if (!background) return true;
-    this.film.plates = await Plates.open(background, spec.frames, () => this.changed());
+    const { background, codec, spec } = this.bundle;
+    if (!background || !codec) return true;
+    this.film.plates = await Plates.open(background, codec, spec.frames, () => this.changed());
     this.stage.move();
     return this.film.plates !== null;
   }

@@ -1,4 +1,7 @@
-// The background of PC bundles is an H.264 stream, which the browser's own decoder plays along the film (FORMAT.md, section 9).
+// The background of PC bundles is a stream, which the browser's own decoder plays along the film (FORMAT.md, section 9).
+
+import type { StreamTag } from "../decoder/background";
+import { cut } from "./streams";
 
 /** So many pictures are kept ahead: decoders have few buffers. */
 const KEPT = 6;
@@ -6,7 +9,6 @@ const AHEAD = 24;
 
 /** Plates are the pictures of a background, of which those around the wanted one are kept. */
 export class Plates {
-  private readonly pictures: EncodedVideoChunkInit[];
   /** These pictures were decoded and wait to be asked for. */
   private readonly kept = new Map<number, VideoFrame>();
   /** This one was asked for last; it is valid until the next one is. */
@@ -17,18 +19,18 @@ export class Plates {
   private next = 0;
   private failed = false;
 
-  private constructor(stream: Uint8Array, private readonly config: VideoDecoderConfig, private readonly changed: () => void) {
-    this.pictures = picturesOf(stream);
-  }
+  private constructor(
+    private readonly pictures: EncodedVideoChunkInit[], private readonly config: VideoDecoderConfig,
+    private readonly changed: () => void,
+  ) {}
 
   /** Return the plates of a stream of `frames` pictures, or null where this browser cannot play it. */
-  static async open(stream: Uint8Array, frames: number, changed: () => void): Promise<Plates | null> {
-    const codec = codecOf(stream);
-    if (!("VideoDecoder" in globalThis) || codec === null) return null;
+  static async open(stream: Uint8Array, tag: StreamTag, frames: number, changed: () => void): Promise<Plates | null> {
+    const { name: codec, pictures } = cut(stream, tag);
+    if (!("VideoDecoder" in globalThis) || codec === null || pictures.length !== frames) return null;
     const config: VideoDecoderConfig = { codec, optimizeForLatency: true };
     const { supported } = await VideoDecoder.isConfigSupported(config).catch(() => ({ supported: false }));
-    const plates = supported ? new Plates(stream, config, changed) : null;
-    return plates?.pictures.length === frames ? plates : null;
+    return supported ? new Plates(pictures, config, changed) : null;
   }
 
   /** Return the picture of a frame, or null while it is being decoded; `changed` tells when to ask again. */
@@ -108,41 +110,4 @@ export class Plates {
       this.kept.delete(index);
     }
   }
-}
-
-/** Return the NAL units of a stream, each with where it begins, start code included. */
-function* unitsOf(stream: Uint8Array): Generator<{ start: number; type: number; first: number }> {
-  for (let at = 0; at + 4 < stream.length; at++) {
-    if (stream[at] || stream[at + 1] || stream[at + 2] !== 1) continue;
-    yield { start: at, type: stream[at + 3] & 31, first: stream[at + 4] };
-  }
-}
-
-/** Return the stream's pictures with the parameter sets before them. A slice whose first bit is 1 begins a picture. */
-function picturesOf(stream: Uint8Array): EncodedVideoChunkInit[] {
-  const starts: { from: number; key: boolean }[] = [];
-  let from = -1;
-  for (const { start, type, first } of unitsOf(stream)) {
-    const slice = type === 1 || type === 5;
-    if (from < 0 && (!slice || first & 128)) from = start;
-    if (slice && first & 128) {
-      starts.push({ from, key: type === 5 });
-      from = -1;
-    }
-  }
-  return starts.map(({ from: begin, key }, i) => ({
-    type: key ? "key" : "delta",
-    timestamp: i,
-    data: stream.subarray(begin, starts[i + 1]?.from ?? stream.length) as Uint8Array<ArrayBuffer>,
-  }));
-}
-
-/** Return the stream's codec as browsers name it, from profile, constraints and level of its sequence parameters. */
-function codecOf(stream: Uint8Array): string | null {
-  for (const { start, type } of unitsOf(stream)) {
-    if (type !== 7) continue;
-    const named = stream.subarray(start + 4, start + 7);
-    return `avc1.${Array.from(named, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-  }
-  return null;
 }
