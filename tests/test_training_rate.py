@@ -1,5 +1,7 @@
 """The trained estimate of the rate is the code length under the codec's context models: same contexts, weights and bits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.fixed_point import LOGIT_LIMIT, probability_table
 from nerfsem_method.codec.walk import code_tables
 from nerfsem_method.field.layout import TableLayout, table_layout
+from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.training.drawn import FEWEST, draw, spread, wanted
 from nerfsem_method.training.radiance import RadianceField
 
@@ -33,8 +36,13 @@ def test_estimate_equals_the_integer_models(spec):
     assert abs(_estimate(field).item() - bits) < 0.01 * bits
 
 
-def test_the_compiled_estimate_and_its_gradients_equal_the_torch_twin():
+@pytest.mark.parametrize("learnt", [False, True])
+def test_the_compiled_estimate_and_its_gradients_equal_the_torch_twin(learnt):
     field = RadianceField.from_state(tiny_state(DENSE))
+    if learnt:
+        torch.manual_seed(1)
+        field.rate.learn(field.grids)
+        field.rate.mixing += 0.2 * torch.randn_like(field.rate.mixing)
     parameters = [field.grids.theta, *field.rate.parameters()]
     torch.manual_seed(0)
     with torch.no_grad():
@@ -52,6 +60,26 @@ def test_the_compiled_estimate_and_its_gradients_equal_the_torch_twin():
     torch.testing.assert_close(fast, plain, atol=1e-2, rtol=1e-5)
     for mine, parameter in zip(given, parameters, strict=True):
         torch.testing.assert_close(mine, parameter.grad, atol=1e-3, rtol=1e-3)
+
+
+def test_what_the_coder_has_learnt_counts():
+    """Signs that are their neighbours' cost what the coder takes for them, and not what the context models say."""
+    spec = FieldSpec((Level(24, 2),), (Level(24, 1),), occupancy=8, steps=8, width=8, geometry=2, directions=1)
+    state = tiny_state(spec)
+    slabs = (np.arange(25) // 6 % 2 * 2 - 1).astype(np.int8)
+    volume = np.repeat(np.broadcast_to(slabs[:, None, None], (25, 25, 25)).reshape(-1, 1), 2, 1)
+    planes = [np.broadcast_to(slabs[:, None], (25, 25)).reshape(-1, 1)] * 3
+    contexts = {name: replace(tensor, integers=np.zeros_like(tensor.integers)) for name, tensor in state.contexts.items()}
+    state = replace(state, occupancy=np.ones_like(state.occupancy), tables=(volume, *planes), contexts=contexts)
+    field, meter = RadianceField.from_state(state), Meter()
+    code_tables(meter, spec, state.occupancy, {name: tensor.integers for name, tensor in contexts.items()}, state.tables)
+    before = _estimate(field).item()
+    field.rate.learn(field.grids)
+    assert before > 0.99 * field.rate.symbols
+    assert _estimate(field).item() < meter.bits < 0.3 * before
+    again = RadianceField.from_state(state)
+    again.rate.mixing.copy_(field.rate.mixing)
+    assert _estimate(again).item() == _estimate(field).item()
 
 
 def _context_bits(state, weights):

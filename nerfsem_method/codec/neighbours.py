@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nerfsem_method.codec.coder import ONE, OVERRUN, PROBABILITY_BITS, Coder, code_bit
+from nerfsem_method.codec.coder import ONE, OVERRUN, PROBABILITY_BITS, Coder, Meter, code_bit
 from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, LOGIT_LIMIT, UNIT, probability_table
 from nerfsem_method.compiled import njit
 from nerfsem_method.field.hashing import entry_of
@@ -36,14 +36,12 @@ RATE_BITS = 7
 
 
 @njit(cache=True)
-def _code_table(state, buffer, cost, table, offsets, rank_of, vertices, logits, probabilities, bits):
-    """Code bits [E, F]; `rank_of` [entries] is an entry's rank among the coded ones, or -1."""
+def _code_table(state, buffer, cost, table, offsets, rank_of, vertices, logits, probabilities, weights, bits):
+    """Code bits [E, F], and leave in `weights` what was learnt; `rank_of` [entries] is an entry's rank among the coded, or -1."""
     dimensions, resolution, entries, hashed = table
     count, features = logits.shape
     around = offsets.shape[0]
     first = 2 + around
-    weights = np.zeros((features, first + features), np.int64)
-    weights[:, 0] = 1 << WEIGHT_BITS
     inputs = np.zeros(first + features, np.int64)
     inputs[1] = CONSTANT
     ranks = np.empty(around, np.int64)
@@ -84,6 +82,21 @@ def code_table(coder: Coder, table: Table, layout: TableLayout, values: np.ndarr
     Returns:
         The values are int8 [E, features] in {-1, +1}.
     """
+    return _coded(coder, table, layout, values, logits)[0]
+
+
+def learnt_weights(table: Table, layout: TableLayout, values: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Return the regressions' weights once a table's `values` are coded, float64 [features, 2 + offsets + features].
+
+    Their inputs are a logit, CONSTANT / UNIT, the signs at the offsets (0 where there is none) and the vector's earlier signs.
+    """
+    return _coded(Meter(), table, layout, values, logits)[1] / 2.0**WEIGHT_BITS
+
+
+def _coded(
+    coder: Coder, table: Table, layout: TableLayout, values: np.ndarray | None, logits: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values that `code_table` returns, and the weights int64 in units of 2 ** -WEIGHT_BITS at the end."""
     bits = np.zeros(logits.shape, np.uint8) if values is None else (values > 0).astype(np.uint8)
     rank_of = np.full(table.entries, -1, np.int32)
     rank_of[layout.entries] = np.arange(len(layout.entries))
@@ -91,7 +104,8 @@ def code_table(coder: Coder, table: Table, layout: TableLayout, values: np.ndarr
     vertices[:, : len(table.axes)] = layout.vertices[layout.starts[:-1]]
     shape = (len(table.axes), table.resolution, table.entries, table.hashed)
     offsets = OFFSETS[len(table.axes)]
-    coder.kernel(
-        _code_table, shape, offsets, rank_of, vertices, logits, probability_table(), bits, symbols=bits.size
-    )
-    return 2 * bits.astype(np.int8) - 1
+    weights = np.zeros((table.features, 2 + len(offsets) + table.features), np.int64)
+    weights[:, 0] = 1 << WEIGHT_BITS
+    given = shape, offsets, rank_of, vertices, logits, probability_table(), weights, bits
+    coder.kernel(_code_table, *given, symbols=bits.size)
+    return 2 * bits.astype(np.int8) - 1, weights

@@ -64,7 +64,7 @@ class Conductor:
             Event.FREEZE: self._freeze,
             Event.QUANTISE: field.heads.quantise,
             Event.REFRESH: field.refresh,
-            Event.MEASURE: self._forget_size,
+            Event.MEASURE: self._measure,
             Event.STEER: self._steer,
             Event.ALIGN: self._align,
             Event.AGREE: self._agree,
@@ -105,6 +105,7 @@ class Conductor:
             "filter": (self._filter.bytes, self._filter.decibels),
             "table_bits": float(self._table_bits),
             "turn": self.field.rate.turn,
+            "mixing": self.field.rate.mixing,
         }
 
     def remember(self, memory: dict[str, Any]) -> None:
@@ -116,6 +117,7 @@ class Conductor:
         if self.control:
             self.control.rest = memory["rest"]
         self._table_bits = memory["table_bits"]
+        self.field.rate.mixing.copy_(memory.get("mixing", self.field.rate.mixing))  # runs of before have none
         self.field.take_turn(memory["turn"])
 
     def _carve(self) -> None:
@@ -159,8 +161,10 @@ class Conductor:
             made, lambda index: frames[order[index]].cpu().numpy(), indices, self.course.filter_steps, self.rate_weight.item()
         )
 
-    def _forget_size(self) -> None:
+    def _measure(self) -> None:
         self._side_bytes = None
+        if self.rates:
+            self.field.rate.learn(self.field.grids)
 
     def _steer(self) -> None:
         """Measure the bundle, or the picture, as it is now, and set lambda."""

@@ -22,6 +22,7 @@ from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, BIAS_LIMIT, UNIT, 
 from nerfsem_method.field.layout import TableLayout, part_layout
 from nerfsem_method.field.spec import CONTEXT_LEVELS, FieldSpec
 from nerfsem_method.field.state import QuantisedTensor
+from nerfsem_method.training import neighbours
 from nerfsem_method.training.backend import compiled, fused
 from nerfsem_method.training.drawn import Sharing, draw, spread, wanted
 from nerfsem_method.training.encoding import BinaryGrids
@@ -49,9 +50,11 @@ class RateModel(nn.Module):
         layouts: per table its coded entries, or a part of them where they are too many (LISTED).
         counts: per table the number of all coded entries.
         values: per table, where the signs of the listed ones lie in theta: int64 [entries, features].
+        mixing: what the coder's regressions have learnt, see `neighbours.unlearnt`.
         turn: so many times the entries were listed; the next parts depend on it.
     """
 
+    mixing: Tensor
     _steps: Tensor
     _limits: Tensor
 
@@ -70,6 +73,7 @@ class RateModel(nn.Module):
         steps, limits = torch.tensor(grid).repeat_interleave(torch.tensor(self._sizes), 0).T
         self.register_buffer("_steps", steps, persistent=False)
         self.register_buffer("_limits", limits, persistent=False)
+        self.register_buffer("mixing", neighbours.unlearnt(spec), persistent=False)
         self.layouts: list[TableLayout] = []
         self.counts: list[int] = []
         self.values: list[np.ndarray] = []
@@ -128,6 +132,17 @@ class RateModel(nn.Module):
         self._tensors_of = {key: own for key, own in self._tensors_of.items() if key[1] <= last}
         self._projected = [contexts.projected(i, self.layouts[i]) for i in range(last + 1, len(self.spec.tables))]
 
+    def learn(self, grids: BinaryGrids) -> None:
+        """Learn what the coder's regressions have learnt when the tables are coded as they are now.
+
+        From then on the rate counts what signs tell about their neighbours; in Triton's loops it counts the models' alone.
+        """
+        if fused(grids.theta):
+            return
+        contexts = Contexts(self.spec, {name: tensor.integers for name, tensor in self.state().items()})
+        neighbours.learn(contexts, self.spec, self.layouts, list(grids.tables()), self.mixing)
+        self._dense = None
+
     @property
     def symbols(self) -> int:
         """Return the number of coded binary symbols under the present occupancy."""
@@ -182,6 +197,8 @@ class RateModel(nn.Module):
             fused = logits.new_zeros(len(picked), logits.shape[1])
             logits = fused.index_add(0, entry, logits * weights[:, None])
         phi = grids.signs_at(own.values[picked])
+        if not self.spec.tables[index].hashed:
+            logits = neighbours.mixed(grids, index, self.mixing[index], own.positions[picked], phi, logits)
         nats = functional.softplus(logits) - logits * (1 + phi) / 2
         return nats.sum() * (self.counts[index] / len(picked) / math.log(2))
 
@@ -206,7 +223,7 @@ class RateModel(nn.Module):
         """Return the tables that are not hashed, as `rate_cpu.tables_nats` reads them."""
         if self._dense is None:
             others = [self.extra(index) for index in range(len(self.layouts))]
-            self._dense = DenseTables(grids, self.layouts, self.values, others, Nets(self.spec))
+            self._dense = DenseTables(grids, self.layouts, self.values, others, Nets(self.spec), self.mixing)
         return self._dense
 
     def _dense_contexts(self, grids: BinaryGrids) -> DenseContexts:

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, BIAS_LIMIT, UNIT, WEIGHT_EXPONENT, WEIGHT_LIMIT
+from nerfsem_method.codec.neighbours import OFFSETS
 from nerfsem_method.compiled.threads import THREADS, in_parts
 from nerfsem_method.field.layout import TableLayout
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.raycast.perceptron import padded
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.loops.encode_cpu import Tables
-from nerfsem_method.training.loops.rate_cpu import TABLE, Drawn, Entries, tables_nats
+from nerfsem_method.training.loops.rate_cpu import MOST_AROUND, TABLE, Drawn, Entries, Neighbours, tables_nats
 
 
 class Nets:
@@ -78,6 +79,8 @@ def describe_tables(
         row["axes"][: len(table.axes)], row["dimensions"] = table.axes, len(table.axes)
         row["resolution"], row["features"], row["others"] = table.resolution, table.features, others[index].shape[1]
         row["first_part"], row["stop_part"] = part, part + len(grids.parts_of(previous))
+        row["first_entry"] = grids.parts["first_entry"][grids.first_part(index)]
+        row["around"] = len(OFFSETS[len(table.axes)])
         nets.describe(spec.context_name(index), row)
         entry += count
     return chosen, rows
@@ -88,12 +91,12 @@ class DenseTables:
 
     Attributes:
         chosen: indices of the tables.
-        rows, entries: the arguments of that function.
+        rows, entries, neighbours: the arguments of that function.
     """
 
     def __init__(
         self, grids: BinaryGrids, layouts: Sequence[TableLayout], values: Sequence[np.ndarray], others: Sequence[np.ndarray],
-        nets: Nets,
+        nets: Nets, mixing: Tensor,
     ) -> None:  # fmt: skip
         self.nets = nets
         self.chosen, self.rows = describe_tables(grids, layouts, others, nets)
@@ -105,6 +108,11 @@ class DenseTables:
             firsts.append(values[index][:, 0])
             rest.append(np.pad(extra.astype(np.float32) / UNIT, ((0, 0), (0, most - extra.shape[1]))))
         self.entries = Entries(*map(np.concatenate, (vertices, firsts, rest)))
+        offsets = np.zeros((len(self.chosen), MOST_AROUND, 3), np.int64)
+        for row, index in zip(offsets, self.chosen, strict=True):
+            own = OFFSETS[len(grids.spec.tables[index].axes)]
+            row[: len(own)] = own
+        self.neighbours = Neighbours(offsets, mixing.numpy()[self.chosen], grids.coded.numpy())
 
 
 class DenseBitsCPU(torch.autograd.Function):
@@ -139,7 +147,7 @@ def _nats(
     added = dense.nets.zeros(THREADS) if gradients is None else gradients
 
     def work(thread: int, *_: int) -> None:
-        given = dense.rows, drawn, dense.entries, tables, values, flat, thread, THREADS, learning
+        given = dense.rows, drawn, dense.entries, dense.neighbours, tables, values, flat, thread, THREADS, learning
         sums[thread] = tables_nats(*given, grids.partial[thread], added[thread])
 
     in_parts(THREADS, work)

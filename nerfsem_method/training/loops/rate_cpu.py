@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nerfsem_method.codec.fixed_point import UNIT
+from nerfsem_method.codec.neighbours import CONSTANT, OFFSETS
 from nerfsem_method.compiled import FAST, fast_part, njit
 from nerfsem_method.raycast.lookup import LANES, line, look_up, new_scratch
 from nerfsem_method.raycast.perceptron import Layer, add_gradients, forward, rectify_backward
@@ -15,10 +17,28 @@ from nerfsem_method.training.loops.scatter import scatter
 TABLE = np.dtype([
     ("first", np.int64), ("stop", np.int64), ("axes", np.int64, 3), ("dimensions", np.int64), ("resolution", np.int64),
     ("features", np.int64), ("first_part", np.int64), ("stop_part", np.int64), ("others", np.int64), ("net", np.int64, 4),
-    ("width", np.int64), ("inputs", np.int64), ("outputs", np.int64),
+    ("width", np.int64), ("inputs", np.int64), ("outputs", np.int64), ("first_entry", np.int64), ("around", np.int64),
 ])  # fmt: skip
 """What the loop reads of a table: its rows in Entries, its shape, the parts that its contexts look up, how many other values
-these have, where its net's weights, biases, weights, biases begin in the flat array of all nets, and the net's padded sizes."""
+these have, where its net's weights, biases, weights, biases begin in the flat array of all nets, the net's padded sizes, the
+number of its first entry among all, and at how many offsets the coder looks for neighbours."""
+MOST_AROUND = max(map(len, OFFSETS.values()))
+"""The coder looks at so many offsets at the most."""
+
+
+class Neighbours(NamedTuple):
+    """What the coder's regressions look at beside the context models (see `codec.neighbours`).
+
+    Attributes:
+        offsets: int64 [tables, MOST_AROUND, 3].
+        mixing: float32 [tables, features, 2 + MOST_AROUND + features], the weights of the logit, the constant, the signs at the
+            offsets and the vector's earlier signs.
+        coded: int8 [values], whether a value of theta is coded.
+    """
+
+    offsets: np.ndarray
+    mixing: np.ndarray
+    coded: np.ndarray
 
 
 class Drawn(NamedTuple):
@@ -50,7 +70,7 @@ class Entries(NamedTuple):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def tables_nats(rows, drawn, entries, tables, theta, nets, thread, threads, learning, partial, gradients):
+def tables_nats(rows, drawn, entries, neighbours, tables, theta, nets, thread, threads, learning, partial, gradients):
     """Return a part, one of `threads`, of the nats of the drawn entries, times their tables' scales.
 
     When `learning`, the gradients of that sum are added.
@@ -59,7 +79,7 @@ def tables_nats(rows, drawn, entries, tables, theta, nets, thread, threads, lear
 
     Args:
         rows: [tables] TABLE.
-        drawn, entries, tables: Drawn, Entries and `encode_cpu.Tables`.
+        drawn, entries, neighbours, tables: Drawn, Entries, Neighbours and `encode_cpu.Tables`.
         theta: [values] float32.
         nets: all context models, flat; padded as in `perceptron`.
         partial, gradients: sums for theta [values] and for `nets`.
@@ -73,7 +93,8 @@ def tables_nats(rows, drawn, entries, tables, theta, nets, thread, threads, lear
         mine = Entries(entries.vertices[own], entries.firsts[own], entries.others[own])
         scale = drawn.scales[t]
         net, sums = _net(nets, row), _net(gradients, row)
-        total += scale * _nats(row, picked, mine, tables, theta, net, scale, learning, partial, sums)
+        around = Neighbours(neighbours.offsets[t], neighbours.mixing[t], neighbours.coded)
+        total += scale * _nats(row, picked, mine, around, tables, theta, net, scale, learning, partial, sums)
     return total
 
 
@@ -94,8 +115,23 @@ def _turned(layer):
     return Layer(np.ascontiguousarray(layer.weights.T), np.zeros(layer.weights.shape[1], np.float32))
 
 
+@njit(cache=True)
+def _find_neighbours(row, vertex, neighbours, offsets, near):
+    """Write where in theta the first values of the coded neighbours of a vertex lie, and -1 for what is not there."""
+    side = row.resolution + 1
+    for n in range(row.around):
+        near[n] = -1
+        x, y, z = vertex[0] + neighbours.offsets[n, 0], vertex[1] + neighbours.offsets[n, 1], vertex[2] + neighbours.offsets[n, 2]
+        if min(x, y, z) < 0 or max(x, y, z) >= side:
+            continue
+        entry = (x * side + y) * side + z if row.dimensions == 3 else x * side + y
+        value = np.int64(offsets[row.first_entry + entry])
+        if value < neighbours.coded.size and neighbours.coded[value] != 0:
+            near[n] = value
+
+
 @fast_part
-def _nats(row, picked, entries, tables, theta, net, scale, learning, partial, gradients):
+def _nats(row, picked, entries, neighbours, tables, theta, net, scale, learning, partial, gradients):
     """Return the nats of one table's drawn entries, unscaled; when `learning`, add the scaled gradients."""
     turned = TwoLayers(_turned(net.first), _turned(net.second))
     parts = tables.parts[row.first_part : row.stop_part]
@@ -106,6 +142,8 @@ def _nats(row, picked, entries, tables, theta, net, scale, learning, partial, gr
     out = np.zeros(net.second.biases.size * LANES, np.float32)
     d_x, d_hidden, d_out = np.zeros((1, x.size), np.float32), np.zeros_like(hidden), np.zeros_like(out)
     features, edge = row.features, np.float32(row.resolution)
+    mixing, near = neighbours.mixing, np.zeros(MOST_AROUND, np.int64)
+    own = 2 + MOST_AROUND
     total = 0.0
     for begin in range(0, picked.size, LANES):
         count = min(LANES, picked.size - begin)
@@ -124,8 +162,14 @@ def _nats(row, picked, entries, tables, theta, net, scale, learning, partial, gr
         factors = 1.0  # LANES * 8 factors of at most 2 each leave float64 enough range: one logarithm does for all
         for s in range(count):
             first = entries.firsts[picked[begin + s]]
+            _find_neighbours(row, entries.vertices[picked[begin + s]], neighbours, tables.offsets, near)
             for f in range(features):
-                logit = out[f * LANES + s]
+                logit = mixing[f, 0] * out[f * LANES + s] + mixing[f, 1] * np.float32(CONSTANT / UNIT)
+                for n in range(row.around):
+                    if near[n] >= 0:
+                        logit += mixing[f, 2 + n] if theta[near[n] + f] >= 0 else -mixing[f, 2 + n]
+                for g in range(f):
+                    logit += mixing[f, own + g] if theta[first + g] >= 0 else -mixing[f, own + g]
                 plus = np.float32(1) if theta[first + f] >= 0 else np.float32(0)
                 small = np.exp(-abs(logit))
                 factors *= 1.0 + np.float64(small)
@@ -133,7 +177,13 @@ def _nats(row, picked, entries, tables, theta, net, scale, learning, partial, gr
                 if not learning:
                     continue
                 probability = (np.float32(1) if logit >= 0 else small) / (np.float32(1) + small)
-                d_out[f * LANES + s] = (probability - plus) * scale
+                d_logit = (probability - plus) * scale
+                d_out[f * LANES + s] = d_logit * mixing[f, 0]
+                for n in range(row.around):
+                    if near[n] >= 0:
+                        partial[near[n] + f] += d_logit * mixing[f, 2 + n]
+                for g in range(f):
+                    partial[first + g] += d_logit * mixing[f, own + g]
                 partial[first + f] -= logit * np.float32(0.5) * scale
         total += np.log(factors)
         if not learning:
