@@ -41,7 +41,7 @@ class Options:
     mode: Literal["fp", "pc"] = "fp"
     """fp keeps the object alone, pc the object and its background, the full video."""
     preset: str = "standard"
-    """Take quick (minutes on a CPU), standard, archive (the best picture for its bytes, an hour or two on a CPU), paper (the
+    """Take quick (minutes on a CPU), standard, archive (more detail, an hour or two on a CPU), paper (the
     published sizes, for a GPU; its heads alone are 63 kB), or another file of configs/."""
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)
     background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
