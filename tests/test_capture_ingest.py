@@ -199,7 +199,7 @@ def test_empty_mattes_mean_that_there_is_no_object(video, colmap, tmp_path) -> N
     empty.mkdir()
     for index in range(FRAMES):
         Image.new("L", (54, 96)).save(empty / f"{index:03d}.png")
-    with pytest.raises(CaptureError, match="no object found"):
+    with pytest.raises(CaptureError, match="black all over"):
         ingest(video, CaptureOptions(mattes=empty, scale=SCALE))
     assert not (video.with_name("relic.nerfsem") / "mattes").exists()
 

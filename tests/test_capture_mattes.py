@@ -61,8 +61,10 @@ def test_alpha_is_the_matte_where_there_is_one(tmp_path: Path) -> None:
 
 def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
-    Image.fromarray(np.full((60, 40), 65535, np.uint16)).save(tmp_path / "m" / "0.png")
-    assert (copied(tmp_path / "m", tmp_path, 1) == 255).all()
+    deep = np.zeros((60, 40), np.uint16)
+    deep[20:40] = 65535
+    Image.fromarray(deep).save(tmp_path / "m" / "0.png")
+    assert (copied(tmp_path / "m", tmp_path, 1) == deep // 257).all()
 
 
 @pytest.mark.parametrize("count", [2, 4])

@@ -27,11 +27,10 @@ distributed = pytest.importorskip("distributed", reason="Dask is in the developm
 PATIENCE = 600.0
 """What has not happened after so many seconds never will."""
 SETTINGS = {
-    "distributed.scheduler.allowed-failures": 1,
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "200ms",
 }
-"""A task that has killed two workers is given up, and no worker looks at itself a hundred times a second."""
+"""No worker looks at itself a hundred times a second."""
 CLIENT = """
 import errno, os, sys
 from pathlib import Path

@@ -23,9 +23,8 @@ from nerfsem_method.plugin import exporter
 SHORTER = (
     ("--preset quick", "--preset smoke"),
     ("--peers x265", "--peers"),
-    ("ns-train nerfsem-quick", "ns-train nerfsem-quick --max-num-iterations 20 --pipeline.model.course.filter-steps 20"
-     " --pipeline.model.course.align-at 0.2 --pipeline.model.course.agree-at 0.4"),
-)  # fmt: skip
+    ("ns-train nerfsem-quick", "ns-train nerfsem-quick --max-num-iterations 20 --pipeline.model.course.filter-steps 20"),
+)
 
 
 def _blocks(root: Path) -> list[list[str]]:
