@@ -25,8 +25,8 @@ from nerfsem_method.training.loops.rate_cpu import MOST_AROUND
 def unlearnt(spec: FieldSpec) -> Tensor:
     """Return the weights with which coding begins, which believe the context models: [tables, F, 2 + MOST_AROUND + F] float32.
 
-    With F the most features of a table, they are those of the logit, the constant, the signs at the offsets, and the vector's
-    earlier signs.
+    With F the most features of a table, they are that of the logit, a constant, and those of the signs at the offsets and of the
+    vector's earlier signs.
     """
     most = max(table.features for table in spec.tables)
     mixing = torch.zeros(len(spec.tables), most, 2 + MOST_AROUND + most)
@@ -45,6 +45,7 @@ def learn(
             continue
         logits, own = contexts.logits(index, layout, tables), 2 + len(OFFSETS[len(table.axes)])
         found = torch.from_numpy(learnt_weights(table, layout, tables[index][layout.entries], logits))
+        found[:, 1] *= CONSTANT / UNIT
         mixing[index, : table.features, :own] = found[:, :own]
         mixing[index, : table.features, 2 + MOST_AROUND :][:, : table.features] = found[:, own:]
 
@@ -70,5 +71,5 @@ def mixed(grids: BinaryGrids, index: int, mixing: Tensor, positions: Tensor, phi
     there &= grids.coded[firsts] != 0
     near = grids.signs_at(firsts[..., None] + torch.arange(features, device=device)) * there[..., None]
     around, earlier = mixing[:features, 2 : 2 + len(offsets)], mixing[:features, 2 + MOST_AROUND :][:, :features]
-    own = mixing[:features, 0] * logits + mixing[:features, 1] * (CONSTANT / UNIT)
+    own = mixing[:features, 0] * logits + mixing[:features, 1]
     return own + torch.einsum("naf,fa->nf", near, around) + phi @ earlier.tril(-1).T

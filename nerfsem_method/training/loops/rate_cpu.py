@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerfsem_method.codec.fixed_point import UNIT
-from nerfsem_method.codec.neighbours import CONSTANT, OFFSETS
 from nerfsem_method.compiled import FAST, fast_part, njit
 from nerfsem_method.raycast.lookup import LANES, line, look_up, new_scratch
 from nerfsem_method.raycast.perceptron import Layer, add_gradients, forward, rectify_backward
@@ -22,7 +20,7 @@ TABLE = np.dtype([
 """What the loop reads of a table: its rows in Entries, its shape, the parts that its contexts look up, how many other values
 these have, where its net's weights, biases, weights, biases begin in the flat array of all nets, the net's padded sizes, the
 number of its first entry among all, and at how many offsets the coder looks for neighbours."""
-MOST_AROUND = max(map(len, OFFSETS.values()))
+MOST_AROUND = 16
 """The coder looks at so many offsets at the most."""
 
 
@@ -31,8 +29,8 @@ class Neighbours(NamedTuple):
 
     Attributes:
         offsets: int64 [tables, MOST_AROUND, 3].
-        mixing: float32 [tables, features, 2 + MOST_AROUND + features], the weights of the logit, the constant, the signs at the
-            offsets and the vector's earlier signs.
+        mixing: float32 [tables, features, 2 + MOST_AROUND + features], the weight of the logit, a constant, and the
+            weights of the signs at the offsets and of the vector's earlier signs.
         coded: int8 [values], whether a value of theta is coded.
     """
 
@@ -164,7 +162,7 @@ def _nats(row, picked, entries, neighbours, tables, theta, net, scale, learning,
             first = entries.firsts[picked[begin + s]]
             _find_neighbours(row, entries.vertices[picked[begin + s]], neighbours, tables.offsets, near)
             for f in range(features):
-                logit = mixing[f, 0] * out[f * LANES + s] + mixing[f, 1] * np.float32(CONSTANT / UNIT)
+                logit = mixing[f, 0] * out[f * LANES + s] + mixing[f, 1]
                 for n in range(row.around):
                     if near[n] >= 0:
                         logit += mixing[f, 2 + n] if theta[near[n] + f] >= 0 else -mixing[f, 2 + n]
