@@ -1,4 +1,4 @@
-"""This module makes a clip of which COLMAP finds the cameras in seconds: a fifth of the sample's turn, about half as large."""
+"""This module makes a clip of which COLMAP finds the cameras in seconds: a quarter of the sample's turn, about half as large."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.video import write_video
 
 DATA = Path(__file__).resolve().parent / "data"
-FRAMES, WIDTH, HEIGHT = 12, 144, 256
+FRAMES, WIDTH, HEIGHT = 16, 144, 256
 
 
 def write_short_clip(video: Path, mattes: Path) -> None:

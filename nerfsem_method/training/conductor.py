@@ -105,7 +105,7 @@ class Conductor:
             "filter": (self._filter.bytes, self._filter.decibels),
             "table_bits": float(self._table_bits),
             "turn": self.field.rate.turn,
-            "mixing": self.field.rate.mixing,
+            "mixing": self.field.rate.mixing.tolist(),
         }
 
     def remember(self, memory: dict[str, Any]) -> None:
@@ -117,7 +117,8 @@ class Conductor:
         if self.control:
             self.control.rest = memory["rest"]
         self._table_bits = memory["table_bits"]
-        self.field.rate.mixing.copy_(memory.get("mixing", self.field.rate.mixing))  # runs of before have none
+        if "mixing" in memory:  # runs of before have none
+            self.field.rate.mixing.copy_(torch.tensor(memory["mixing"]))
         self.field.take_turn(memory["turn"])
 
     def _carve(self) -> None:
