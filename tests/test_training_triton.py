@@ -116,6 +116,8 @@ def test_the_rate_and_its_gradients(spec):
         field.grids.theta[::7] *= 1.5  # beyond 1, where no gradient passes
         for tensor in field.rate.parameters():
             tensor += 0.01 * torch.randn_like(tensor)
+    field.rate.learn(field.grids)
+    assert (field.rate.mixing[..., 2:] != 0).any(), "neighbours tell nothing"
     field, parameters = field.to(DEVICE), [field.grids.theta, *field.rate.parameters()]
 
     def evaluate(backend):
@@ -181,8 +183,8 @@ from triton.compiler import ASTSource
 from nerfsem_method.training.loops import accumulate_triton, encode_triton, march_triton, rate_triton
 pointers = dict(
     starts="*i64", rays="*i64", empty="*u8", parts="*i64", coded="*i8", distortion="*fp64", programs="*i64", rows="*i64",
-    firsts="*i64", chances="*fp64",
-    count="i32", columns="i32", size="i32", side="i32", channels="i32", step="fp32", skip="fp32", thickest="fp32", limit="fp32",
+    firsts="*i64", chances="*fp64", arounds="*i64", count="i32", columns="i32", most="i32", size="i32", side="i32",
+    channels="i32", step="fp32", skip="fp32", thickest="fp32", limit="fp32",
 )
 slots = dict(offsets="*i32")
 for module, more in ((encode_triton, slots), (march_triton, {}), (accumulate_triton, {}), (rate_triton, slots)):

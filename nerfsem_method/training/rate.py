@@ -26,7 +26,7 @@ from nerfsem_method.training import neighbours
 from nerfsem_method.training.backend import compiled, fused
 from nerfsem_method.training.drawn import Sharing, draw, spread, wanted
 from nerfsem_method.training.encoding import BinaryGrids
-from nerfsem_method.training.rate_dense import DenseBitsCPU, DenseTables, Nets, describe_tables
+from nerfsem_method.training.rate_dense import DenseBitsCPU, DenseTables, Nets, describe_tables, neighbour_offsets
 
 if TYPE_CHECKING:
     from nerfsem_method.training.loops.rate_triton import DenseContexts
@@ -135,13 +135,12 @@ class RateModel(nn.Module):
     def learn(self, grids: BinaryGrids) -> None:
         """Learn what the coder's regressions have learnt when the tables are coded as they are now.
 
-        From then on the rate counts what signs tell about their neighbours; in Triton's loops it counts the models' alone.
+        From then on the rate counts what signs tell about their neighbours.
         """
-        if fused(grids.theta):
-            return
         contexts = Contexts(self.spec, {name: tensor.integers for name, tensor in self.state().items()})
         neighbours.learn(contexts, self.spec, self.layouts, list(grids.tables()), self.mixing)
         self._dense = None
+        self._contexts.clear()
 
     @property
     def symbols(self) -> int:
@@ -237,7 +236,8 @@ class RateModel(nn.Module):
             tables, most = [self._table_on(device, index) for index in chosen], int(rows["others"].max())
             extra = [functional.pad(table.extra.float() / UNIT, (0, most - table.extra.shape[1])) for table in tables]
             columns = [table.positions for table in tables], [table.values[:, 0] for table in tables], extra
-            self._contexts[device] = DenseContexts(rows, grids.parts, *map(torch.cat, columns))
+            around = torch.from_numpy(neighbour_offsets(self.spec, chosen)).to(device)
+            self._contexts[device] = DenseContexts(rows, grids.parts, *map(torch.cat, columns), around, self.mixing[chosen])
         return self._contexts[device]
 
     def state(self) -> dict[str, QuantisedTensor]:

@@ -86,6 +86,15 @@ def describe_tables(
     return chosen, rows
 
 
+def neighbour_offsets(spec: FieldSpec, tables: Sequence[int]) -> np.ndarray:
+    """Return at which offsets the coder looks for neighbours in each of these tables, int64 [tables, MOST_AROUND, 3]."""
+    offsets = np.zeros((len(tables), MOST_AROUND, 3), np.int64)
+    for row, index in zip(offsets, tables, strict=True):
+        own = OFFSETS[len(spec.tables[index].axes)]
+        row[: len(own)] = own
+    return offsets
+
+
 class DenseTables:
     """Dense tables are what `rate_cpu.tables_nats` reads that stays as it is from step to step.
 
@@ -108,11 +117,8 @@ class DenseTables:
             firsts.append(values[index][:, 0])
             rest.append(np.pad(extra.astype(np.float32) / UNIT, ((0, 0), (0, most - extra.shape[1]))))
         self.entries = Entries(*map(np.concatenate, (vertices, firsts, rest)))
-        offsets = np.zeros((len(self.chosen), MOST_AROUND, 3), np.int64)
-        for row, index in zip(offsets, self.chosen, strict=True):
-            own = OFFSETS[len(grids.spec.tables[index].axes)]
-            row[: len(own)] = own
-        self.neighbours = Neighbours(offsets, mixing.numpy()[self.chosen], grids.coded.numpy())
+        around = neighbour_offsets(grids.spec, self.chosen)
+        self.neighbours = Neighbours(around, mixing.numpy()[self.chosen], grids.coded.numpy())
 
 
 class DenseBitsCPU(torch.autograd.Function):

@@ -24,7 +24,7 @@ from nerfsem_method.training.loops.encode_triton import (
     look_up_part,
     part_rows,
 )
-from nerfsem_method.training.loops.rate_cpu import TABLE
+from nerfsem_method.training.loops.rate_cpu import MOST_AROUND, TABLE
 
 ENTRIES = 64
 """One program estimates the bits of so many entries of a table."""
@@ -38,6 +38,10 @@ _FIRST, _STOP, _FEATURES = field_of(TABLE, "first"), field_of(TABLE, "stop"), fi
 _FIRST_PART, _STOP_PART = field_of(TABLE, "first_part"), field_of(TABLE, "stop_part")
 _OTHERS, _NET = field_of(TABLE, "others"), field_of(TABLE, "net")
 _WIDTH, _INPUTS = field_of(TABLE, "width"), field_of(TABLE, "inputs")
+_AXES, _DIMENSIONS, _RESOLUTION = field_of(TABLE, "axes"), field_of(TABLE, "dimensions"), field_of(TABLE, "resolution")
+_FIRST_ENTRY, _AROUND = field_of(TABLE, "first_entry"), field_of(TABLE, "around")
+_MOST_AROUND = tl.constexpr(MOST_AROUND)
+_NEAR, _EARLIER = tl.constexpr(2), tl.constexpr(2 + MOST_AROUND)
 _DRAWN, _BEFORE = tl.constexpr(TABLE.itemsize // 8), tl.constexpr(TABLE.itemsize // 8 + 1)
 _ROW = tl.constexpr(TABLE.itemsize // 8 + 2)
 
@@ -50,6 +54,8 @@ class DenseContexts(NamedTuple):
         positions: float32 [E, 3], the vertices of all coded entries in the unit cube, table after table.
         firsts: int64 [E], where in theta an entry's first value lies.
         others: float32 [E, C], the values of its context that no look-up gives.
+        around: int64 [tables, MOST_AROUND, 3], the offsets at which the coder looks for neighbours.
+        mixing: float32 [tables, F, 2 + MOST_AROUND + F], see `neighbours.unlearnt`.
     """
 
     rows: np.ndarray
@@ -57,6 +63,8 @@ class DenseContexts(NamedTuple):
     positions: Tensor
     firsts: Tensor
     others: Tensor
+    around: Tensor
+    mixing: Tensor
 
 
 @triton.jit
@@ -89,16 +97,74 @@ def _out_of_hidden(x, d_hidden, weights, gradient, count, width, inputs, lane, u
 
 
 @triton.jit
+def _vertex(positions, entry, there, row, axis, offset):
+    """Return where neighbours of entries lie along an axis of their table, and which of them lie within it."""
+    resolution = tl.load(row + _RESOLUTION)
+    place = tl.load(positions + 3 * entry + tl.load(row + _AXES + axis), mask=there, other=0.0) * resolution.to(tl.float32)
+    vertex = (place + 0.5).to(tl.int64) + tl.load(offset + axis)
+    return vertex, there & (vertex >= 0) & (vertex <= resolution)
+
+
+@triton.jit
+def _near(positions, entry, there, row, offset, offsets, coded, size):
+    """Return where in theta the first values of the neighbours at an offset lie, and which of these are coded."""
+    side = tl.load(row + _RESOLUTION) + 1
+    x, there = _vertex(positions, entry, there, row, 0, offset)
+    y, there = _vertex(positions, entry, there, row, 1, offset)
+    number = x * side + y
+    if tl.load(row + _DIMENSIONS) == 3:
+        z, there = _vertex(positions, entry, there, row, 2, offset)
+        number = number * side + z
+    first = tl.load(offsets + tl.load(row + _FIRST_ENTRY) + number, mask=there, other=size).to(tl.int64)
+    there &= first < size
+    return first, there & (tl.load(coded + first, mask=there, other=0) != 0)
+
+
+@triton.jit
+def _mix(logit, weights, row_of, positions, entry, there, first, row, around, offsets, theta, coded, gradient, size,
+         BACKWARD: tl.constexpr):  # fmt: skip
+    """Return the coder's logits [entries, LANES] for the context model's; or add the gradient of the signs around.
+
+    `weights` points to those of the table, of which each feature has a row of `row_of`. When BACKWARD, `logit` is the gradient
+    of the coder's logits.
+    """
+    lane, features = tl.arange(0, _LANES), tl.load(row + _FEATURES)
+    own, real_lane = weights + lane * row_of, lane < features
+    mixed = logit
+    if not BACKWARD:
+        scale, constant = tl.load(own, mask=real_lane, other=0.0), tl.load(own + 1, mask=real_lane, other=0.0)
+        mixed = logit * scale[None, :] + constant[None, :]
+    for n in range(0, tl.load(row + _AROUND)):
+        value, known = _near(positions, entry, there, row, around + 3 * n, offsets, coded, size)
+        value, known = value[:, None] + lane[None, :], known[:, None] & real_lane[None, :]
+        real, weight = tl.load(theta + value, mask=known, other=0.0), tl.load(own + _NEAR + n, mask=real_lane, other=0.0)[None, :]
+        if BACKWARD:
+            tl.atomic_add(gradient + value, logit * weight, mask=known & (tl.abs(real) <= 1), sem="relaxed")
+        else:
+            mixed += tl.where(known, tl.where(real >= 0, weight, -weight), 0.0)
+    for g in range(0, features):
+        real, later = tl.load(theta + first + g, mask=there, other=0.0), real_lane & (lane > g)
+        weight = tl.load(own + _EARLIER + g, mask=later, other=0.0)[None, :]
+        if BACKWARD:
+            tl.atomic_add(gradient + first + g, tl.sum(logit * weight, 1), mask=there & (tl.abs(real) <= 1), sem="relaxed")
+        else:
+            mixed += tl.where((real >= 0)[:, None], weight, -weight)
+    return mixed
+
+
+@triton.jit
 def _rate(
-    programs, rows, parts, positions, firsts, others, theta, nets, chances, coded, offsets, bits, gradient, d_nets,
-    columns, size, BACKWARD: tl.constexpr, ENTRIES: tl.constexpr, WIDTH: tl.constexpr,
+    programs, rows, parts, positions, firsts, others, arounds, mixings, theta, nets, chances, coded, offsets, bits, gradient,
+    d_nets, columns, most, size, BACKWARD: tl.constexpr, ENTRIES: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """Write the bits of a program's entries, scaled up; or add the gradients of theta and the nets.
 
     When BACKWARD, `bits` is one number, the gradient of the sum of all programs' bits.
     """
     program = programs + 2 * tl.program_id(0)
-    row, number = rows + tl.load(program) * _ROW, tl.load(program + 1) + tl.arange(0, ENTRIES)
+    table, number = tl.load(program), tl.load(program + 1) + tl.arange(0, ENTRIES)
+    row, around, row_of = rows + table * _ROW, arounds + table * 3 * _MOST_AROUND, _EARLIER + most
+    mixing = mixings + table * most * row_of
     there = number < tl.load(row + _DRAWN)
     entry, scale = _draw(row, number, chances)
     features, width, inputs, own = tl.load(row + _FEATURES), tl.load(row + _WIDTH), tl.load(row + _INPUTS), tl.load(row + _OTHERS)
@@ -126,7 +192,11 @@ def _rate(
     second = tl.load(nets + weight1 + at, mask=mask, other=0.0)
     bias = tl.load(nets + bias1 + lane, mask=real_lane, other=0.0)
     logit = tl.dot(hidden, tl.trans(second), input_precision="ieee") + bias[None, :]
-    value = tl.load(firsts + entry, mask=there, other=0)[:, None] + lane[None, :]
+    first = tl.load(firsts + entry, mask=there, other=0)
+    logit = _mix(
+        logit, mixing, row_of, positions, entry, there, first, row, around, offsets, theta, coded, gradient, size, False
+    )
+    value = first[:, None] + lane[None, :]
     chosen = there[:, None] & real_lane[None, :]
     real = tl.load(theta + value, mask=chosen, other=0.0)
     plus, small = tl.where(real >= 0, 1.0, 0.0), tl.exp(-tl.abs(logit))
@@ -137,6 +207,8 @@ def _rate(
         scale *= tl.load(bits)
         tl.atomic_add(gradient + value, logit * (-0.5 * scale), mask=chosen & (tl.abs(real) <= 1), sem="relaxed")
         d_logit = tl.where(chosen, (tl.where(logit >= 0, 1.0, small) / (1 + small) - plus) * scale, 0.0)
+        _mix(d_logit, mixing, row_of, positions, entry, there, first, row, around, offsets, theta, coded, gradient, size, True)
+        d_logit *= tl.load(mixing + lane * row_of, mask=real_lane, other=0.0)[None, :]
         tl.atomic_add(d_nets + weight1 + at, tl.dot(tl.trans(d_logit), hidden, input_precision="ieee"), mask=mask, sem="relaxed")
         tl.atomic_add(d_nets + bias1 + lane, tl.sum(d_logit, 0), mask=real_lane, sem="relaxed")
         d_hidden = tl.where(hidden > 0, tl.dot(d_logit, second, input_precision="ieee"), 0.0)
@@ -173,8 +245,8 @@ def _launch(contexts, drawn, tensors, bits, gradient, d_nets, **options) -> None
     programs, rows = _tables(contexts.rows.tobytes(), drawn, theta.device)
     if len(programs):
         parts = part_rows(contexts.parts.tobytes(), theta.device)
-        fixed = programs, rows, parts, contexts.positions, contexts.firsts, contexts.others
-        sizes = contexts.others.shape[1], len(theta)
+        fixed = programs, rows, parts, *contexts[2:]
+        sizes = contexts.others.shape[1], contexts.mixing.shape[1], len(theta)
         width = max(16, triton.next_power_of_2(int(contexts.rows["width"].max())))
         _rate[(len(programs),)](*fixed, *tensors, bits, gradient, d_nets, *sizes, **options, ENTRIES=ENTRIES, WIDTH=width)
 
