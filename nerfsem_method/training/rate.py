@@ -236,8 +236,10 @@ class RateModel(nn.Module):
             tables, most = [self._table_on(device, index) for index in chosen], int(rows["others"].max())
             extra = [functional.pad(table.extra.float() / UNIT, (0, most - table.extra.shape[1])) for table in tables]
             columns = [table.positions for table in tables], [table.values[:, 0] for table in tables], extra
+            positions, firsts, contexts = map(torch.cat, columns)
             around = torch.from_numpy(neighbour_offsets(self.spec, chosen)).to(device)
-            self._contexts[device] = DenseContexts(rows, grids.parts, *map(torch.cat, columns), around, self.mixing[chosen])
+            given = rows, grids.parts, positions, firsts, contexts, around, self.mixing[chosen]
+            self._contexts[device] = DenseContexts(*given)
         return self._contexts[device]
 
     def state(self) -> dict[str, QuantisedTensor]:
