@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from nerfsem_method.codec.coder import Meter
+from nerfsem_method.codec.occupancy import TEMPLATE, code_occupancy
 from nerfsem_method.training.backend import using
+from nerfsem_method.training.loops.filling import fill
 from nerfsem_method.training.march import Samples
 from nerfsem_method.training.occupancy import CONSERVATIVE, OccupancyGrid
 
@@ -76,3 +79,26 @@ def test_density_is_estimated_low_and_lost_with_the_voxel(grid):
     assert torch.equal(grid.density, torch.where(grid.hull, 10.0 * CONSERVATIVE, 0.0))
     grid.set(block(5, 5, 5))
     assert torch.equal(grid.density > 0, block(5, 5, 5))
+
+
+def test_a_shell_with_holes_becomes_cheaper_and_loses_nothing():
+    at = np.indices((48, 48, 48)) - 23.5
+    radius = np.sqrt((at**2).sum(0))
+    shell = (radius > 17) & (radius < 19)
+    holes = shell & (np.random.default_rng(0).random(shell.shape) < 0.05)
+    pierced = shell & ~holes
+    filled = fill(pierced, TEMPLATE)
+
+    def bits(occupancy):
+        meter = Meter()
+        code_occupancy(meter, len(occupancy), occupancy)
+        return meter.bits
+
+    assert filled[pierced].all() and filled[holes].mean() > 0.5
+    assert (filled & ~shell).sum() < 0.05 * shell.sum()
+    assert bits(filled) < 0.8 * bits(pierced)
+
+
+@pytest.mark.parametrize("occupancy", [np.zeros((8, 8, 8), bool), np.ones((8, 8, 8), bool)], ids=["nothing", "everything"])
+def test_where_nothing_is_to_be_filled_all_stays(occupancy):
+    assert (fill(occupancy, TEMPLATE) == occupancy).all()

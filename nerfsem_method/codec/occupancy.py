@@ -7,13 +7,13 @@ import numpy as np
 from nerfsem_method.codec.coder import OVERRUN, Coder, code_adaptive, new_models
 from nerfsem_method.compiled import njit
 
-# The context is these causal neighbours (dx, dy, dz), nearest first; z runs fastest.
-_TEMPLATE = np.array(
+TEMPLATE = np.array(
     [
         (0, 0, -1), (0, -1, 0), (-1, 0, 0), (0, -1, -1), (-1, 0, -1), (-1, -1, 0), (0, -1, 1), (-1, 0, 1), (-1, 1, 0),
         (0, 0, -2), (0, -2, 0), (-2, 0, 0),
     ]
 )  # fmt: skip
+"""The context is these causal neighbours (dx, dy, dz), nearest first; z runs fastest."""
 _BORDER = 2
 _ROW_MODELS = 16
 
@@ -48,6 +48,6 @@ def code_occupancy(coder: Coder, side: int, occupancy: np.ndarray | None) -> np.
     if occupancy is not None:
         padded[inner] = occupancy
     rows = np.zeros(padded.shape[:2], np.uint8)
-    models = new_models(_ROW_MODELS + (1 << len(_TEMPLATE)))
-    coder.kernel(_code_occupancy, _TEMPLATE, rows, models, padded, symbols=side**3 + side**2)
+    models = new_models(_ROW_MODELS + (1 << len(TEMPLATE)))
+    coder.kernel(_code_occupancy, TEMPLATE, rows, models, padded, symbols=side**3 + side**2)
     return padded[inner].astype(bool)

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nerfsem_method.codec.occupancy import TEMPLATE
 from nerfsem_method.codec.walk import fits
 from nerfsem_method.field.spec import CONTEXT_LEVELS, FieldSpec
 from nerfsem_method.field.state import FieldState
 from nerfsem_method.training.density import density
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.heads import Heads
+from nerfsem_method.training.loops.filling import fill
 from nerfsem_method.training.march import Samples, clipped, march
 from nerfsem_method.training.occupancy import OccupancyGrid
 from nerfsem_method.training.rate import RateModel
@@ -113,8 +115,10 @@ class RadianceField(nn.Module):
         self._set_occupancy(occupied)
 
     def freeze(self, strong: float, weak: float) -> None:
-        """Make the occupancy final, see `OccupancyGrid.freeze` and `fit`."""
+        """Make the occupancy final, see `OccupancyGrid.freeze`, `filling.fill` and `fit`."""
         self.occupancy.freeze(strong, weak)
+        frozen = self.occupancy.occupied
+        self.occupancy.set(torch.from_numpy(fill(frozen.cpu().numpy(), TEMPLATE)).to(frozen.device))
         self.fit()
 
     def fit(self) -> None:
