@@ -16,6 +16,7 @@ import math
 import struct
 import sys
 import zlib
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def require(condition: bool, what: str) -> None:
 
 # 1. Container ---------------------------------------------------------------------------------------------------------
 
-FIELD_SECTIONS = ("SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH")
+FIELD_SECTIONS = ("SPEC", "CAMS", "HEAD", "CTXT", "GRID", "HASH")
+OCCUPANCIES = ("OCCU", "VOXL")
 BACKGROUNDS = ("BACK", "HEVC", "OBUS", "HNRV")
 
 
@@ -54,13 +56,14 @@ def read_sections(data: bytes) -> dict[str, bytes]:
         require(raw.isalpha(), f"{raw} is no tag")
         tag = raw.decode("ascii")
         require(tag not in sections, f"section {tag} occurs twice")
-        known = (*FIELD_SECTIONS, "TINT", "FILT", *BACKGROUNDS, "ENDS")
+        known = (*FIELD_SECTIONS, *OCCUPANCIES, "TINT", "FILT", *BACKGROUNDS, "ENDS")
         require(tag in known or tag[0].islower(), f"section {tag} is unknown")
         sections[tag] = data[start + 8 : end]
         start = end + 4
     require(start == len(data) and not sections.pop("ENDS"), "bytes follow the end")
     for name in FIELD_SECTIONS:
         require(name in sections, f"section {name} is missing")
+    require(len(set(OCCUPANCIES) & sections.keys()) == 1, "there is not one occupancy grid")
     require(len(set(BACKGROUNDS) & sections.keys()) <= 1, "there are two backgrounds")
     return sections
 
@@ -74,6 +77,13 @@ ONE = 1 << 16
 def new_models(count: int) -> list[list[int]]:
     """Return adaptive models, each [ones, count]."""
     return [[ONE // 2, 0] for _ in range(count)]
+
+
+def learn(model: list[int], bit: int) -> None:
+    """Let an adaptive model learn a bit."""
+    model[1] = min(model[1] + 1, 255)
+    model[0] += ((ONE if bit else 0) - model[0]) // (model[1] + 1)
+    model[0] = min(max(model[0], 32), ONE - 32)
 
 
 class Decoder:
@@ -118,9 +128,7 @@ class Decoder:
     def adaptive(self, model: list[int]) -> int:
         """Return a bit with the running estimate of its model."""
         bit = self.bit(model[0])
-        model[1] = min(model[1] + 1, 255)
-        model[0] += ((ONE if bit else 0) - model[0]) // (model[1] + 1)
-        model[0] = min(max(model[0], 32), ONE - 32)
+        learn(model, bit)
         return bit
 
     def integers(self, count: int) -> list[int]:
@@ -372,7 +380,7 @@ def distort(points: np.ndarray, distortion: np.ndarray) -> np.ndarray:
     return np.stack([x * radial + dx, y * radial + dy], -1)
 
 
-# 5. OCCU --------------------------------------------------------------------------------------------------------------
+# 5. OCCU, VOX -----------------------------------------------------------------------------------------------------------
 
 VOXELS_BEFORE = (
     (0, 0, -1), (0, -1, 0), (-1, 0, 0), (0, -1, -1), (-1, 0, -1), (-1, -1, 0), (0, -1, 1), (-1, 0, 1), (-1, 1, 0),
@@ -380,23 +388,36 @@ VOXELS_BEFORE = (
 )  # fmt: skip
 
 
-def read_occupancy(decoder: Decoder, side: int) -> np.ndarray:
-    """Read section OCCU, bool [side, side, side]. The grid is held flat, with a border of two zeros around it."""
-    wide = side + 4
+BALL = np.array([step for step in np.ndindex(7, 7, 7) if step < (3, 3, 3)]) - 3
+BALL = BALL[(BALL**2).sum(1) <= 9]
+
+
+def read_occupancy(decoder: Decoder, side: int, mixed: bool) -> np.ndarray:
+    """Read section OCCU, or VOXL if `mixed`: bool [side, side, side]. The grid is held flat, with a border of three zeros."""
+    wide = side + 6
     steps = [(dx * wide + dy) * wide + dz for dx, dy, dz in VOXELS_BEFORE]
+    ball = BALL @ (wide * wide, wide, 1)
     voxels, rows = bytearray(wide**3), bytearray(wide**2)
-    models = new_models(16 + 4096)
-    for x in range(2, side + 2):
-        for y in range(2, side + 2):
+    near = np.frombuffer(voxels, np.uint8)
+    models, inputs, weights = new_models(16 + 4096), np.zeros(2 + len(ball), np.int64), np.zeros(2 + len(ball), np.int64)
+    inputs[1], weights[0] = 64, 1 << 20
+    for x in range(3, side + 3):
+        for y in range(3, side + 3):
             row = x * wide + y
             around = rows[row - 1] + 2 * rows[row - wide] + 4 * rows[row - wide + 1] + 8 * rows[row - wide - 1]
             rows[row] = decoder.adaptive(models[around])
             if not rows[row]:
                 continue
-            for voxel in range(row * wide + 2, row * wide + 2 + side):
-                context = sum(voxels[voxel + step] << n for n, step in enumerate(steps))
-                voxels[voxel] = decoder.adaptive(models[16 + context])
-    return np.frombuffer(voxels, np.uint8).reshape(wide, wide, wide)[2:-2, 2:-2, 2:-2] > 0
+            for voxel in range(row * wide + 3, row * wide + 3 + side):
+                model = models[16 + sum(voxels[voxel + step] << n for n, step in enumerate(steps))]
+                if mixed:
+                    inputs[0] = bisect_right(ONES, model[0]) - 1 - LIMIT
+                    inputs[2:] = 512 * near[voxel + ball].astype(np.int64) - 256
+                    voxels[voxel] = read_mixed(decoder, weights, inputs)
+                    learn(model, voxels[voxel])
+                else:
+                    voxels[voxel] = decoder.adaptive(model)
+    return near.reshape(wide, wide, wide)[3:-3, 3:-3, 3:-3] > 0
 
 
 # 6. HEAD, CTXT, FILT --------------------------------------------------------------------------------------------------
@@ -633,12 +654,18 @@ def read_signs(decoder: Decoder, logits: np.ndarray, before: np.ndarray) -> np.n
         for f in range(features):
             inputs[0] = logits[e, f]
             inputs[2:first] = around[:, f]
-            z = min(max(int(weights[f] @ inputs) >> 20, -LIMIT), LIMIT)
-            ones = ONES[z + LIMIT]
-            bit = decoder.bit(ones)
-            weights[f] += ((ONE if bit else 0) - ones) * inputs + 1024 >> 11
+            bit = read_mixed(decoder, weights[f], inputs)
             signs[e, f] = inputs[first + f] = 256 if bit else -256
     return np.sign(signs[:count])
+
+
+def read_mixed(decoder: Decoder, weights: np.ndarray, inputs: np.ndarray) -> int:
+    """Read a bit by a regression, whose weights learn it."""
+    z = min(max(int(weights @ inputs) >> 20, -LIMIT), LIMIT)
+    ones = ONES[z + LIMIT]
+    bit = decoder.bit(ones)
+    weights += ((ONE if bit else 0) - ones) * inputs + 1024 >> 11
+    return bit
 
 
 # 8. Rendering ---------------------------------------------------------------------------------------------------------
@@ -908,7 +935,8 @@ def decode(sections: dict[str, bytes]) -> Field:
     """Return the field of a bundle's sections; refuse it unless its symbols are those that the encoder saw."""
     spec = read_spec(sections["SPEC"])
     cameras = read_cameras(Decoder(sections["CAMS"]), spec.frames, read_tints(sections.get("TINT"), spec.frames))
-    occupied = read_occupancy(Decoder(sections["OCCU"]), spec.occupancy)
+    tag = next(tag for tag in OCCUPANCIES if tag in sections)
+    occupied = read_occupancy(Decoder(sections[tag]), spec.occupancy, tag == "VOXL")
     heads = read_layers(Decoder(sections["HEAD"]), head_shapes(spec))
     contexts = read_layers(Decoder(sections["CTXT"]), context_shapes(spec))
     tables = read_tables(Decoder(sections["GRID"]), spec, occupied, contexts)

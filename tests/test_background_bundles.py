@@ -24,7 +24,7 @@ from nerfsem_method.pipeline import Options
 from nerfsem_method.plugin import checkpoint
 
 GOLDEN = Path(__file__).parent / "golden"
-FIRST = (*nsem.FIELD_SECTIONS, nsem.TINTS, nsem.FILTER, "BACK", "HNRV")
+FIRST = (*nsem.FIELD_SECTIONS, *nsem.OCCUPANCIES, nsem.TINTS, nsem.FILTER, "BACK", "HNRV")
 """Readers that came before H.265 and AV1 know these sections."""
 
 

@@ -63,8 +63,24 @@ def test_the_golden_bundles_are_written_again(name):
     """The format is frozen: equal content gives equal bytes. A background's bytes are its encoder's, which may be another one."""
     golden = nsem.unpack((make.FOLDER / f"{name}.nsem").read_bytes(), nsem.KNOWN_SECTIONS)
     for section, kept in zip(nsem.sections(MADE[name]), golden, strict=True):
+        if kept.tag == "OCCU":  # an older way to write the same, which is only read
+            kept = written_occupancy(name)
         assert section.tag == kept.tag
         assert section.payload == kept.payload or section.tag in nsem.BACKGROUNDS, section.tag
+
+
+def written_occupancy(name: str) -> nsem.Section:
+    """Return the occupancy that a golden bundle holds, as it is written now."""
+    read = nsem.read(make.FOLDER / f"{name}.nsem")
+    return next(section for section in nsem.sections(read) if section.tag == nsem.OCCUPANCY)
+
+
+@pytest.mark.parametrize("more", [[], ["VOXL", "OCCU"]], ids=["none", "two"])
+def test_there_is_one_occupancy(more):
+    parts = [part for part in nsem.sections(tiny_bundle()) if part.tag != nsem.OCCUPANCY]
+    data = pack([*parts, *(nsem.Section(tag, b"\0" * 40) for tag in more)])
+    with pytest.raises(CorruptBundle, match="not one occupancy grid"):
+        nsem.decode(data)
 
 
 def test_a_fresh_process_writes_the_same_bytes():

@@ -54,8 +54,8 @@ def streams() -> dict[str, tuple[np.ndarray, np.ndarray]]:
             return bit
 
     reference.Decoder = Recorder
-    reference.decode(reference.read_sections((ROOT / "tests/golden/hashed-fp.nsem").read_bytes()))
-    tags = ("CAMS", "OCCU", "HEAD", "CTXT", "GRID")
+    reference.decode(reference.read_sections((ROOT / "tests/golden/mixed-fp.nsem").read_bytes()))
+    tags = ("CAMS", "VOXL", "HEAD", "CTXT", "GRID")
     return {tag: tuple(np.array(pairs).T) for tag, pairs in zip(tags, recorded, strict=True)}
 
 
@@ -67,7 +67,7 @@ def extremes() -> tuple[np.ndarray, np.ndarray]:
     return np.where(rng.random(ones.size) < 0.01, ~bits, bits).astype(np.int64), ones
 
 
-@pytest.mark.parametrize("name", ["CAMS", "OCCU", "HEAD", "CTXT", "GRID", "extremes"])
+@pytest.mark.parametrize("name", ["CAMS", "VOXL", "HEAD", "CTXT", "GRID", "extremes"])
 def test_same_bytes_and_each_reads_the_other(name, torchac):
     bits, ones = extremes() if name == "extremes" else streams()[name]
     table, symbols = torchac_check.distributions(ones), torch.from_numpy(bits.astype(np.int16))
@@ -81,7 +81,7 @@ def test_same_bytes_and_each_reads_the_other(name, torchac):
 
 def test_a_recorded_stream_is_what_the_decoder_meets():
     """The recorder sees the bits and probabilities that another decoder, which shares no code, reads in the golden bundle."""
-    recorded = nsem.streams(nsem.read(ROOT / "tests/golden/hashed-fp.nsem"))
+    recorded = nsem.streams(nsem.read(ROOT / "tests/golden/mixed-fp.nsem"))
     for tag, (bits, ones) in streams().items():
         np.testing.assert_array_equal(recorded[tag][0], bits)
         np.testing.assert_array_equal(recorded[tag][1], ones)

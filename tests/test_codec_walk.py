@@ -96,15 +96,23 @@ def test_probability_table_is_symmetric_and_never_certain():
     np.testing.assert_allclose(table[logits + LOGIT_LIMIT], 65536 / (1 + np.exp(-logits / 256)), atol=0.5)
 
 
-def test_occupancy_is_much_smaller_than_its_order_0_entropy():
+@pytest.mark.parametrize("mixed, most", [(False, 0.35), (True, 0.25)], ids=["by context", "by a regression"])
+def test_occupancy_is_much_smaller_than_its_order_0_entropy(mixed, most):
     grid = ball(48, thickness=0.05)
     encoder = Encoder()
-    code_occupancy(encoder, 48, grid)
+    code_occupancy(encoder, 48, grid, mixed)
     data = encoder.finish()
-    np.testing.assert_array_equal(code_occupancy(Decoder(data), 48, None), grid)
+    np.testing.assert_array_equal(code_occupancy(Decoder(data), 48, None, mixed), grid)
     share = grid.mean()
     order0 = -grid.size * (share * np.log2(share) + (1 - share) * np.log2(1 - share)) / 8
-    assert len(data) < 0.35 * order0
+    assert len(data) < most * order0
+
+
+@pytest.mark.parametrize("grid", [np.zeros((9, 9, 9), bool), np.ones((9, 9, 9), bool)], ids=["empty", "full"])
+def test_an_occupancy_of_one_kind_is_coded_too(grid):
+    encoder = Encoder()
+    code_occupancy(encoder, 9, grid, mixed=True)
+    np.testing.assert_array_equal(code_occupancy(Decoder(encoder.finish()), 9, None, mixed=True), grid)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy as np
 from nerfsem_method.codec.coder import Encoder
 from nerfsem_method.codec.occupancy import code_occupancy
 encoder = Encoder()
-code_occupancy(encoder, 8, np.random.default_rng(0).random((8, 8, 8)) < 0.3)
+code_occupancy(encoder, 8, np.random.default_rng(0).random((8, 8, 8)) < 0.3, mixed=True)
 print(encoder.finish().hex())
 """
 

@@ -91,7 +91,7 @@ def test_a_shell_with_holes_becomes_cheaper_and_loses_nothing():
 
     def bits(occupancy):
         meter = Meter()
-        code_occupancy(meter, len(occupancy), occupancy)
+        code_occupancy(meter, len(occupancy), occupancy, mixed=False)
         return meter.bits
 
     assert filled[pierced].all() and filled[holes].mean() > 0.5

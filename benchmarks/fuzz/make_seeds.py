@@ -1,6 +1,8 @@
 """This program writes the seeds: bundles of 1 kB or less that decode in a moment.
 
 PYTHONPATH=.:tests python -m benchmarks.fuzz.make_seeds
+
+older-fp.nsem is not among them: its occupancy is in section OCCU, which is only read.
 """
 
 from dataclasses import replace

@@ -163,7 +163,7 @@ def _lie(rng, numbers: list[int]) -> None:
 
 def _bomb(rng, data, seeds):
     """Put large numbers into SPEC beside streams that are sure of every bit: few bytes ask for much work."""
-    sure = {b"OCCU", b"GRID", b"HEAD", b"CTXT"}
+    sure = {b"OCCU", b"VOXL", b"GRID", b"HEAD", b"CTXT"}
     parts = [(tag, _sure_stream(rng) if tag in sure and rng.random() < 0.8 else payload) for tag, payload in split(data)]
     return _with_spec(join(data, parts), lambda numbers: _enlarge(rng, numbers))
 

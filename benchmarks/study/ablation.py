@@ -162,14 +162,14 @@ def parts_table(bundle: Bundle, data: bytes, order0: float) -> Table:
     heads, contexts = _weights(state.heads), _weights(state.contexts)
     plain = {
         "CAMS": ("seven binary32 a frame", 28 * len(bundle.poses)),
-        "OCCU": ("a bit a voxel", state.occupancy.size / 8),
+        nsem.OCCUPANCY: ("a bit a voxel", state.occupancy.size / 8),
         "HEAD": ("binary16", 2 * heads),
         "CTXT": ("8 bits", contexts),
         "GRID": ("order-0 entropy of the coded entries", order0),
     }
     units = {
         "CAMS": f"{sizes['CAMS'] / len(bundle.poses):.2f} bytes a frame",
-        "OCCU": f"{8 * sizes['OCCU'] / state.occupancy.sum():.2f} bits an occupied voxel",
+        nsem.OCCUPANCY: f"{8 * sizes[nsem.OCCUPANCY] / state.occupancy.sum():.2f} bits an occupied voxel",
         "HEAD": f"{8 * sizes['HEAD'] / heads:.2f} bits a weight",
         "CTXT": f"{8 * sizes['CTXT'] / contexts:.2f} bits a weight",
         "GRID": f"{8 * sizes['GRID'] / sum(int(np.count_nonzero(table)) for table in state.tables):.2f} bits a symbol",

@@ -19,6 +19,7 @@ PARTS = {
     "TINT": "colours of frames",
     "FILT": "filter of frames",
     "OCCU": "occupancy grid",
+    "VOXL": "occupancy grid",
     "HEAD": "rendering heads",
     "CTXT": "context models",
     "GRID": "embeddings",

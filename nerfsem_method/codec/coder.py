@@ -101,12 +101,17 @@ def code_bit(state, buffer, cost, bit, ones):
 def code_adaptive(state, buffer, cost, bit, model):
     """Code one bit with the running estimate `model` = [ones, count], update that and return the bit."""
     bit = code_bit(state, buffer, cost, bit, model[0])
+    adapt(model, bit)
+    return bit
+
+
+@njit(cache=True)
+def adapt(model, bit):
+    """Let `model` = [ones, count] learn a bit."""
     model[1] = min(model[1] + 1, ADAPTATION_LIMIT)
     target = ONE if bit else 0
     model[0] += (target - model[0]) // (model[1] + 1)
     model[0] = min(max(model[0], 32), ONE - 32)
-    return bit
-
 
 
 @njit(cache=True)

@@ -1,16 +1,17 @@
 """Coding learns as it goes what the context models' logits miss: the signs already decoded nearby in the same table.
 
 Every feature of a table has a logistic regression on the context model's logit, a constant, the feature's signs at the
-vertices around that come earlier, and the vector's earlier features. Its weights start as "believe the context model" and
-follow the gradient of the code length after each bit (online, as the mixers of PAQ: Mahoney 2005), so they cost no bytes.
+vertices around that come earlier, and the vector's earlier features (`regression`). Its weights start as "believe the context
+model".
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from nerfsem_method.codec.coder import ONE, OVERRUN, PROBABILITY_BITS, Coder, Meter, code_bit
-from nerfsem_method.codec.fixed_point import ACTIVATION_BITS, LOGIT_LIMIT, UNIT, probability_table
+from nerfsem_method.codec.coder import OVERRUN, Coder, Meter
+from nerfsem_method.codec.fixed_point import LOGIT_LIMIT, UNIT, probability_table
+from nerfsem_method.codec.regression import CONSTANT, WEIGHT_BITS, code_mixed
 from nerfsem_method.compiled import njit
 from nerfsem_method.field.hashing import entry_of
 from nerfsem_method.field.layout import TableLayout
@@ -27,12 +28,6 @@ OFFSETS = {
     ]),
 }  # fmt: skip
 """A vertex looks for earlier ones at these offsets, by the number of its table's axes."""
-CONSTANT = UNIT // 4
-"""The regression has this constant input beside the logit and the signs."""
-WEIGHT_BITS = 20
-"""Weights are integers times 2 ** -20."""
-RATE_BITS = 7
-"""The learning rate is 2 ** -7. A weight stays below 2 ** 43 over the most symbols that a bundle may have: no overflow."""
 
 
 @njit(cache=True)
@@ -45,7 +40,6 @@ def _code_table(state, buffer, cost, table, offsets, rank_of, vertices, logits, 
     inputs = np.zeros(first + features, np.int64)
     inputs[1] = CONSTANT
     ranks = np.empty(around, np.int64)
-    shift = ACTIVATION_BITS + PROBABILITY_BITS + RATE_BITS - WEIGHT_BITS
     for e in range(count):
         if state[OVERRUN]:
             return
@@ -60,15 +54,8 @@ def _code_table(state, buffer, cost, table, offsets, rank_of, vertices, logits, 
             for n in range(around):
                 known = 0 <= ranks[n] < e  # In a hashed table the entry there may come later.
                 inputs[2 + n] = 0 if not known else (UNIT if bits[ranks[n], f] else -UNIT)
-            total = 0
-            for i in range(first + f):
-                total += weights[f, i] * inputs[i]
-            logit = min(max(total >> WEIGHT_BITS, -LOGIT_LIMIT), LOGIT_LIMIT)
-            ones = probabilities[logit + LOGIT_LIMIT]
-            bits[e, f] = code_bit(state, buffer, cost, bits[e, f], ones)
-            error = (ONE if bits[e, f] else 0) - ones
-            for i in range(first + f):
-                weights[f, i] += (error * inputs[i] + (1 << (shift - 1))) >> shift
+            given = bits[e, f], inputs, weights[f], first + f, probabilities
+            bits[e, f] = code_mixed(state, buffer, cost, *given)
             inputs[first + f] = UNIT if bits[e, f] else -UNIT
 
 

@@ -35,10 +35,12 @@ from nerfsem_method.outputs import check_replaceable
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.scene import Video
 
-SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS = "SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH"
+SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS = "SPEC", "CAMS", "VOXL", "HEAD", "CTXT", "GRID", "HASH"
+OCCUPANCIES = {"OCCU": False, OCCUPANCY: True}
+"""A bundle holds one of these, which a regression has coded or not; that without is only read."""
 BACKGROUNDS = (*(tag for tag, _ in STREAMS.values()), NEURAL)
-FIELD_SECTIONS = (SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS)
-KNOWN_SECTIONS = (*FIELD_SECTIONS, TINTS, FILTER, *BACKGROUNDS)
+FIELD_SECTIONS = (SPEC, CAMERAS, HEADS, CONTEXTS, TABLES, SYMBOLS)
+KNOWN_SECTIONS = (*FIELD_SECTIONS, *OCCUPANCIES, TINTS, FILTER, *BACKGROUNDS)
 SYMBOL_HASH_BYTES = 8
 Layer = Background | NeuralBackground
 """A background layer is one of these."""
@@ -113,7 +115,7 @@ def _coded_parts(bundle: Bundle) -> dict[str, Callable[[Coder], object]]:
     return {
         CAMERAS: lambda coder: code_cameras(coder, cameras, len(bundle.poses)),
         **tints,
-        OCCUPANCY: lambda coder: code_occupancy(coder, spec.occupancy, state.occupancy),
+        OCCUPANCY: lambda coder: code_occupancy(coder, spec.occupancy, state.occupancy, mixed=True),
         HEADS: lambda coder: code_weights(coder, spec.head_shapes(), state.heads),
         CONTEXTS: lambda coder: code_weights(coder, spec.context_shapes(), state.contexts),
         TABLES: lambda coder: code_tables(coder, spec, state.occupancy, weights, state.tables),
@@ -162,6 +164,8 @@ def decode(data: bytes) -> Bundle:
     missing = [tag for tag in FIELD_SECTIONS if tag not in parts]
     if missing:
         raise CorruptBundle(f"section {missing[0]} is missing; the file is incomplete, restore it from a copy")
+    if len([tag for tag in OCCUPANCIES if tag in parts]) != 1:
+        raise CorruptBundle("there is not one occupancy grid; the file is incomplete, restore it from a copy")
     video, spec = header.unpack_header(parts[SPEC])
     cameras = code_cameras(Decoder(parts[CAMERAS]), None, video.frames)
     left_out = unpack_gaps(parts[GAPS]) if GAPS in parts else ()
@@ -186,7 +190,8 @@ def _decode_background(parts: dict[str, bytes], video: Video) -> Layer | None:
 
 
 def _decode_field(parts: dict[str, bytes], spec: FieldSpec) -> FieldState:
-    occupancy = code_occupancy(Decoder(parts[OCCUPANCY]), spec.occupancy, None)
+    tag = next(tag for tag in OCCUPANCIES if tag in parts)
+    occupancy = code_occupancy(Decoder(parts[tag]), spec.occupancy, None, OCCUPANCIES[tag])
     heads = code_weights(Decoder(parts[HEADS]), spec.head_shapes(), None)
     contexts = code_weights(Decoder(parts[CONTEXTS]), spec.context_shapes(), None)
     tables = code_tables(Decoder(parts[TABLES]), spec, occupancy, _context_integers(contexts), None)

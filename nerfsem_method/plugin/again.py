@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from nerfsem_method.codec import nsem
-from nerfsem_method.codec.container import unpack
 from nerfsem_method.codec.nsem import Bundle, Layer
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.files import replacing
@@ -27,8 +26,7 @@ def write_again(target: Path, made: Bundle, bundle: Path) -> None:
     data = nsem.read_bytes(bundle)
     if made.background is None:
         data = nsem.drop_background(data)
-    stored = {section.tag: section.payload for section in unpack(data, nsem.KNOWN_SECTIONS)}
-    if any(stored.get(section.tag) != section.payload for section in nsem.sections(made)):
+    if nsem.sections(made) != nsem.sections(nsem.decode(data)):
         nsem.write(target, made)
         return
     nsem.check_target(target)

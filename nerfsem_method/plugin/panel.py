@@ -36,7 +36,7 @@ OBJECT, WHOLE = "FP: the object", "PC: over its background"
 TRAINED, DECODED = "trained", "decoded"
 NOTHING = "-"
 PARTS = {
-    "tables": ("GRID",), "heads": ("HEAD",), "contexts": ("CTXT",), "occupancy": ("OCCU",), "cameras": ("CAMS",),
+    "tables": ("GRID",), "heads": ("HEAD",), "contexts": ("CTXT",), "occupancy": ("OCCU", "VOXL"), "cameras": ("CAMS",),
     "background": ("BACK", "HEVC", "OBUS", "HNRV"),
 }  # fmt: skip
 """Bytes are told by these parts; what is left is the rest."""

@@ -54,7 +54,8 @@ export function decode(data: Uint8Array, listener: Listener = {}): Bundle {
   const network = sections.get("HNRV");
   demand([...STREAMS, "HNRV"].filter((tag) => sections.has(tag)).length < 2, "there are two backgrounds");
   if (network) checkNetwork(new Decoder(network), spec.frames, cameras.camera.width, cameras.camera.height);
-  const occupancy = readOccupancy(new Decoder(part("OCCU")), spec.occupancy);
+  const mixed = sections.has("VOXL");
+  const occupancy = readOccupancy(new Decoder(part(mixed ? "VOXL" : "OCCU")), spec.occupancy, mixed);
   const heads = readLayers(new Decoder(part("HEAD")), headShapes(spec));
   const filt = sections.get("FILT");
   const filter = filt ? readFilter(new Decoder(filt)) : null;

@@ -18,6 +18,15 @@ export class Models {
     this.ones = new Uint16Array(count).fill(ONE / 2);
     this.counts = new Uint8Array(count);
   }
+
+  /** Let model `index` learn a bit. */
+  learn(index: number, bit: 0 | 1): void {
+    const before = this.ones[index];
+    const count = Math.min(this.counts[index] + 1, 255);
+    this.counts[index] = count;
+    const after = before + Math.floor(((bit ? ONE : 0) - before) / (count + 1));
+    this.ones[index] = Math.min(Math.max(after, 32), 65504);
+  }
 }
 
 /** A decoder takes bits out of one section. Each method throws Refused where the section asks for more bits than it may. */
@@ -54,12 +63,8 @@ export class Decoder {
 
   /** Return a bit of model `index`, which learns from it. */
   adaptive(models: Models, index: number): 0 | 1 {
-    const before = models.ones[index];
-    const bit = this.bit(before);
-    const count = Math.min(models.counts[index] + 1, 255);
-    models.counts[index] = count;
-    const after = before + Math.floor(((bit ? ONE : 0) - before) / (count + 1));
-    models.ones[index] = Math.min(Math.max(after, 32), 65504);
+    const bit = this.bit(models.ones[index]);
+    models.learn(index, bit);
     return bit;
   }
 

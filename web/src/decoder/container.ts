@@ -4,8 +4,9 @@ import { demand } from "./refused";
 
 const MAGIC = [0x89, 0x4e, 0x53, 0x45, 0x4d, 0x0d, 0x0a, 0x1a];
 const HEADER = 12;
-const FIELD = ["SPEC", "CAMS", "OCCU", "HEAD", "CTXT", "GRID", "HASH"];
-const KNOWN = [...FIELD, "TINT", "FILT", "BACK", "HEVC", "OBUS", "HNRV", "ENDS"];
+const FIELD = ["SPEC", "CAMS", "HEAD", "CTXT", "GRID", "HASH"];
+const OCCUPANCIES = ["OCCU", "VOXL"];
+const KNOWN = [...FIELD, ...OCCUPANCIES, "TINT", "FILT", "BACK", "HEVC", "OBUS", "HNRV", "ENDS"];
 
 export type Sections = Map<string, Uint8Array>;
 
@@ -29,6 +30,7 @@ export function readSections(data: Uint8Array): Sections {
   }
   demand(position === data.length && sections.get("ENDS")!.length === 0, "bytes follow the end");
   for (const tag of FIELD) demand(sections.has(tag), `section ${tag} is missing`);
+  demand(OCCUPANCIES.filter((tag) => sections.has(tag)).length === 1, "there is not one occupancy grid");
   return sections;
 }
 

@@ -4,12 +4,11 @@ import type { Decoder } from "./coder";
 import { ContextModel, Interpolated, Moments, type Part, projections, type Source } from "./context";
 import { countAll, Layout } from "./layout";
 import type { BoxSums } from "./occupancy";
+import { clamped, CONSTANT, newWeights, readMixed } from "./regression";
 import { type Spec, tablesOf } from "./spec";
 import type { Layer } from "./weights";
 
-const LIMIT = 2816;
-const CONSTANT = 64;
-const ONE = 65536;
+const WORD = 65536;
 const VOLUME_OFFSETS = [
   [0, 0, -1], [0, -1, 0], [-1, 0, 0], [0, -1, -1], [-1, 0, -1], [-1, -1, 0], [0, -1, 1], [-1, 0, 1], [-1, 1, 0],
   [-1, -1, -1], [-1, 1, 1], [-1, -1, 1], [-1, 1, -1], [0, 0, -2], [0, -2, 0], [-2, 0, 0],
@@ -17,12 +16,6 @@ const VOLUME_OFFSETS = [
 const PLANE_OFFSETS = [
   [0, -1], [-1, 0], [-1, -1], [-1, 1], [0, -2], [-2, 0], [-1, 2], [-1, -2], [-2, -1], [-2, 1], [0, -3], [-3, 0],
 ].map(([x, y]) => [x, y, 0]);
-
-/** ones[z + 2816] is P(1), in 1/65536, of a logit z in 1/256. */
-const ONES = Uint16Array.from({ length: 2 * LIMIT + 1 }, (_, i) => {
-  const positive = Math.min(Math.round(ONE / (1 + Math.exp(-Math.abs(i - LIMIT) / 256))), ONE - 1);
-  return i >= LIMIT ? positive : ONE - positive;
-});
 
 /** Return each table's values, -1, 0 or +1, entry after entry. `progress` hears of the share that is done. */
 export function readTables(
@@ -55,11 +48,6 @@ class TableReader {
   private readonly values: Int8Array;
   private readonly offsets: number[][];
   private readonly inputs: Float64Array;
-  /**
-   * These are the regressions' weights, in 2^-20, of all features. Doubles hold them exactly: a table has at most 2^24
-   * entries, and each adds at most 65535 * 2816 / 2^11 to the weight of input 0 and 65535 * 256 / 2^11 to the others.
-   * Neither they nor their sums with inputs reach 2^53.
-   */
   private readonly weights: Float64Array;
 
   constructor(private readonly layout: Layout, private readonly model: ContextModel) {
@@ -67,8 +55,7 @@ class TableReader {
     this.values = new Int8Array(entries * features);
     this.offsets = axes.length === 3 ? VOLUME_OFFSETS : PLANE_OFFSETS;
     this.inputs = new Float64Array(2 + this.offsets.length + features);
-    this.weights = new Float64Array(this.inputs.length * features);
-    for (let f = 0; f < features; f++) this.weights[f * this.inputs.length] = 2 ** 20;
+    this.weights = newWeights(features, this.inputs.length);
   }
 
   /** Read the signs of all entries to which one of `count` valid vertices maps. */
@@ -121,21 +108,11 @@ class TableReader {
       inputs[1] = CONSTANT;
       for (let n = 0; n < neighbours.length; n++) inputs[2 + n] = neighbours[n] < 0 ? 0 : 256 * values[neighbours[n] + f];
       const count = own + f;
-      const base = f * inputs.length;
-      let sum = 0;
-      for (let i = 0; i < count; i++) sum += weights[base + i] * inputs[i];
-      const ones = ONES[clamped(Math.floor(sum / 2 ** 20)) + LIMIT];
-      const bit = decoder.bit(ones);
-      const error = (bit ? ONE : 0) - ones;
-      for (let i = 0; i < count; i++) weights[base + i] += (error * inputs[i] + 1024) >> 11;
+      const bit = readMixed(decoder, weights, f * inputs.length, inputs, count);
       values[first + f] = bit ? 1 : -1;
       inputs[count] = 256 * values[first + f];
     }
   }
-}
-
-function clamped(logit: number): number {
-  return Math.min(Math.max(logit, -LIMIT), LIMIT);
 }
 
 /**
@@ -161,15 +138,15 @@ export class WeightedMean {
   add(weight: number, logits: Float64Array): void {
     this.total += weight;
     for (let f = 0; f < logits.length; f++) {
-      const upper = Math.floor(logits[f] / ONE);
+      const upper = Math.floor(logits[f] / WORD);
       this.upper[f] += weight * upper;
-      this.lower[f] += weight * (logits[f] - upper * ONE);
+      this.lower[f] += weight * (logits[f] - upper * WORD);
     }
   }
 
   of(feature: number): number {
     const whole = Math.floor(this.upper[feature] / this.total);
     const rest = this.upper[feature] - whole * this.total;
-    return whole * ONE + Math.floor((rest * ONE + this.lower[feature]) / this.total);
+    return whole * WORD + Math.floor((rest * WORD + this.lower[feature]) / this.total);
   }
 }

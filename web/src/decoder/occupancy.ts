@@ -1,6 +1,7 @@
-// OCCU is a grid of voxels (FORMAT.md, section 5), and sums over boxes of it are what the tables' layout is made of (section 7).
+// OCCU or VOXL is a grid of voxels (FORMAT.md, section 5), and sums over boxes of it are what the tables' layout is made of (section 7).
 
 import { type Decoder, Models } from "./coder";
+import { CONSTANT, newWeights, readMixed, STRETCHED } from "./regression";
 
 /** The occupancy has one byte a voxel, z fastest: 1 where it is occupied. */
 export interface Occupancy {
@@ -14,26 +15,51 @@ const NEIGHBOURS = [
   [0, -1, 1], [-1, 0, 1], [-1, 1, 0], [0, 0, -2], [0, -2, 0], [-2, 0, 0],
 ];
 
-/** Return the occupancy of `side`^3 voxels. */
-export function readOccupancy(decoder: Decoder, side: number): Occupancy {
+/** A regression looks at the voxels before one, in order of x, y and z, that are no farther than this. */
+const BORDER = 3;
+
+function ball(): number[][] {
+  const found = [];
+  for (let x = -BORDER; x <= 0; x++) {
+    for (let y = -BORDER; y <= (x ? BORDER : 0); y++) {
+      for (let z = -BORDER; z <= (x || y ? BORDER : -1); z++) if (x * x + y * y + z * z <= BORDER * BORDER) found.push([x, y, z]);
+    }
+  }
+  return found;
+}
+
+/** Return the occupancy of `side`^3 voxels, which regressions have coded if `mixed`. */
+export function readOccupancy(decoder: Decoder, side: number, mixed: boolean): Occupancy {
   const models = new Models(ROWS + 4096);
-  const padded = side + 3; // Two empty voxels before and one behind make every neighbour an ordinary one.
+  const padded = side + 2 * BORDER; // Empty voxels before and behind make every neighbour an ordinary one.
   const grid = new Uint8Array(padded ** 3);
   const rows = new Uint8Array(padded * padded);
-  const offsets = NEIGHBOURS.map(([x, y, z]) => (x * padded + y) * padded + z);
+  const steps = (offsets: number[][]) => Int32Array.from(offsets, ([x, y, z]) => (x * padded + y) * padded + z);
+  const near = steps(NEIGHBOURS);
+  const around = steps(ball());
+  const inputs = new Float64Array(2 + around.length);
+  const weights = newWeights(1, inputs.length);
+  inputs[1] = CONSTANT;
   const voxels = new Uint8Array(side ** 3);
   for (let x = 0; x < side; x++) {
     for (let y = 0; y < side; y++) {
-      const row = (x + 2) * padded + y + 2;
+      const row = (x + BORDER) * padded + y + BORDER;
       const before = row - padded;
       const model = rows[row - 1] + 2 * rows[before] + 4 * rows[before + 1] + 8 * rows[before - 1];
       rows[row] = decoder.adaptive(models, model);
       if (!rows[row]) continue;
-      const start = row * padded + 2;
-      for (let z = 0; z < side; z++) {
+      const start = row * padded + BORDER;
+      for (let at = start; at < start + side; at++) {
         let context = ROWS;
-        for (let n = 0; n < 12; n++) context += grid[start + z + offsets[n]] << n;
-        grid[start + z] = decoder.adaptive(models, context);
+        for (let n = 0; n < near.length; n++) context += grid[at + near[n]] << n;
+        if (!mixed) {
+          grid[at] = decoder.adaptive(models, context);
+          continue;
+        }
+        inputs[0] = STRETCHED[models.ones[context]];
+        for (let n = 0; n < around.length; n++) inputs[2 + n] = grid[at + around[n]] ? 256 : -256;
+        const bit = (grid[at] = readMixed(decoder, weights, 0, inputs, inputs.length));
+        models.learn(context, bit);
       }
       voxels.set(grid.subarray(start, start + side), (x * side + y) * side);
     }
