@@ -117,8 +117,8 @@ class RadianceField(nn.Module):
     def freeze(self, strong: float, weak: float) -> None:
         """Make the occupancy final, see `OccupancyGrid.freeze`, `filling.fill` and `fit`."""
         self.occupancy.freeze(strong, weak)
-        frozen = self.occupancy.occupied
-        self.occupancy.set(torch.from_numpy(fill(frozen.cpu().numpy(), TEMPLATE)).to(frozen.device))
+        frozen, hull = self.occupancy.occupied, self.occupancy.hull
+        self.occupancy.set(torch.from_numpy(fill(frozen.cpu().numpy(), hull.cpu().numpy(), TEMPLATE)).to(frozen.device))
         self.fit()
 
     def fit(self) -> None:

@@ -14,17 +14,17 @@ UNSEEN = 0.4
 """Every context is taken to have been seen so often with either value before the first voxel."""
 
 
-def fill(occupancy: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """Return a bool grid [G, G, G] with the voxels beside occupied ones that make it cheaper by FEWEST_BITS.
+def fill(occupancy: np.ndarray, hull: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Return a bool grid [G, G, G] with the voxels of the hull beside occupied ones that make it cheaper by FEWEST_BITS.
 
     The costs are those of static models whose contexts are the voxels at the offsets `template` [n, 3], those of
     `codec.occupancy`, which the coder's adaptive models come close to.
     """
     border = int(np.abs(template).max())
-    padded = np.pad(occupancy, border).astype(np.uint8)
+    padded, allowed = np.pad(occupancy, border).astype(np.uint8), np.pad(hull, border)
     for _ in range(ROUNDS):
         counts = _counts(padded, template, border)
-        if not _fill(padded, template, border, -np.log2(counts / counts.sum(1, keepdims=True))):
+        if not _fill(padded, allowed, template, border, -np.log2(counts / counts.sum(1, keepdims=True))):
             break
     inner = (slice(border, -border),) * 3
     return padded[inner].astype(bool)
@@ -51,13 +51,13 @@ def _counts(padded, template, border):
 
 
 @njit(cache=True)
-def _fill(padded, template, border, costs):
+def _fill(padded, allowed, template, border, costs):
     """Occupy, one after the other, the voxels that pay, and return how many these are."""
     side, added = padded.shape[0] - border, 0
     for x in range(border, side):
         for y in range(border, side):
             for z in range(border, side):
-                if padded[x, y, z] or not padded[x - 1 : x + 2, y - 1 : y + 2, z - 1 : z + 2].any():
+                if padded[x, y, z] or not allowed[x, y, z] or not padded[x - 1 : x + 2, y - 1 : y + 2, z - 1 : z + 2].any():
                     continue
                 own = _context(padded, template, x, y, z)
                 saved = costs[own, 0] - costs[own, 1]
