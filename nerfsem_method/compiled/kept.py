@@ -1,0 +1,71 @@
+"""Kept loops are found by the room that they belong to, whichever copy of the package asks, and are never needed nor trusted."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from numba import config
+from numba.core import caching, dispatcher, sigutils
+
+PREFIX = "kernels-"
+"""A folder of one state of the sources begins so; numba's own rules hold in any other one."""
+_PACKAGE = Path(__file__).parents[1]
+
+
+class _Locator(caching.UserProvidedCacheLocator):
+    """This locator keeps apart what numba would keep apart by the path of a copy: rooms, and states of a file."""
+
+    def __init__(self, py_func: Any, py_file: str) -> None:
+        super().__init__(py_func, py_file)
+        room = Path(py_file).parent.relative_to(_PACKAGE)
+        self._cache_path = str(Path(config.CACHE_DIR) / ".".join(room.parts))
+
+    def get_source_stamp(self) -> bytes:
+        """Return a hash of the file: of its times, which older numbas take, no two copies have the same."""
+        return hashlib.sha256(Path(self._py_file).read_bytes()).digest()
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> _Locator | None:
+        """Return the locator of a function, None where this is not its place."""
+        ours = Path(config.CACHE_DIR).name.startswith(PREFIX) and _PACKAGE in Path(py_file).parents
+        return super().from_function(py_func, py_file) if ours else None
+
+
+class _Loops(caching.CompileResultCacheImpl):
+    """These are numba's compiled functions, kept where the locator says."""
+
+    _locator_classes = [_Locator, *caching.CompileResultCacheImpl._locator_classes]
+
+
+class _Kept(caching.FunctionCache):
+    """The kept loops of one function only save time: what cannot be read is compiled again, and what cannot be kept is not."""
+
+    _impl_class = _Loops
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return what was compiled for a signature, None if that is not there, was cut short, or is another's.
+
+        Two processes that compile one function for different arguments at a time may give both files one name.
+        """
+        try:
+            found = super().load_overload(sig, target_context)
+            if found is None or tuple(found.signature.args) == tuple(sigutils.normalize_signature(sig)[0]):
+                return found
+        except Exception:  # a file cut short raises whatever the place of the cut makes of it
+            pass
+        with suppress(OSError):
+            self.flush()
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled, unless the disk is full or the folder is gone."""
+        with suppress(OSError):
+            super().save_overload(sig, data)
+
+
+def install() -> None:
+    """Let numba keep all functions so that are compiled from now on."""
+    dispatcher.FunctionCache = _Kept
