@@ -7,12 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from numba import config
+import numba
 from numba.core import caching, dispatcher, sigutils
 
 PREFIX = "kernels-"
 """A folder of one state of the sources begins so; numba's own rules hold in any other one."""
 _PACKAGE = Path(__file__).parents[1]
+_SETTINGS: Any = numba.config
 
 
 class _Locator(caching.UserProvidedCacheLocator):
@@ -21,16 +22,16 @@ class _Locator(caching.UserProvidedCacheLocator):
     def __init__(self, py_func: Any, py_file: str) -> None:
         super().__init__(py_func, py_file)
         room = Path(py_file).parent.relative_to(_PACKAGE)
-        self._cache_path = str(Path(config.CACHE_DIR) / ".".join(room.parts))
+        self._cache_path = str(Path(_SETTINGS.CACHE_DIR) / ".".join(room.parts))
 
     def get_source_stamp(self) -> bytes:
         """Return a hash of the file: of its times, which older numbas take, no two copies have the same."""
         return hashlib.sha256(Path(self._py_file).read_bytes()).digest()
 
     @classmethod
-    def from_function(cls, py_func: Any, py_file: str) -> _Locator | None:
+    def from_function(cls, py_func: Any, py_file: str) -> Any:
         """Return the locator of a function, None where this is not its place."""
-        ours = Path(config.CACHE_DIR).name.startswith(PREFIX) and _PACKAGE in Path(py_file).parents
+        ours = Path(_SETTINGS.CACHE_DIR).name.startswith(PREFIX) and _PACKAGE in Path(py_file).parents
         return super().from_function(py_func, py_file) if ours else None
 
 
@@ -68,4 +69,4 @@ class _Kept(caching.FunctionCache):
 
 def install() -> None:
     """Let numba keep all functions so that are compiled from now on."""
-    dispatcher.FunctionCache = _Kept
+    dispatcher.FunctionCache = _Kept  # type: ignore[attr-defined]
