@@ -11,14 +11,16 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from nerfsem_method.compiled.kept import PREFIX, install
+import numba
 
+PREFIX = "kernels-"
+"""The folder of one state of the sources has this name, and a hash of them."""
 KEPT = 3
 """So many states of the sources are kept, the newest."""
 _PACKAGE = Path(__file__).parents[1]
@@ -32,14 +34,17 @@ def user_cache() -> Path:
 
 def use() -> None:
     """Tell numba where to keep what it compiles, unless NUMBA_CACHE_DIR says it already."""
-    install()
+    with suppress(ImportError, AttributeError):  # a later numba may have other internals, and keeps as it likes
+        from nerfsem_method.compiled import kept
+
+        kept.install(PREFIX)
     if "NUMBA_CACHE_DIR" in os.environ:
         return
     folder = str(_prepared())
     os.environ["NUMBA_CACHE_DIR"] = folder  # processes that start later use it, too
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", folder)  # torch would leave an empty folder in TMPDIR
-    if "numba" in sys.modules:
-        sys.modules["numba"].config.CACHE_DIR = folder
+    settings: Any = numba.config
+    settings.CACHE_DIR = folder
 
 
 def _prepared() -> Path:
@@ -87,7 +92,8 @@ def _imported(text: bytes) -> Iterator[Path]:
 
 
 def _digest(sources: dict[Path, bytes]) -> str:
-    digest = hashlib.sha256()
+    """Hash sources, and the version of numba: two of them would write over each other's files by turns."""
+    digest = hashlib.sha256(numba.__version__.encode())
     for path, text in sources.items():
         digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + text)
     return digest.hexdigest()[:16]

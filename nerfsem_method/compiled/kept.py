@@ -10,29 +10,42 @@ from typing import Any
 import numba
 from numba.core import caching, dispatcher, sigutils
 
-PREFIX = "kernels-"
-"""A folder of one state of the sources begins so; numba's own rules hold in any other one."""
 _PACKAGE = Path(__file__).parents[1]
 _SETTINGS: Any = numba.config
 
 
-class _Locator(caching.UserProvidedCacheLocator):
+class _Locator(caching._CacheLocator):
     """This locator keeps apart what numba would keep apart by the path of a copy: rooms, and states of a file."""
 
+    prefix = ""
+    """The name of a folder of one state of the sources begins so; numba's own rules hold in any other one."""
+
     def __init__(self, py_func: Any, py_file: str) -> None:
-        super().__init__(py_func, py_file)
-        room = Path(py_file).parent.relative_to(_PACKAGE)
-        self._cache_path = str(Path(_SETTINGS.CACHE_DIR) / ".".join(room.parts))
+        self._file, self._line = Path(py_file), py_func.__code__.co_firstlineno
+
+    def get_cache_path(self) -> str:
+        """Return the folder of the function's room."""
+        return str(Path(_SETTINGS.CACHE_DIR) / ".".join(self._file.parent.relative_to(_PACKAGE).parts))
 
     def get_source_stamp(self) -> bytes:
         """Return a hash of the file: of its times, which older numbas take, no two copies have the same."""
-        return hashlib.sha256(Path(self._py_file).read_bytes()).digest()
+        return hashlib.sha256(self._file.read_bytes()).digest()
+
+    def get_disambiguator(self) -> str:
+        """Return what tells functions of one name in one file apart."""
+        return str(self._line)
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> Any:
         """Return the locator of a function, None where this is not its place."""
-        ours = Path(_SETTINGS.CACHE_DIR).name.startswith(PREFIX) and _PACKAGE in Path(py_file).parents
-        return super().from_function(py_func, py_file) if ours else None
+        if not Path(_SETTINGS.CACHE_DIR).name.startswith(cls.prefix) or _PACKAGE not in Path(py_file).parents:
+            return None
+        locator = cls(py_func, py_file)
+        try:
+            locator.ensure_cache_path()
+        except OSError:
+            return None
+        return locator
 
 
 class _Loops(caching.CompileResultCacheImpl):
@@ -67,6 +80,7 @@ class _Kept(caching.FunctionCache):
             super().save_overload(sig, data)
 
 
-def install() -> None:
-    """Let numba keep all functions so that are compiled from now on."""
+def install(prefix: str) -> None:
+    """Let numba keep all functions so that are compiled from now on, if its folder's name begins with `prefix`."""
+    _Locator.prefix = prefix
     dispatcher.FunctionCache = _Kept  # type: ignore[attr-defined]
