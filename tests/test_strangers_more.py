@@ -187,3 +187,20 @@ def test_mattes_that_show_nothing_are_refused(level: int, word: str, tmp_path: P
         Image.new("L", (64, 48), level).save(tmp_path / f"{number}.png")
     with pytest.raises(CaptureError, match=f"are {word} all over: white must be the object"):
         given_mattes(tmp_path)
+
+
+def test_a_thin_object_that_stands_still_is_one(tmp_path: Path) -> None:
+    spear = np.zeros((480, 960), np.uint8)
+    spear[20:460, 488:492] = 255
+    for number in range(3):
+        Image.fromarray(spear).save(tmp_path / f"{number}.png")
+    assert (given_mattes(tmp_path).read(1) == spear).all()
+
+
+def test_soft_mattes_of_an_object_that_fills_the_frame_are_mattes(tmp_path: Path) -> None:
+    y, x = np.mgrid[:270, :480]
+    for number in range(6):
+        soft = (262 - np.hypot(y - 135 - number, x - 240)).clip(0, 20) / 20
+        Image.fromarray((255 * soft).astype(np.uint8)).save(tmp_path / f"{number}.png")
+    given = given_mattes(tmp_path)
+    assert given.read(0)[135, 240] == 255 and "of the frame's border" in given.remarks[0]
