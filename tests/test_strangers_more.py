@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,10 +135,16 @@ def test_what_is_no_clip_is_told_with_what_to_do(make: Callable[[Path], Path], s
 
 
 def test_a_film_of_mattes_is_refused_before_any_frame(tmp_path: Path) -> None:
-    clip = pattern(tmp_path / "clip.mp4", 10)
-    with pytest.raises(CaptureError, match="is no folder of mattes; save the frames of a video of mattes into one: ffmpeg -i"):
+    """The command that is named gives a matte a frame, though the frames come at odd times."""
+    clip = pattern(tmp_path / "a clip.mp4", 10, "-vf", "setpts=N*N/TB/30", "-fps_mode", "passthrough")
+    with pytest.raises(CaptureError, match="is no folder of mattes; save the frames of a video of mattes into one: ") as refused:
         ingest(clip, CaptureOptions(mattes=clip), tmp_path / "scene")
     assert not (tmp_path / "scene").exists()
+    made, command = str(refused.value).partition("into one: ")[2].split(" && ")
+    assert made == "mkdir mattes"
+    (tmp_path / "mattes").mkdir()
+    ffmpeg(*(tmp_path / word if word.startswith("mattes/") else word for word in shlex.split(command)[1:]))
+    assert len(list((tmp_path / "mattes").iterdir())) == 10
 
 
 # Mattes -----------------------------------------------------------------------------------------------------------------
