@@ -226,10 +226,10 @@ def _field_bytes(options: Options, background: Layer | None) -> float | None:
         return size
     layer = Section(nsem.background_tag(background), background.payload()).stored_bytes
     if layer > LARGEST_BACKGROUND * size:
-        remedy = "a higher --background-crf" if options.background.codec != "hinerv" else "--background-codec h264"
+        smaller = options.background.smaller
         raise NerfsemError(
-            f"the background alone takes {layer} of the {size:.0f} bytes; give a larger --target-size, a smaller "
-            f"background ({remedy}), or --mode fp"
+            f"the background alone takes {layer} of the {size:.0f} bytes; give a larger --target-size, "
+            f"{f'a smaller background ({smaller}), ' if smaller else ''}or --mode fp"
         )
     return size - layer
 

@@ -135,6 +135,17 @@ def test_a_crf_that_the_codec_does_not_have_is_refused_before_any_frame_is_read(
         encode(unread(), Fraction(30), BackgroundOptions(name, crf=crf))
 
 
+def test_a_slow_motion_clip_has_a_background_too(codec):
+    fast = encode(frames(), Fraction(960), BackgroundOptions(codec, crf=20, gop=3))
+    assert len(list(decode(fast, WIDTH, HEIGHT, FRAMES, codec))) == FRAMES
+
+
+def test_frames_that_an_encoder_does_not_take_are_told_with_a_remedy():
+    tiny = [np.zeros((8, 8, 3), np.uint8)] * 2
+    with pytest.raises(NerfsemError, match=r"the background cannot be coded \(.*\); choose another --background-codec$"):
+        encode(tiny, Fraction(30), BackgroundOptions("h265"))
+
+
 @pytest.mark.parametrize("name", ["h264", "h265", "av1"])
 def test_the_coarsest_crf_of_a_codec_is_one(name):
     assert BackgroundOptions(name).quality <= BackgroundOptions(name, crf=QUALITIES[name][1]).quality

@@ -58,3 +58,17 @@ def test_mattes_of_another_video_are_recognised() -> None:
         matte[y : y + 20, x : x + 15] = 255
     with pytest.raises(CaptureError, match="cameras and the mattes disagree"):
         unit_box(CAMERA, poses, mattes, NO_POINTS)
+
+
+def test_a_string_of_one_pixel_is_in_the_cube() -> None:
+    """Of large mattes the hull is carved on smaller ones, in which such a line would be a faint shade."""
+    poses, camera = ring(), CAMERA.scaled(20 * CAMERA.width, 20 * CAMERA.height)
+    mattes = sphere_mattes(CAMERA, poses).repeat(20, 1).repeat(20, 2)
+    ends = np.array([[0, 0, 0], [0, 0, 2 * RADIUS]])
+    for matte, pose in zip(mattes, poses, strict=True):
+        begin, end = camera.project(ends, pose)[0]
+        steps = np.linspace(begin, end, 4000).astype(int)
+        matte[steps[:, 1], steps[:, 0]] = 255
+    units = unit_box(camera, poses, mattes, NO_POINTS)
+    tip, bottom = units.points(np.array([ends[1], [0, 0, -RADIUS]]))[:, 2]
+    assert 0 < bottom < 0.1 and 0.9 < tip < 1

@@ -61,6 +61,48 @@ def test_a_changed_source_is_compiled_anew_where_others_call_it(site, tmp_path):
     assert run(site, tmp_path / "cache") != first
 
 
+LAST = "from nerfsem_method.compiled import njit\n@njit(cache=True)\ndef last(x):\n    return x[-1]\n"
+CALL = "import numpy as np\nfrom nerfsem_method.field.last import last\nprint(last(np.arange(9, dtype=np.{})))\n"
+
+
+@pytest.fixture
+def last(site, tmp_path):
+    """Return a function that calls one small loop in a process, for an array of a type, and the files kept of it."""
+    (site / "nerfsem_method/field/last.py").write_text(LAST)
+
+    def call(kind: str, before: str = "") -> tuple[str, list[Path]]:
+        shown = run(site, tmp_path / "cache", before + CALL.format(kind)).strip()
+        return shown, sorted((tmp_path / "cache").rglob("last.*"))
+
+    return call
+
+
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+def test_files_that_are_cut_short_are_made_anew(ending, last):
+    """A crash of the machine may leave such files, and every later process would end with a traceback."""
+    _, whole = last("int64")
+    sizes = {path: path.stat().st_size for path in whole}
+    for path in whole:
+        if path.suffix == ending:
+            os.truncate(path, 30)
+    assert last("int64") == ("8", whole)
+    assert {path: path.stat().st_size for path in whole} == sizes
+
+
+def test_a_loop_under_the_name_of_another_is_not_called(last):
+    """Two processes that compile one function at a time, each for other arguments, may give both loops one name."""
+    last("int64")
+    _, (whole, real, _) = last("float64")
+    shutil.copyfile(whole, real)
+    assert last("float64")[0] == "8.0"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_loops_for_which_the_disk_has_no_room_are_compiled_for_the_process(last):
+    assert last("int64", "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n") == ("8", [])
+    assert len(last("int64")[1]) == 2
+
+
 def test_where_nothing_can_be_written_loops_are_compiled_for_the_process(site, tmp_path):
     (tmp_path / "cache").write_text("")
     code = "import os, nerfsem_method.compiled; print(os.environ['NUMBA_CACHE_DIR'])" + CODE

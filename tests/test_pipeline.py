@@ -1,12 +1,14 @@
 """`nerfsem compress` checks all it can before long work, and makes a bundle of a capture."""
 
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
+from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report.figures import Report
@@ -109,9 +111,20 @@ def test_a_goal_out_of_reach_is_named_and_the_nearest_bundle_stays(captured, vas
     assert nsem.read(target).mode == "fp"
 
 
-def test_a_background_that_leaves_nothing_is_named(captured, vase_video, tmp_path):
-    with pytest.raises(NerfsemError, match="the background alone takes"):
-        compress(vase_video, tmp_path / "relic.nsem", Options("pc", "smoke", max_steps=3, target_size="500"))
+@pytest.mark.parametrize(
+    ("background", "remedy"),
+    [
+        (BackgroundOptions(), ", a smaller background (a higher --background-crf or --background-codec av1), or --mode fp"),
+        (BackgroundOptions("h265", crf=40), ", a smaller background (a higher --background-crf), or --mode fp"),
+        (BackgroundOptions("av1"), "--target-size, or --mode fp"),
+    ],
+    ids=["h264", "fine h265", "av1"],
+)
+def test_a_background_that_leaves_nothing_is_named(background, remedy, captured, vase_video, tmp_path):
+    """What is proposed can be done: AV1 has no crf above its default."""
+    options = Options("pc", "smoke", max_steps=3, target_size="300", background=background)
+    with pytest.raises(NerfsemError, match=rf"the background alone takes .*{re.escape(remedy)}$"):
+        compress(vase_video, tmp_path / "relic.nsem", options)
     assert not list(tmp_path.iterdir())
 
 

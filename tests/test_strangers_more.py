@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,10 +135,16 @@ def test_what_is_no_clip_is_told_with_what_to_do(make: Callable[[Path], Path], s
 
 
 def test_a_film_of_mattes_is_refused_before_any_frame(tmp_path: Path) -> None:
-    clip = pattern(tmp_path / "clip.mp4", 10)
-    with pytest.raises(CaptureError, match="is no folder of mattes; save the frames of a video of mattes into one: ffmpeg -i"):
+    """The command that is named gives a matte a frame, though the frames come at odd times."""
+    clip = pattern(tmp_path / "a clip.mp4", 10, "-vf", "setpts=N*N/TB/30", "-fps_mode", "passthrough")
+    with pytest.raises(CaptureError, match="is no folder of mattes; save the frames of a video of mattes into one: ") as refused:
         ingest(clip, CaptureOptions(mattes=clip), tmp_path / "scene")
     assert not (tmp_path / "scene").exists()
+    made, command = str(refused.value).partition("into one: ")[2].split(" && ")
+    assert made == "mkdir mattes"
+    (tmp_path / "mattes").mkdir()
+    ffmpeg(*(tmp_path / word if word.startswith("mattes/") else word for word in shlex.split(command)[1:]))
+    assert len(list((tmp_path / "mattes").iterdir())) == 10
 
 
 # Mattes -----------------------------------------------------------------------------------------------------------------
@@ -187,3 +194,20 @@ def test_mattes_that_show_nothing_are_refused(level: int, word: str, tmp_path: P
         Image.new("L", (64, 48), level).save(tmp_path / f"{number}.png")
     with pytest.raises(CaptureError, match=f"are {word} all over: white must be the object"):
         given_mattes(tmp_path)
+
+
+def test_a_thin_object_that_stands_still_is_one(tmp_path: Path) -> None:
+    spear = np.zeros((480, 960), np.uint8)
+    spear[20:460, 488:492] = 255
+    for number in range(3):
+        Image.fromarray(spear).save(tmp_path / f"{number}.png")
+    assert (given_mattes(tmp_path).read(1) == spear).all()
+
+
+def test_soft_mattes_of_an_object_that_fills_the_frame_are_mattes(tmp_path: Path) -> None:
+    y, x = np.mgrid[:270, :480]
+    for number in range(6):
+        soft = (262 - np.hypot(y - 135 - number, x - 240)).clip(0, 20) / 20
+        Image.fromarray((255 * soft).astype(np.uint8)).save(tmp_path / f"{number}.png")
+    given = given_mattes(tmp_path)
+    assert given.read(0)[135, 240] == 255 and "of the frame's border" in given.remarks[0]

@@ -1,1 +1,1 @@
-"""This room makes the background layer of PC bundles: frames with the object painted over, as H.264 (method, section 6)."""
+"""This room makes the background of PC bundles: frames with the object painted over, as a stream or a network (section 6)."""

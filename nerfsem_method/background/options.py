@@ -11,6 +11,8 @@ from nerfsem_method.errors import NerfsemError
 
 QUALITIES = {"h264": (47, 51), "h265": (49, 51), "av1": (63, 63)}
 """Each frame codec has a crf that it takes by default, for pictures about as good as the others', and a coarsest one."""
+SMALLEST = {"h264": 51, "h265": 49, "av1": 63}
+"""With these crf streams are as small as they get: beyond 49, x265 makes them worse and no smaller."""
 
 
 @dataclass(frozen=True)
@@ -40,3 +42,10 @@ class BackgroundOptions:
         if not 0 <= self.crf <= coarsest:
             raise NerfsemError(f"--background-crf {self.crf} is no quality of {self.codec}; give 0 (best) to {coarsest}")
         return self.crf
+
+    @property
+    def smaller(self) -> str:
+        """Return which options make the background smaller, "" where none does."""
+        other = "--background-codec av1" if self.codec in ("h264", "hinerv") else ""
+        coarser = "a higher --background-crf" if self.quality < SMALLEST.get(self.codec, 0) else ""
+        return " or ".join(filter(None, (coarser, other)))

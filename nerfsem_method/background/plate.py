@@ -34,7 +34,7 @@ def make_background(
 ) -> Background:
     """Paint the object over in frames uint8 [H, W, 3] with mattes uint8 [H, W], and code what is left.
 
-    Both are read twice, one frame at a time. Raises StreamError when ffmpeg fails.
+    Both are read twice, one frame at a time. Raises NerfsemError when the codec does not take them.
     """
     assert options.codec != "hinerv"
     means = mean_colours(frames, mattes)

@@ -10,7 +10,7 @@ import numpy as np
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec.background import StreamCodec
-from nerfsem_method.errors import CorruptBundle
+from nerfsem_method.errors import CorruptBundle, NerfsemError
 from nerfsem_method.files import scratch
 from nerfsem_method.media.annexb import H264, HEVC, NalSyntax, lean_stream
 from nerfsem_method.media.video import StreamError, decode_file, encode_file
@@ -26,21 +26,28 @@ CODECS: dict[str, tuple[str, dict[str, Any], NalSyntax | None]] = {
 Psychovisual tuning is off, for at a background's rate it costs x264 9 % more bytes for the same PSNR. A player may begin at any
 key frame, so x265's groups of pictures are closed, as those of the others are.
 """
+_FASTEST = 240
+"""SVT-AV1 takes no more frames a second, and no picture depends on the rate that it is told."""
 
 
 def encode(frames: Iterable[np.ndarray], rate: Fraction, chosen: BackgroundOptions) -> bytes:
     """Code uint8 RGB frames [H, W, 3] at a constant rate factor, with a key frame every `chosen.gop` frames at least.
 
-    One thread works, so that equal frames give equal bytes. Raises StreamError when ffmpeg fails, NerfsemError for a crf that
-    the codec does not have.
+    One thread works, so that equal frames give equal bytes. Raises NerfsemError for a crf that the codec does not have, and for
+    frames that its encoder does not take: x265 needs 16 pixels a side, and now and then more.
     """
     name, options, syntax = CODECS[chosen.codec]
     options = options | {"format": name, "crf": chosen.quality, "g": chosen.gop, "threads": 1}
     if "x265-params" in options:  # ffmpeg tells x265 neither of its threads nor, beside such a list, of g
         options["x265-params"] += f":keyint={chosen.gop}"
+    if chosen.codec == "av1":
+        rate = min(rate, Fraction(_FASTEST))
     with scratch("nerfsem-background-") as folder:
         path = folder / "background"
-        encode_file(path, frames, rate, options)
+        try:
+            encode_file(path, frames, rate, options)
+        except StreamError as error:
+            raise NerfsemError(f"the background cannot be coded ({error}); choose another --background-codec") from None
         stream = path.read_bytes()
     return stream if syntax is None else lean_stream(stream, syntax)
 

@@ -11,12 +11,16 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import numba
+
+PREFIX = "kernels-"
+"""The folder of one state of the sources has this name, and a hash of them."""
 KEPT = 3
 """So many states of the sources are kept, the newest."""
 _PACKAGE = Path(__file__).parents[1]
@@ -30,21 +34,24 @@ def user_cache() -> Path:
 
 def use() -> None:
     """Tell numba where to keep what it compiles, unless NUMBA_CACHE_DIR says it already."""
+    with suppress(ImportError, AttributeError):  # a later numba may have other internals, and keeps as it likes
+        from nerfsem_method.compiled import kept
+
+        kept.install(PREFIX)
     if "NUMBA_CACHE_DIR" in os.environ:
         return
     folder = str(_prepared())
     os.environ["NUMBA_CACHE_DIR"] = folder  # processes that start later use it, too
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", folder)  # torch would leave an empty folder in TMPDIR
-    if "numba" in sys.modules:
-        sys.modules["numba"].config.CACHE_DIR = folder
+    settings: Any = numba.config
+    settings.CACHE_DIR = folder
 
 
 def _prepared() -> Path:
     """Make a folder that can be written; where there is no place for it, one that goes with the process."""
-    sources = _sources()
     try:
         parent = user_cache()
-        folder = parent / f"kernels-{_digest(sources)}"
+        folder = parent / f"{PREFIX}{_digest(_sources())}"
         fresh = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -52,11 +59,11 @@ def _prepared() -> Path:
         folder = Path(tempfile.mkdtemp(prefix="nerfsem-kernels-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         return folder
-    _share(folder, {path.parent for path, text in sources.items() if _has_loops(text)})
     if fresh:
-        states = sorted(parent.glob("kernels-*"), key=lambda path: path.stat().st_mtime)
-        for old in states[:-KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
+        with suppress(OSError):  # another process may have taken one of them away just now
+            states = sorted(parent.glob(f"{PREFIX}*"), key=lambda path: path.stat().st_mtime)
+            for old in states[:-KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
@@ -85,19 +92,8 @@ def _imported(text: bytes) -> Iterator[Path]:
 
 
 def _digest(sources: dict[Path, bytes]) -> str:
-    digest = hashlib.sha256()
+    """Hash sources, and the version of numba: two of them would write over each other's files by turns."""
+    digest = hashlib.sha256(numba.__version__.encode())
     for path, text in sources.items():
         digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + text)
     return digest.hexdigest()[:16]
-
-
-def _share(folder: Path, rooms: set[Path]) -> None:
-    """Have all copies of the package with these sources find the same loops, which numba keeps apart by the copies' paths."""
-    from numba.core import caching
-
-    for room in rooms:
-        with suppress(AttributeError, OSError):  # without this link a copy compiles for itself
-            link = folder / caching._CacheLocator.get_suitable_cache_subpath(str(room / "loops.py"))
-            if not link.exists():
-                (kept := folder / ".".join(room.relative_to(_PACKAGE).parts)).mkdir(exist_ok=True)
-                link.symlink_to(kept.name, target_is_directory=True)

@@ -20,7 +20,7 @@ _SIGNED = re.compile(r"(?<![0-9A-Za-z])-(?=[0-9])")
 def list_mattes(folder: Path) -> list[Path]:
     """Return the images of a folder in the order that their numbers count. Raises CaptureError if there are none."""
     if not folder.is_dir():
-        command = f"ffmpeg -i {shlex.quote(str(folder))} mattes/%06d.png"
+        command = f"mkdir mattes && ffmpeg -i {shlex.quote(str(folder))} -fps_mode passthrough mattes/%06d.png"
         hint = f"; save the frames of a video of mattes into one: {command}" if folder.is_file() else ""
         raise CaptureError(f"{folder} is no folder of mattes{hint}")
     entries = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))

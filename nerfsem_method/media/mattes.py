@@ -6,7 +6,7 @@ What a number means is settled for a folder as a whole, because one file alone m
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,8 +27,8 @@ FEW = 16
 """A folder with at most so many values, or colours, holds labels; a soft edge has more."""
 VOID, VOID_COLOUR = 255, 0xE0E0C0
 """Data sets mark by this label, or this colour, pixels of which they do not know what they show."""
-GREY_SHARE = 0.01
-"""Outlines alone make no larger share of a frame grey."""
+GREY_SHARE, SOFT_SHARE = 0.01, 0.05
+"""Outlines alone make no larger share of a frame grey, and soft ones of an object that fills the frame no larger one."""
 LOOK = 96
 """So many rows and columns of each matte tell whether it is inverted."""
 WHITE_ALL_OVER = 200
@@ -85,17 +85,23 @@ def given_mattes(folder: Path, advance: Callable[[int], None] = lambda done: Non
         advance(done)
     meaning = survey.meaning(folder)
     seen = [meaning(look) for look in looks]
-    _check_kind(folder, seen)
+    _check_kind(folder, seen, (meaning(_read(path)) for path in files))
     return GivenMattes(files, _turned(folder, seen), meaning)
 
 
-def _check_kind(folder: Path, looks: list[np.ndarray]) -> None:
-    """Raise CaptureError when mattes, as seen from afar, are grey in more places than white, or than black, or white all over."""
+def _check_kind(folder: Path, looks: list[np.ndarray], whole: Iterable[np.ndarray]) -> None:
+    """Raise CaptureError for what is no matte or leaves nothing out.
+
+    Mattes `looks`, as seen from afar, are pictures where they are grey in more places than white, or than black. Where no look
+    shows anything, the `whole` mattes are asked: a thin object may stand between what was looked at.
+    """
     white, grey = (np.mean([share(look) for look in looks]) for share in (_white, _grey))
-    if grey > max(min(white, 1 - white - grey), GREY_SHARE):
+    if grey > max(white, GREY_SHARE) or grey > max(1 - white - grey, SOFT_SHARE):
         raise CaptureError(f"the files in {folder} are pictures, no mattes: these are white where the object is, black elsewhere")
-    empty = "black" if max(look.max() for look in looks) == 0 else ""
-    if full := "white" if min(look.min() for look in looks) > WHITE_ALL_OVER else empty:
+    full = "white" if min(look.min() for look in looks) > WHITE_ALL_OVER else ""
+    if not any(look.any() for look in looks) and not any(matte.any() for matte in whole):
+        full = "black"
+    if full:
         remedy = "white must be the object and nothing else; have it found without --mattes"
         raise CaptureError(f"the mattes in {folder} are {full} all over: {remedy}")
 

@@ -64,6 +64,9 @@ test("streams are cut into a picture a frame, whose first is a key, and are name
     assert.equal(pictures.reduce((sum, { data }) => sum + data.length, 0), background.length);
     const end = { BACK: [0, 0, 1], HEVC: [0, 0, 1], OBUS: [0x12, 0] }[codec];
     for (const { data } of pictures) assert.deepEqual([...data.subarray(0, end.length)], end);
+    const late = Uint8Array.of(...pictures[1].data, ...background); // A decoder would throw at its first picture.
+    assert.equal(cut(late, codec).name, null);
+    assert.equal(cut(late.subarray(0, 0), codec).name, null);
   }
 });
 

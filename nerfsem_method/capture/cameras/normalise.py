@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +64,7 @@ def unit_box(
     shrink = min(1.0, LONG_SIDE / max(camera.width, camera.height))
     if shrink < 1:
         camera = camera.scaled(round(shrink * camera.width), round(shrink * camera.height))
-        mattes = shrunk(mattes, camera)
+        mattes = _with_thin_parts(shrunk(mattes, camera), mattes)
     turn = Similarity(1.0, upright(poses), np.zeros(3))
     turned = turn.poses(poses)
     few = len(points) < MIN_POINTS
@@ -90,6 +91,19 @@ def shrunk(mattes: np.ndarray, camera: Intrinsics) -> np.ndarray:
     import cv2
 
     return np.stack([cv2.resize(matte, (camera.width, camera.height), interpolation=cv2.INTER_AREA) for matte in mattes])
+
+
+def _with_thin_parts(small: np.ndarray, mattes: np.ndarray) -> np.ndarray:
+    """Return mattes that were made smaller with what is lost of thin parts, such as strings, for the box must hold them, too."""
+    import cv2
+
+    height, width = small.shape[1:]
+    block = np.ones([math.ceil(large / less) for large, less in zip(mattes.shape[1:], (height, width), strict=True)], np.uint8)
+    for less, matte in zip(small, mattes, strict=True):
+        anywhere = cv2.resize(cv2.dilate(matte, block), (width, height), interpolation=cv2.INTER_NEAREST) > 127
+        near = cv2.dilate((less > 127).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        less[anywhere & ~near] = 255
+    return small
 
 
 def _generous_half_size(camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, middle: np.ndarray) -> float:

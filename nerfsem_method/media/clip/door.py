@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 from nerfsem_method.errors import CaptureError
@@ -44,9 +45,10 @@ def open_clip(path: Path, every: int = 1) -> Clip:
     if kind in CAMERA_KINDS and (pictures := count_pictures(path)) > 1:
         if kind == ".png":
             return open_video(path, every)
+        whole = " -coalesce" if kind == ".webp" else ""  # A later picture may hold no more than what has changed.
         raise CaptureError(
-            f"{path} holds {pictures} pictures, which are read from files of their own: save them as PNG into a folder (magick "
-            f"{path.name} frames/%04d.png) and name that folder"
+            f"{path} holds {pictures} pictures, which are read from files of their own: save them as PNG into a folder (mkdir "
+            f"frames && magick {shlex.quote(str(path))}{whole} frames/%04d.png) and name that folder"
         )
     if kind in CAMERA_KINDS:
         raise CaptureError(

@@ -8,7 +8,7 @@ interface Beginning {
   key: boolean;
 }
 
-/** A cut stream has a name by which browsers know its codec; null without parameters. */
+/** A cut stream has a name by which browsers know its codec; null where no decoder could begin with the first picture. */
 export interface Cut {
   name: string | null;
   pictures: EncodedVideoChunkInit[];
@@ -85,5 +85,5 @@ export function cut(stream: Uint8Array, tag: StreamTag): Cut {
     timestamp: i,
     data: stream.subarray(from, starts[i + 1]?.from ?? stream.length) as Uint8Array<ArrayBuffer>,
   }));
-  return { name, pictures };
+  return { name: starts[0]?.key ? name : null, pictures };
 }
