@@ -27,6 +27,7 @@ from nerfsem_method.training.backend import compiled, fused
 from nerfsem_method.training.drawn import Sharing, draw, spread, wanted
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.rate_dense import DenseBitsCPU, DenseTables, Nets, describe_tables, neighbour_offsets
+from nerfsem_method.training.rounding import integer_bits
 
 if TYPE_CHECKING:
     from nerfsem_method.training.loops.rate_triton import DenseContexts
@@ -105,6 +106,10 @@ class RateModel(nn.Module):
         flat = torch.cat([tensor.flatten() for tensor in self.tensors.values()])
         nearest = (flat / self._steps).round().clamp(-self._limits, self._limits) * self._steps
         return flat + (nearest - flat).detach()
+
+    def weight_bits(self) -> Tensor:
+        """Return about how many bits the context models take, a differentiable scalar."""
+        return integer_bits(torch.cat([tensor.flatten() for tensor in self.tensors.values()]), self._steps)
 
     def _named(self, flat: Tensor) -> dict[str, Tensor]:
         shapes = self.spec.context_shapes().items()
