@@ -12,7 +12,7 @@ from nerfsem_method.field.activation import DENSITY_LIMIT, DENSITY_SHIFT, HARMON
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import QuantisedTensor
 from nerfsem_method.training.backend import tiny
-from nerfsem_method.training.rounding import SMALLEST_WEIGHT, integer_bits, largest_integer, rounded, step_exponent, stored
+from nerfsem_method.training.rounding import rounded, step_exponent, stored
 
 
 class _TruncatedExp(torch.autograd.Function):
@@ -52,7 +52,7 @@ class Heads(nn.Module):
     def __init__(self, spec: FieldSpec, bits: int = 7) -> None:
         super().__init__()
         self.spec = spec
-        self.bits_each = bits
+        self.bits = bits
         self.quantised = False
         self.tensors = nn.ParameterDict()
         for name, shape in spec.head_shapes().items():
@@ -78,7 +78,7 @@ class Heads(nn.Module):
 
     def _exponent(self, name: str) -> int:
         """Return the exponent of a tensor's step, as it was fixed, or by the weights as they are."""
-        return self._exponents[name] if name in self._exponents else step_exponent(self._tensor(name), self.bits_each)
+        return self._exponents[name] if name in self._exponents else step_exponent(self._tensor(name), self.bits)
 
     def _network(self, x: Tensor, *names: str) -> Tensor:
         """Return the outputs of some layers, with ReLU between them."""
@@ -91,14 +91,6 @@ class Heads(nn.Module):
         for weight, bias in layers[:-1]:
             x = functional.relu(functional.linear(x, weight, bias))
         return functional.linear(x, *layers[-1])
-
-    def bits(self) -> Tensor:
-        """Return about how many bits the weights take, a differentiable scalar."""
-        tensors = list(self.tensors.values())
-        largest = torch.stack(torch._foreach_norm([tensor.detach() for tensor in tensors], float("inf")))
-        sizes = torch.tensor([tensor.numel() for tensor in tensors], device=largest.device)
-        steps = largest.clamp(min=SMALLEST_WEIGHT) / largest_integer(self.bits_each)
-        return integer_bits(torch.cat([tensor.flatten() for tensor in tensors]), steps.repeat_interleave(sizes))
 
     def density_layers(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return weight and bias of the density head's two layers, as used in the forward pass."""

@@ -27,7 +27,6 @@ from nerfsem_method.training.backend import compiled, fused
 from nerfsem_method.training.drawn import Sharing, draw, spread, wanted
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.rate_dense import DenseBitsCPU, DenseTables, Nets, describe_tables, neighbour_offsets
-from nerfsem_method.training.rounding import integer_bits
 
 if TYPE_CHECKING:
     from nerfsem_method.training.loops.rate_triton import DenseContexts
@@ -108,8 +107,12 @@ class RateModel(nn.Module):
         return flat + (nearest - flat).detach()
 
     def weight_bits(self) -> Tensor:
-        """Return about how many bits the context models take, a differentiable scalar."""
-        return integer_bits(torch.cat([tensor.flatten() for tensor in self.tensors.values()]), self._steps)
+        """Return about how many bits more than zeros the context models take, a differentiable scalar.
+
+        The coder's unary prefix and suffix grow with log2 of an integer (`codec.coder`), and zeros make each other cheap.
+        """
+        flat = torch.cat([tensor.flatten() for tensor in self.tensors.values()])
+        return (1 + flat.abs() / self._steps).log2().sum()
 
     def _named(self, flat: Tensor) -> dict[str, Tensor]:
         shapes = self.spec.context_shapes().items()

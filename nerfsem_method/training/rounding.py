@@ -33,14 +33,6 @@ def rounded(tensors: Sequence[Tensor], exponents: Sequence[int], limit: int | No
     return _Rounded.apply([2.0**exponent for exponent in exponents], limit, *tensors)
 
 
-def integer_bits(values: Tensor, steps: Tensor) -> Tensor:
-    """Return about how many bits more than zeros the integers take that stand for values [n] at steps [n]; differentiable.
-
-    The coder's unary prefix and suffix grow with log2 of the integer (`codec.coder`), and zeros make each other cheap.
-    """
-    return (1 + values.abs() / steps).log2().sum()
-
-
 def stored(tensor: Tensor, exponent: int, limit: int | None = None) -> QuantisedTensor:
     """Return a tensor as a bundle holds it, with the values that `rounded` gives."""
     (integers,) = _integers([tensor.detach().cpu()], [2.0**exponent], limit)
