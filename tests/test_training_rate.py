@@ -12,6 +12,7 @@ from nerfsem_method.codec.coder import Meter
 from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.fixed_point import LOGIT_LIMIT, probability_table
 from nerfsem_method.codec.walk import code_tables
+from nerfsem_method.codec.weights import code_weights
 from nerfsem_method.field.layout import TableLayout, table_layout
 from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.training.drawn import FEWEST, draw, spread, wanted
@@ -34,6 +35,25 @@ def test_estimate_equals_the_integer_models(spec):
         np.testing.assert_array_equal(tensor.integers, contexts[name])
     bits = _context_bits(state, contexts)
     assert abs(_estimate(field).item() - bits) < 0.01 * bits
+
+
+def test_the_context_models_bits_follow_what_they_take_in_the_bundle():
+    field = RadianceField.from_state(tiny_state(DENSE))
+
+    def stored():
+        meter = Meter()
+        code_weights(meter, DENSE.context_shapes(), field.rate.state())
+        return meter.bits
+
+    taken, estimated = [], []
+    for scale in (1.0, 0.5, 0.2, 0.0):
+        for tensor in field.rate.parameters():
+            tensor.data *= scale
+        taken.append(stored())
+        estimated.append(field.rate.weight_bits().item())
+    assert estimated[-1] == 0 and sorted(taken, reverse=True) == taken and sorted(estimated, reverse=True) == estimated
+    saved = taken[0] - taken[-1]
+    assert 0.5 * saved < estimated[0] < 2 * saved
 
 
 @pytest.mark.parametrize("learnt", [False, True])

@@ -31,7 +31,7 @@ KEPT = 0.95
 
 @dataclass(frozen=True)
 class Step:
-    """One training step's outcome is the rendering, its samples and the estimated bits of the tables."""
+    """One training step's outcome is the rendering, its samples and the estimated bits of the tables and their context models."""
 
     rendering: Rendering
     samples: Samples
@@ -87,7 +87,7 @@ class RadianceField(nn.Module):
         samples = march(origins, directions, *space, 1 / self.spec.steps, jitter)
         with self.grids.unchanged():
             rendering = render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
-            bits = self.rate.bits(self.grids, rate_samples, self.generator)
+            bits = self.rate.bits(self.grids, rate_samples, self.generator) + self.rate.weight_bits()
         if self.observing:
             self.occupancy.observe(samples, rendering.weights)
         return Step(rendering, samples, bits)

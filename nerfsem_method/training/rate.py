@@ -106,6 +106,14 @@ class RateModel(nn.Module):
         nearest = (flat / self._steps).round().clamp(-self._limits, self._limits) * self._steps
         return flat + (nearest - flat).detach()
 
+    def weight_bits(self) -> Tensor:
+        """Return about how many bits more than zeros the context models take, a differentiable scalar.
+
+        The coder's unary prefix and suffix grow with log2 of an integer (`codec.coder`), and zeros make each other cheap.
+        """
+        flat = torch.cat([tensor.flatten() for tensor in self.tensors.values()])
+        return (1 + flat.abs() / self._steps).log2().sum()
+
     def _named(self, flat: Tensor) -> dict[str, Tensor]:
         shapes = self.spec.context_shapes().items()
         return {name: part.view(shape) for (name, shape), part in zip(shapes, flat.split(self._sizes), strict=True)}
