@@ -78,7 +78,8 @@ class Options:
 
             insist_on_cuda()
         self.paper.check(presets.load(self.preset).field)
-        _ = self.wanted_bytes, self.background.quality
+        self.background.check()
+        _ = self.wanted_bytes
 
     @property
     def wanted_bytes(self) -> float | None:

@@ -106,12 +106,20 @@ def test_streams_of_another_day_show_the_same_pictures(name):
     assert np.abs(shown - ramp_pictures(bundle.video)).mean() < 6
 
 
-@pytest.mark.parametrize(("name", "crf"), [("h264", 52), ("h265", -1), ("av1", 64)])
-def test_a_crf_that_is_none_is_refused_before_any_work(name, crf, tmp_path):
-    options = BackgroundOptions(name, crf=crf)
-    with pytest.raises(NerfsemError, match="--background-crf .* is no quality of"):
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (BackgroundOptions("h264", crf=52), "--background-crf 52 is no quality of h264"),
+        (BackgroundOptions("h265", crf=-1), "--background-crf -1 is no quality of h265"),
+        (BackgroundOptions("av1", crf=64), "--background-crf 64 is no quality of av1"),
+        (BackgroundOptions("av1", gop=0), "--background-gop 0 is no distance"),
+    ],
+    ids=lambda value: "" if isinstance(value, BackgroundOptions) else value[:18],
+)
+def test_what_no_codec_takes_is_refused_before_any_work(options, said, tmp_path):
+    with pytest.raises(NerfsemError, match=said):
         Options("pc", background=options).check()
-    with pytest.raises(NerfsemError, match="--background-crf .* is no quality of"):
+    with pytest.raises(NerfsemError, match=said):
         checkpoint.export(tmp_path / "none.yml", tmp_path, "pc", options)
 
 

@@ -33,6 +33,12 @@ class BackgroundOptions:
     gop: Annotated[int, tyro.conf.arg(name="background-gop")] = 60
     """Put this many frames from one key frame of the background to the next; pc only."""
 
+    def check(self) -> None:
+        """Raise NerfsemError for a crf that the codec does not have, and for key frames that are no distance apart."""
+        _ = self.quality
+        if self.gop < 1:
+            raise NerfsemError(f"--background-gop {self.gop} is no distance from one key frame to the next; give 1 frame or more")
+
     @property
     def quality(self) -> int:
         """Return the crf of the codec's stream, 0 of a network. Raises NerfsemError for one that the codec does not have."""

@@ -36,11 +36,11 @@ _MODEL = "_model."
 def export(config_path: Path, output_dir: Path, mode: str, options: BackgroundOptions) -> Path:
     """Write `output_dir`/<clip>-<mode>.nsem from a run's config.yml; returns the path.
 
-    Raises NerfsemError when the run has no checkpoint or the codec not this crf, CaptureError when its scene is gone, OutputError
-    when the bundle cannot be written there, which is told before any work, and NerfsemError when the bundle does not show the
-    object.
+    Raises NerfsemError when the run has no checkpoint or the background cannot have these options, CaptureError when its scene is
+    gone, OutputError when the bundle cannot be written there, which is told before any work, and NerfsemError when the bundle
+    does not show the object.
     """
-    _ = options.quality
+    options.check()
     config = load_config(config_path)
     scene = run_scene(config)
     path = named(output_dir, Path(scene.video.name).stem, f"-{mode}.nsem")
