@@ -31,8 +31,11 @@ OFFSETS = {
 
 
 @njit(cache=True)
-def _code_table(state, buffer, cost, table, offsets, rank_of, vertices, logits, probabilities, weights, bits):
-    """Code bits [E, F], and leave in `weights` what was learnt; `rank_of` [entries] is an entry's rank among the coded, or -1."""
+def _code_table(state, buffer, cost, table, offsets, rank_of, vertices, logits, probabilities, weights, sums, bits):
+    """Code bits [E, F], and leave in `weights` what was learnt; `rank_of` [entries] is an entry's rank among the coded, or -1.
+
+    The weights behind each entry are added to `sums`, unless these are empty.
+    """
     dimensions, resolution, entries, hashed = table
     count, features = logits.shape
     around = offsets.shape[0]
@@ -57,6 +60,9 @@ def _code_table(state, buffer, cost, table, offsets, rank_of, vertices, logits, 
             given = bits[e, f], inputs, weights[f], first + f, probabilities
             bits[e, f] = code_mixed(state, buffer, cost, *given)
             inputs[first + f] = UNIT if bits[e, f] else -UNIT
+        for f in range(sums.shape[0]):
+            for i in range(sums.shape[1]):
+                sums[f, i] += weights[f, i]
 
 
 def code_table(coder: Coder, table: Table, layout: TableLayout, values: np.ndarray | None, logits: np.ndarray) -> np.ndarray:
@@ -69,21 +75,23 @@ def code_table(coder: Coder, table: Table, layout: TableLayout, values: np.ndarr
     Returns:
         The values are int8 [E, features] in {-1, +1}.
     """
-    return _coded(coder, table, layout, values, logits)[0]
+    return _coded(coder, table, layout, values, logits, np.zeros((0, 0)))
 
 
-def learnt_weights(table: Table, layout: TableLayout, values: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Return the regressions' weights once a table's `values` are coded, float64 [features, 2 + offsets + features].
+def mean_weights(table: Table, layout: TableLayout, values: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Return the mean of the regressions' weights while a table's `values` are coded, float64 [features, 2 + offsets + features].
 
     Their inputs are a logit, CONSTANT / UNIT, the signs at the offsets (0 where there is none) and the vector's earlier signs.
     """
-    return _coded(Meter(), table, layout, values, logits)[1] / 2.0**WEIGHT_BITS
+    sums = np.zeros((table.features, 2 + len(OFFSETS[len(table.axes)]) + table.features))
+    _coded(Meter(), table, layout, values, logits, sums)
+    return sums / len(layout.entries) / 2.0**WEIGHT_BITS
 
 
 def _coded(
-    coder: Coder, table: Table, layout: TableLayout, values: np.ndarray | None, logits: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values that `code_table` returns, and the weights int64 in units of 2 ** -WEIGHT_BITS at the end."""
+    coder: Coder, table: Table, layout: TableLayout, values: np.ndarray | None, logits: np.ndarray, sums: np.ndarray
+) -> np.ndarray:
+    """Return the values that `code_table` returns, and add up weights as `_code_table` does."""
     bits = np.zeros(logits.shape, np.uint8) if values is None else (values > 0).astype(np.uint8)
     rank_of = np.full(table.entries, -1, np.int32)
     rank_of[layout.entries] = np.arange(len(layout.entries))
@@ -93,6 +101,6 @@ def _coded(
     offsets = OFFSETS[len(table.axes)]
     weights = np.zeros((table.features, 2 + len(offsets) + table.features), np.int64)
     weights[:, 0] = 1 << WEIGHT_BITS
-    given = shape, offsets, rank_of, vertices, logits, probability_table(), weights, bits
+    given = shape, offsets, rank_of, vertices, logits, probability_table(), weights, sums, bits
     coder.kernel(_code_table, *given, symbols=bits.size)
-    return 2 * bits.astype(np.int8) - 1, weights
+    return 2 * bits.astype(np.int8) - 1

@@ -1,6 +1,6 @@
-"""The coder's regressions on signs decoded before (`codec.neighbours`) have a part in the rate, with the weights they last had.
+"""The coder's regressions on signs decoded before (`codec.neighbours`) have a part in the rate, with the weights they have had.
 
-The coder learns as it goes; the rate takes what it has learnt at the end of each table, until the tables are coded again. So a
+The coder learns as it goes; the rate takes the mean of its weights over each table, until the tables are coded again. So a
 training knows that a sign like its neighbours is cheap, and that it makes them cheap. Hashed tables have no such part: there the
 weights stay as the coder begins. `loops.rate_cpu` computes the same as `mixed`; a test compares.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nerfsem_method.codec.context import Contexts
 from nerfsem_method.codec.fixed_point import UNIT
-from nerfsem_method.codec.neighbours import CONSTANT, OFFSETS, learnt_weights
+from nerfsem_method.codec.neighbours import CONSTANT, OFFSETS, mean_weights
 from nerfsem_method.field.layout import TableLayout
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.training.encoding import BinaryGrids
@@ -44,7 +44,7 @@ def learn(
         if table.hashed or not len(layout.entries):
             continue
         logits, own = contexts.logits(index, layout, tables), 2 + len(OFFSETS[len(table.axes)])
-        found = torch.from_numpy(learnt_weights(table, layout, tables[index][layout.entries], logits))
+        found = torch.from_numpy(mean_weights(table, layout, tables[index][layout.entries], logits))
         found[:, 1] *= CONSTANT / UNIT
         mixing[index, : table.features, :own] = found[:, :own]
         mixing[index, : table.features, 2 + MOST_AROUND :][:, : table.features] = found[:, own:]
