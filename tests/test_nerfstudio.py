@@ -185,13 +185,13 @@ def coloured_mesh(made: dict[str, Path]) -> None:
     assert mesh.area_faces[black].sum() < 0.02 * mesh.area
 
 
-def closed_mesh(made: dict[str, Path]) -> None:
-    """Make sure that a mesh is coloured and, before it is textured, closed and in the object's box."""
+def mesh_without_walls(made: dict[str, Path]) -> None:
+    """Make sure that a mesh is coloured and, before it is textured, in the object's box."""
     import trimesh
 
     coloured_mesh(made)
     mesh = trimesh.load(made["tsdf_mesh.ply"])
-    assert isinstance(mesh, trimesh.Trimesh) and mesh.is_watertight and np.abs(mesh.bounds).max() < 0.5
+    assert isinstance(mesh, trimesh.Trimesh) and np.abs(mesh.bounds).max() < 0.5
 
 
 def coloured_points(made: dict[str, Path]) -> None:
@@ -203,7 +203,7 @@ def coloured_points(made: dict[str, Path]) -> None:
     assert (np.ptp(np.asarray(cloud.colors)[:, :3], axis=0) > 20).all()
 
 
-OPENED = {"ns-export poisson": coloured_mesh, "ns-export tsdf": closed_mesh, "ns-export pointcloud": coloured_points}
+OPENED = {"ns-export poisson": coloured_mesh, "ns-export tsdf": mesh_without_walls, "ns-export pointcloud": coloured_points}
 """What these commands write is opened by another program's library."""
 
 

@@ -40,7 +40,7 @@ class Render:
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT")]
     """Write a .png, .mp4, .webm (VP9) or .mov (ProRes) file, or a folder of PNG frames."""
     frame: int | None = None
-    """See the object as this frame's camera does, counted from 0."""
+    """See the object as this frame's camera does, counted from 0; unlike decode's, the picture is not sharpened by a filter."""
     azimuth: float = 0.0
     """See it from so many degrees to the left of the first frame's camera."""
     elevation: float | None = None

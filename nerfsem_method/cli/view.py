@@ -14,6 +14,8 @@ from nerfsem_method.errors import NerfsemError
 class View:
     """Show a .nsem bundle in the browser, to walk around its object; no GPU and no nerfstudio are needed. Ctrl-C ends it.
 
+    The bundle's filter, if it has one, sharpens the frames that decode writes, and none of these views.
+
     Example: nerfsem view relic.nsem
     """
 

@@ -23,7 +23,7 @@ FAR = 1.5
 """What is empty is so much farther from a camera than the world's origin: behind all that nerfstudio shows, whose cameras are
 within the unit sphere."""
 FAINT = 0.05
-"""A pixel with less alpha than this has no colour of its own in a picture: it would be mostly that of single samples in the air."""
+"""A pixel with less alpha than this has no colour of its own in a picture: that of a few samples in the air says little."""
 NORMAL_STEPS = 1.5
 """The density changes over so many steps of a ray to either side of a surface: nearer points would tell of single entries."""
 
