@@ -86,6 +86,9 @@ def check_png(path: Path) -> None:
 
 def check_png_folder(path: Path) -> None:
     """Make sure that a folder of numbered PNG files can be written here: it may replace one of ours. Raises OutputError."""
+    if not path.exists():  # a command that is stopped before its first frame leaves no empty folder
+        check_writable(path)
+        return
     check_writable(path / "000000.png")
     for entry in path.iterdir():
         if not (entry.suffix == ".png" and entry.stem.isdigit() and entry.is_file() and _is_marked(entry)):

@@ -6,6 +6,7 @@ the command line can show the options at once.
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -71,6 +72,10 @@ class Options:
             raise NerfsemError("--target-size and --target-psnr exclude each other; give one of them")
         if self.paper.paper_lambda is not None and self.rate_weight is not None:
             raise NerfsemError("--paper-lambda and --rate-weight are one thing in two units; give one of them")
+        given = {"--rate-weight": self.rate_weight, "--paper-lambda": self.paper.paper_lambda, "--target-psnr": self.target_psnr}
+        for option, number in given.items():
+            if number is not None and not 0 <= number < math.inf:
+                raise NerfsemError(f"{option} {number:g} cannot be met; give a finite number that is not negative")
         if not 0 <= self.seed < 1 << 32:
             raise NerfsemError(f"--seed {self.seed} is no seed; give a number from 0 to {(1 << 32) - 1}")
         if self.device == "cuda":

@@ -265,6 +265,16 @@ def test_quiet_leaves_the_exit_code_and_log_tells_the_rest(nerfsem, tmp_path):
     assert "ends: this is not a .nsem bundle" in log.read_text(encoding="utf-8")
 
 
+def test_a_port_that_is_none_is_told_in_a_line(nerfsem):
+    done = nerfsem("view", SMALL, "--port", 70000, "--no-browser")
+    assert done.returncode == 2 and done.stderr.startswith("nerfsem: error: --port 70000 is no port")
+
+
+def test_options_may_follow_the_folder_of_pages(nerfsem, tmp_path):
+    done = nerfsem("publish", SMALL, tmp_path / "site", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and (tmp_path / "site/index.html").is_file()
+
+
 def test_force_replaces_a_file_but_no_folder_of_other_things_and_no_input(nerfsem, tmp_path):
     foreign = tmp_path / "holiday.png"
     foreign.write_text("not ours")

@@ -1,6 +1,7 @@
 """Stills, turns and paths of a bundle's object come in the formats asked for, at any size, seen from where they should be."""
 
 import json
+import math
 import subprocess
 
 import imageio_ffmpeg
@@ -125,6 +126,11 @@ def stream_of(path):
     ("x.png", {"size": "big"}, "--size"),
     ("x.png", {"frame": FRAMES}, "frames 0 to 7"),
     ("x.png", {"distance": 0.0}, "more than 0"),
+    ("x.mp4", {"seconds": math.nan}, "finite"),
+    ("x.mp4", {"distance": math.inf}, "finite"),
+    ("x.png", {"distance": 1e6}, "a distance below"),
+    ("x.png", {"azimuth": math.inf}, "finite"),
+    ("x.png", {"elevation": math.nan}, "finite"),
     ("x.png", {"path": "there.json", "frame": 1}, "one of them"),
     ("x.png", {"path": "nowhere.json"}, "nowhere.json"),
 ])  # fmt: skip
@@ -138,6 +144,9 @@ def test_what_cannot_be_meant_is_told_in_a_line(bundle, tmp_path, output, option
 
 @pytest.mark.parametrize("changes", [
     {"camera_path": []}, {"camera_path": [3]}, {"camera_type": "equirectangular"}, {"render_width": "wide"},
+    {"render_width": math.inf}, {"seconds": math.inf}, {"seconds": 0, "fps": 0},
+    {"camera_path": [{"camera_to_world": [math.nan] * 16, "fov": 50}]},
+    {"camera_path": [{"camera_to_world": np.eye(4).ravel().tolist(), "fov": 0}]},
 ])  # fmt: skip
 def test_a_file_that_is_no_path_is_named(made, tmp_path, changes):
     (tmp_path / "path.json").write_text(json.dumps(saved_path(made, **changes)))

@@ -55,5 +55,6 @@ def test_what_cannot_be_written_is_named(tmp_path):
     with pytest.raises(OutputError, match="thesis.txt"):
         check_png_folder(tmp_path / "mine")
     check_png_folder(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
     check_writable(tmp_path / "new" / "deeper" / "out.mp4")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine", "new"]

@@ -173,7 +173,7 @@ COMMANDS: dict[str, tuple[Callable[[Asked], list[Path]], str]] = {
 
 
 def coloured_mesh(made: dict[str, Path]) -> None:
-    """Make sure that a mesh opens in a program that reads meshes, with faces and colours that differ."""
+    """Make sure that a mesh opens in a program that reads meshes, with faces and colours that differ, few of them black."""
     import trimesh
 
     mesh = trimesh.load(made.get("poisson_mesh.ply") or made["mesh.obj"], force="mesh")
@@ -181,6 +181,17 @@ def coloured_mesh(made: dict[str, Path]) -> None:
     visual: Any = mesh.visual
     colours = np.asarray((visual.to_color() if visual.kind == "texture" else visual).vertex_colors)[:, :3]
     assert len(colours) == len(mesh.vertices) and (np.ptp(colours, axis=0) > 20).all()
+    black = colours[mesh.faces].max((1, 2)) < 10
+    assert mesh.area_faces[black].sum() < 0.02 * mesh.area
+
+
+def mesh_without_walls(made: dict[str, Path]) -> None:
+    """Make sure that a mesh is coloured and, before it is textured, in the object's box."""
+    import trimesh
+
+    coloured_mesh(made)
+    mesh = trimesh.load(made["tsdf_mesh.ply"])
+    assert isinstance(mesh, trimesh.Trimesh) and np.abs(mesh.bounds).max() < 0.5
 
 
 def coloured_points(made: dict[str, Path]) -> None:
@@ -192,7 +203,7 @@ def coloured_points(made: dict[str, Path]) -> None:
     assert (np.ptp(np.asarray(cloud.colors)[:, :3], axis=0) > 20).all()
 
 
-OPENED = {"ns-export poisson": coloured_mesh, "ns-export tsdf": coloured_mesh, "ns-export pointcloud": coloured_points}
+OPENED = {"ns-export poisson": coloured_mesh, "ns-export tsdf": mesh_without_walls, "ns-export pointcloud": coloured_points}
 """What these commands write is opened by another program's library."""
 
 

@@ -21,6 +21,7 @@ from nerfsem_method.plugin import trainer, training
 from nerfsem_method.plugin.trainer import NerfsemTrainer
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.stopping import Stopped
+from nerfsem_method.training.options import PaperOptions
 
 pytestmark = pytest.mark.usefixtures("bare")
 
@@ -54,6 +55,9 @@ def test_without_a_work_folder_nothing_else_stays(captured, vase_video, tmp_path
         ({"preset": "tiny"}, NerfsemError, "no preset 'tiny'"),
         ({"max_steps": 0}, NerfsemError, "--max-steps 0"),
         ({"seed": -1}, NerfsemError, "--seed -1 is no seed"),
+        ({"rate_weight": float("nan")}, NerfsemError, "--rate-weight nan cannot be met"),
+        ({"target_psnr": float("inf")}, NerfsemError, "--target-psnr inf cannot be met"),
+        ({"paper": PaperOptions(paper_lambda=-1.0)}, NerfsemError, "--paper-lambda -1 cannot be met"),
         ({"target": Path("/proc/relic.nsem")}, OutputError, "/proc/relic.nsem"),
         ({"target": Path(".")}, OutputError, "folder"),
         ({"target": Path("another.mp4")}, OutputError, "another.mp4 is named like a clip.*such as .*vase.nsem"),

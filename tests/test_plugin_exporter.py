@@ -31,13 +31,22 @@ class Mesh(Exporter):
     pass
 
 
+@dataclass
+class ExportTSDFMesh(Exporter):
+    use_bounding_box: bool = True
+    bounding_box_min: tuple[float, float, float] = (-1, -1, -1)
+    bounding_box_max: tuple[float, float, float] = (1, 1, 1)
+
+
 @pytest.fixture
 def ns_export(monkeypatch):
     """Put a module of the same shape in the place of nerfstudio's, patch it, and return it."""
     module: Any = types.ModuleType("nerfstudio.scripts.exporter")
     module.Exporter = Exporter
     module.Commands = tyro.conf.FlagConversionOff[
-        Annotated[PointCloud, tyro.conf.subcommand("pointcloud")] | Annotated[Mesh, tyro.conf.subcommand("poisson")]
+        Annotated[PointCloud, tyro.conf.subcommand("pointcloud")]
+        | Annotated[Mesh, tyro.conf.subcommand("poisson")]
+        | Annotated[ExportTSDFMesh, tyro.conf.subcommand("tsdf")]
     ]
     monkeypatch.setitem(sys.modules, "nerfstudio.scripts.exporter", module)
     monkeypatch.setattr(tyro, "cli", tyro.cli)
@@ -73,6 +82,21 @@ def test_a_bad_run_is_one_line_and_code_2(ns_export, monkeypatch, capsys):
 def test_the_other_commands_stay(ns_export):
     assert tyro.cli(ns_export.Commands, args=["pointcloud", *PATHS, "--points", "5"]).points == 5
     assert isinstance(tyro.cli(ns_export.Commands, args=["poisson", *PATHS]), Mesh)
+
+
+@pytest.mark.parametrize(
+    ("run", "given", "takes_it"),
+    [
+        ("!!python/object:nerfsem_method.plugin.config", [], False),
+        ("!!python/object:nerfsem_method.plugin.config", ["--bounding-box-max", "0.2", "0.2", "0.2"], True),
+        ("!!python/object:nerfacto", [], True),
+    ],
+)
+def test_tsdf_keeps_to_the_object_unless_a_box_is_given(run, given, takes_it, ns_export, tmp_path):
+    config = tmp_path / "config.yml"
+    config.write_text(run)
+    words = ["tsdf", "--load-config", str(config), "--output-dir", "out", *given]
+    assert tyro.cli(ns_export.Commands, args=words).use_bounding_box is takes_it
 
 
 def test_other_callers_of_tyro_see_no_change(ns_export):

@@ -114,6 +114,15 @@ def test_straight_colours_come_back_from_white():
     torch.testing.assert_close(rgba, torch.cat([color, alpha], 1), atol=1e-5, rtol=0)
 
 
+def test_what_a_picture_does_not_see_has_the_colour_of_what_is_nearest():
+    """Textures and depth fusion take colours without their alpha; straight, nothing would be black."""
+    color, alpha = torch.zeros(4, 6, 3), torch.zeros(4, 6, 1)
+    color[:, 0], color[:, 5], alpha[:, 0], alpha[:, 5] = 0.25, 0.75, 1, 0.5
+    rgba = views.straight(color * alpha + 1 - alpha, alpha)
+    torch.testing.assert_close(rgba[..., 3:], alpha)
+    torch.testing.assert_close(rgba[..., 0], torch.tensor([0.25, 0.25, 0.25, 0.75, 0.75, 0.75]).expand(4, 6))
+
+
 def test_rays_that_are_none_miss(field, cameras):
     rays = rays_of(cameras, 0)
     directions, origins = rays.directions.clone(), rays.origins.clone()

@@ -37,6 +37,11 @@ def test_a_visitor_where_a_frame_was_taken_sees_the_frame(bundle):
     np.testing.assert_allclose(seen, Player(bundle, "cpu").premultiplied(3), atol=2e-2)
 
 
+def test_a_visitor_who_goes_very_far_away_still_sees_the_ground(bundle):
+    view = viewpoint_of(np.array([0.0, 0.0, -1e7]), np.array([1.0, 0.0, 0.0, 0.0]), 1.0, 1.0, 6)
+    assert not Player(bundle, "cpu").seen(view).any()
+
+
 CHROMIUM = next((name for name in ("chromium", "chromium-browser", "google-chrome") if shutil.which(name)), None)
 
 

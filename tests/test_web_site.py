@@ -58,7 +58,7 @@ def described(tmp_path) -> Path:
 
 
 def test_one_piece_is_the_index(described, tmp_path, capsys):
-    Publish((described,), tmp_path / "site").run()
+    Publish((described, tmp_path / "site")).run()
     assert str(tmp_path / "site/index.html") in capsys.readouterr().out
     names = ["dark-amphora.nsem", "dark-amphora.nsem.js", "dark-amphora.webp", "index.html", "style.css", "viewer.js"]
     assert sorted(path.name for path in (tmp_path / "site").iterdir()) == names
@@ -71,7 +71,7 @@ def test_one_piece_is_the_index(described, tmp_path, capsys):
 
 
 def test_a_page_shows_the_record_and_tells_it_to_programs(described, tmp_path):
-    Publish((described,), tmp_path / "site").run()
+    Publish((described, tmp_path / "site")).run()
     page = Page(tmp_path / "site/index.html")
     viewer = page.one("nerfsem-viewer")
     assert (viewer["src"], viewer["poster"], viewer["label"]) == ("dark-amphora.nsem", "dark-amphora.webp", HOSTILE)
@@ -87,7 +87,7 @@ def test_several_pieces_have_pages_and_an_index(described, tmp_path):
     other = tmp_path / "more/dark amphora.nsem"
     other.parent.mkdir()
     other.write_bytes((GOLDEN / "dense-pc.nsem").read_bytes())
-    Publish((described, other, GOLDEN / "hashed-fp.nsem"), tmp_path / "site").run()
+    Publish((described, other, GOLDEN / "hashed-fp.nsem", tmp_path / "site")).run()
     index = Page(tmp_path / "site/index.html")
     links = [attributes["href"] for tag, attributes in index.elements if tag == "a"]
     assert links == ["dark-amphora.html", "dark-amphora-2.html", "hashed-fp.html"]
@@ -98,28 +98,28 @@ def test_several_pieces_have_pages_and_an_index(described, tmp_path):
 
 def test_a_site_replaces_an_earlier_one_and_nothing_else(described, tmp_path):
     site = tmp_path / "site"
-    Publish((GOLDEN / "hashed-fp.nsem", GOLDEN / "dense-pc.nsem"), site).run()
-    Publish((described,), site).run()
+    Publish((GOLDEN / "hashed-fp.nsem", GOLDEN / "dense-pc.nsem", site)).run()
+    Publish((described, site)).run()
     assert not (site / "hashed-fp.html").exists()
     (site / "letters.txt").write_text("mine")
     before = sorted(site.iterdir())
     with pytest.raises(OutputError, match=r"letters\.txt"):
-        Publish((described,), site).run()
+        Publish((described, site)).run()
     assert sorted(site.iterdir()) == before
 
 
 def test_what_is_no_bundle_leaves_no_site(tmp_path):
     (tmp_path / "text.nsem").write_text("no bundle")
     with pytest.raises(BundleError):
-        Publish((GOLDEN / "dense-fp.nsem", tmp_path / "text.nsem"), tmp_path / "site").run()
+        Publish((GOLDEN / "dense-fp.nsem", tmp_path / "text.nsem", tmp_path / "site")).run()
     assert not list((tmp_path / "site").glob("*"))
     with pytest.raises(NerfsemError, match="name one bundle or more"):
-        Publish((), tmp_path / "site").run()
+        Publish((tmp_path / "site",)).run()
 
 
 def test_a_page_with_its_code_and_style_is_small(described, tmp_path):
     site = tmp_path / "site"
-    Publish((described,), site).run()
+    Publish((described, site)).run()
     assert sum((site / name).stat().st_size for name in ("index.html", "style.css", "viewer.js")) < 150_000
     for path in site.glob("*.html"):
         assert not re.search(r'(src|href)="(https?:)?//', path.read_text())

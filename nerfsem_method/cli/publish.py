@@ -8,7 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from nerfsem_method.cli.manners import BundlesIn, Manners, named
+from nerfsem_method.cli.manners import Manners
+from nerfsem_method.errors import NerfsemError
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,19 @@ class Publish:
       nerfsem publish vase.nsem bust.nsem coin.nsem site/
     """
 
-    bundles: BundlesIn
-    output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
-    """Write this folder: a new or empty one, or an earlier site, which is replaced."""
+    paths: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="BUNDLE [BUNDLE ...] FOLDER")]
+    """Read these .nsem files, and write this folder: a new or empty one, or an earlier site, which is replaced."""
     manners: Annotated[Manners, tyro.conf.OmitArgPrefixes] = field(default_factory=Manners)
 
     def run(self) -> None:
-        """Publish. Raises BundleError for a file that is no bundle, OutputError for a folder that cannot be used."""
+        """Publish. Raises BundleError for a file that is no bundle, OutputError for a folder that cannot be used.
+
+        The folder is the last of all words: tyro would take it for a bundle where an option follows it.
+        """
         from nerfsem_method.web.site import INDEX, write_site
 
-        pieces = write_site(self.output, named(self.bundles))
-        print(f"{self.output / INDEX}: {', '.join(piece.title for piece in pieces)}")
+        if len(self.paths) < 2:
+            raise NerfsemError("name one bundle or more and the folder of their pages, such as relic.nsem site/")
+        *bundles, output = self.paths
+        pieces = write_site(output, tuple(bundles))
+        print(f"{output / INDEX}: {', '.join(piece.title for piece in pieces)}")

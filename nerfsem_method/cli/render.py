@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class Render:
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT")]
     """Write a .png, .mp4, .webm (VP9) or .mov (ProRes) file, or a folder of PNG frames."""
     frame: int | None = None
-    """See the object as this frame's camera does, counted from 0."""
+    """See the object as this frame's camera does, counted from 0; unlike decode's, the picture is not sharpened by a filter."""
     azimuth: float = 0.0
     """See it from so many degrees to the left of the first frame's camera."""
     elevation: float | None = None
@@ -83,8 +84,8 @@ class Render:
         print(f"{self.output}: {count} frame{'s' * (count != 1)}, {camera.width} x {camera.height}")
 
     def _check_numbers(self) -> None:
-        if self.distance <= 0 or self.seconds <= 0 or self.rate < 1:
-            raise NerfsemError("--distance, --seconds and --rate must be more than 0")
+        if not (0 < self.distance < math.inf and 0 < self.seconds < math.inf and self.rate >= 1):
+            raise NerfsemError("--distance, --seconds and --rate must be more than 0, and finite")
         if self.path is not None and self.frame is not None:
             raise NerfsemError("--path and --frame both say where to look from; give one of them")
 

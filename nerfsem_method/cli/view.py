@@ -14,6 +14,8 @@ from nerfsem_method.errors import NerfsemError
 class View:
     """Show a .nsem bundle in the browser, to walk around its object; no GPU and no nerfstudio are needed. Ctrl-C ends it.
 
+    The bundle's filter, if it has one, sharpens the frames that decode writes, and none of these views.
+
     Example: nerfsem view relic.nsem
     """
 
@@ -30,6 +32,8 @@ class View:
         """Serve until interrupted. Raises BundleError for a damaged bundle, NerfsemError when there is no viser or no port."""
         from nerfsem_method.codec import nsem
 
+        if not 0 <= self.port < 1 << 16:
+            raise NerfsemError(f"--port {self.port} is no port; give a number from 0 to 65535, 0 for a free one")
         bundle = nsem.read(self.bundle)
         try:
             from nerfsem_method.viewer.server import ViewerServer

@@ -16,14 +16,23 @@ from nerfsem_method.scene.camera import Intrinsics, camera_centres, ring_radius
 
 MIDDLE = np.full(3, 0.5)
 """The object is around the middle of the unit cube."""
+FARTHEST = 1000.0
+"""No camera is so many sides of the unit cube away: the object is smaller than a pixel there, and float32 counts no steps."""
 
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """A viewpoint has a camera and its pose cam_from_world [3, 4] in the unit cube."""
+    """A viewpoint has a camera and its pose cam_from_world [3, 4] in the unit cube.
+
+    Raises NerfsemError when it has numbers that are not finite, or is too far away.
+    """
 
     camera: Intrinsics
     pose: np.ndarray
+
+    def __post_init__(self) -> None:
+        if not ((np.abs(self.pose) < FARTHEST).all() and 0 < self.camera.fx < math.inf and 0 < self.camera.fy < math.inf):
+            raise NerfsemError(f"no camera can stand or look so; give finite numbers, and a distance below {FARTHEST:g}")
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,8 @@ def around(
     lengths = np.linalg.norm(arms, axis=1)
     if elevation is None:
         elevation = float(np.degrees(np.median(np.arcsin(arms[:, 2] / lengths))))
+    if not all(map(math.isfinite, (azimuth, elevation, distance))):
+        raise NerfsemError("azimuth, elevation and distance must be finite numbers")
     turn = math.atan2(arms[0, 1], arms[0, 0]) + math.radians(azimuth)
     rise = math.radians(min(max(elevation, -89.9), 89.9))
     arm = np.array([math.cos(turn) * math.cos(rise), math.sin(turn) * math.cos(rise), math.sin(rise)])
@@ -98,8 +109,10 @@ def from_nerfstudio(bundle: Bundle, path: Path, size: tuple[int, int] | None) ->
         views = tuple(_viewpoint(bundle, each, width, height) for each in data["camera_path"])
         seconds = float(data.get("seconds") or 0)
         rate = len(views) / seconds if seconds > 0 else float(data.get("fps", 24))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, ArithmeticError, KeyError, TypeError, AttributeError, NerfsemError) as error:
         raise NerfsemError(f"{path} is no camera path ({error!r}); save one in nerfstudio's viewer") from None
+    if not 0 < rate < math.inf:
+        raise NerfsemError(f"{path} is a path at {rate:g} frames a second; save one in nerfstudio's viewer")
     if kind != "perspective" or not views or min(width, height) < 1:
         raise NerfsemError(f"{path} is a path of {len(views)} {kind} cameras; save a perspective one in nerfstudio's viewer")
     return Tour(views, rate)

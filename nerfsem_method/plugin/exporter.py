@@ -2,7 +2,8 @@
 
 ns-export has a closed list of commands, `exporter.Commands`, which it hands to tyro.cli. `register` wraps tyro.cli so
 that this one argument, and no other, gets one more member. `nerfsem export` is the same without a patch. The commands that are
-for other kinds of models end in one line for a run of ours, where nerfstudio's would fail an assertion.
+for other kinds of models end in one line for a run of ours, where nerfstudio's would fail an assertion, and tsdf keeps to the
+object's box: it takes what no camera has seen for solid, which the rest of nerfstudio's world is full of.
 """
 
 from __future__ import annotations
@@ -38,18 +39,31 @@ def register() -> None:
             ours = Annotated[_command(exporter), tyro.conf.subcommand(name="nerfsem-bitstream")]
             f = tyro.conf.FlagConversionOff[get_args(f)[0] | ours]
             chosen = original(f, *args, **kwargs)
-            _refuse(type(chosen).__name__, chosen.load_config)
+            if _is_ours(chosen.load_config):
+                _refuse(type(chosen).__name__)
+                _keep_to_the_object(chosen)
             return chosen
         return original(f, *args, **kwargs)
 
     tyro.cli = cli
 
 
-def _refuse(command: str, load_config: Path) -> None:
+def _is_ours(load_config: Path) -> bool:
+    return load_config.is_file() and b"nerfsem_method" in load_config.read_bytes()
+
+
+def _refuse(command: str) -> None:
     """End the process in one line if a run of nerfsem cannot be exported so."""
-    if command not in FOREIGN or not load_config.is_file() or b"nerfsem_method" not in load_config.read_bytes():
-        return
-    raise SystemExit(complain(NerfsemError(f"a run of nerfsem {FOREIGN[command]}")))
+    if command in FOREIGN:
+        raise SystemExit(complain(NerfsemError(f"a run of nerfsem {FOREIGN[command]}")))
+
+
+def _keep_to_the_object(command: Any) -> None:
+    """Let tsdf look at the scene's box, which is the object's, unless a box is given."""
+    kind = type(command)
+    if kind.__name__ == "ExportTSDFMesh":
+        given = command.bounding_box_min, command.bounding_box_max
+        command.use_bounding_box &= given != (kind.bounding_box_min, kind.bounding_box_max)
 
 
 def _command(exporter: Any) -> type:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.model_components import renderers
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from nerfsem_method.plugin.backdrop import Backdrop
@@ -20,6 +22,8 @@ SURFACE = 0.5
 FAR = 1.5
 """What is empty is so much farther from a camera than the world's origin: behind all that nerfstudio shows, whose cameras are
 within the unit sphere."""
+FAINT = 0.05
+"""A pixel with less alpha than this has no colour of its own in a picture: that of a few samples in the air says little."""
 NORMAL_STEPS = 1.5
 """The density changes over so many steps of a ray to either side of a surface: nearer points would tell of single entries."""
 
@@ -103,8 +107,17 @@ def prediction(rendering: Rendering, maps: Tensor, bits: Tensor | None) -> Predi
 
 
 def straight(rgb: Tensor, accumulation: Tensor) -> Tensor:
-    """Return straight RGBA [..., 4] in [0, 1] of colours over white."""
+    """Return straight RGBA [..., 4] in [0, 1] of colours over white.
+
+    In pictures [H, W, ...], faint pixels have the colour of the nearest pixel that is not. Textures and depth fusion use colours
+    without their alpha, and would be black wherever a ray finds nothing.
+    """
     color = (rgb - (1 - accumulation)) / accumulation.clamp(min=1e-4)
+    faint = accumulation[..., 0] < FAINT
+    if color.ndim == 3 and not faint.all():
+        nearest = distance_transform_edt(faint.cpu().numpy(), return_distances=False, return_indices=True)
+        row, column = torch.from_numpy(np.asarray(nearest)).long().to(color.device)
+        color = color[row, column]
     return torch.cat([color, accumulation], -1).clamp(0, 1)
 
 

@@ -10,7 +10,7 @@ import viser
 
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.playback.player import Player, over
-from nerfsem_method.playback.viewpoint import MIDDLE, Viewpoint, of_frame
+from nerfsem_method.playback.viewpoint import FARTHEST, MIDDLE, Viewpoint, of_frame
 from nerfsem_method.scene.camera import Intrinsics, camera_centres
 
 HEIGHT, MOVING_HEIGHT = 720, 240
@@ -130,7 +130,8 @@ def viewpoint_of(position: np.ndarray, wxyz: np.ndarray, fov: float, aspect: flo
     width = max(round(height * min(aspect, WIDEST)), 1)
     focal = float(height / (2 * np.tan(fov / 2)))
     rotation = rotation_of(np.asarray(wxyz, np.float64)).T
-    pose = np.column_stack([rotation, -rotation @ (np.asarray(position, np.float64) + MIDDLE)])
+    position = np.clip(np.asarray(position, np.float64), -FARTHEST / 2, FARTHEST / 2)  # a visitor may zoom out for ever
+    pose = np.column_stack([rotation, -rotation @ (position + MIDDLE)])
     return Viewpoint(Intrinsics(width, height, focal, focal, width / 2, height / 2), pose)
 
 
