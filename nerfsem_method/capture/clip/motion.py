@@ -17,6 +17,10 @@ LONG_SIDE = 320
 """Motion is looked at in pictures with so many pixels along their longer side; it shows in small ones too."""
 SAMPLES = 16
 """So many frames, evenly spread, are compared: few, because each one meets all the others."""
+CANDIDATES = 64
+"""The samples are chosen among so many frames, of which those that show the same are one: a pause is no still background."""
+REPEATED = 0.005
+"""Two frames show the same where no larger share of their pixels changes."""
 SAME = 14
 """A pixel that changes by no more grey levels shows the same thing: noise and a little exposure, no more."""
 STILL_SHARE = 0.75
@@ -134,9 +138,21 @@ class Motion:
 
 
 def look(frames: list[Path]) -> Motion:
-    """Return the motion of a clip."""
-    chosen = np.unique(np.linspace(0, len(frames) - 1, SAMPLES).round().astype(int))
-    return Motion(np.stack([_small(frames[i]) for i in chosen]))
+    """Return the motion of a clip, in samples that differ; a clip with too few of these stands still, and any sample shows it."""
+    import cv2
+
+    looked_at = [_small(frames[i]) for i in _evenly(len(frames), CANDIDATES)]
+    different: list[np.ndarray] = []
+    for picture in looked_at:
+        if all((cv2.absdiff(picture, other) > SAME).mean() > REPEATED for other in different):
+            different.append(picture)
+    samples = different if len(different) >= SAMPLES // 2 else looked_at
+    return Motion(np.stack([samples[i] for i in _evenly(len(samples), SAMPLES)]))
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """Return `most` of `count` indices, evenly spread, or all of them."""
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int)).tolist()
 
 
 def keyframes(frames: list[Path]) -> list[int]:
