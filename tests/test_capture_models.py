@@ -24,7 +24,7 @@ STEADY = [FOCAL] * COUNT
 
 
 def job(count: int = COUNT, object_alone: bool = False) -> Job:
-    return Job("", [name(frame) for frame in range(count)], 480, None, object_alone, False, "")
+    return Job("", "", [name(frame) for frame in range(count)], 480, None, object_alone, False, "")
 
 
 def test_frames_that_points_tie_to_none_lose_their_poses() -> None:

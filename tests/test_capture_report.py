@@ -23,7 +23,7 @@ COUNT = 12
 
 def facts(**changes: np.ndarray) -> FrameFacts:
     """Return the facts of twelve good frames, but for the changes."""
-    good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "border": 0.0, "pieces": 1, "redrawn": False}
+    good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "border": 0.0, "pieces": 1, "noise": 1.0, "dim": 0.05, "redrawn": False}
     return FrameFacts(**{name: changes.get(name, np.full(COUNT, value)) for name, value in good.items()})
 
 
@@ -75,6 +75,8 @@ def test_frames_are_named_by_number(scene) -> None:
 def test_what_is_wrong_throughout_is_said_once(scene) -> None:
     assert "the whole clip is blurred" in warned(scene, facts(blur=np.full(COUNT, 2.5)))
     assert "2 separate pieces" in warned(scene, facts(pieces=np.full(COUNT, 2)))
+    assert "full of noise (9 grey levels)" in warned(scene, facts(noise=np.full(COUNT, 9.0)))
+    assert "40% of the median frame is nearly dark" in warned(scene, facts(dim=np.full(COUNT, 0.4)))
     assert "factor of 3.0" in warned(scene, facts(light=np.repeat([50.0, 150.0], COUNT // 2)))
 
 

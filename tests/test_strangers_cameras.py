@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from make_clips import pictures
 from PIL import Image
 
+from nerfsem_method.capture.clip.legible import dim_share, legible, noise
 from nerfsem_method.capture.clip.motion import look
 
 RNG = np.random.default_rng(0)
@@ -50,3 +52,48 @@ def test_a_logo_is_found_beside_a_pause(tmp_path: Path) -> None:
 
 def test_a_clip_that_never_moves_stands_still(tmp_path: Path) -> None:
     assert look(walk(tmp_path, [0] * 100, sign=False)).nothing
+
+
+def hidden(kind: str, picture: np.ndarray) -> np.ndarray:
+    """Return a picture [H, W, 3] uint8 as a bad camera would have taken it."""
+    if kind == "noise":
+        return (picture + RNG.normal(0, 20, picture.shape)).clip(0, 255).astype(np.uint8)
+    height, width = picture.shape[:2]
+    y, x = np.mgrid[-1 : 1 : 1j * height, -1 : 1 : 1j * width]
+    return (picture * np.exp(-1.2 * (x**2 + y**2))[..., None]).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def sound(vase_video: Path) -> list[np.ndarray]:
+    """Return some frames of the sample clip."""
+    return pictures(vase_video)[::12]
+
+
+@pytest.mark.parametrize("kind", ["noise", "dark rims"])
+def test_what_hides_features_is_taken_away_for_colmap(kind: str, sound: list[np.ndarray], tmp_path: Path) -> None:
+    frames = [tmp_path / f"{number:06d}.png" for number in range(len(sound))]
+    for path, picture in zip(frames, sound, strict=True):
+        Image.fromarray(hidden(kind, picture)).save(path)
+    before = [np.asarray(Image.open(path).convert("L")) for path in frames]
+    copies = legible(frames, tmp_path / "copies")
+    assert [path.name for path in copies] == [path.name for path in frames] and copies != frames
+    after = [np.asarray(Image.open(path)) for path in copies]
+    if kind == "noise":
+        assert max(map(noise, after)) < 0.3 * min(map(noise, before))
+    else:
+        assert np.mean([*map(dim_share, before)]) > 0.2 and max(map(dim_share, after)) == 0
+
+
+def test_sound_frames_are_seen_as_they_are(sound: list[np.ndarray], tmp_path: Path) -> None:
+    frames = [tmp_path / f"{number:06d}.png" for number in range(len(sound))]
+    for path, picture in zip(frames, sound, strict=True):
+        Image.fromarray(picture).save(path)
+    assert legible(frames, tmp_path / "copies") == frames and not (tmp_path / "copies").exists()
+
+
+def test_dark_rims_are_no_black_bars(tmp_path: Path, sound: list[np.ndarray]) -> None:
+    frames = [tmp_path / f"{number:06d}.png" for number in range(10)]
+    for number, path in enumerate(frames):
+        shown = np.roll(sound[number % len(sound)], 7 * number, axis=1)
+        Image.fromarray(hidden("dark rims", shown)).save(path)
+    assert not [box for box in look(frames).overlays() if box[0] == 0 and box[2] == 1]

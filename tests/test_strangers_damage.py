@@ -70,5 +70,5 @@ def test_a_broken_picture_is_seen_beside_its_sound_key_frame() -> None:
     smooth = np.repeat(np.linspace(40, 200, 128), 96).reshape(128, 96) + rng.normal(0, 3, (128, 96))
     broken = smooth + np.kron(rng.integers(-60, 60, (16, 12)) * (rng.random((16, 12)) < 0.2), np.ones((8, 8)))
     blocks = Blocks()
-    said = [blocks.complaint(VideoFrame.from_ndarray(picture.clip(0, 255).astype(np.uint8), "gray")) for picture in (smooth, broken)]
-    assert said == ["", BROKEN]
+    shown = (VideoFrame.from_ndarray(picture.clip(0, 255).astype(np.uint8), "gray") for picture in (smooth, broken))
+    assert [blocks.complaint(frame) for frame in shown] == ["", BROKEN]

@@ -17,6 +17,7 @@ from nerfsem_method.capture.cameras.gaps import fill_gaps
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.frames import Advance
+from nerfsem_method.capture.clip.legible import legible
 from nerfsem_method.capture.colmap.job import STAGES, Job
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import scratch
@@ -56,7 +57,8 @@ def reconstruct(
         chosen = [frames[key] for key in keys]
         masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
         names = [path.name for path in chosen]
-        job = Job(str(frames[0].parent), names, max(size), masks, region == "object", still_background, str(work))
+        seen = str(legible(chosen, work / "legible")[0].parent)
+        job = Job(str(frames[0].parent), seen, names, max(size), masks, region == "object", still_background, str(work))
         job.write(work / "job.json")
         _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
         result = json.loads((work / "result.json").read_text())

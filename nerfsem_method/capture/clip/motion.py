@@ -40,6 +40,8 @@ MIDDLE = 0.5
 """In this middle share of width and height a still edge may be the object's own outline, as a turned vase's is."""
 BLACK = 32
 """Bars beside the picture are darker than this grey level, in every frame."""
+FLAT = 4
+"""Bars are as black as ever within so many grey levels; what a lens darkens at the frame's rims changes with what is there."""
 ALWAYS = 0.85
 """What shows in this share of the samples is burnt in: a flash, a title card or the ends of a fade may take two of them."""
 STILL_CLIP = 0.99
@@ -99,7 +101,9 @@ class Motion:
         return [] if self.nothing or self.turntable else [*self._bars(), *self._burnt_in()]
 
     def _bars(self) -> list[Box]:
-        black = (self.samples < BLACK).mean(0) > ALWAYS
+        usual = np.median(self.samples, axis=0)
+        black = (np.abs(self.samples - usual) < FLAT).mean(0) > ALWAYS
+        black &= usual < BLACK
         rows, columns = black.mean(1) > 0.98, black.mean(0) > 0.98
         top, bottom = _run(rows), _run(rows[::-1])
         left, right = _run(columns), _run(columns[::-1])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
+from nerfsem_method.capture.clip.legible import DIM_SHARE, NOISY, dim_share, noise
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.media.matte_names import frames_text
 from nerfsem_method.media.pictures import read_picture
@@ -85,8 +86,9 @@ class FrameFacts:
     """These facts are what pictures and mattes say of each frame; all are arrays [N].
 
     `coverage` is the matte's share of the frame, `blur` the softness of the edges in pixels, `light` the object's mean
-    brightness (NaN where there is none), `border` the matte's share of the frame's border, `pieces` the number of the matte's.
-    Where `redrawn` the matte is not what the segmenter drew.
+    brightness (NaN where there is none), `border` the matte's share of the frame's border, `pieces` the number of the matte's,
+    `noise` the standard deviation of the frame's in grey levels, `dim` the share of the frame where there is little light. Where
+    `redrawn` the matte is not what the segmenter drew.
     """
 
     coverage: np.ndarray
@@ -94,6 +96,8 @@ class FrameFacts:
     light: np.ndarray
     border: np.ndarray
     pieces: np.ndarray
+    noise: np.ndarray
+    dim: np.ndarray
     redrawn: np.ndarray
 
 
@@ -114,10 +118,10 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
         areas = cv2.connectedComponentsWithStats(solid.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
         light = float(shown[solid].mean()) if solid.any() else np.nan
-        rows.append((edge_blur(grey), light, float(border.mean()), pieces))
-    blur, light, border, pieces = (np.array(column) for column in zip(*rows, strict=True))
+        rows.append((edge_blur(grey), light, float(border.mean()), pieces, noise(grey), dim_share(grey)))
+    columns = (np.array(column) for column in zip(*rows, strict=True))
     redrawn = (mattes != drawn).any((1, 2))
-    return FrameFacts(matte_files.check_coverage(mattes), blur, light, border, pieces, redrawn)
+    return FrameFacts(matte_files.check_coverage(mattes), *columns, redrawn)
 
 
 def summarise(
@@ -240,6 +244,16 @@ def _of_frames(facts: FrameFacts) -> list[str]:
         warnings.append(f"the whole clip is blurred (edges {middle:.1f} pixels soft): move slower, or give more light")
     elif (soft := facts.blur > max(BLURRED, BLURRED_BESIDE * middle)).any():
         warnings.append(f"{_frames(soft)} {'is' if soft.sum() == 1 else 'are'} blurred")
+    if (grain := float(np.median(facts.noise))) > NOISY:
+        warnings.append(
+            f"the frames are full of noise ({grain:.0f} grey levels), so that cameras are less exact: give more light, or film "
+            "with a lower ISO number"
+        )
+    if (gloom := float(np.median(facts.dim))) > DIM_SHARE:
+        warnings.append(
+            f"{gloom:.0%} of the median frame is nearly dark, where little can be recognised, so that cameras are less exact: "
+            "give more light, or take a lens that does not darken the rims"
+        )
     dark, bright = np.nanquantile(facts.light, (0.05, 0.95))
     if bright > EXPOSURE_RANGE * dark:
         warnings.append(
