@@ -177,6 +177,7 @@ def checked_model(
         closures=result["closures"],
         region=region,
         stretches=result["stretches"],
+        focal_evidence=result["focal_evidence"],
     )
 
 

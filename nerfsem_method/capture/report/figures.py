@@ -24,6 +24,11 @@ WHOLE_TURN = 340.0
 ZOOM = 0.08
 """Focal lengths of stretches of a clip that differ by this share are worth a word: autofocus changed those of one set of
 photographs by 0.06, a zoom by a quarter shows as 0.15 to 0.19."""
+FAR_ZOOM = 0.3
+"""A cut to a close-up, twice as large, shows as 0.51 and moves cameras by a third of their distance."""
+FOCAL_EVIDENCE = 0.015
+"""A focal length a tenth off must fit worse by this share. In four parts of a turn, twenty frames each, right ones fit better by
+0.029 and 0.055; one that was wrong by 13 % by 0.008, and one wrong by 69 % by 0.002."""
 FEW_POINTS = 50
 """With fewer points on the object, its cameras follow the background alone."""
 BORDER_SHARE = 0.005
@@ -195,6 +200,11 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
         warnings.append(
             f"the cameras fit the frames badly ({model.reprojection_error:.1f} pixels): something moved, or the lens zoomed"
         )
+    if model.focal_evidence is not None and model.focal_evidence < FOCAL_EVIDENCE:
+        warnings.append(
+            "the focal length can hardly be told from this clip, and cameras may be bent by degrees: film all around the object, "
+            "in good light, with textured things beside it"
+        )
     warnings += _of_zoom(model)
     for left, top, right, bottom in model.overlays:
         warnings.append(
@@ -214,9 +224,11 @@ def _of_zoom(model: SparseModel) -> list[str]:
     ratio = longest[2] / widest[2]
     if ratio < 1 + ZOOM:
         return []
+    much = " a little" if ratio < 1 + FAR_ZOOM else ""
     return [
         f"the focal length changes: frames {longest[0]}-{longest[1]} are taken with one about {100 * (ratio - 1):.0f} % longer "
-        f"than frames {widest[0]}-{widest[1]}; all count as taken alike, which bends the cameras a little: film without zooming"
+        f"than frames {widest[0]}-{widest[1]}; all count as taken alike, which bends the cameras{much}: "
+        "film without zooming, and give a close-up as a clip of its own"
     ]
 
 
