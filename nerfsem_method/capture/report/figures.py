@@ -124,9 +124,9 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
         light = float(shown[solid].mean()) if solid.any() else np.nan
         rows.append((edge_blur(grey), light, float(border.mean()), pieces, noise(grey), dim_share(grey)))
-    columns = (np.array(column) for column in zip(*rows, strict=True))
+    blur, light, border, pieces, grain, dim = (np.array(column) for column in zip(*rows, strict=True))
     redrawn = (mattes != drawn).any((1, 2))
-    return FrameFacts(matte_files.check_coverage(mattes), *columns, redrawn)
+    return FrameFacts(matte_files.check_coverage(mattes), blur, light, border, pieces, grain, dim, redrawn)
 
 
 def summarise(
