@@ -81,6 +81,11 @@ def test_a_tripod_is_recognised_by_the_cameras_that_stand_together() -> None:
         checked(dict(enumerate(together)), 5)
 
 
+def test_a_few_cameras_that_stand_together_are_few_and_no_tripod() -> None:
+    with pytest.raises(CaptureError, match="only 5 of 20 frames"):
+        checked(dict(enumerate(ring(400)[:5])), 20)
+
+
 def test_points_on_the_object_are_those_that_its_mattes_show() -> None:
     mattes = np.zeros((2, 48, 27), np.uint8)
     mattes[:, 20:30, 10:20] = 255

@@ -150,7 +150,7 @@ def checked_model(
     `diagonal` is the frames' in pixels. Raises CaptureError when the camera stood still, or too few frames have a pose.
     """
     still = result["motion"] is not None and result["motion"] < MIN_MOTION * diagonal
-    if still or (known and _parallax(np.stack(list(known.values()))) < MIN_PARALLAX):
+    if still:
         raise CaptureError(HARDLY_MOVES)
     if not known:
         raise CaptureError(
@@ -162,6 +162,8 @@ def checked_model(
             f"cameras were found for only {len(known)} of {count} frames: film a slow, sharp, steady turn around a "
             "textured object, with most of what one frame shows still in the next"
         )
+    if _parallax(np.stack(list(known.values()))) < MIN_PARALLAX:
+        raise CaptureError(HARDLY_MOVES)
     model, width, height, params = result["camera"]
     camera = Intrinsics.from_colmap(model, width, height, params)
     registered = np.zeros(count, bool)
