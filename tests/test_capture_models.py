@@ -17,14 +17,14 @@ from nerfsem_method.capture.colmap import worker
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import better
 from nerfsem_method.capture.colmap.support import drop_loose, explained, held_together
-from nerfsem_method.capture.colmap.zoom import focal_lengths
+from nerfsem_method.capture.colmap.zoom import focal_evidence, focal_lengths
 
 COUNT = 24
 STEADY = [FOCAL] * COUNT
 
 
 def job(count: int = COUNT, object_alone: bool = False) -> Job:
-    return Job("", [name(frame) for frame in range(count)], 480, None, object_alone, False, "")
+    return Job("", "", [name(frame) for frame in range(count)], 480, None, object_alone, False, "")
 
 
 def test_frames_that_points_tie_to_none_lose_their_poses() -> None:
@@ -71,6 +71,17 @@ def test_a_model_explains_the_matches_that_are_its_points(tmp_path: Path) -> Non
 
 def test_a_steady_lens_has_no_stretches() -> None:
     assert focal_lengths(job(), drawn(STEADY)) == []
+
+
+def test_a_turn_tells_its_focal_length_and_a_few_steps_do_not() -> None:
+    sure = focal_evidence(job(), drawn(STEADY))
+    part = drawn([FOCAL] * 90)
+    for frame in range(6, 90):
+        part.deregister_frame(part.images[frame + 1].frame_id)
+    unsure = focal_evidence(job(), part)
+    assert sure is not None and sure > 0.1
+    assert unsure is not None and unsure < 0.3 * sure
+    assert focal_evidence(job(object_alone=True), drawn(STEADY)) is None
 
 
 @pytest.mark.parametrize("moment", ["all along", "in the middle"])

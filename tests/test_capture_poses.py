@@ -25,7 +25,8 @@ def result_of(known: dict[int, np.ndarray], motion: float | None = 80.0) -> dict
     """Return what COLMAP's process writes."""
     camera = ["SIMPLE_RADIAL", 270, 480, [560.0, 135.0, 240.0, 0.0]]
     rows = {str(i): pose.tolist() for i, pose in known.items()}
-    return {"motion": motion, "closures": 0, "stretches": [], "poses": rows, "camera": camera, "reprojection_error": 0.4}
+    lens = {"stretches": [], "focal_evidence": 0.1, "camera": camera}
+    return {"motion": motion, "closures": 0, "poses": rows, "reprojection_error": 0.4, **lens}
 
 
 def checked(known: dict[int, np.ndarray], count: int, motion: float | None = 80.0) -> SparseModel:
@@ -78,6 +79,11 @@ def test_a_tripod_is_recognised_by_the_cameras_that_stand_together() -> None:
     together = ring(400)[:5]
     with pytest.raises(CaptureError, match="hardly moves"):
         checked(dict(enumerate(together)), 5)
+
+
+def test_a_few_cameras_that_stand_together_are_few_and_no_tripod() -> None:
+    with pytest.raises(CaptureError, match="only 5 of 20 frames"):
+        checked(dict(enumerate(ring(400)[:5])), 20)
 
 
 def test_points_on_the_object_are_those_that_its_mattes_show() -> None:

@@ -23,7 +23,7 @@ COUNT = 12
 
 def facts(**changes: np.ndarray) -> FrameFacts:
     """Return the facts of twelve good frames, but for the changes."""
-    good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "border": 0.0, "pieces": 1, "redrawn": False}
+    good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "border": 0.0, "pieces": 1, "noise": 1.0, "dim": 0.05, "redrawn": False}
     return FrameFacts(**{name: changes.get(name, np.full(COUNT, value)) for name, value in good.items()})
 
 
@@ -75,12 +75,15 @@ def test_frames_are_named_by_number(scene) -> None:
 def test_what_is_wrong_throughout_is_said_once(scene) -> None:
     assert "the whole clip is blurred" in warned(scene, facts(blur=np.full(COUNT, 2.5)))
     assert "2 separate pieces" in warned(scene, facts(pieces=np.full(COUNT, 2)))
+    assert "full of noise (9 grey levels)" in warned(scene, facts(noise=np.full(COUNT, 9.0)))
+    assert "40% of the median frame is nearly dark" in warned(scene, facts(dim=np.full(COUNT, 0.4)))
     assert "factor of 3.0" in warned(scene, facts(light=np.repeat([50.0, 150.0], COUNT // 2)))
 
 
 def test_the_cameras_are_judged(scene) -> None:
     assert "its end was not recognised" in warned(scene, facts(), model(closures=0))
     assert "fit the frames badly" in warned(scene, facts(), model(reprojection_error=2.0))
+    assert "the focal length can hardly be told" in warned(scene, facts(), model(focal_evidence=0.005))
     assert "only 3 points" in warned(scene, facts(), points=3)
     assert warned(scene, facts(), model(), 500, "frame 7 of the video is damaged") == "frame 7 of the video is damaged"
 

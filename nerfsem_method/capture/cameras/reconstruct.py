@@ -17,6 +17,7 @@ from nerfsem_method.capture.cameras.gaps import fill_gaps
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.frames import Advance
+from nerfsem_method.capture.clip.legible import legible
 from nerfsem_method.capture.colmap.job import STAGES, Job
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import scratch
@@ -56,7 +57,8 @@ def reconstruct(
         chosen = [frames[key] for key in keys]
         masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
         names = [path.name for path in chosen]
-        job = Job(str(frames[0].parent), names, max(size), masks, region == "object", still_background, str(work))
+        seen = str(legible(chosen, work / "legible")[0].parent)
+        job = Job(str(frames[0].parent), seen, names, max(size), masks, region == "object", still_background, str(work))
         job.write(work / "job.json")
         _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
         result = json.loads((work / "result.json").read_text())
@@ -148,7 +150,7 @@ def checked_model(
     `diagonal` is the frames' in pixels. Raises CaptureError when the camera stood still, or too few frames have a pose.
     """
     still = result["motion"] is not None and result["motion"] < MIN_MOTION * diagonal
-    if still or (known and _parallax(np.stack(list(known.values()))) < MIN_PARALLAX):
+    if still:
         raise CaptureError(HARDLY_MOVES)
     if not known:
         raise CaptureError(
@@ -160,6 +162,8 @@ def checked_model(
             f"cameras were found for only {len(known)} of {count} frames: film a slow, sharp, steady turn around a "
             "textured object, with most of what one frame shows still in the next"
         )
+    if _parallax(np.stack(list(known.values()))) < MIN_PARALLAX:
+        raise CaptureError(HARDLY_MOVES)
     model, width, height, params = result["camera"]
     camera = Intrinsics.from_colmap(model, width, height, params)
     registered = np.zeros(count, bool)
@@ -175,6 +179,7 @@ def checked_model(
         closures=result["closures"],
         region=region,
         stretches=result["stretches"],
+        focal_evidence=result["focal_evidence"],
     )
 
 

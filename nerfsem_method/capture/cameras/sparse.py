@@ -12,7 +12,7 @@ import numpy as np
 from nerfsem_method.capture.clip.motion import Box
 from nerfsem_method.scene.camera import Intrinsics
 
-SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches")
+SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence")
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 GIVEN = "given"
 """The cameras come from another program when this is the region of their SparseModel."""
@@ -30,7 +30,8 @@ class SparseModel:
     frame sees a point. `reprojection_error` is their mean in pixels, `closures` the number of pairs that tie the turn's end
     to its beginning. `region`, "frame", "object" or GIVEN, says where the features come from; none were sought
     in `overlays`, which stand still while the rest moves. `stretches` are first frame, last frame and focal length of
-    parts of the clip that would rather have their own, relative to the median.
+    parts of the clip that would rather have their own, relative to the median. `focal_evidence` is the share by which
+    a focal length a tenth off fits worse; None where that was not asked.
     """
 
     camera: Intrinsics
@@ -44,6 +45,7 @@ class SparseModel:
     region: str = "frame"
     overlays: Sequence[Box] = ()
     stretches: Sequence[tuple[int, int, float]] = ()
+    focal_evidence: float | None = None
 
     def save(self, folder: Path) -> None:
         """Write camera.json and model.npz into `folder`."""

@@ -17,6 +17,10 @@ LONG_SIDE = 320
 """Motion is looked at in pictures with so many pixels along their longer side; it shows in small ones too."""
 SAMPLES = 16
 """So many frames, evenly spread, are compared: few, because each one meets all the others."""
+CANDIDATES = 64
+"""The samples are chosen among so many frames, of which those that show the same are one: a pause is no still background."""
+REPEATED = 0.005
+"""Two frames show the same where no larger share of their pixels changes."""
 SAME = 14
 """A pixel that changes by no more grey levels shows the same thing: noise and a little exposure, no more."""
 STILL_SHARE = 0.75
@@ -36,6 +40,8 @@ MIDDLE = 0.5
 """In this middle share of width and height a still edge may be the object's own outline, as a turned vase's is."""
 BLACK = 32
 """Bars beside the picture are darker than this grey level, in every frame."""
+FLAT = 4
+"""Bars are as black as ever within so many grey levels; what a lens darkens at the frame's rims changes with what is there."""
 ALWAYS = 0.85
 """What shows in this share of the samples is burnt in: a flash, a title card or the ends of a fade may take two of them."""
 STILL_CLIP = 0.99
@@ -95,7 +101,9 @@ class Motion:
         return [] if self.nothing or self.turntable else [*self._bars(), *self._burnt_in()]
 
     def _bars(self) -> list[Box]:
-        black = (self.samples < BLACK).mean(0) > ALWAYS
+        usual = np.median(self.samples, axis=0)
+        black = (np.abs(self.samples - usual) < FLAT).mean(0) > ALWAYS
+        black &= usual < BLACK
         rows, columns = black.mean(1) > 0.98, black.mean(0) > 0.98
         top, bottom = _run(rows), _run(rows[::-1])
         left, right = _run(columns), _run(columns[::-1])
@@ -134,9 +142,21 @@ class Motion:
 
 
 def look(frames: list[Path]) -> Motion:
-    """Return the motion of a clip."""
-    chosen = np.unique(np.linspace(0, len(frames) - 1, SAMPLES).round().astype(int))
-    return Motion(np.stack([_small(frames[i]) for i in chosen]))
+    """Return the motion of a clip, in samples that differ; a clip with too few of these stands still, and any sample shows it."""
+    import cv2
+
+    looked_at = [_small(frames[i]) for i in _evenly(len(frames), CANDIDATES)]
+    different: list[np.ndarray] = []
+    for picture in looked_at:
+        if all((cv2.absdiff(picture, other) > SAME).mean() > REPEATED for other in different):
+            different.append(picture)
+    samples = different if len(different) >= SAMPLES // 2 else looked_at
+    return Motion(np.stack([samples[i] for i in _evenly(len(samples), SAMPLES)]))
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """Return `most` of `count` indices, evenly spread, or all of them."""
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int)).tolist()
 
 
 def keyframes(frames: list[Path]) -> list[int]:

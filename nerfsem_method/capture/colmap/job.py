@@ -17,12 +17,13 @@ STAGES = {"features": 0.4, "pairs": 0.3, "cameras": 0.1, "closures": 0.1, "refin
 class Job:
     """A job names the PNG files `names` in the folder `images`, in the clip's order; their longer side has `long_side` pixels.
 
-    `masks` is a folder of masks, if features are wanted in some places only. `object_alone` says that the masks show the object,
-    and nothing around it is to be looked at. `still_background` says that what does not move is not the object. Results go into
-    the folder `work`.
+    Features are sought in pictures of the same names and sizes in the folder `legible`. `masks` is a folder of masks, if features
+    are wanted in some places only. `object_alone` says that the masks show the object, and nothing around it is to be looked at.
+    `still_background` says that what does not move is not the object. Results go into the folder `work`.
     """
 
     images: str
+    legible: str
     names: list[str]
     long_side: int
     masks: str | None

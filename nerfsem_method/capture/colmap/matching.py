@@ -51,11 +51,11 @@ def extract(job: Job, database: Path) -> None:
     options.sift.first_octave = -1 if job.object_alone or job.long_side < SMALL_FRAME else 0
     pycolmap.Database.open(str(database)).close()  # Frames are imported into a database that exists.
     # Frames are numbered here: left to the parallel extraction, their numbers, and with them the model, change by chance.
-    pycolmap.import_images(str(database), job.images, pycolmap.CameraMode.SINGLE, job.names, reader)
+    pycolmap.import_images(str(database), job.legible, pycolmap.CameraMode.SINGLE, job.names, reader)
     for start in range(0, len(job.names), BATCH):
         tell("features", start, len(job.names))
         pycolmap.extract_features(
-            str(database), job.images, image_names=job.names[start : start + BATCH], camera_mode=pycolmap.CameraMode.SINGLE,
+            str(database), job.legible, image_names=job.names[start : start + BATCH], camera_mode=pycolmap.CameraMode.SINGLE,
             reader_options=reader, extraction_options=options,
         )  # fmt: skip
 

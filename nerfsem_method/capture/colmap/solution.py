@@ -23,6 +23,7 @@ def save(
     motion: float | None,
     closures: int,
     stretches: list[tuple[int, int, float]],
+    evidence: float | None,
 ) -> None:
     """Write result.json and, if there is a model, points.npz into the job's work folder.
 
@@ -31,6 +32,7 @@ def save(
     """
     work = Path(job.work)
     result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": stretches, "poses": {}}
+    result["focal_evidence"] = evidence
     if model is not None:
         poses = poses_of(job, model)
         camera = next(iter(model.cameras.values()))

@@ -23,7 +23,7 @@ from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of, save
 from nerfsem_method.capture.colmap.support import drop_loose
-from nerfsem_method.capture.colmap.zoom import focal_lengths
+from nerfsem_method.capture.colmap.zoom import focal_evidence, focal_lengths
 
 LOOKS = 2
 """A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
@@ -67,12 +67,12 @@ def main(job: Job) -> None:
     extract(job, database)
     matcher = Matcher(job, database)
     model = first_model(job, matcher)
-    closures, stretches = 0, []
+    closures, stretches, evidence = 0, [], None
     if model is not None:
         closures = close(job, matcher, model)
-        stretches = focal_lengths(job, model)
+        stretches, evidence = focal_lengths(job, model), focal_evidence(job, model)
         model.extract_colors_for_all_images(job.images)
-    save(job, model, matcher.median_motion(), closures, stretches)
+    save(job, model, matcher.median_motion(), closures, stretches, evidence)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 A frame is damaged if the decoder complained about it, and so is what is predicted from it: every later frame, in the order of
 decoding, until a key frame of which nothing bad is said. A complaint about a frame that no other refers to spreads no further.
 Decoders do not notice everything: of flipped bytes in H.264, MPEG-4 and VP9 nine tenths, in VP8 two thirds, in H.265 next to
-none.
+none, whose pictures are looked at instead (`blocks`).
 """
 
 from __future__ import annotations
@@ -61,6 +61,10 @@ class Judge:
             else:
                 self._spoilt = self._spoilt or _FOLLOWS
         return reason
+
+    def spoil(self) -> None:
+        """Learn that a frame which was judged sound is not: what is predicted from it follows."""
+        self._spoilt = self._spoilt or _FOLLOWS
 
 
 def refers_to_nobody(data: bytes, codec: str, extradata: bytes | None) -> bool:

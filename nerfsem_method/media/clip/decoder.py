@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from nerfsem_method.media.clip.blocks import Blocks
 from nerfsem_method.media.clip.damage import Judge, Note, refers_to_nobody
 from nerfsem_method.media.clip.messages import Message, complaints, heard, spoilt
 
@@ -21,6 +22,8 @@ _SELF_STARTING = ("h264", "hevc", "vvc")
 the container what a key frame is."""
 _NEVER_REFERRED_TO = ("mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3")
 """In these codecs no frame is predicted from a B frame."""
+_SILENT = ("hevc",)
+"""ffmpeg's decoders of these codecs say next to nothing of damage, and their pictures are looked at."""
 _B_FRAME = 3
 _ENDS_EARLY = ("partial file", "ended prematurely")
 
@@ -47,6 +50,7 @@ class Decoder:
         self.packets = self.shown = self.missing = 0
         cut = container.format.name in _CUT_ANYWHERE and self.codec not in _SELF_STARTING
         self._judge, self._waiting = Judge(cut), deque[Note]()
+        self._blocks = Blocks() if self.codec in _SILENT else None
 
     def frames(self) -> Iterator[tuple[Any, Note]]:
         """Yield all frames that the stream shows, with their notes, which are judged."""
@@ -117,6 +121,8 @@ class Decoder:
             self._waiting.append(note)
         note.number = self.shown
         note.complaint = note.complaint or ("the decoder marks it as corrupt" if frame.is_corrupt else "")
+        broken = self._blocks.complaint(frame) if self._blocks else ""
+        note.complaint = note.complaint or broken
         note.key = note.key and (bool(frame.key_frame) or self.codec not in _SELF_STARTING)
         note.alone = note.alone or (self.codec in _NEVER_REFERRED_TO and frame.pict_type == _B_FRAME)
         self.shown += 1
@@ -124,6 +130,9 @@ class Decoder:
             earlier = self._waiting.popleft()
             earlier.damage = self._judge(earlier)
             self.missing += earlier.lost
+        if broken and not note.damage:  # It was judged with a frame that is decoded later and shown earlier.
+            note.damage = broken
+            self._judge.spoil()
         return note
 
     def _listen(self, messages: list[Message]) -> None:
