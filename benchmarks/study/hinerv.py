@@ -117,7 +117,7 @@ class Hinerv:
             rows.append((words, f"{count:,}", f"{quality:.2f} dB", *cells))
         columns = ("HiNeRV", "bytes", "PSNR", *(f"{name}, same bytes" for name in curves))
         note = f"The sample clip's background, {self.scale[0]}x{self.scale[1]}, without the object's pixels."
-        return Table("HiNeRV's backgrounds", columns, rows, "size", note)
+        return Table("HiNeRV's backgrounds", columns, rows, None, note)
 
 
 def empty_bundle(video: Video, network: NeuralBackground) -> nsem.Bundle:
