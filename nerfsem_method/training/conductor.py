@@ -82,11 +82,11 @@ class Conductor:
                 self._actions[event]()
 
     def hear(self, table_bits: Tensor) -> None:
-        """Keep a step's estimate of the tables' bits, on its device until somebody asks for it."""
+        """Keep a step's estimate of the bits of tables and context models, on its device until somebody asks for it."""
         self._table_bits = table_bits.detach()
 
     def kilobytes(self, table_bits: float) -> float:
-        """Return the size of the FP bundle, given the present estimate of the tables' bits.
+        """Return the size of the FP bundle, given the present estimate of the bits of tables and context models.
 
         The bundle is encoded after each MEASURE; until the next one, the estimate tells what has changed.
         """

@@ -24,11 +24,11 @@ def measured_bytes(field: RadianceField, cameras: CameraPath, video: Video, tabl
     """Return the size of the FP bundle: it is encoded for that.
 
     While the occupancy is a solid hull, it may be more than a bundle can hold: then only the other sections are encoded, and the
-    tables count as `table_bits`, their estimate.
+    tables count as their part of `table_bits`, an estimate of theirs and the context models'.
     """
     made = snapshot(field, cameras, video)
     state = made.state
     if fits(state.spec, state.occupancy):
         return len(nsem.encode(made))
     empty = replace(state, occupancy=np.zeros_like(state.occupancy), tables=tuple(map(np.zeros_like, state.tables)))
-    return len(nsem.encode(replace(made, state=empty))) + table_bits / 8
+    return len(nsem.encode(replace(made, state=empty))) + max(table_bits - float(field.rate.weight_bits().detach()), 0) / 8
