@@ -153,3 +153,11 @@ def test_force_replaces_an_earlier_import(imported, tmp_path):
     with forced():
         import_bundle(bundle, tmp_path / "run")
     assert config.is_file() and not config.with_name("left.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["tinted-fp", "mixed-fp"])
+def test_bundles_of_before_are_exported_again_byte_for_byte_too(name, tmp_path):
+    """The occupancy of the first is in OCCU, which is written no more."""
+    golden = Path(__file__).parent / f"golden/{name}.nsem"
+    again = checkpoint.export(import_bundle(golden, tmp_path / "run"), tmp_path / "out", "fp", BackgroundOptions())
+    assert again.read_bytes() == golden.read_bytes()
