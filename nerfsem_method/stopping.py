@@ -20,6 +20,10 @@ GO_ON = "run the same command again to go on"
 """Commands that keep what is done say this when they are stopped."""
 
 
+_waiting: list[int] | None = None
+"""Signals that came within `undisturbed` wait here for its end."""
+
+
 class Stopped(KeyboardInterrupt):
     """A signal asks to stop. It is a KeyboardInterrupt, so that all code that clears away after one does so."""
 
@@ -39,7 +43,9 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> None:
         if time.monotonic() - last[0] >= PATIENCE:
             last[0] = time.monotonic()
-            raise Stopped(number)
+            if _waiting is None:
+                raise Stopped(number)
+            _waiting.append(number)
 
     heard = {number: signal.getsignal(number) for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN}
     for number in heard:
@@ -49,6 +55,22 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, handler in heard.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let a signal wait for the end of the block, which must be short: who begins a process must know it, to end it."""
+    global _waiting  # noqa: PLW0603 (signals are the process's, too)
+    if _waiting is not None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _waiting = waiting = []
+    try:
+        yield
+    finally:
+        _waiting = None
+    if waiting:
+        raise Stopped(waiting[0])
 
 
 def advise(stop: KeyboardInterrupt, advice: str = GO_ON) -> None:

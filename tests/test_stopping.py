@@ -15,7 +15,7 @@ from nerfsem_method.cli.main import run
 from nerfsem_method.errors import NerfsemError, OutputError
 from nerfsem_method.files import replacing, replacing_folder, scratch
 from nerfsem_method.locks import LOCK, locked
-from nerfsem_method.stopping import Stopped, advise, stoppable
+from nerfsem_method.stopping import Stopped, advise, stoppable, undisturbed
 
 PATIENCE = 120.0
 """A process that has not come so far after so many seconds never will."""
@@ -61,6 +61,20 @@ def test_an_impatient_second_signal_does_not_disturb_the_clearing_away():
             signal.raise_signal(signal.SIGINT)
             cleared.append(True)
     assert cleared
+
+
+def test_a_signal_waits_while_a_process_is_begun():
+    done = []
+    with pytest.raises(Stopped) as stop, stoppable():
+        with undisturbed():
+            signal.raise_signal(signal.SIGTERM)
+            done.append("begun")
+        done.append("not stopped")
+    assert done == ["begun"] and stop.value.number == signal.SIGTERM
+    with pytest.raises(Stopped), stoppable():
+        signal.raise_signal(signal.SIGTERM)
+    with undisturbed():
+        pass
 
 
 def test_a_signal_that_the_caller_ignores_stays_ignored():

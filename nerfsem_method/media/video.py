@@ -24,6 +24,7 @@ from nerfsem_method.errors import OutputError
 from nerfsem_method.files import is_full, no_space, replacing, replacing_folder
 from nerfsem_method.log import LOG
 from nerfsem_method.outputs import PNG_MARK, check_png_folder, check_replaceable
+from nerfsem_method.stopping import undisturbed
 
 STALL_SECONDS = 60
 """A decoder that gives no frame for so many seconds is stopped, lest a damaged stream hang the program."""
@@ -124,6 +125,15 @@ class _Pipe:
         raise StreamError(words.splitlines()[-1] if words else "ffmpeg was stopped")
 
 
+def _end(process: subprocess.Popen) -> None:
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with suppress(BrokenPipeError):
+                stream.close()
+
+
 @contextmanager
 def _running(node: Any, **options: Any) -> Iterator[_Pipe]:
     """Start the ffmpeg-python graph `node` with Popen's `options`; the process never outlives the block."""
@@ -132,16 +142,14 @@ def _running(node: Any, **options: Any) -> Iterator[_Pipe]:
     quiet = node.global_args("-v", "error", "-nostdin")
     command = quiet.compile(cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
     with tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(command, stderr=complaints, **{"stdin": subprocess.DEVNULL, **options})
+        process = None
         try:
+            with undisturbed():
+                process = subprocess.Popen(command, stderr=complaints, **{"stdin": subprocess.DEVNULL, **options})
             yield _Pipe(process, complaints)
         finally:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    with suppress(BrokenPipeError):
-                        stream.close()
+            if process is not None:
+                _end(process)
 
 
 def encode_file(path: Path, frames: Iterable[np.ndarray], rate: Fraction, options: dict[str, Any]) -> int:
