@@ -35,6 +35,7 @@ from nerfsem_method.plugin import checkpoint
 from nerfsem_method.plugin.config import trainer_config
 from nerfsem_method.plugin.training import train
 from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training import drawn
 
 WITHOUT_RECORD = {"benchmarks.__main__", "benchmarks.fuzz.make_seeds"}
 
@@ -131,6 +132,7 @@ def test_gpu_in_the_interpreter(root, tmp_path, monkeypatch):
     pytest.importorskip("triton", reason="Triton comes with torch on Linux alone")
     gpu = importlib.import_module("benchmarks.timing.gpu")
     monkeypatch.setattr(gpu, "Course", partial(gpu.Course, rate_samples=200))
+    monkeypatch.setattr(drawn, "FEWEST", 32)
     bundle = root / "tests/golden/dense-fp.nsem"
     small = ("--bundle", bundle, "--rays", 20, "--frames", 1, "--scale", 80)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -18,8 +18,8 @@ from nerfsem_method.playback.torch_renderer import TorchRenderer
 from nerfsem_method.raycast.caster import Raycaster
 from nerfsem_method.raycast.marching import voxel_distances
 from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.training import drawn, rate
 from nerfsem_method.training import march as marching
-from nerfsem_method.training import rate
 from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.encoding import BinaryGrids
@@ -123,6 +123,7 @@ def test_the_rate_and_its_gradients(spec):
     def evaluate(backend):
         with using(backend), pytest.MonkeyPatch.context() as patch:
             patch.setattr(rate, "draw", lambda count, *_: (torch.arange(count, device=DEVICE) * 0.618).double() % 1)
+            patch.setattr(drawn, "FEWEST", 80)  # two programs a table: the interpreter takes long for each
             bits = field.rate.bits(field.grids, 200, np.random.default_rng(0))
         return [bits.detach(), *torch.autograd.grad(3 * bits, parameters)]
 
