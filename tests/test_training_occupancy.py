@@ -1,8 +1,11 @@
 """Carving: what rays see stays, with a border; what they do not see goes, and never comes back from outside the hull."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from tiny_field import DENSE
 
 from nerfsem_method.codec.coder import Meter
 from nerfsem_method.codec.occupancy import TEMPLATE, code_occupancy
@@ -10,6 +13,7 @@ from nerfsem_method.training.backend import using
 from nerfsem_method.training.loops.filling import fill
 from nerfsem_method.training.march import Samples
 from nerfsem_method.training.occupancy import CONSERVATIVE, OccupancyGrid
+from nerfsem_method.training.radiance import RadianceField
 
 SIDE = 12
 
@@ -98,6 +102,18 @@ def test_a_shell_with_holes_becomes_cheaper_and_loses_nothing():
     assert not filled[holes & (radius >= 18.5)].any(), "these are beyond the hull"
     assert (filled & ~shell).sum() < 0.05 * shell.sum()
     assert bits(filled) < 0.85 * bits(pierced)
+
+
+def test_the_last_occupancy_of_a_field_takes_in_the_voxels_that_pay():
+    at = np.indices((48, 48, 48)) - 23.5
+    radius = np.sqrt((at**2).sum(0))
+    shell = (radius > 17) & (radius < 19)
+    holes = shell & (np.random.default_rng(0).random(shell.shape) < 0.05)
+    field = RadianceField(replace(DENSE, occupancy=48), radius < 19)
+    field.occupancy.seen.copy_(torch.from_numpy(np.where(shell & ~holes, 1.0, 0.0)))
+    field.freeze(0.1, 0.02)
+    found = field.occupancy.occupied.numpy()
+    assert found[shell & ~holes].all() and found[holes].mean() > 0.5 and not found[radius >= 19].any()
 
 
 @pytest.mark.parametrize("occupancy", [np.zeros((8, 8, 8), bool), np.ones((8, 8, 8), bool)], ids=["nothing", "everything"])

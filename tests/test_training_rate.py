@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from coded_bits import code_bits
-from tiny_field import DENSE, HASHED, ball, tiny_state
+from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
 
 from nerfsem_method.codec.coder import Meter
 from nerfsem_method.codec.context import Contexts
@@ -15,6 +15,8 @@ from nerfsem_method.codec.walk import code_tables
 from nerfsem_method.codec.weights import code_weights
 from nerfsem_method.field.layout import TableLayout, table_layout
 from nerfsem_method.field.spec import FieldSpec, Level
+from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.drawn import FEWEST, draw, spread, wanted
 from nerfsem_method.training.radiance import RadianceField
 
@@ -54,6 +56,30 @@ def test_the_context_models_bits_follow_what_they_take_in_the_bundle():
     assert estimated[-1] == 0 and sorted(taken, reverse=True) == taken and sorted(estimated, reverse=True) == estimated
     saved = taken[0] - taken[-1]
     assert 0.5 * saved < estimated[0] < 2 * saved
+
+
+def test_a_step_counts_tables_and_context_models_and_learns_from_both():
+    field = RadianceField.from_state(tiny_state(DENSE))
+    rays = CameraPath(Intrinsics(24, 32, 40.0, 40.0, 12.0, 16.0), orbit(4)).rays(torch.arange(20) % 4, torch.rand(20, 2) * 24)
+    step = field.step(*rays, 10**9)
+    expected = _estimate(field) + field.rate.weight_bits()
+    assert field.rate.weight_bits() > 0 and torch.isclose(step.bits, expected, rtol=1e-4)
+
+
+def test_one_corner_of_a_table_does_not_speak_for_all_of_it():
+    """All signs are like their neighbours but in the last corner, which the coder meets at its end and which is noise."""
+    spec = FieldSpec((Level(4, 1), Level(32, 1)), (Level(4, 1),), occupancy=8)
+    field = RadianceField(spec, np.ones((8, 8, 8), bool))
+    with torch.no_grad():
+        field.grids.theta.fill_(0.5)
+        noise = field.rate.values[1][-3000:, 0]
+        field.grids.theta[noise] = torch.randn(len(noise), generator=torch.Generator().manual_seed(0))
+        for tensor in field.rate.parameters():
+            tensor.zero_()
+    contexts = {name: tensor.integers for name, tensor in field.rate.state().items()}
+    code_tables(meter := Meter(), spec, field.occupancy.occupied.numpy(), contexts, field.grids.tables())
+    field.rate.learn(field.grids)
+    assert _estimate(field).item() < 2 * meter.bits
 
 
 @pytest.mark.parametrize("learnt", [False, True])

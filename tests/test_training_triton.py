@@ -116,7 +116,8 @@ def test_the_rate_and_its_gradients(spec):
         field.grids.theta[::7] *= 1.5  # beyond 1, where no gradient passes
         for tensor in field.rate.parameters():
             tensor += 0.01 * torch.randn_like(tensor)
-    field.rate.learn(field.grids)
+    with using("fused"):
+        field.rate.learn(field.grids)
     assert (field.rate.mixing[..., 2:] != 0).any(), "neighbours tell nothing"
     field, parameters = field.to(DEVICE), [field.grids.theta, *field.rate.parameters()]
 

@@ -1,7 +1,7 @@
 """This program measures the frame codecs of pc's background: bytes and PSNR at several crf, of plates as `compress` makes them.
 
     make demo
-    python -m benchmarks.study.backgrounds --scene demo/work/scene
+    python -m benchmarks.study.backgrounds --scene SCENE
 
 PSNR is that of RGB over pixels where the matte is 0, mean over the frames; bytes are those of the stream.
 """
