@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -79,7 +79,7 @@ class Hinerv:
                 self._train(size, video, frames, outside)
         points = [self._measured(size, frames, outside) for size in self.sizes]
         curves = peer_curves(self.output_dir, frames, outside, video.rate)
-        keep(self.results, PROGRAM, self._table(points, curves), _curves(curves))
+        keep(self.results, PROGRAM, *self._tables(points, curves), _curves(curves))
 
     def _bundle(self, size: SizeName) -> Path:
         return self.output_dir / f"{size}.nsem"
@@ -110,14 +110,13 @@ class Hinerv:
         words += f"{took['processor minutes']:.1f} minutes of a processor"
         return len(background.payload()), background_psnr(decoded, frames, mattes), words
 
-    def _table(self, points: list[tuple[int, float, str]], curves: dict[str, Curve]) -> Table:
-        rows = []
-        for count, quality, words in points:
-            cells = [_at(curve, count) for curve in curves.values()]
-            rows.append((words, f"{count:,}", f"{quality:.2f} dB", *cells))
+    def _tables(self, points: list[tuple[int, float, str]], curves: dict[str, Curve]) -> Iterator[Table]:
+        """Yield one table a size, so that sizes may be measured one by one."""
         columns = ("HiNeRV", "bytes", "PSNR", *(f"{name}, same bytes" for name in curves))
         note = f"The sample clip's background, {self.scale[0]}x{self.scale[1]}, without the object's pixels."
-        return Table("HiNeRV's backgrounds", columns, rows, None, note)
+        for size, (count, quality, words) in zip(self.sizes, points, strict=True):
+            row = (words, f"{count:,}", f"{quality:.2f} dB", *(_at(curve, count) for curve in curves.values()))
+            yield Table(f"HiNeRV's background, {size}", columns, [row], None, note)
 
 
 def empty_bundle(video: Video, network: NeuralBackground) -> nsem.Bundle:
