@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from nerfsem_method.codec.nsem import Layer
     from nerfsem_method.scene.scene import Scene
 
+PRESETS_BY_SIZE = {"quick": 24e3, "standard": 80e3}
+"""Objects of a wanted size up to these bytes have these presets, larger ones archive: lambda alone moves a preset little."""
+BACKGROUND_SHARE = 0.4
+"""A background whose crf is not chosen takes so much of a wanted size at most, if its codec can: about what the default crf
+takes beside quick."""
 LARGEST_BACKGROUND = 0.8
 """A background that takes a larger share than this of a wanted size leaves nothing to describe the object with."""
 
@@ -41,9 +46,10 @@ class Options:
 
     mode: Literal["fp", "pc"] = "fp"
     """fp keeps the object alone, pc the object and its background, the full video."""
-    preset: str = "standard"
+    preset: str | None = None
     """Take quick (minutes on a CPU), standard, archive (more detail, an hour or two on a CPU), paper (the
-    published sizes, for a GPU; its heads alone are 63 kB), or another file of configs/."""
+    published sizes, for a GPU; its heads alone are 63 kB), or another file of configs/; by default standard, but quick for a
+    --target-size below 24 kB and archive for one above 80 kB."""
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)
     background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
     paper: Annotated[PaperOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PaperOptions)
@@ -82,9 +88,21 @@ class Options:
             from nerfsem_method.training.backend import insist_on_cuda
 
             insist_on_cuda()
-        self.paper.check(presets.load(self.preset).field)
+        self.paper.check(presets.load(self.chosen_preset).field)
         self.background.check()
         _ = self.wanted_bytes
+
+    @property
+    def chosen_preset(self) -> str:
+        """Return the preset, the one for the wanted size where none is named. Raises NerfsemError when the text is no size."""
+        if self.preset is not None:
+            return self.preset
+        size = self.wanted_bytes
+        if size is None:
+            return "standard"
+        if self.mode == "pc":
+            size *= 1 - BACKGROUND_SHARE
+        return next((name for name, most in PRESETS_BY_SIZE.items() if size <= most), "archive")
 
     @property
     def wanted_bytes(self) -> float | None:
@@ -187,8 +205,13 @@ def _make(video: Path, target: Path, options: Options, work: Path, tell: Callabl
     from nerfsem_method.media.clip.clip import stem_of
     from nerfsem_method.plugin import checkpoint
 
-    background = checkpoint.scene_background(scene, options.background) if options.mode == "pc" else None
+    background = None
+    if options.mode == "pc":
+        share = None if options.wanted_bytes is None else BACKGROUND_SHARE * options.wanted_bytes
+        background = checkpoint.scene_background(scene, options.background, share)
     field_bytes = _field_bytes(options, background)
+    if options.preset is None and options.wanted_bytes is not None:
+        tell(f"preset {options.chosen_preset}, for {options.target_size}; --preset takes another")
     config = checkpoint.load_config(train_scene(scene, stem_of(video), options, field_bytes, work, tell))
     checkpoint.write_bundle(target, checkpoint.run_bundle(config, scene, background))
 
@@ -206,7 +229,7 @@ def train_scene(
     from nerfsem_method.plugin.config import trainer_config
     from nerfsem_method.plugin.training import run_name, train
 
-    config = trainer_config(options.preset)
+    config = trainer_config(options.chosen_preset)
     config.data = config.pipeline.datamanager.data = scene.root.resolve()
     config.output_dir = work.resolve() / "runs"
     config.experiment_name = name.strip(".") or "unnamed"  # ".." would lead elsewhere
@@ -256,7 +279,7 @@ def _judge(target: Path, options: Options, work: Path, tell: Callable[[str], Non
         return
     if not Goal(size, options.target_psnr).met(measured):
         raise GoalMissed(
-            f"{wanted} is out of reach of the preset {options.preset!r} for this clip; {target} came closest with {text}; "
+            f"{wanted} is out of reach of the preset {options.chosen_preset!r} for this clip; {target} came closest with {text}; "
             "choose another preset, --scale, or more --max-steps"
         )
 

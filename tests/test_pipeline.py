@@ -97,13 +97,43 @@ def test_a_size_that_is_met_ends_well_and_the_background_counts(captured, vase_v
     run = training.train
     monkeypatch.setattr(training, "train", lambda config, tell: told.append(config.pipeline.model) or run(config, tell))
     plain, steered = tmp_path / "plain.nsem", tmp_path / "steered.nsem"
-    compress(vase_video, plain, Options("pc", "smoke", max_steps=5))
+    background = BackgroundOptions(crf=47)
+    compress(vase_video, plain, Options("pc", "smoke", max_steps=5, background=background))
     size = round(plain.stat().st_size * 0.98)
-    compress(vase_video, steered, Options("pc", "smoke", max_steps=5, target_size=f"{size / 1e3} kB"))
+    compress(vase_video, steered, Options("pc", "smoke", max_steps=5, target_size=f"{size / 1e3} kB", background=background))
     assert steered.stat().st_size == pytest.approx(size, rel=0.05)
-    background = nsem.sizes(steered.read_bytes())["BACK"]
-    assert background > 500
-    assert [model.target_bytes for model in told] == [None, pytest.approx(size - background)]
+    layer = nsem.sizes(steered.read_bytes())["BACK"]
+    assert layer > 500
+    assert [model.target_bytes for model in told] == [None, pytest.approx(size - layer)]
+
+
+def test_a_background_without_a_crf_takes_its_share_of_a_wanted_size(captured, vase_video, tmp_path):
+    """The default crf takes more than 1 kB of this clip; a crf that is chosen stays."""
+    sizes = []
+    for background in (BackgroundOptions(), BackgroundOptions(crf=40)):
+        made = tmp_path / f"{len(sizes)}.nsem"
+        options = Options("pc", "smoke", max_steps=5, target_size="2.5 kB", background=background)
+        with pytest.raises(NerfsemError, match="out of reach"):
+            compress(vase_video, made, options)
+        sizes.append(nsem.sizes(made.read_bytes())["BACK"])
+    assert sizes[0] < 0.4 * 2500 + 30 < sizes[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "preset"),
+    [
+        (Options(), "standard"),
+        (Options(target_size="12kB"), "quick"),
+        (Options(target_size="30kB"), "standard"),
+        (Options("pc", target_size="30kB"), "quick"),
+        (Options(target_size="0.2 MB"), "archive"),
+        (Options(target_psnr=30.0), "standard"),
+        (Options(preset="standard", target_size="12kB"), "standard"),
+    ],
+    ids=str,
+)
+def test_a_wanted_size_chooses_the_preset_that_none_has_named(options, preset):
+    assert options.chosen_preset == preset
 
 
 @pytest.mark.parametrize("goal", [{"target_size": "1MB"}, {"target_psnr": 60.0}], ids=str)

@@ -25,8 +25,8 @@ class BackgroundOptions:
     size: Annotated[Literal["small", "medium", "large"], tyro.conf.arg(name="background-size")] = "small"
     """The network of hinerv has this size; pc only."""
     crf: Annotated[int | None, tyro.conf.arg(name="background-crf")] = None
-    """Code the background's stream at this quality, 0 (best) to 51, of av1 to 63; by default 47 (h264), 49 (h265) or 63 (av1);
-    pc only."""
+    """Code the background's stream at this quality, 0 (best) to 51, of av1 to 63; by default 47 (h264), 49 (h265) or 63 (av1),
+    or as a --target-size allows; pc only."""
     fill: Annotated[Literal["rim", "smooth", "mean"], tyro.conf.arg(name="background-fill")] = "rim"
     """Paint the object over: rim continues the background within the outline and is flat further inside, smooth continues it
     throughout, mean is flat up to the outline, which is blurred (the paper's way); pc only."""

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from nerfsem_method.background import streams
+from nerfsem_method.background.fitting import fitted
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.codec.background import Background
 
@@ -31,15 +32,21 @@ def make_background(
     mattes: Sequence[np.ndarray],
     rate: Fraction,
     options: BackgroundOptions,
+    most: float | None = None,
 ) -> Background:
     """Paint the object over in frames uint8 [H, W, 3] with mattes uint8 [H, W], and code what is left.
 
-    Both are read twice, one frame at a time. Raises NerfsemError when the codec does not take them.
+    Both are read twice, one frame at a time. Where no crf is chosen, `most` says how many bytes the stream may take; both are
+    then read some more times. Raises NerfsemError when the codec does not take them.
     """
     assert options.codec != "hinerv"
     means = mean_colours(frames, mattes)
     colour = most_frequent(means)
-    stream = streams.encode(make_plate(frames, mattes, colour, options.fill), rate, options)
+
+    def encode(chosen: BackgroundOptions) -> bytes:
+        return streams.encode(make_plate(frames, mattes, colour, options.fill), rate, chosen)
+
+    stream = encode(options) if most is None or options.crf is not None else fitted(encode, options, most)
     return Background(stream, colour, means, options.codec)
 
 

@@ -55,7 +55,8 @@ def file_hash(path: Path) -> str | None:
 
 def options_hash(options: Options) -> str:
     """Return a hash of all that was chosen about the compression."""
-    return hashlib.sha256(json.dumps(asdict(options), default=str, sort_keys=True).encode()).hexdigest()
+    chosen = asdict(options) | {"preset": options.chosen_preset}
+    return hashlib.sha256(json.dumps(chosen, default=str, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

@@ -81,8 +81,11 @@ def run_scene(config) -> Scene:
     return parser.setup().get_dataparser_outputs("train").metadata["scene"]
 
 
-def scene_background(scene: Scene, options: BackgroundOptions) -> Layer:
-    """Return the background layer of a scene. Raises NerfsemError when that is a bundle without one."""
+def scene_background(scene: Scene, options: BackgroundOptions, most: float | None = None) -> Layer:
+    """Return the background layer of a scene, a stream of `most` bytes at most where no crf is chosen.
+
+    Raises NerfsemError when the scene is a bundle without one.
+    """
     if scene.bundle is not None:
         return stored_background(scene.bundle)
     frames = _Pictures(scene, [frame.image for frame in scene.frames], "RGB")
@@ -90,7 +93,7 @@ def scene_background(scene: Scene, options: BackgroundOptions) -> Layer:
     if options.codec == "hinerv":
         height, width = frames[0].shape[:2]
         return neural.make_background(frames, mattes, recipe(options.size, len(frames), height, width))
-    return make_background(frames, mattes, scene.video.rate, options)
+    return make_background(frames, mattes, scene.video.rate, options, most)
 
 
 class _Pictures(Sequence[np.ndarray]):
