@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nerfsem_method.evaluation import neural
 from nerfsem_method.evaluation.metrics import NOT_ASKED, Quality
 from nerfsem_method.evaluation.peers import PEERS, Peer, RatePoint
 from nerfsem_method.evaluation.sweeps import FEWEST, Shelf, sweep
@@ -70,6 +71,17 @@ def test_other_frames_or_settings_are_encoded_anew(encoded, other):
     shelf(clip()).point(X264, 40)
     other()
     assert encoded == [40, 40]
+
+
+def test_another_network_is_trained_anew(encoded, monkeypatch):
+    """A change of HiNeRV's sources makes other streams of the same settings; those of frame codecs stay."""
+    monkeypatch.setattr(neural, "encode", lambda frames, level: b"none")
+    monkeypatch.setattr(Peer, "decode", lambda *_: iter(clip()))
+    for maker in ("one", "one", "other"):
+        monkeypatch.setattr(neural, "maker", lambda maker=maker: maker)
+        shelf(clip()).point(PEERS["hinerv"], 0)
+        shelf(clip()).point(X264, 40)
+    assert encoded == [0, 40, 0]
 
 
 def test_other_mattes_are_measured_anew_on_the_same_stream(encoded):

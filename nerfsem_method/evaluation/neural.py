@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
+from nerfsem_method.codec import hinerv as codec
 from nerfsem_method.codec.hinerv import NeuralBackground
 from nerfsem_method.errors import CorruptBundle
 from nerfsem_method.hinerv import painter
@@ -17,6 +21,13 @@ from nerfsem_method.progress import progress_bar
 SIZE_NAMES: tuple[SizeName, ...] = get_args(SizeName)
 LEVELS = tuple(reversed(range(len(SIZE_NAMES))))
 """The largest network comes first, as the best quality of every peer does."""
+
+
+@cache
+def maker() -> str:
+    """Return a hash of the sources that make a stream: another network or training makes another one."""
+    places = {Path(codec.__file__), *Path(painter.__file__).parent.rglob("*.py")}
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(places))).hexdigest()
 
 
 def encode(frames: np.ndarray, level: int) -> bytes:

@@ -21,10 +21,10 @@ import numpy as np
 
 from nerfsem_method.compiled.cache import user_cache
 from nerfsem_method.errors import OutputError
-from nerfsem_method.evaluation import metrics
+from nerfsem_method.evaluation import metrics, neural
 from nerfsem_method.evaluation.findings import reaches
 from nerfsem_method.evaluation.metrics import FrameFigures, Perceptual, mean_quality
-from nerfsem_method.evaluation.peers import Peer, RatePoint, measure_stream, rate_point
+from nerfsem_method.evaluation.peers import NEURAL, Peer, RatePoint, measure_stream, rate_point
 from nerfsem_method.files import replacing
 from nerfsem_method.media import annexb, video
 
@@ -91,6 +91,8 @@ class Shelf:
 
     def _key(self, peer: Peer, level: int) -> str:
         settings = {**asdict(peer), "levels": None, "words": None, "syntax": None}
+        if peer.muxer == NEURAL:
+            settings["maker"] = neural.maker()
         return f"{peer.name}-{level}-{_digest(self._seen, json.dumps(settings, sort_keys=True))[:24]}"
 
     def _read(self, name: str) -> bytes | None:

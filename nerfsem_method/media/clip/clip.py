@@ -50,6 +50,7 @@ class Findings:
         numbers: The frames that were yielded have these numbers in their source.
         times: They are shown at these times in seconds.
         total: The source has so many frames, those included that are damaged or not taken.
+        whole: It announces so many of which the end is missing; 0 where all are there.
         damaged: The frames of these numbers would have been taken, but are damaged, for these reasons.
         remarks: These sentences, without a full stop, tell a user what was found, the damaged frames included.
     """
@@ -57,12 +58,16 @@ class Findings:
     numbers: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     total: int = 0
+    whole: int = 0
     damaged: dict[int, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
     def of_frames(self, items: list[int]) -> list[int]:
-        """Return those of the frames that were yielded, if there is an item for each frame of the source, and otherwise all."""
-        return [items[number] for number in self.numbers] if len(items) == self.total else items
+        """Return those of the frames that were yielded, if there is an item for each frame of the source, and otherwise all.
+
+        The items may be those of the source before its end was lost.
+        """
+        return [items[number] for number in self.numbers] if len(items) in (self.total, self.whole) else items
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ class VideoClip(Clip):
                     time = (note.pts - start) * stream.time_base
                 yield ClipFrame(note.number, float(time), *convert(frame))
         findings.total = decoder.shown
+        findings.whole = self.promised if self.promised > decoder.packets else 0
         findings.remarks += [*self.notes, *self._remarks(decoder, findings.damaged, woven)]
 
     def _whole(self, decoder: Decoder) -> Iterator[tuple[Any, Note, bool]]:
