@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ pytest.importorskip("pycolmap")
 
 from drawn_models import FOCAL, drawn, name
 
-from nerfsem_method.capture.colmap import worker
+from nerfsem_method.capture.colmap import pairs, worker
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import better
 from nerfsem_method.capture.colmap.support import drop_loose, explained, held_together
@@ -118,3 +119,32 @@ def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeyp
     monkeypatch.setattr(worker, "adopt", lambda job, database, model: adopted.append(model))
     assert worker.first_model(job(), matcher) is second
     assert matched[1] == {(3, 20), (4, 21)} and adopted == [second]
+
+
+@pytest.mark.parametrize(
+    ("ordered", "senses", "taken"),
+    [
+        (True, {"first": 0.4}, "first"),  # a video's order is right, whatever comes of it
+        (False, {"first": 0.7}, "first"),
+        (False, {"first": 0.4, "ordered": 0.8}, "ordered"),
+        (False, {"first": 0.4, "ordered": 0.3}, "first"),
+    ],
+    ids=str,
+)
+def test_photographs_whose_model_makes_no_sense_get_another_order(
+    ordered: bool, senses: dict[str, float], taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order of what they show is taken where its model makes more sense; pairs of one order do not spoil the other's."""
+    models = {attempt: drawn(STEADY) for attempt in senses}
+    held: set[tuple[int, int]] = set()
+    matcher: Any = SimpleNamespace(
+        path=Path("database.db"), match=lambda chosen, stage: held.update(chosen), forget=held.clear,
+        largest=lambda: [np.zeros((0, 128), np.uint8)] * COUNT,
+    )  # fmt: skip
+    way = [*range(0, COUNT, 2), *range(1, COUNT, 2)]
+    monkeypatch.setattr(worker.pairs, "by_likeness", lambda largest: way)
+    monkeypatch.setattr(worker, "map_frames", lambda job, database, attempt: models[attempt])
+    monkeypatch.setattr(worker, "explained", lambda path, model: senses[{id(m): a for a, m in models.items()}[id(model)]])
+    assert worker.first_model(replace(job(), ordered=ordered), matcher) is models[taken]
+    given = set(pairs.sequential_pairs(COUNT))
+    assert held == ({tuple(sorted((way[a], way[b]))) for a, b in given} if taken == "ordered" else given)

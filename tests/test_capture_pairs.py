@@ -46,6 +46,15 @@ def test_a_frame_out_of_order_is_paired_with_those_that_show_the_same() -> None:
     assert all(40 in pair and min(pair) < 10 for pair in found)
 
 
+def test_photographs_in_no_order_get_one_by_what_they_show() -> None:
+    rng = np.random.default_rng(4)
+    world, drawn = rng.integers(0, 256, (500, 128), np.uint8), rng.permutation(40)
+    way = drawn[pairs.by_likeness([world[10 * i : 10 * i + 60] for i in drawn])]
+    assert way.tolist() in (list(range(40)), list(range(40))[::-1])
+    assert pairs.by_likeness([]) == [] and pairs.by_likeness([world]) == [0]
+    assert sorted(pairs.by_likeness([world[:60], world[60:120], world[:0]])) == [0, 1, 2]
+
+
 def test_frames_that_show_nothing_known_are_paired_with_none() -> None:
     rng = np.random.default_rng(3)
     assert pairs.alike([rng.integers(0, 256, (60, 128), np.uint8) for _ in range(40)], [7]) == []

@@ -37,7 +37,7 @@ from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import progress_bar
 from nerfsem_method.scene.scene import AGREED, Frame, Scene, Video
 
-CAPTURE_VERSION = 14
+CAPTURE_VERSION = 15
 """Every cache key contains this number: raise it when a stage's result changes."""
 REMARKS = "remarks.json"
 """What is to be said about given mattes is kept beside them."""
@@ -254,13 +254,13 @@ class Capture:
         root = self.folder.root
         ready = sorted((root / self.first_mattes[0]).glob("*.png")) if self.first_mattes else None
         if size == self.size:
-            poses.solve(sorted((root / "frames").glob("*.png")), ready, region, advance).save(target)
+            poses.solve(sorted((root / "frames").glob("*.png")), ready, region, advance, clip.ordered).save(target)
             return
         with scratch("nerfsem-frames-") as folder:
             needed = frame_bytes(clip.announced, size, LEAST_FRAME_BYTES)
             check_space(folder.parent, needed, "the frames that COLMAP sees", "set TMPDIR to another folder")
             frames = frame_files.extract(clip, folder, size, lambda done, total: None)
-            poses.solve(frames, ready, region, advance).save(target)
+            poses.solve(frames, ready, region, advance, clip.ordered).save(target)
 
     def _assemble(self, frames: list[Path]) -> Scene:
         """Return the scene in units of the object's hull, and write points.ply, report.json and report.html."""

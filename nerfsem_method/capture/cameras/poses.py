@@ -24,8 +24,10 @@ MARGIN = 0.02
 """Features are not sought within this share of width and height around an overlay: they reach beyond their middle."""
 
 
-def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance: Advance) -> SparseModel:
+def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance: Advance, ordered: bool = True) -> SparseModel:
     """Return the cameras of `frames`, from features of the whole frame or of the object alone.
+
+    They lie in the order in which they were taken if they are surely `ordered`.
 
     The background of a static object carries more features than a smooth object, and other ones on each side (of the
     sample clip's 60 frames, 60 are registered on whole frames, 17 on the object). Where the object turns before a fixed
@@ -36,15 +38,15 @@ def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance
     if seen.nothing:
         raise CaptureError(HARDLY_MOVES)
     if region == "object" or (region == "auto" and seen.turntable):
-        return reconstruct(frames, _object(frames, mattes, seen), "object", seen.turntable, advance)
+        return reconstruct(frames, _object(frames, mattes, seen), "object", seen.turntable, advance, ordered)
     try:
         overlays = seen.overlays()
         beside = _beside(overlays, seen.samples[0].shape, len(frames))
-        return replace(reconstruct(frames, beside, "frame", False, advance), overlays=overlays)
+        return replace(reconstruct(frames, beside, "frame", False, advance, ordered), overlays=overlays)
     except CaptureError:
         if region == "frame" or not mattes:
             raise
-        return reconstruct(frames, _object(frames, mattes, seen), "object", seen.turntable, advance)
+        return reconstruct(frames, _object(frames, mattes, seen), "object", seen.turntable, advance, ordered)
 
 
 def _beside(overlays: list[Box], shape: tuple[int, ...], count: int) -> list[np.ndarray] | None:

@@ -41,12 +41,18 @@ MODEL_SHARE = 0.85
 
 
 def reconstruct(
-    frames: list[Path], mattes: Sequence[np.ndarray] | None, region: str, still_background: bool, advance: Advance
+    frames: list[Path],
+    mattes: Sequence[np.ndarray] | None,
+    region: str,
+    still_background: bool,
+    advance: Advance,
+    ordered: bool = True,
 ) -> SparseModel:
     """Return the cameras of `frames`, from the features of whole frames or, where `mattes` are given, of the object alone.
 
     `mattes` are [h, w] uint8, one per frame, of any size; `region` names which of the two it is; `still_background` says that
-    what does not move is not the object. Raises CaptureError when COLMAP dies, or its result is of no use.
+    what does not move is not the object, `ordered` that frames are in the order in which they were taken. Raises CaptureError
+    when COLMAP dies, or its result is of no use.
     """
     from PIL import Image
 
@@ -58,7 +64,7 @@ def reconstruct(
         masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
         names = [path.name for path in chosen]
         seen = str(legible(chosen, work / "legible")[0].parent)
-        job = Job(str(frames[0].parent), seen, names, max(size), masks, region == "object", still_background, str(work))
+        job = Job(str(frames[0].parent), seen, names, max(size), masks, region == "object", still_background, str(work), ordered)
         job.write(work / "job.json")
         _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
         result = json.loads((work / "result.json").read_text())

@@ -19,7 +19,8 @@ class Job:
 
     Features are sought in pictures of the same names and sizes in the folder `legible`. `masks` is a folder of masks, if features
     are wanted in some places only. `object_alone` says that the masks show the object, and nothing around it is to be looked at.
-    `still_background` says that what does not move is not the object. Results go into the folder `work`.
+    `still_background` says that what does not move is not the object. Results go into the folder `work`. Photographs may not be
+    `ordered` as they were taken.
     """
 
     images: str
@@ -30,6 +31,7 @@ class Job:
     object_alone: bool
     still_background: bool
     work: str
+    ordered: bool = True
 
     def write(self, path: Path) -> None:
         """Write the job as JSON."""

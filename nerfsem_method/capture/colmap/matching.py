@@ -108,6 +108,13 @@ class Matcher:
         options.ransac.random_seed = RANDOM_SEED
         pycolmap.verify_matches(str(self.path), str(listing), options)
 
+    def forget(self) -> None:
+        """Forget all matches, in the database too."""
+        self._matched.clear()
+        with pycolmap.Database.open(str(self.path)) as database:
+            database.clear_matches()
+            database.clear_two_view_geometries()
+
     def largest(self) -> list[np.ndarray]:
         """Return the descriptors [K, 128] of the LARGEST features of every frame."""
         chosen = [np.argsort(-scales, kind="stable")[:LARGEST] for scales in self._scales]

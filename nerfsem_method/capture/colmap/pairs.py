@@ -21,6 +21,8 @@ ALIKE = 6
 """A frame that video order leaves out is matched with so many others that look most like it."""
 FEWEST_ALIKE = 8
 """Frames have at least so many of their largest features in common before they are matched in full."""
+ENDS = np.array([1.0, 0.5, 0.25])
+"""So much the last frames at an end of a found order say about which one is next."""
 CLOSURE_ANGLE = 30.0
 """Two frames are worth matching across the loop when their viewing directions differ by fewer degrees than this."""
 CLOSURES_PER_FRAME = 8
@@ -68,6 +70,27 @@ def alike(largest: list[np.ndarray], lost: list[int]) -> list[tuple[int, int]]:
         common = sorted(((len(mutual_matches(largest[a], largest[b])), b) for b in others), reverse=True)
         found.update((min(a, b), max(a, b)) for count, b in common[:ALIKE] if count >= FEWEST_ALIKE)
     return sorted(found)
+
+
+def by_likeness(largest: list[np.ndarray]) -> list[int]:
+    """Return all frames in an order in which each looks like those beside it, which is the camera's way up to its direction.
+
+    It begins with the two that look most alike; then the frame goes to that end whose last frames, weighted by ENDS, it has most
+    in common with. `largest` are the descriptors [K, 128] uint8 of the largest features of every frame.
+    """
+    count = len(largest)
+    common = np.zeros((count, count))
+    for a in range(count):
+        for b in range(a + 1, count):
+            common[a, b] = common[b, a] = len(mutual_matches(largest[a], largest[b]))
+    way = [int(i) for i in np.unravel_index(common.argmax(), common.shape)] if count > 1 else list(range(count))
+    left = [frame for frame in range(count) if frame not in way]
+    while left:
+        ends = (way[: len(ENDS)], way[: -len(ENDS) - 1 : -1])
+        likeness = np.array([ENDS[: len(way)] @ common[np.ix_(end, left)] for end in ends])
+        end, place = np.unravel_index(likeness.argmax(), likeness.shape)
+        way.insert(0 if end == 0 else len(way), left.pop(place))
+    return way
 
 
 def rotation_angle(rotation: np.ndarray) -> float:

@@ -69,7 +69,7 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
         near &= box.shows(points, model.camera, model.poses)
     if near.sum() < MIN_NEAR:
         return None
-    ledge = find_support(points[near], model.colours[near], distance)
+    ledge = find_support(points[near], model.colours[near], distance, target)
     cut = None if keep_support else ledge
     normal, height = (cut.normal, cut.height) if cut else (np.array([0.0, 0.0, 1.0]), -np.inf)
     mine = near & (points @ normal > height + THICKNESS * distance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,12 +18,16 @@ FOOT = 6
 """So many thicknesses above the ledge show how wide the foot is and which colours it has."""
 DEPTH = 10
 """So many thicknesses below the ledge show what is there."""
+CELL = 3
+"""Points on a foot lie in cells of so many thicknesses that touch each other."""
 WIDER = 1.05
 """Beyond so many times the foot's radius a point on the plane lies on the ledge."""
 MIN_FOOT, MIN_LEDGE = 15, 12
 """Fewer points than these on foot and ledge are there by chance."""
-SECTORS, MIN_SECTORS = 8, 4
-"""Of so many directions around the foot, so many must show the ledge, which surrounds it."""
+SECTORS, MIN_SECTORS, MOST_SECTORS = 8, 4, 6
+"""Of so many directions around the foot, so many must show the ledge, which surrounds it, and so many a dense one."""
+FULL = 0.1
+"""A dense ledge has this share of all points near the object; bands of a vase that happen to lie level have a twentieth."""
 FEW_BELOW, WIDE = 0.1, 1.3
 """A ledge whose median radius is WIDE times the foot's, with less than this share of its points below it, is a table: its
 colours need not be distinct."""
@@ -35,6 +40,8 @@ SEAM_RIM = 3
 """So many points on a seam must lie beside the foot."""
 SEAM_WIDTH = 0.95
 """What is below a seam is no narrower than this share of the foot."""
+FITS = 6
+"""The plane with the most points is fitted to those near it so many times."""
 FILL = 20
 """A support's body is filled with so many points along its width."""
 RANDOM_SEED = 0
@@ -71,29 +78,57 @@ class Ledge:
         return np.concatenate([np.column_stack([spots, top - level]) for level in levels])
 
 
-def find_support(points: np.ndarray, colours: np.ndarray, distance: float) -> Ledge | None:
+def find_support(points: np.ndarray, colours: np.ndarray, distance: float, target: np.ndarray) -> Ledge | None:
     """Return the ledge on which the object stands; None where there is none to be seen.
 
-    `points` [P, 3], z up, are those near the object, `colours` [P, 3] uint8, red first; `distance` is the cameras'.
-    An object has ledges of its own, shoulders and bands: a support's has another material on and below it than
-    above, or nothing below that could be seen. Where there is no ledge a seam between two materials counts.
+    `points` [P, 3], z up, are those near the object, `colours` [P, 3] uint8, red first; `distance` is that of the cameras from
+    the `target` [3] at which they look.
+
+    The level plane below the target with the most points is asked first, and its foot is what stands where the cameras look:
+    of a dense pattern so many points lie a little above it, by noise, that they would be taken for a foot as wide as a table,
+    and so would other things on it. Where few points lie on a support any plane will do. An object has ledges of its own,
+    shoulders and bands: a support's has another material on and below it than above, or nothing below that could be seen. Where
+    there is no ledge a seam between two materials counts.
     """
-    low = np.flatnonzero(points[:, 2] < np.median(points[:, 2]))
-    if len(low) < 3:
-        return None
-    triples = points[np.random.default_rng(RANDOM_SEED).choice(low, (TRIALS, 3))]
+    thickness = THICKNESS * distance
+    near = partial(_Layers.of, points, colours.astype(float), thickness=thickness)
+    planes = _level_planes(points[points[:, 2] < target[2]])
+    if planes:
+        fullest = max(planes, key=lambda plane: (np.abs((points - plane[1]) @ plane[0]) < thickness / 2).sum())
+        if ledge := _dense(partial(near, target=target), *fullest):
+            return ledge
+    low = points[points[:, 2] < np.median(points[:, 2])]
+    ledges = (layers.ledge() for layers in (near(*plane) for plane in _level_planes(low)) if layers)
+    best = max(filter(None, ledges), key=lambda ledge: (round(ledge.distinct, 2), len(ledge.rim)), default=None)
+    if best:
+        return best
+    seams = (layers.seam() for layers in (near(np.array([0.0, 0.0, 1.0]), corner) for corner in low) if layers)
+    return max(filter(None, seams), key=lambda seam: seam.distinct, default=None)
+
+
+def _level_planes(points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return normals and corners of the level ones of TRIALS planes through three of the points [P, 3] each."""
+    if len(points) < 3:
+        return []
+    triples = points[np.random.default_rng(RANDOM_SEED).choice(len(points), (TRIALS, 3))]
     normals = np.cross(triples[:, 1] - triples[:, 0], triples[:, 2] - triples[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     normals *= np.where(normals[:, 2:] < 0, -1, 1)
     level = normals[:, 2] > TILT
-    planes = zip(normals[level], triples[level, 0], strict=True)
-    near = partial(_Layers.of, points, colours.astype(float), thickness=THICKNESS * distance)
-    ledges = (layers.ledge() for layers in (near(*plane) for plane in planes) if layers)
-    best = max(filter(None, ledges), key=lambda ledge: (round(ledge.distinct, 2), len(ledge.rim)), default=None)
-    if best:
-        return best
-    seams = (layers.seam() for layers in (near(np.array([0.0, 0.0, 1.0]), corner) for corner in points[low]) if layers)
-    return max(filter(None, seams), key=lambda seam: seam.distinct, default=None)
+    return list(zip(normals[level], triples[level, 0], strict=True))
+
+
+def _dense(near: Callable[..., _Layers | None], normal: np.ndarray, corner: np.ndarray) -> Ledge | None:
+    """Return the ledge that a plane is once it has been fitted to its points a few times; None where few are around the foot."""
+    ledge = None
+    for _ in range(FITS):
+        layers = near(normal, corner)
+        if layers is None or normal[2] < TILT:
+            break
+        full = layers.on.sum() > FULL * len(layers.points) and layers.sectors >= MOST_SECTORS
+        ledge = layers.ledge() if full else None
+        normal, corner = layers.fitted()
+    return ledge
 
 
 @dataclass(frozen=True)
@@ -120,12 +155,25 @@ class _Layers:
 
     @classmethod
     def of(
-        cls, points: np.ndarray, colours: np.ndarray, normal: np.ndarray, corner: np.ndarray, *, thickness: float
+        cls,
+        points: np.ndarray,
+        colours: np.ndarray,
+        normal: np.ndarray,
+        corner: np.ndarray,
+        *,
+        thickness: float,
+        target: np.ndarray | None = None,
     ) -> _Layers | None:
-        """Return the layers by the plane through `corner`; None where nothing stands on it."""
+        """Return the layers by the plane through `corner`; None where nothing stands on it.
+
+        With a `target` [3] the foot is that of what stands nearest to the upright line through it, clear of the plane.
+        """
         rise = points @ normal
         above = rise - corner @ normal
         foot = (above > thickness / 2) & (above < FOOT * thickness)
+        if target is not None:
+            foot &= above > thickness
+            foot[foot] = _nearest_group((points - target)[foot, :2], CELL * thickness)
         if foot.sum() < MIN_FOOT:
             return None
         flat = points - rise[:, None] * normal
@@ -137,6 +185,13 @@ class _Layers:
         below = (above < -thickness) & (above > -DEPTH * thickness) & (radius < 2 * wide)
         height, sectors = float(corner @ normal), len(np.unique(directions))
         return cls(points, colours, normal, height, thickness, above, foot, on, below, radius, wide, sectors)
+
+    def fitted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return normal and a point [3] of the plane that fits the points near this one best, the foot's among them."""
+        points = self.points[np.abs(self.above) < self.thickness]
+        middle = points.mean(0)
+        normal = np.linalg.svd(points - middle, full_matrices=False)[2][2]
+        return normal * np.copysign(1, normal[2]), middle
 
     def ledge(self) -> Ledge | None:
         """Return the ledge that the plane is, if it can be a support's."""
@@ -162,6 +217,27 @@ class _Layers:
 
     def _as_ledge(self, distinct: float) -> Ledge:
         return Ledge(self.normal, self.height, self.points[self.on], self.points[self.foot], distinct)
+
+
+def _nearest_group(spots: np.ndarray, cell: float) -> np.ndarray:
+    """Return which spots [S, 2] are the group, of those with MIN_FOOT spots, that comes nearest to the origin, [S] bool.
+
+    A group's spots lie in touching cells of this side with at least two spots each.
+    """
+    from scipy.ndimage import label
+
+    if not len(spots):
+        return np.zeros(0, bool)
+    cells = np.floor((spots - spots.min(0)) / cell).astype(int)
+    counts = np.zeros(cells.max(0) + 1, int)
+    np.add.at(counts, tuple(cells.T), 1)
+    groups = np.zeros(counts.shape, np.int32)
+    label(counts >= 2, np.ones((3, 3)), groups)
+    of_spot = groups[tuple(cells.T)]
+    large = [group for group in range(1, groups.max() + 1) if (of_spot == group).sum() >= MIN_FOOT]
+    away = np.linalg.norm(spots, axis=1)
+    nearest = min(large, key=lambda group: away[of_spot == group].min(), default=-1)
+    return of_spot == nearest
 
 
 def _told_apart(first: np.ndarray, second: np.ndarray) -> float:

@@ -109,6 +109,11 @@ class Clip(ABC):
         """Yield the frames, and fill all of `findings` but numbers and times."""
 
     @property
+    def ordered(self) -> bool:
+        """Return whether the frames are surely in the order in which they were taken."""
+        return True
+
+    @property
     def name(self) -> str:
         """Return the clip's name as text: the file's, or the folder's for photographs."""
         return _text(_named_after(self.path).name)

@@ -32,6 +32,11 @@ class PhotographClip(Clip):
     files: tuple[Path, ...]
     notes: tuple[str, ...]
 
+    @property
+    def ordered(self) -> bool:
+        """Return False: names may say nothing."""
+        return False
+
     @cached_property
     def sha256(self) -> str:  # type: ignore[override]
         """Return the SHA-256 of the photographs' names and contents in their order."""
