@@ -35,12 +35,13 @@ from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import look_at_point
 
 PASSES = (
-    Pass(240, 64, 0.02, 0.2, 0.0),
-    Pass(240, 64, 0.03, 0.1, 0.06),
-    Pass(240, 96, 0.012, 0.08, 0.05),
+    Pass(320, 128, 0.015, 0.2, 0.0),
+    Pass(320, 128, 0.02, 0.1, 0.06),
+    Pass(320, 128, 0.012, 0.08, 0.05),
     Pass(480, 144, 0.008, 0.06, 0.025),
 )
-"""The first pass starts from the points: their colours, and those around what they cover. The others go from coarse to fine."""
+"""The first pass starts from the points: their colours, and those around what they cover. A thin handle that a coarse one lost
+would teach the next what the surroundings look like."""
 GROWTH = 0.05
 """A pass searches within this share of the box around the body that the one before found."""
 

@@ -23,6 +23,8 @@ NEIGHBOURS, SPREAD = 8, 2.5
 """A point whose NEIGHBOURS-th neighbour is SPREAD times farther away than it is for its neighbours is noise."""
 WIDER = 1.3
 """What stands above or below the main body within so many times its radius belongs to it."""
+CLEAR = 0.4
+"""The object begins so many thicknesses above its support: voxels on a plane's surface look like the shadow that lies there."""
 DEPTH = 0.6
 """A support is kept down to this share of the cameras' distance: frames around the object show about so much of it."""
 MARGIN = 0.25
@@ -71,8 +73,9 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
         return None
     ledge = find_support(points[near], model.colours[near], distance, target)
     cut = None if keep_support else ledge
-    normal, height = (cut.normal, cut.height) if cut else (np.array([0.0, 0.0, 1.0]), -np.inf)
-    mine = near & (points @ normal > height + THICKNESS * distance)
+    clear = CLEAR * THICKNESS * distance
+    normal, height = (cut.normal, cut.height + clear) if cut else (np.array([0.0, 0.0, 1.0]), -np.inf)
+    mine = near & (points @ normal > height + (THICKNESS * distance - clear))
     if mine.sum() < MIN_NEAR:
         return None
     cell = REACH * distance / CELLS
@@ -84,6 +87,8 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     seeds = points[mine]
     support = ledge.body_below(DEPTH * distance) if keep_support and ledge else np.zeros((0, 3))
     others = KDTree(np.concatenate([solid, support])).query(points)[0] > 2 * cell
+    if cut:
+        others[np.flatnonzero(near)[cut.on]] = True  # as near as they are to the foot, they are none of it
     reaches = [np.quantile(part, (0.01, 0.99), axis=0) for part in (seeds, support) if len(part)]  # the support has more points
     low, high = np.min(reaches, (0, 1)), np.max(reaches, (0, 1))
     margin = MARGIN * (high - low)[: 2 if keep_support else 3].max()

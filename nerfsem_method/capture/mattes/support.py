@@ -52,13 +52,14 @@ RANDOM_SEED = 0
 class Ledge:
     """A ledge is a level plane, normal @ p = height, on which something stands.
 
-    `rim` [R, 3] are the points on it outside of the foot that stands on it, `foot` [F, 3] the points of that foot. `distinct`
-    tells how well the colours above differ from those on and below: 1/2 is like guessing, 1 is always.
+    `rim` [R, 3] are the points on it outside of the foot that stands on it, those of the points [P] that are `on` it; `foot`
+    [F, 3] are the points of that foot. `distinct` tells how well the colours above differ from those on and below: 1/2 is like guessing, 1 is always.
     """
 
     normal: np.ndarray
     height: float
     rim: np.ndarray
+    on: np.ndarray
     foot: np.ndarray
     distinct: float
 
@@ -216,7 +217,7 @@ class _Layers:
         return self._as_ledge((near + far) / 2) if far >= SEAM_FAR else None
 
     def _as_ledge(self, distinct: float) -> Ledge:
-        return Ledge(self.normal, self.height, self.points[self.on], self.points[self.foot], distinct)
+        return Ledge(self.normal, self.height, self.points[self.on], self.on, self.points[self.foot], distinct)
 
 
 def _nearest_group(spots: np.ndarray, cell: float) -> np.ndarray:
