@@ -122,7 +122,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     """Stand in for COLMAP: fail on whole frames, and keep what was asked for: region, and whether the background is still."""
     seen: list[tuple[str, bool]] = []
 
-    def solved(pictures, mattes, region, still_background, advance):
+    def solved(pictures, mattes, region, still_background, advance, ordered):
         seen.append((region, still_background))
         if mattes is None:
             raise CaptureError("cameras were found for only 3 of 8 frames")

@@ -27,7 +27,7 @@ class TrueCameras:
         self.calls: list[list[Path]] = []
         self.failure: BaseException | None = None
 
-    def __call__(self, frames: list[Path], mattes: list[Path] | None, region: str, advance: object) -> SparseModel:
+    def __call__(self, frames: list[Path], mattes: list[Path] | None, region: str, advance: object, ordered: bool) -> SparseModel:
         self.calls.append(frames)
         if self.failure:
             raise self.failure
