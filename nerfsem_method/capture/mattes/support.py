@@ -53,7 +53,8 @@ class Ledge:
     """A ledge is a level plane, normal @ p = height, on which something stands.
 
     `rim` [R, 3] are the points on it outside of the foot that stands on it, those of the points [P] that are `on` it; `foot`
-    [F, 3] are the points of that foot. `distinct` tells how well the colours above differ from those on and below: 1/2 is like guessing, 1 is always.
+    [F, 3] are the points of that foot. `distinct` tells how well the colours above differ from those on and below: 1/2 is like
+    guessing, 1 is always.
     """
 
     normal: np.ndarray
