@@ -52,6 +52,7 @@ def test_photographs_in_no_order_get_one_by_what_they_show() -> None:
     way = drawn[pairs.by_likeness([world[10 * i : 10 * i + 60] for i in drawn])]
     assert way.tolist() in (list(range(40)), list(range(40))[::-1])
     assert pairs.by_likeness([]) == [] and pairs.by_likeness([world]) == [0]
+    assert sorted(pairs.by_likeness([world[:0]] * 3)) == [0, 1, 2]
     assert sorted(pairs.by_likeness([world[:60], world[60:120], world[:0]])) == [0, 1, 2]
 
 

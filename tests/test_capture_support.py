@@ -109,3 +109,10 @@ def test_a_pedestals_top_is_not_cut_at_an_angle() -> None:
     ledge = find_support(*painted((VASE, ORANGE), (noisy(450, 0.6, 24), WOOD), (sides, GREY)), DISTANCE, AIM)
     assert ledge is not None
     assert abs(ledge.height - TOP) < 0.01 and ledge.normal[2] > 0.9997
+
+
+def test_a_wide_base_below_a_slim_stem_is_the_objects_own() -> None:
+    stem, top = ring(300, (0.1, 0.12), (-0.2, 0.6), 40), ring(200, (0.14, 0.5), (-0.21, -0.19), 41)
+    side, table = ring(150, (0.49, 0.5), (TOP, -0.22), 42), ring(100, (0.55, 1.3), (TOP - 0.008, TOP + 0.008), 43)
+    ledge = find_support(*painted((np.concatenate([stem, top, side]), ORANGE), (table, WOOD)), DISTANCE, AIM)
+    assert ledge is not None and abs(ledge.height - TOP) < 0.03

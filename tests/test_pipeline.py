@@ -17,7 +17,7 @@ from nerfsem_method.codec import nsem
 from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
 from nerfsem_method.locks import locked
 from nerfsem_method.pipeline import Options, compress
-from nerfsem_method.plugin import trainer, training
+from nerfsem_method.plugin import checkpoint, trainer, training
 from nerfsem_method.plugin.trainer import NerfsemTrainer
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.stopping import Stopped
@@ -107,16 +107,22 @@ def test_a_size_that_is_met_ends_well_and_the_background_counts(captured, vase_v
     assert [model.target_bytes for model in told] == [None, pytest.approx(size - layer)]
 
 
-def test_a_background_without_a_crf_takes_its_share_of_a_wanted_size(captured, vase_video, tmp_path):
-    """The default crf takes more than 1 kB of this clip; a crf that is chosen stays."""
-    sizes = []
-    for background in (BackgroundOptions(), BackgroundOptions(crf=40)):
-        made = tmp_path / f"{len(sizes)}.nsem"
-        options = Options("pc", "smoke", max_steps=5, target_size="2.5 kB", background=background)
-        with pytest.raises(NerfsemError, match="out of reach"):
-            compress(vase_video, made, options)
-        sizes.append(nsem.sizes(made.read_bytes())["BACK"])
-    assert sizes[0] < 0.4 * 2500 + 30 < sizes[1]
+def test_a_background_without_a_crf_takes_its_share_of_a_wanted_size(vase_scene):
+    """A crf that is chosen stays, whatever the share."""
+
+    def stream(crf, most):
+        return len(checkpoint.scene_background(vase_scene, BackgroundOptions(crf=crf), most).stream)
+
+    assert stream(None, 800.0) <= 800 < stream(None, None) == stream(47, 800.0)
+
+
+def test_the_share_of_a_wanted_size_reaches_the_background(captured, vase_video, tmp_path, monkeypatch):
+    asked = []
+    made = checkpoint.scene_background
+    monkeypatch.setattr(checkpoint, "scene_background", lambda *chosen: asked.append(chosen[2]) or made(*chosen))
+    with pytest.raises(NerfsemError, match="out of reach"):
+        compress(vase_video, tmp_path / "relic.nsem", Options("pc", "smoke", max_steps=5, target_size="2.2 kB"))
+    assert asked == [pytest.approx(880)]
 
 
 @pytest.mark.parametrize(
@@ -148,11 +154,12 @@ def test_a_goal_out_of_reach_is_named_and_the_nearest_bundle_stays(captured, vas
 @pytest.mark.parametrize(
     ("background", "remedy"),
     [
-        (BackgroundOptions(), ", a smaller background (a higher --background-crf or --background-codec av1), or --mode fp"),
+        (BackgroundOptions(), ", a smaller background (--background-codec av1), or --mode fp"),
+        (BackgroundOptions(crf=45), ", a smaller background (a higher --background-crf or --background-codec av1), or --mode fp"),
         (BackgroundOptions("h265", crf=40), ", a smaller background (a higher --background-crf), or --mode fp"),
         (BackgroundOptions("av1"), "--target-size, or --mode fp"),
     ],
-    ids=["h264", "fine h265", "av1"],
+    ids=["h264", "fine h264", "fine h265", "av1"],
 )
 def test_a_background_that_leaves_nothing_is_named(background, remedy, captured, vase_video, tmp_path):
     """What is proposed can be done: AV1 has no crf above its default."""

@@ -51,7 +51,7 @@ class BackgroundOptions:
 
     @property
     def smaller(self) -> str:
-        """Return which options make the background smaller, "" where none does."""
+        """Return which options make the background of a wanted size smaller, "" where none does; without a crf it is smallest."""
         other = "--background-codec av1" if self.codec in ("h264", "hinerv") else ""
-        coarser = "a higher --background-crf" if self.quality < SMALLEST.get(self.codec, 0) else ""
+        coarser = "a higher --background-crf" if self.crf is not None and self.quality < SMALLEST.get(self.codec, 0) else ""
         return " or ".join(filter(None, (coarser, other)))

@@ -82,7 +82,7 @@ def run_scene(config) -> Scene:
 
 
 def scene_background(scene: Scene, options: BackgroundOptions, most: float | None = None) -> Layer:
-    """Return the background layer of a scene, a stream of `most` bytes at most where no crf is chosen.
+    """Return the background layer of a scene; where no crf is chosen, its stream has `most` bytes at most if its codec can.
 
     Raises NerfsemError when the scene is a bundle without one.
     """

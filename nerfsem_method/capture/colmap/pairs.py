@@ -79,7 +79,7 @@ def by_likeness(largest: list[np.ndarray]) -> list[int]:
     in common with. `largest` are the descriptors [K, 128] uint8 of the largest features of every frame.
     """
     count = len(largest)
-    common = np.zeros((count, count))
+    common = np.diag(np.full(count, -1.0))  # A frame is not its own neighbour, even where no two have anything in common.
     for a in range(count):
         for b in range(a + 1, count):
             common[a, b] = common[b, a] = len(mutual_matches(largest[a], largest[b]))

@@ -121,14 +121,19 @@ def _level_planes(points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _dense(near: Callable[..., _Layers | None], normal: np.ndarray, corner: np.ndarray) -> Ledge | None:
-    """Return the ledge that a plane is once it has been fitted to its points a few times; None where few are around the foot."""
+    """Return the ledge that a plane is once it has been fitted to its points a few times; None where few are around the foot.
+
+    A wide base that a slim stem stands on is the object's own, and the table below it tells so.
+    """
     ledge = None
     for _ in range(FITS):
         layers = near(normal, corner)
         if layers is None or normal[2] < TILT:
-            break
+            return None
         full = layers.on.sum() > FULL * len(layers.points) and layers.sectors >= MOST_SECTORS
         ledge = layers.ledge() if full else None
+        if ledge and ledge.distinct < DISTINCT and layers.under_rim() >= FEW_BELOW * layers.on.sum():
+            ledge = None
         normal, corner = layers.fitted()
     return ledge
 
@@ -194,6 +199,10 @@ class _Layers:
         middle = points.mean(0)
         normal = np.linalg.svd(points - middle, full_matrices=False)[2][2]
         return normal * np.copysign(1, normal[2]), middle
+
+    def under_rim(self) -> int:
+        """Return how many points lie below the plane, as far out as those on it do."""
+        return int(((self.above < -self.thickness) & (self.radius < 1.1 * np.quantile(self.radius[self.on], 0.9))).sum())
 
     def ledge(self) -> Ledge | None:
         """Return the ledge that the plane is, if it can be a support's."""

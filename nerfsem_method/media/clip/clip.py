@@ -67,7 +67,7 @@ class Findings:
 
         The items may be those of the source before its end was lost.
         """
-        return [items[number] for number in self.numbers] if len(items) in (self.total, self.whole) else items
+        return [items[number] for number in self.numbers] if items and len(items) in (self.total, self.whole) else items
 
 
 @dataclass(frozen=True)
