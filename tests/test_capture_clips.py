@@ -56,7 +56,7 @@ def frames_of(root: Path) -> np.ndarray:
     return np.stack([np.asarray(Image.open(path)) for path in sorted((root / "frames").glob("*.png"))])
 
 
-def test_photographs_give_the_scene_of_their_video(source: Path, tmp_path: Path) -> None:
+def test_photographs_give_the_scene_of_their_video(source: Path, tmp_path: Path, colmap: TrueCameras) -> None:
     options = CaptureOptions(mattes=source / "true")
     filmed = ingest(source / "relic.mp4", options, tmp_path / "filmed")
     shot = ingest(source / "shots", options, tmp_path / "shot")
@@ -65,6 +65,7 @@ def test_photographs_give_the_scene_of_their_video(source: Path, tmp_path: Path)
     assert shot.video.sha256 == matched.video.sha256 != filmed.video.sha256
     np.testing.assert_array_equal(frames_of(shot.root), frames_of(filmed.root))
     np.testing.assert_array_equal(frames_of(shot.root), frames_of(matched.root))
+    assert colmap.ordered == [True, False, False]  # names of photographs may say nothing
 
 
 def test_a_scene_lies_beside_its_photographs(source: Path, tmp_path: Path) -> None:

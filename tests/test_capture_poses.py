@@ -104,17 +104,20 @@ def test_a_model_survives_its_folder(tmp_path: Path) -> None:
     assert (again.reprojection_error, again.closures) == (0.4, 0)
 
 
-def test_a_dying_colmap_leaves_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_dying_colmap_leaves_its_last_words(ordered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last words tell whether it has heard that frames lie in their order, too."""
     package = tmp_path / "nerfsem_method" / "capture" / "colmap"
     package.mkdir(parents=True)
     for folder in (package, package.parent, package.parent.parent):
         (folder / "__init__.py").write_text("")
-    words = "import os, sys; print('out of memory', file=sys.stderr, flush=True); os.abort()"
+    words = "import json, os, sys; heard = json.load(open(sys.argv[1]))['ordered']; "
+    words += "print('out of memory', heard, file=sys.stderr, flush=True); os.abort()"
     (package / "worker.py").write_text(words)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CaptureError, match="COLMAP stopped with exit code .*out of memory"):
-        poses.solve(frames(tmp_path), None, "frame", lambda done, total: None)
+    with pytest.raises(CaptureError, match=f"COLMAP stopped with exit code .*out of memory {ordered}"):
+        poses.solve(frames(tmp_path), None, "frame", lambda done, total: None, ordered)
 
 
 @pytest.fixture

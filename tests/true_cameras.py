@@ -25,10 +25,12 @@ class TrueCameras:
         self.truth = json.loads((DATA / "vase_cameras.json").read_text())
         self.cam_from_world = np.array(self.truth["cam_from_world"])[::EVERY]
         self.calls: list[list[Path]] = []
+        self.ordered: list[bool] = []
         self.failure: BaseException | None = None
 
     def __call__(self, frames: list[Path], mattes: list[Path] | None, region: str, advance: object, ordered: bool) -> SparseModel:
         self.calls.append(frames)
+        self.ordered.append(ordered)
         if self.failure:
             raise self.failure
         camera = Intrinsics(*(self.truth[name] for name in ("width", "height", "fx", "fy", "cx", "cy")))

@@ -10,6 +10,7 @@ from typing import get_args
 
 import numpy as np
 
+from nerfsem_method.codec import coder
 from nerfsem_method.codec import hinerv as codec
 from nerfsem_method.codec.hinerv import NeuralBackground
 from nerfsem_method.errors import CorruptBundle
@@ -26,7 +27,7 @@ LEVELS = tuple(reversed(range(len(SIZE_NAMES))))
 @cache
 def maker() -> str:
     """Return a hash of the sources that make a stream: another network or training makes another one."""
-    places = {Path(codec.__file__), *Path(painter.__file__).parent.rglob("*.py")}
+    places = {Path(codec.__file__), Path(coder.__file__), *Path(painter.__file__).parent.rglob("*.py")}
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(places))).hexdigest()
 
 

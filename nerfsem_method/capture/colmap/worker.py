@@ -34,7 +34,10 @@ LOOKS = 2
 
 
 def first_model(job: Job, matcher: Matcher) -> pycolmap.Reconstruction | None:
-    """Return the model of the frames by the clip's order and, where this leaves frames out, by what they show; None without."""
+    """Return the model of the frames by their order and, where this leaves frames out, by what they show; None without.
+
+    Photographs whose order makes no sense get another one first.
+    """
     count = len(job.names)
     matcher.match(pairs.sequential_pairs(count), "pairs")
     model = map_frames(job, matcher.path, "first")

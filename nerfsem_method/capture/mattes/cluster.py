@@ -8,7 +8,7 @@ import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes.hints import ObjectBox
-from nerfsem_method.capture.mattes.support import THICKNESS, find_support
+from nerfsem_method.capture.mattes.support import THICKNESS, find_support, touching
 from nerfsem_method.scene.camera import camera_centres, look_at_point
 
 REACH = 0.45
@@ -125,14 +125,7 @@ def _noise(points: np.ndarray) -> np.ndarray:
 
 def main_body(points: np.ndarray, cell: float) -> np.ndarray:
     """Return which points lie in the largest group of touching cells that hold at least two points."""
-    from scipy.ndimage import label
-
-    cells = np.floor((points - points.min(0)) / cell).astype(int)
-    counts = np.zeros(cells.max(0) + 1, int)
-    np.add.at(counts, tuple(cells.T), 1)
-    groups = np.zeros(counts.shape, np.int32)
-    label(counts >= 2, np.ones((3, 3, 3)), groups)
-    of_point = groups[tuple(cells.T)]
+    of_point = touching(points, cell)
     weight = np.bincount(of_point)
     weight[0] = 0
     return (of_point == weight.argmax()) & (of_point > 0)

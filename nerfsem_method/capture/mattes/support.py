@@ -231,24 +231,29 @@ class _Layers:
 
 
 def _nearest_group(spots: np.ndarray, cell: float) -> np.ndarray:
-    """Return which spots [S, 2] are the group, of those with MIN_FOOT spots, that comes nearest to the origin, [S] bool.
-
-    A group's spots lie in touching cells of this side with at least two spots each.
-    """
-    from scipy.ndimage import label
-
+    """Return which spots [S, 2] are the group, of those with MIN_FOOT spots, that comes nearest to the origin, [S] bool."""
     if not len(spots):
         return np.zeros(0, bool)
-    cells = np.floor((spots - spots.min(0)) / cell).astype(int)
-    counts = np.zeros(cells.max(0) + 1, int)
-    np.add.at(counts, tuple(cells.T), 1)
-    groups = np.zeros(counts.shape, np.int32)
-    label(counts >= 2, np.ones((3, 3)), groups)
-    of_spot = groups[tuple(cells.T)]
-    large = [group for group in range(1, groups.max() + 1) if (of_spot == group).sum() >= MIN_FOOT]
+    of_spot = touching(spots, cell)
+    large = [group for group in range(1, of_spot.max() + 1) if (of_spot == group).sum() >= MIN_FOOT]
     away = np.linalg.norm(spots, axis=1)
     nearest = min(large, key=lambda group: away[of_spot == group].min(), default=-1)
     return of_spot == nearest
+
+
+def touching(points: np.ndarray, cell: float) -> np.ndarray:
+    """Return the number, from 1 on, of the group of touching cells in which each of the points [P, D] lies; 0 in none.
+
+    Cells have this side, and hold at least two points each.
+    """
+    from scipy.ndimage import label
+
+    cells = np.floor((points - points.min(0)) / cell).astype(int)
+    counts = np.zeros(cells.max(0) + 1, int)
+    np.add.at(counts, tuple(cells.T), 1)
+    groups = np.zeros(counts.shape, np.int32)
+    label(counts >= 2, np.ones((3,) * points.shape[1]), groups)
+    return groups[tuple(cells.T)]
 
 
 def _told_apart(first: np.ndarray, second: np.ndarray) -> float:
