@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -117,7 +117,7 @@ def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeyp
     monkeypatch.setattr(worker, "map_frames", lambda job, database, attempt: models[attempt])
     adopted: list[object] = []
     monkeypatch.setattr(worker, "adopt", lambda job, database, model: adopted.append(model))
-    assert worker.first_model(job(), matcher) is second
+    assert worker.first_model(job(), matcher).model is second
     assert matched[1] == {(3, 20), (4, 21)} and adopted == [second]
 
 
@@ -134,17 +134,33 @@ def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeyp
 def test_photographs_whose_model_makes_no_sense_get_another_order(
     ordered: bool, senses: dict[str, float], taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order of what they show is taken where its model makes more sense; pairs of one order do not spoil the other's."""
+    """The order of what they show is taken where its model makes more sense; pairs of one order do not spoil the other's.
+
+    All that follows, such as pairs that close a turn, goes by that order.
+    """
     models = {attempt: drawn(STEADY) for attempt in senses}
-    held: set[tuple[int, int]] = set()
-    matcher: Any = SimpleNamespace(
-        path=Path("database.db"), match=lambda chosen, stage: held.update(chosen), forget=held.clear,
-        largest=lambda: [np.zeros((0, 128), np.uint8)] * COUNT,
-    )  # fmt: skip
+    held: set[tuple[str, str]] = set()
+
+    class Matching:
+        """This matcher holds the names of pairs in the database that all matchers share."""
+
+        def __init__(self, job: Job, path: Path) -> None:
+            self.names, self.path, self.forget = job.names, path, held.clear
+
+        def match(self, chosen: list[tuple[int, int]], stage: str) -> None:
+            held.update((self.names[a], self.names[b]) for a, b in chosen)
+
+        def largest(self) -> list[np.ndarray]:
+            return [np.zeros((0, 128), np.uint8)] * COUNT
+
     way = [*range(0, COUNT, 2), *range(1, COUNT, 2)]
+    monkeypatch.setattr(worker, "Matcher", Matching)
     monkeypatch.setattr(worker.pairs, "by_likeness", lambda largest: way)
     monkeypatch.setattr(worker, "map_frames", lambda job, database, attempt: models[attempt])
     monkeypatch.setattr(worker, "explained", lambda path, model: senses[{id(m): a for a, m in models.items()}[id(model)]])
-    assert worker.first_model(replace(job(), ordered=ordered), matcher) is models[taken]
-    given = set(pairs.sequential_pairs(COUNT))
-    assert held == ({tuple(sorted((way[a], way[b]))) for a, b in given} if taken == "ordered" else given)
+    asked = replace(job(), ordered=ordered)
+    first = worker.first_model(asked, cast(Any, Matching(asked, Path("database.db"))))
+    names = [asked.names[frame] for frame in way] if taken == "ordered" else asked.names
+    assert first.model is models[taken]
+    assert first.job.names == first.matcher.names == names  # pyright: ignore[reportAttributeAccessIssue]
+    assert held == {(names[a], names[b]) for a, b in pairs.sequential_pairs(COUNT)}

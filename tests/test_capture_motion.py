@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
 from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.motion import Motion
+from nerfsem_method.media.pictures import write_picture
 
 RNG = np.random.default_rng(0)
 BACKGROUND = RNG.integers(0, 255, (120, 400)).astype(np.uint8)
@@ -148,3 +152,14 @@ def test_no_gap_is_wide_where_motion_is_not_seen() -> None:
 def test_a_clip_without_any_motion_still_gives_keyframes() -> None:
     chosen = motion.spread(np.zeros(30), np.ones(30), 10)
     assert chosen[0] == 0 and chosen[-1] == 29 and len(chosen) >= 10
+
+
+@pytest.mark.parametrize(("drawn", "ordered", "all_of_them"), [(False, False, False), (True, False, True), (True, True, False)])
+def test_photographs_in_no_order_are_all_keyframes(drawn: bool, ordered: bool, all_of_them: bool, tmp_path: Path) -> None:
+    """What lies between two keyframes is tracked from them, which needs an order; a video has one, whatever it shows."""
+    count = motion.SHORT + 1
+    panorama = cv2.resize(BACKGROUND, None, fx=12, fy=12, interpolation=cv2.INTER_CUBIC)
+    frames = [tmp_path / f"{number:03}.png" for number in range(count)]
+    for path, place in zip(frames, RNG.permutation(count) if drawn else range(count), strict=True):
+        write_picture(path, panorama[:240, 3 * place : 3 * place + 320])
+    assert (motion.keyframes(frames, ordered) == list(range(count))) is all_of_them

@@ -59,7 +59,7 @@ def reconstruct(
     with Image.open(frames[0]) as picture:
         size = picture.size
     with scratch("nerfsem-colmap-") as work:
-        keys = motion.keyframes(frames)
+        keys = motion.keyframes(frames, ordered)
         chosen = [frames[key] for key in keys]
         masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
         names = [path.name for path in chosen]

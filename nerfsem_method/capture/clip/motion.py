@@ -50,6 +50,9 @@ SHORT = 150
 """Structure from motion is made of all frames of a clip that has no more than this."""
 KEYFRAMES = 100
 """Of a longer clip it is made of about so many, because its time grows faster than their number, and others are tracked."""
+DRAWN = 0.8
+"""Photographs lie in no order where those beside each other differ by more than this share of what those half a clip apart do:
+with 40 of a turn in order it is .64, with 150 of them .35, and 1 by lot."""
 REGULAR = 0.4
 """This share of the keyframes goes by time: motion is hard to measure where there is little to see, and no gap may be wide."""
 LOOSE = 0.01
@@ -159,21 +162,36 @@ def _evenly(count: int, most: int) -> list[int]:
     return np.unique(np.linspace(0, count - 1, most).round().astype(int)).tolist()
 
 
-def keyframes(frames: list[Path]) -> list[int]:
+def keyframes(frames: list[Path], ordered: bool = True) -> list[int]:
     """Return the indices of KEYFRAMES frames, equally far apart in motion and time, the sharpest of each stretch, and of the
-    first and last frame; of all frames of a short clip.
+    first and last frame; of all frames of a short clip, and of photographs that lie in no order.
+
+    Whether they do is looked at if they are not surely `ordered`.
     """
+    everything = list(range(len(frames)))
     if len(frames) <= SHORT:
-        return list(range(len(frames)))
-    way, detail = [0.0], []
+        return everything
+    way, detail, looks = [0.0], [], []
     before = None
     for path in frames:
         picture = _small(path)
         detail.append(_detail(picture))
+        looks.append(_thumbnail(picture))
         if before is not None:
             way.append(way[-1] + _step(before, picture))
         before = picture
+    if not ordered and drawn_by_lot(np.stack(looks)):
+        return everything
     return spread(np.array(way), np.array(detail), KEYFRAMES)
+
+
+def drawn_by_lot(looks: np.ndarray) -> bool:
+    """Return whether pictures [N, h, w], a few pixels wide, differ as much from the next one as from one half a clip away."""
+    near, far = (
+        np.median([np.abs(looks[i] - looks[(i + step) % len(looks)]).mean() for i in range(len(looks))])
+        for step in (1, len(looks) // 2)
+    )
+    return bool(near > DRAWN * far)
 
 
 def spread(way: np.ndarray, detail: np.ndarray, count: int) -> list[int]:
@@ -195,6 +213,13 @@ def _small(path: Path) -> np.ndarray:
     picture = read_picture(path, grey=True)
     shrink = LONG_SIDE / max(picture.shape)
     return cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else picture
+
+
+def _thumbnail(picture: np.ndarray) -> np.ndarray:
+    """Return a picture [h, w] float32 of a quarter of the size."""
+    import cv2
+
+    return cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def _detail(picture: np.ndarray) -> float:

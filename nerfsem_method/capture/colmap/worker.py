@@ -13,6 +13,7 @@ with the model.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pycolmap
@@ -33,49 +34,58 @@ LOOKS = 2
 """A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
 
 
-def first_model(job: Job, matcher: Matcher) -> pycolmap.Reconstruction | None:
-    """Return the model of the frames by their order and, where this leaves frames out, by what they show; None without.
+@dataclass(frozen=True)
+class First:
+    """A first model, and the job and matcher in whose order of frames it was made; the model is None where there is none."""
+
+    job: Job
+    matcher: Matcher
+    model: pycolmap.Reconstruction | None
+
+
+def first_model(job: Job, matcher: Matcher) -> First:
+    """Make a model of the frames by their order and, where this leaves frames out, by what they show.
 
     Photographs whose order makes no sense get another one first.
     """
-    count = len(job.names)
-    matcher.match(pairs.sequential_pairs(count), "pairs")
-    model = map_frames(job, matcher.path, "first")
-    if not job.ordered and (sense := _sense(matcher, model)) < SENSE:
-        model = _by_likeness(job, matcher, model, sense)
+    matcher.match(pairs.sequential_pairs(len(job.names)), "pairs")
+    first = First(job, matcher, map_frames(job, matcher.path, "first"))
+    if not job.ordered and _sense(first) < SENSE:
+        first = _by_likeness(first)
+    job, matcher, model = first.job, first.matcher, first.model
     known = poses_of(job, model) if model is not None else {}
-    lost = [frame for frame in range(count) if frame not in known]
+    lost = [frame for frame in range(len(job.names)) if frame not in known]
     alike = pairs.alike(matcher.largest(), lost)
     if not alike:
-        return model
+        return first
     matcher.match(alike, "pairs")
     model = better(model, map_frames(job, matcher.path, "second"))
     if model is not None:
         adopt(job, matcher.path, model)
-    return model
+    return replace(first, model=model)
 
 
-def _sense(matcher: Matcher, model: pycolmap.Reconstruction | None) -> float:
-    return explained(matcher.path, model) if model is not None else 0.0
+def _sense(first: First) -> float:
+    return explained(first.matcher.path, first.model) if first.model is not None else 0.0
 
 
-def _by_likeness(
-    job: Job, matcher: Matcher, model: pycolmap.Reconstruction | None, sense: float
-) -> pycolmap.Reconstruction | None:
-    """Return the model by an order that is found by what frames show, or the given one where that makes more `sense`.
+def _by_likeness(given: First) -> First:
+    """Return the model in an order that is found by what frames show, or the given one where that makes more sense.
 
     Pairs of opposite sides, which a wrong order compares, have matches, too, so none are kept of the other order.
     """
-    given = pairs.sequential_pairs(len(job.names))
-    way = pairs.by_likeness(matcher.largest())
-    matcher.forget()
-    matcher.match(sorted((min(way[a], way[b]), max(way[a], way[b])) for a, b in given), "pairs")
-    other = map_frames(job, matcher.path, "ordered")
-    if _sense(matcher, other) > sense:
+    sense, following = _sense(given), pairs.sequential_pairs(len(given.job.names))
+    way = pairs.by_likeness(given.matcher.largest())
+    given.matcher.forget()
+    job = replace(given.job, names=[given.job.names[frame] for frame in way])
+    matcher = Matcher(job, given.matcher.path)
+    matcher.match(following, "pairs")
+    other = First(job, matcher, map_frames(job, matcher.path, "ordered"))
+    if _sense(other) > sense:
         return other
     matcher.forget()
-    matcher.match(given, "pairs")
-    return model
+    given.matcher.match(following, "pairs")
+    return given
 
 
 def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
@@ -98,14 +108,14 @@ def main(job: Job) -> None:
     """Solve the cameras of a job and write the result into its work folder."""
     database = Path(job.work) / "database.db"
     extract(job, database)
-    matcher = Matcher(job, database)
-    model = first_model(job, matcher)
+    first = first_model(job, Matcher(job, database))
+    model = first.model
     closures, stretches, evidence = 0, [], None
     if model is not None:
-        closures = close(job, matcher, model)
+        closures = close(first.job, first.matcher, model)
         stretches, evidence = focal_lengths(job, model), focal_evidence(job, model)
         model.extract_colors_for_all_images(job.images)
-    save(job, model, matcher.median_motion(), closures, stretches, evidence)
+    save(job, model, first.matcher.median_motion(), closures, stretches, evidence)
 
 
 if __name__ == "__main__":
