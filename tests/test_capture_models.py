@@ -125,7 +125,7 @@ def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeyp
     ("ordered", "senses", "taken"),
     [
         (True, {"first": 0.4}, "first"),  # a video's order is right, whatever comes of it
-        (False, {"first": 0.7}, "first"),
+        (False, {"first": 0.75}, "first"),
         (False, {"first": 0.4, "ordered": 0.8}, "ordered"),
         (False, {"first": 0.4, "ordered": 0.3}, "first"),
     ],

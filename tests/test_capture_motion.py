@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -154,12 +155,30 @@ def test_a_clip_without_any_motion_still_gives_keyframes() -> None:
     assert chosen[0] == 0 and chosen[-1] == 29 and len(chosen) >= 10
 
 
+def panorama(folder: Path, places: Iterable[int]) -> list[Path]:
+    """Write pictures that show a wide one from these places on, three pixels apart, and return the files."""
+    wide = cv2.resize(BACKGROUND, None, fx=12, fy=12, interpolation=cv2.INTER_CUBIC)
+    frames = []
+    for number, place in enumerate(places):
+        frames.append(folder / f"{number:03}.png")
+        write_picture(frames[-1], wide[:240, 3 * place : 3 * place + 320])
+    return frames
+
+
 @pytest.mark.parametrize(("drawn", "ordered", "all_of_them"), [(False, False, False), (True, False, True), (True, True, False)])
 def test_photographs_in_no_order_are_all_keyframes(drawn: bool, ordered: bool, all_of_them: bool, tmp_path: Path) -> None:
     """What lies between two keyframes is tracked from them, which needs an order; a video has one, whatever it shows."""
-    count = motion.SHORT + 1
-    panorama = cv2.resize(BACKGROUND, None, fx=12, fy=12, interpolation=cv2.INTER_CUBIC)
-    frames = [tmp_path / f"{number:03}.png" for number in range(count)]
-    for path, place in zip(frames, RNG.permutation(count) if drawn else range(count), strict=True):
-        write_picture(path, panorama[:240, 3 * place : 3 * place + 320])
-    assert (motion.keyframes(frames, ordered) == list(range(count))) is all_of_them
+    count = motion.PHOTOGRAPHS + 1
+    frames = panorama(tmp_path, RNG.permutation(count) if drawn else range(count))
+    assert (motion.keyframes(frames, ordered) == [list(range(count))]) is all_of_them
+
+
+def test_more_keyframes_are_at_hand_where_the_first_are_too_few(tmp_path: Path) -> None:
+    """A film's keyframes are as far apart as its motion asks for; photographs are all taken where they may just be enough."""
+    frames = panorama(tmp_path, range(140))
+    few, more = motion.keyframes(frames)
+    assert motion.FEWEST <= len(few) <= 1.1 * motion.FEWEST and motion.KEYFRAMES <= len(more) <= 1.1 * motion.KEYFRAMES
+    assert motion.keyframes(frames, ordered=False) == [list(range(140))]
+    assert motion.keyframes(frames[: motion.SHORT]) == [list(range(motion.SHORT))]
+    few, more = motion.keyframes(frames[:110])
+    assert len(few) < 70 and more == list(range(110))

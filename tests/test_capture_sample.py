@@ -81,6 +81,7 @@ def test_frames_between_keyframes_are_posed_against_the_model(captured: Scene, t
     count = 12
     pictures = sorted((captured.root / "frames").glob("*.png"))[:count]
     monkeypatch.setattr(motion, "SHORT", 8)
+    monkeypatch.setattr(motion, "FEWEST", 8)
     monkeypatch.setattr(motion, "KEYFRAMES", 8)
     model = solve(pictures, None, "frame", silent)
     assert model.registered.all()

@@ -23,8 +23,9 @@ LEVELS = 2
 """Tracking begins in a picture halved so many times: the pose between two keyframes predicts the rest of the way."""
 LOSS_SCALE = 0.5
 """This many pixels is the scale of the robust loss of a frame's pose (Cauchy), about twice the noise of a good track."""
-ROUNDS = 12
-"""A frame's pose settles within so many reweighted steps."""
+ROUNDS, SETTLED = 12, 1e-6
+"""A frame's pose settles within so many reweighted steps, and before that where one turns it by no more radians than this, and
+moves it by no larger share of the points' distance: a thousandth of a pixel."""
 GOOD = 2.0
 """A point fits a frame that it falls into within so many pixels."""
 FEWEST = 30
@@ -114,20 +115,24 @@ def fit_pose(camera: Intrinsics, guess: np.ndarray, points: np.ndarray, pixels: 
     rotation, shift = guess[:, :3], guess[:, 3]
     seen = camera.pixel_directions(pixels)[:, :2]
     scale = np.array([camera.fx, camera.fy])
-    for last in (*(False,) * ROUNDS, True):
+
+    def missed() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         local = points @ rotation.T + shift
         depth = np.where(np.abs(local[:, 2]) < 1e-9, 1e-9, local[:, 2])
-        off = (seen - local[:, :2] / depth[:, None]) * scale
-        error = np.linalg.norm(off, axis=1)
-        if last:
-            break
-        x, y, one = local[:, 0] / depth, local[:, 1] / depth, np.ones(len(depth))
+        flat = local[:, :2] / depth[:, None]
+        return flat, depth, (seen - flat) * scale
+
+    for _ in range(ROUNDS):
+        flat, depth, off = missed()
+        (x, y), one = flat.T, np.ones(len(depth))
         turn = np.stack([[-x * y, one + x * x, -y], [-one - y * y, x * y, x]]).transpose(2, 0, 1)
         step = np.stack([[one, 0 * one, -x], [0 * one, one, -y]]).transpose(2, 0, 1) / depth[:, None, None]
         slope = np.concatenate([turn, step], -1) * scale[:, None]
-        weight = 1 / (1 + (error / LOSS_SCALE) ** 2)
-        normal = np.einsum("nij,nik,n->jk", slope, slope, weight) + 1e-9 * np.eye(6)
-        change = np.linalg.solve(normal, np.einsum("nij,ni,n->j", slope, off, weight))
+        weighted = slope / (1 + (off**2).sum(1) / LOSS_SCALE**2)[:, None, None]
+        normal = np.einsum("nij,nik->jk", slope, weighted) + 1e-9 * np.eye(6)
+        change = np.linalg.solve(normal, np.einsum("nij,ni->j", weighted, off))
         small = Rotation.from_rotvec(change[:3]).as_matrix()
         rotation, shift = small @ rotation, small @ shift + change[3:]
-    return np.column_stack([rotation, shift]), error
+        if np.abs(change * [*np.ones(3), *np.full(3, 1 / np.median(depth))]).max() < SETTLED:
+            break
+    return np.column_stack([rotation, shift]), np.linalg.norm(missed()[2], axis=1)

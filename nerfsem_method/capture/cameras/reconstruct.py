@@ -58,17 +58,25 @@ def reconstruct(
 
     with Image.open(frames[0]) as picture:
         size = picture.size
-    with scratch("nerfsem-colmap-") as work:
-        keys = motion.keyframes(frames, ordered)
+
+    def by_colmap(keys: list[int]) -> tuple[dict, dict[str, np.ndarray]]:
         chosen = [frames[key] for key in keys]
-        masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
-        names = [path.name for path in chosen]
-        seen = str(legible(chosen, work / "legible")[0].parent)
-        job = Job(str(frames[0].parent), seen, names, max(size), masks, region == "object", still_background, str(work), ordered)
-        job.write(work / "job.json")
-        _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
-        result = json.loads((work / "result.json").read_text())
-        arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
+        with scratch("nerfsem-colmap-") as work:
+            masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
+            names = [path.name for path in chosen]
+            seen = str(legible(chosen, work / "legible")[0].parent)
+            place, alone = str(frames[0].parent), region == "object"
+            Job(place, seen, names, max(size), masks, alone, still_background, str(work), ordered).write(work / "job.json")
+            _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
+            result = json.loads((work / "result.json").read_text())
+            return result, dict(np.load(work / "points.npz")) if result["poses"] else {}
+
+    tried: list[tuple[list[int], dict, dict[str, np.ndarray]]] = []
+    for keys in motion.keyframes(frames, ordered):
+        tried.append((keys, *by_colmap(keys)))
+        if len(tried[-1][1]["poses"]) == len(keys):
+            break
+    keys, result, arrays = max(tried, key=lambda one: len(one[1]["poses"]) / len(one[0]))
     known, views = _of_all_frames(frames, keys, result, arrays, advance)
     result["stretches"] = [(keys[first], keys[last], length) for first, last, length in result["stretches"]]
     return checked_model(len(frames), result, known, {**arrays, "views": views}, float(np.hypot(*size)), region)

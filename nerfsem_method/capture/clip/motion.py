@@ -3,6 +3,7 @@ the motion."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,13 +47,19 @@ ALWAYS = 0.85
 """What shows in this share of the samples is burnt in: a flash, a title card or the ends of a fade may take two of them."""
 STILL_CLIP = 0.99
 """Where more than this share stands still, nothing moves at all."""
-SHORT = 150
-"""Structure from motion is made of all frames of a clip that has no more than this."""
-KEYFRAMES = 100
-"""Of a longer clip it is made of about so many, because its time grows faster than their number, and others are tracked."""
+SHORT, PHOTOGRAPHS = 75, 150
+"""Structure from motion is made of all frames of a film that has no more than this, and of so many photographs, which are farther
+apart."""
+STRIDE = 22.0
+"""Of a longer clip it is made of keyframes so many pixels apart, of its small pictures: about 6 degrees of a turn. The others are
+tracked, because its time grows with the frames and the pairs of them."""
+FEWEST, KEYFRAMES = 60, 100
+"""There are so many keyframes at least, and at most."""
 DRAWN = 0.8
 """Photographs lie in no order where those beside each other differ by more than this share of what those half a clip apart do:
 with 40 of a turn in order it is .64, with 150 of them .35, and 1 by lot."""
+ENOUGH = 1.25
+"""Where frames are no more than this times the keyframes, they are all keyframes."""
 REGULAR = 0.4
 """This share of the keyframes goes by time: motion is hard to measure where there is little to see, and no gap may be wide."""
 LOOSE = 0.01
@@ -162,15 +169,16 @@ def _evenly(count: int, most: int) -> list[int]:
     return np.unique(np.linspace(0, count - 1, most).round().astype(int)).tolist()
 
 
-def keyframes(frames: list[Path], ordered: bool = True) -> list[int]:
-    """Return the indices of KEYFRAMES frames, equally far apart in motion and time, the sharpest of each stretch, and of the
-    first and last frame; of all frames of a short clip, and of photographs that lie in no order.
+def keyframes(frames: list[Path], ordered: bool = True) -> list[list[int]]:
+    """Return the indices of keyframes, equally far apart in motion and time, the sharpest of each stretch, and of the first and
+    last frame; and then of more of them, if it makes a difference, for where those are too far apart.
 
-    Whether they do is looked at if they are not surely `ordered`.
+    They are all frames of a short clip, and of photographs that lie in no order. Whether photographs do is looked at if frames
+    are not surely `ordered`.
     """
     everything = list(range(len(frames)))
-    if len(frames) <= SHORT:
-        return everything
+    if len(frames) <= (SHORT if ordered else PHOTOGRAPHS):
+        return [everything]
     way, detail, looks = [0.0], [], []
     before = None
     for path in frames:
@@ -181,8 +189,13 @@ def keyframes(frames: list[Path], ordered: bool = True) -> list[int]:
             way.append(way[-1] + _step(before, picture))
         before = picture
     if not ordered and drawn_by_lot(np.stack(looks)):
-        return everything
-    return spread(np.array(way), np.array(detail), KEYFRAMES)
+        return [everything]
+    few = max(FEWEST, min(math.ceil(way[-1] / STRIDE), KEYFRAMES)) if ordered else KEYFRAMES
+    chosen, more = (
+        everything if len(frames) < ENOUGH * count else spread(np.array(way), np.array(detail), count)
+        for count in (few, KEYFRAMES)
+    )
+    return [chosen] if chosen == more else [chosen, more]
 
 
 def drawn_by_lot(looks: np.ndarray) -> bool:

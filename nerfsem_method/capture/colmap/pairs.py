@@ -108,15 +108,15 @@ def mutual_matches(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     if len(first) < 2 or len(second) < 2:
         return np.empty((0, 2), np.uint32)
     a, b = (np.asarray(descriptors, np.float32) for descriptors in (first, second))
-    lengths = [np.sqrt(np.maximum((d * d).sum(1), 1)) for d in (a, b)]
+    shares = [1 / np.sqrt(np.maximum((d * d).sum(1), 1)) for d in (a, b)]  # To multiply is quicker than to divide by lengths.
     best, nearest, next_nearest = np.empty(len(a), int), np.empty(len(a), np.float32), np.empty(len(a), np.float32)
     back, nearest_back = np.zeros(len(b), int), np.full(len(b), -1, np.float32)
     transposed, block = np.ascontiguousarray(b.T), np.empty((BLOCK, len(b)), np.float32)
     for start in range(0, len(a), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(a)))
         similarity = np.matmul(a[rows], transposed, out=block[: len(rows)])
-        similarity /= lengths[0][rows, None]
-        similarity /= lengths[1]
+        similarity *= shares[0][rows, None]
+        similarity *= shares[1]
         largest = similarity.max(0)
         nearer = np.flatnonzero(largest > nearest_back)
         nearest_back[nearer], back[nearer] = largest[nearer], start + similarity[:, nearer].argmax(0)
