@@ -50,10 +50,10 @@ STILL_CLIP = 0.99
 SHORT, PHOTOGRAPHS = 75, 150
 """Structure from motion is made of all frames of a film that has no more than this, and of so many photographs, which are farther
 apart."""
-STRIDE = 22.0
-"""Of a longer clip it is made of keyframes so many pixels apart, of its small pictures: about 6 degrees of a turn. The others are
+STRIDE = 16.0
+"""Of a longer clip it is made of keyframes so many pixels apart, of its small pictures: 4 to 5 degrees of a turn. The others are
 tracked, because its time grows with the frames and the pairs of them."""
-FEWEST, KEYFRAMES = 60, 100
+FEWEST, KEYFRAMES = 75, 100
 """There are so many keyframes at least, and at most."""
 DRAWN = 0.8
 """Photographs lie in no order where those beside each other differ by more than this share of what those half a clip apart do:
