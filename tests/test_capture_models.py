@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("pycolmap")
 
+import pycolmap
 from drawn_models import FOCAL, drawn, name
 
 from nerfsem_method.capture.colmap import pairs, worker
@@ -35,6 +36,19 @@ def test_frames_that_points_tie_to_none_lose_their_poses() -> None:
     assert model.num_reg_images() == COUNT - 3
 
 
+@pytest.mark.parametrize(("common", "kept"), [(0, False), (33, False), (60, True)])
+def test_a_frame_that_few_points_tie_to_the_others_loses_its_pose(common: int, kept: bool) -> None:
+    """Frames here usually see 210 points in common with the one next to them."""
+    model = drawn(STEADY, islands=(7,))
+    mine = {point: track.track.elements[0].point2D_idx for point, track in model.points3D.items() if {
+        element.image_id for element in track.track.elements} == {8}}  # fmt: skip
+    near = [point for point, track in model.points3D.items() if {7, 9} <= {e.image_id for e in track.track.elements}]
+    for point, other in list(zip(sorted(mine), sorted(near), strict=False))[:common]:
+        model.delete_point3D(point)
+        model.add_observation(other, pycolmap.TrackElement(8, mine[point]))
+    assert (8 in held_together(model)) is kept
+
+
 def test_a_model_of_one_piece_keeps_all() -> None:
     model = drawn(STEADY)
     drop_loose(model)
@@ -52,8 +66,6 @@ def test_more_frames_are_better_and_of_equals_more_sightings() -> None:
 
 
 def test_a_model_explains_the_matches_that_are_its_points(tmp_path: Path) -> None:
-    import pycolmap
-
     model, path = drawn(STEADY), tmp_path / "database.db"
     with pycolmap.Database.open(str(path)) as database:
         for first in range(1, COUNT):
@@ -68,6 +80,9 @@ def test_a_model_explains_the_matches_that_are_its_points(tmp_path: Path) -> Non
     for point in sorted(model.points3D)[::2]:
         model.delete_point3D(point)
     assert abs(explained(path, model) - 0.4) < 0.05
+    with pycolmap.Database.open(str(path)) as database:  # A frame with a few matches is in the database, and not in the model.
+        database.write_two_view_geometry(1, COUNT + 5, geometry)
+    assert 0.3 < explained(path, model) < 0.4
 
 
 def test_a_steady_lens_has_no_stretches() -> None:
@@ -122,17 +137,20 @@ def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeyp
 
 
 @pytest.mark.parametrize(
-    ("ordered", "senses", "taken"),
+    ("ordered", "drawn_by_lot", "senses", "taken"),
     [
-        (True, {"first": 0.4}, "first"),  # a video's order is right, whatever comes of it
-        (False, {"first": 0.75}, "first"),
-        (False, {"first": 0.4, "ordered": 0.8}, "ordered"),
-        (False, {"first": 0.4, "ordered": 0.3}, "first"),
+        (True, False, {"first": 0.4}, "first"),  # a video's order is right, whatever comes of it
+        (False, False, {"first": 0.75}, "first"),
+        (False, False, {"first": 0.4, "ordered": 0.8}, "ordered"),
+        (False, False, {"first": 0.4, "ordered": 0.3}, "first"),
+        (False, True, {"ordered": 0.75}, "ordered"),
+        (False, True, {"ordered": 0.4, "first": 0.5}, "first"),
+        (False, True, {"ordered": 0.5, "first": 0.4}, "ordered"),
     ],
     ids=str,
 )
 def test_photographs_whose_model_makes_no_sense_get_another_order(
-    ordered: bool, senses: dict[str, float], taken: str, monkeypatch: pytest.MonkeyPatch
+    ordered: bool, drawn_by_lot: bool, senses: dict[str, float], taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The order of what they show is taken where its model makes more sense; pairs of one order do not spoil the other's.
 
@@ -153,14 +171,35 @@ def test_photographs_whose_model_makes_no_sense_get_another_order(
         def largest(self) -> list[np.ndarray]:
             return [np.zeros((0, 128), np.uint8)] * COUNT
 
+        def common(self) -> np.ndarray:
+            return np.zeros((COUNT, COUNT))
+
     way = [*range(0, COUNT, 2), *range(1, COUNT, 2)]
     monkeypatch.setattr(worker, "Matcher", Matching)
-    monkeypatch.setattr(worker.pairs, "by_likeness", lambda largest: way)
+    monkeypatch.setattr(worker.pairs, "by_likeness", lambda common: way)
     monkeypatch.setattr(worker, "map_frames", lambda job, database, attempt: models[attempt])
     monkeypatch.setattr(worker, "explained", lambda path, model: senses[{id(m): a for a, m in models.items()}[id(model)]])
-    asked = replace(job(), ordered=ordered)
+    asked = replace(job(), ordered=ordered, drawn=drawn_by_lot)
     first = worker.first_model(asked, cast(Any, Matching(asked, Path("database.db"))))
     names = [asked.names[frame] for frame in way] if taken == "ordered" else asked.names
     assert first.model is models[taken]
     assert first.job.names == first.matcher.names == names  # pyright: ignore[reportAttributeAccessIssue]
     assert held == {(names[a], names[b]) for a, b in pairs.sequential_pairs(COUNT)}
+
+
+def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A turn is closed by the order of the first model; poses are saved by the job's own numbers of frames."""
+    asked = replace(job(), ordered=False, work=str(tmp_path))
+    found = replace(asked, names=asked.names[::-1])
+    matcher: Any = SimpleNamespace(median_motion=lambda: 9.0)
+    heard: dict[str, Any] = {}
+    monkeypatch.setattr(worker, "extract", lambda job, database: None)
+    monkeypatch.setattr(worker, "Matcher", lambda job, database: matcher)
+    monkeypatch.setattr(worker, "first_model", lambda job, matcher: worker.First(found, matcher, drawn(STEADY)))
+    monkeypatch.setattr(worker, "close", lambda job, matcher, model: heard.update(closed=job.names) or 3)
+    kept = lambda job, model, motion, closures, *_: heard.update(saved=job.names, motion=motion, closures=closures)  # noqa: E731
+    monkeypatch.setattr(worker, "save", kept)
+    worker.main(asked)
+    assert heard == {"closed": found.names, "saved": asked.names, "motion": 9.0, "closures": 3}

@@ -48,12 +48,12 @@ def test_a_frame_out_of_order_is_paired_with_those_that_show_the_same() -> None:
 
 def test_photographs_in_no_order_get_one_by_what_they_show() -> None:
     rng = np.random.default_rng(4)
-    world, drawn = rng.integers(0, 256, (500, 128), np.uint8), rng.permutation(40)
-    way = drawn[pairs.by_likeness([world[10 * i : 10 * i + 60] for i in drawn])]
+    drawn = rng.permutation(40)
+    common = np.maximum(60 - 10 * abs(drawn[:, None] - drawn), rng.integers(0, 8, (40, 40)))
+    way = drawn[pairs.by_likeness(np.maximum(common, common.T))]
     assert way.tolist() in (list(range(40)), list(range(40))[::-1])
-    assert pairs.by_likeness([]) == [] and pairs.by_likeness([world]) == [0]
-    assert sorted(pairs.by_likeness([world[:0]] * 3)) == [0, 1, 2]
-    assert sorted(pairs.by_likeness([world[:60], world[60:120], world[:0]])) == [0, 1, 2]
+    assert pairs.by_likeness(np.zeros((0, 0))) == [] and pairs.by_likeness(np.zeros((1, 1))) == [0]
+    assert sorted(pairs.by_likeness(np.zeros((3, 3)))) == [0, 1, 2]
 
 
 def test_frames_that_show_nothing_known_are_paired_with_none() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,11 @@ import pytest
 from PIL import Image
 from sphere_views import ring
 
-from nerfsem_method.capture.cameras import poses
+from nerfsem_method.capture.cameras import poses, reconstruct
 from nerfsem_method.capture.cameras.reconstruct import checked_model, write_masks
 from nerfsem_method.capture.cameras.sparse import SparseModel
+from nerfsem_method.capture.clip.frames import Advance
+from nerfsem_method.capture.clip.motion import Keyframes
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.camera import Intrinsics, look_at_point
 
@@ -118,6 +122,53 @@ def test_a_dying_colmap_leaves_its_last_words(ordered: bool, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CaptureError, match=f"COLMAP stopped with exit code .*out of memory {ordered}"):
         poses.solve(frames(tmp_path), None, "frame", lambda done, total: None, ordered)
+
+
+@pytest.mark.parametrize(
+    ("answers", "registered"),
+    [
+        ([[*range(0, 20, 2), 19]], range(20)),
+        ([range(0, 20, 2)], range(19)),  # A twentieth may be a title.
+        ([range(6), range(10)], range(10)),
+        ([[0, 1, 2, 3, 5, 6, 7, 8, 9], range(10)], range(10)),
+        ([range(6), [0, 1, 2, 3, 4, 8, 9]], [0, 1, 2, 3, 4, 8, 9]),
+        ([[0, 1, 2, 3, 5], [0, 1, 2, 4]], [0, 1, 2, 3, 5]),
+        ([[0, 1, 2, 3, 5], None], [0, 1, 2, 3, 5]),
+    ],
+    ids=["between are tracked", "nearly all", "an end", "a gap", "more", "fewer", "died"],
+)
+def test_where_frames_are_missing_more_keyframes_are_tried(
+    answers: list, registered: Sequence[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The try with the most frames is kept, another one's death does no harm, and progress does not go back."""
+    true, told, asked = ring(20), [], iter(answers)
+    count = 10 if len(answers) > 1 else 20
+
+    def run(work: Path, advance: Advance) -> None:
+        known = next(asked)
+        if known is None:
+            raise CaptureError("COLMAP stopped with exit code -9: no message")
+        names = json.loads((work / "job.json").read_text())["names"]
+        place = {int(Path(name).stem): index for index, name in enumerate(names)}
+        (work / "result.json").write_text(json.dumps(result_of({place[frame]: true[frame] for frame in known})))
+        np.savez(work / "points.npz", **{**NO_POINTS, "views": np.array([[0.0, 0.0, 9.0, 9.0]])})
+        for share in (0, 50, 100):
+            advance(share, 100)
+
+    def between(paths, known, camera, tracks, advance):
+        return {i: true[i] for i in range(min(known), max(known)) if i not in known}, np.zeros((0, 4))
+
+    sets = [[*range(0, 20, 2), 19]] if len(answers) == 1 else [list(range(count))] * 2
+    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes(sets))
+    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    monkeypatch.setattr(reconstruct, "pose_between", between)
+    monkeypatch.setattr(reconstruct, "MIN_REGISTERED", 0.0)
+    paths = [tmp_path / f"{i:06d}.png" for i in range(count)]
+    for path in paths:
+        Image.new("L", (27, 48)).save(path)
+    model = reconstruct.reconstruct(paths, None, "frame", False, lambda done, total: told.append(done))
+    assert np.flatnonzero(model.registered).tolist() == list(registered)
+    assert next(asked, "nothing left") == "nothing left" and told == sorted(told)
 
 
 @pytest.fixture

@@ -76,6 +76,8 @@ def pose_between(
         pictures = {key: pictures[key] if key in pictures else read_picture(frames[key], grey=True) for key in near}
         guess = between(known[near[0]], known[near[1]], (frame - near[0]) / (near[1] - near[0]))
         rows, pixels = _track(tracks, pictures, read_picture(frames[frame], grey=True), camera, guess)
+        if len(rows) < FEWEST:
+            continue
         pose, error = fit_pose(camera, guess, tracks.positions[rows], pixels)
         good = error < GOOD
         if good.sum() >= max(FEWEST, len(rows) / 3):
@@ -133,6 +135,6 @@ def fit_pose(camera: Intrinsics, guess: np.ndarray, points: np.ndarray, pixels: 
         change = np.linalg.solve(normal, np.einsum("nij,ni->j", weighted, off))
         small = Rotation.from_rotvec(change[:3]).as_matrix()
         rotation, shift = small @ rotation, small @ shift + change[3:]
-        if np.abs(change * [*np.ones(3), *np.full(3, 1 / np.median(depth))]).max() < SETTLED:
+        if np.abs(change / [1, 1, 1, *[abs(float(depth.mean()))] * 3]).max() < SETTLED:
             break
     return np.column_stack([rotation, shift]), np.linalg.norm(missed()[2], axis=1)

@@ -15,8 +15,6 @@ BORDER = 0.03
 """This share of the box stays empty on each side of the hull, for what the hull misses."""
 ROUNDS = (48, 64, 96)
 """The first round and the tightening ones have so many voxels along the box."""
-FEW_VIEWS = 100
-"""Only the last round asks more views than about so many: the others have but to hold all of the object."""
 MIN_POINTS = 20
 """From so many points on, their median tells the object's middle better than the point where the optical axes meet."""
 LONG_SIDE = 640
@@ -73,10 +71,8 @@ def unit_box(
     middle = look_at_point(turned) if few else np.median(turn.points(points), axis=0)
     half = _generous_half_size(camera, turned, mattes, middle)
     lower, size = middle - half, 2 * half
-    thinned = slice(None, None, math.ceil(len(turned) / FEW_VIEWS))
     for resolution in ROUNDS:
-        views = slice(None) if resolution == ROUNDS[-1] else thinned
-        hull = carve_coarsely(camera, turned[views], mattes[views], resolution, lower, size, tolerance)
+        hull = carve_coarsely(camera, turned, mattes, resolution, lower, size, tolerance)
         if not hull.any():
             raise CaptureError(
                 "the cameras and the mattes disagree: no point of space lies inside the object in all frames; check "

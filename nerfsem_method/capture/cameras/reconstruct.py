@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ MIN_REGISTERED, MIN_OF_ALL = 0.6, 0.4
 """A smaller share of registered frames than the first, from the first to the last of them, leaves gaps that no interpolation can
 fill. What a clip shows before and after, the floor for example, is left out and named; a smaller share of the whole clip than the
 second is a failure."""
+NEARLY_ALL = 0.9
+"""With a smaller share of a clip's frames, or a gap among them, more keyframes are tried."""
 MIN_MOTION = 0.004
 """Features must travel this share of the frame's diagonal between frames about ten apart, or the camera stands still."""
 MIN_PARALLAX = 5.0
@@ -58,28 +61,63 @@ def reconstruct(
 
     with Image.open(frames[0]) as picture:
         size = picture.size
+    keyframes = motion.keyframes(frames, ordered, region == "object")
+    place, alone = str(frames[0].parent), region == "object"
+    asked = Job(place, "", [], max(size), None, alone, still_background, "", ordered, keyframes.drawn)
+    furthest = 0
 
-    def by_colmap(keys: list[int]) -> tuple[dict, dict[str, np.ndarray]]:
-        chosen = [frames[key] for key in keys]
-        with scratch("nerfsem-colmap-") as work:
-            masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
-            names = [path.name for path in chosen]
-            seen = str(legible(chosen, work / "legible")[0].parent)
-            place, alone = str(frames[0].parent), region == "object"
-            Job(place, seen, names, max(size), masks, alone, still_background, str(work), ordered).write(work / "job.json")
-            _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
-            result = json.loads((work / "result.json").read_text())
-            return result, dict(np.load(work / "points.npz")) if result["poses"] else {}
+    def ahead(done: int, total: int) -> None:
+        nonlocal furthest
+        furthest = max(furthest, round(100 * done / total))  # Another try begins anew; what is told does not go back.
+        advance(furthest, 100)
 
-    tried: list[tuple[list[int], dict, dict[str, np.ndarray]]] = []
-    for keys in motion.keyframes(frames, ordered):
-        tried.append((keys, *by_colmap(keys)))
-        if len(tried[-1][1]["poses"]) == len(keys):
+    best: _Solved | None = None
+    for keys in keyframes.tries:
+        try:
+            solved = _solve(asked, frames, keys, mattes, ahead)
+        except CaptureError as error:
+            if best is None:
+                raise
+            LOG.info("with more keyframes: %s", error)
             break
-    keys, result, arrays = max(tried, key=lambda one: len(one[1]["poses"]) / len(one[0]))
+        if best is None or len(solved.known) > len(best.known):
+            best = solved
+        if best.whole and len(best.known) >= NEARLY_ALL * len(frames):
+            break
+    assert best is not None, "there are keyframes"
+    return checked_model(len(frames), best.result, best.known, best.arrays, float(np.hypot(*size)), region)
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """What COLMAP's result and arrays say of all frames; `known` are poses [3, 4] by frame."""
+
+    known: dict[int, np.ndarray]
+    result: dict
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def whole(self) -> bool:
+        """Return whether no frame is missing between the first and the last one; what is before and after may be a title."""
+        return bool(self.known) and len(self.known) == max(self.known) - min(self.known) + 1
+
+
+def _solve(
+    asked: Job, frames: list[Path], keys: list[int], mattes: Sequence[np.ndarray] | None, advance: Advance
+) -> _Solved:
+    """Have COLMAP solve the frames `keys`, as is `asked`, and pose those between them."""
+    chosen = [frames[key] for key in keys]
+    with scratch("nerfsem-colmap-") as work:
+        masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
+        seen = str(legible(chosen, work / "legible")[0].parent)
+        job = replace(asked, legible=seen, names=[path.name for path in chosen], masks=masks, work=str(work))
+        job.write(work / "job.json")
+        _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
+        result = json.loads((work / "result.json").read_text())
+        arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
     known, views = _of_all_frames(frames, keys, result, arrays, advance)
-    result["stretches"] = [(keys[first], keys[last], length) for first, last, length in result["stretches"]]
-    return checked_model(len(frames), result, known, {**arrays, "views": views}, float(np.hypot(*size)), region)
+    stretches = [(keys[first], keys[last], length) for first, last, length in result["stretches"]]
+    return _Solved(known, {**result, "stretches": stretches}, {**arrays, "views": views})
 
 
 def _of_all_frames(

@@ -47,19 +47,19 @@ ALWAYS = 0.85
 """What shows in this share of the samples is burnt in: a flash, a title card or the ends of a fade may take two of them."""
 STILL_CLIP = 0.99
 """Where more than this share stands still, nothing moves at all."""
-SHORT, PHOTOGRAPHS = 75, 150
-"""Structure from motion is made of all frames of a film that has no more than this, and of so many photographs, which are farther
-apart."""
 STRIDE = 16.0
-"""Of a longer clip it is made of keyframes so many pixels apart, of its small pictures: 4 to 5 degrees of a turn. The others are
-tracked, because its time grows with the frames and the pairs of them."""
-FEWEST, KEYFRAMES = 75, 100
-"""There are so many keyframes at least, and at most."""
+"""Structure from motion is made of keyframes so many pixels apart, of a clip's small pictures: 4 to 5 degrees of a turn. The
+others are tracked, because its time grows with the frames and the pairs of them."""
+FEWEST, MOST = 75, 100
+"""So many keyframes are asked for at least, and at most: three turns get those of one and a third."""
+ENOUGH = 1.25
+"""Where frames are fewer than this times the keyframes that are asked for, they are all keyframes."""
+APART = 150
+"""So many photographs, which are farther apart, are all keyframes; so are those of an object before a still background, whose
+motion says little of its turn."""
 DRAWN = 0.8
 """Photographs lie in no order where those beside each other differ by more than this share of what those half a clip apart do:
 with 40 of a turn in order it is .64, with 150 of them .35, and 1 by lot."""
-ENOUGH = 1.25
-"""Where frames are no more than this times the keyframes, they are all keyframes."""
 REGULAR = 0.4
 """This share of the keyframes goes by time: motion is hard to measure where there is little to see, and no gap may be wide."""
 LOOSE = 0.01
@@ -169,33 +169,46 @@ def _evenly(count: int, most: int) -> list[int]:
     return np.unique(np.linspace(0, count - 1, most).round().astype(int)).tolist()
 
 
-def keyframes(frames: list[Path], ordered: bool = True) -> list[list[int]]:
-    """Return the indices of keyframes, equally far apart in motion and time, the sharpest of each stretch, and of the first and
-    last frame; and then of more of them, if it makes a difference, for where those are too far apart.
+@dataclass(frozen=True)
+class Keyframes:
+    """Keyframes are frames of which COLMAP makes its model, by their indices.
 
-    They are all frames of a short clip, and of photographs that lie in no order. Whether photographs do is looked at if frames
-    are not surely `ordered`.
+    Where the first of `tries` leaves frames out, there may be another one. Photographs may be `drawn` by lot, so that
+    nothing can be tracked from one to the next.
+    """
+
+    tries: list[list[int]]
+    drawn: bool = False
+
+
+def keyframes(frames: list[Path], ordered: bool = True, object_alone: bool = False) -> Keyframes:
+    """Choose frames equally far apart in motion and time, the sharpest of each stretch, and the first and last one.
+
+    They are all frames of a short clip, and of photographs that lie in no order, which is looked at if frames are not surely
+    `ordered` and too many for all to be keyframes.
     """
     everything = list(range(len(frames)))
-    if len(frames) <= (SHORT if ordered else PHOTOGRAPHS):
-        return [everything]
+    if len(frames) < ENOUGH * FEWEST or (len(frames) <= APART and (object_alone or not ordered)):
+        return Keyframes([everything])
     way, detail, looks = [0.0], [], []
     before = None
     for path in frames:
         picture = _small(path)
         detail.append(_detail(picture))
-        looks.append(_thumbnail(picture))
+        if not ordered:
+            looks.append(_thumbnail(picture))
         if before is not None:
             way.append(way[-1] + _step(before, picture))
         before = picture
-    if not ordered and drawn_by_lot(np.stack(looks)):
-        return [everything]
-    few = max(FEWEST, min(math.ceil(way[-1] / STRIDE), KEYFRAMES)) if ordered else KEYFRAMES
-    chosen, more = (
-        everything if len(frames) < ENOUGH * count else spread(np.array(way), np.array(detail), count)
-        for count in (few, KEYFRAMES)
-    )
-    return [chosen] if chosen == more else [chosen, more]
+
+    def about(count: int) -> list[int]:
+        return everything if len(frames) < ENOUGH * count else spread(np.array(way), np.array(detail), count)
+
+    if not ordered:
+        drawn = drawn_by_lot(np.stack(looks))
+        return Keyframes([everything] if drawn else [about(MOST), everything], drawn)
+    few = MOST if object_alone else max(FEWEST, min(math.ceil(way[-1] / STRIDE), MOST))
+    return Keyframes([about(few), about(MOST)] if ENOUGH * few <= MOST else [about(few)])
 
 
 def drawn_by_lot(looks: np.ndarray) -> bool:

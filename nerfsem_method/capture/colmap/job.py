@@ -20,7 +20,7 @@ class Job:
     Features are sought in pictures of the same names and sizes in the folder `legible`. `masks` is a folder of masks, if features
     are wanted in some places only. `object_alone` says that the masks show the object, and nothing around it is to be looked at.
     `still_background` says that what does not move is not the object. Results go into the folder `work`. Photographs may not be
-    `ordered` as they were taken.
+    `ordered` as they were taken, and some are surely `drawn` by lot.
     """
 
     images: str
@@ -32,6 +32,7 @@ class Job:
     still_background: bool
     work: str
     ordered: bool = True
+    drawn: bool = False
 
     def write(self, path: Path) -> None:
         """Write the job as JSON."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pycolmap
@@ -25,9 +25,9 @@ class Rounds:
 
 
 DRIFTING = Rounds(reach=12.0, loss_scale=MAX_ERROR, rounds=2)
-"""Drift keeps the two ends of a turn pixels apart, so tracks are first joined within a wide reach."""
-TIED = Rounds(reach=12.0, loss_scale=MAX_ERROR, rounds=1)
-"""A turn that has just been closed is straightened; what settles the model comes after it."""
+"""Drift keeps points pixels apart, so tracks are first joined within a wide reach."""
+TIED = replace(DRIFTING, rounds=1)
+"""A turn whose two ends have just been tied is straightened; what settles the model comes after it."""
 SETTLED = Rounds(reach=MAX_ERROR, loss_scale=0.5, rounds=4)
 """This loss's scale is about twice a good feature's noise: features on rims and in contact shadows are off by half a pixel to one
 and a half, agree with each other, and lengthen the focal length together."""

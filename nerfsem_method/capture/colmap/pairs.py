@@ -72,17 +72,14 @@ def alike(largest: list[np.ndarray], lost: list[int]) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def by_likeness(largest: list[np.ndarray]) -> list[int]:
+def by_likeness(common: np.ndarray) -> list[int]:
     """Return all frames in an order in which each looks like those beside it, which is the camera's way up to its direction.
 
     It begins with the two that look most alike; then the frame goes to that end whose last frames, weighted by ENDS, it has most
-    in common with. `largest` are the descriptors [K, 128] uint8 of the largest features of every frame.
+    in common with. `common` [N, N] is how many of their largest features two frames have in common.
     """
-    count = len(largest)
-    common = np.diag(np.full(count, -1.0))  # A frame is not its own neighbour, even where no two have anything in common.
-    for a in range(count):
-        for b in range(a + 1, count):
-            common[a, b] = common[b, a] = len(mutual_matches(largest[a], largest[b]))
+    count = len(common)
+    common = np.where(np.eye(count, dtype=bool), -1.0, common)  # A frame is not its own neighbour, even where no two are alike.
     way = [int(i) for i in np.unravel_index(common.argmax(), common.shape)] if count > 1 else list(range(count))
     left = [frame for frame in range(count) if frame not in way]
     while left:

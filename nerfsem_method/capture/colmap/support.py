@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-COMMON = 30
-"""A frame hangs together with another one if they see so many points in common. Four frames of that head that had 27 lay wrong,
-and so did six that 24 tied to the others after all adjustments: their mattes cut a third off what the others agree on. The
-weakest tie of its other frames has 74, that of other clips more than a hundred."""
+LEAST, COMMON, SHARE = 30, 50, 1 / 6
+"""A frame hangs together with another one if they see so many points in common: SHARE of what frames usually see in common with
+the one next to them, but no fewer than the first and no more than the second, for there is less to see in some clips. Four frames
+of that head that had 27 lay wrong, and so did six that 24, or 38 with fewer features, tied to the others after all adjustments:
+their mattes cut a third off what the others agree on. The weakest tie of its other frames has 69, the usual one 290; that of
+other clips more than a hundred."""
 
 
 def drop_loose(model: pycolmap.Reconstruction) -> None:
@@ -28,13 +30,18 @@ def drop_loose(model: pycolmap.Reconstruction) -> None:
 
 
 def held_together(model: pycolmap.Reconstruction) -> set[int]:
-    """Return the images of the largest set in which COMMON points tie each one to another."""
+    """Return the images of the largest set in which enough points tie each one to another."""
     shared: Counter[tuple[int, int]] = Counter()
     for point in model.points3D.values():
         shared.update(combinations(sorted({element.image_id for element in point.track.elements}), 2))
     group = {image: {image} for image in model.reg_image_ids()}
+    closest = dict.fromkeys(group, 0)
+    for pair, points in shared.items():
+        for image in pair:
+            closest[image] = max(closest[image], points)
+    needed = min(max(SHARE * float(np.median(list(closest.values()) or [0])), LEAST), COMMON)
     for (first, second), points in shared.items():
-        if points >= COMMON and group[first] is not group[second]:
+        if points >= needed and group[first] is not group[second]:
             joined = group[first] | group[second]
             group.update(dict.fromkeys(joined, joined))
     return max(group.values(), key=lambda images: (len(images), -min(images)), default=set())
@@ -51,7 +58,9 @@ def explained(database: Path, model: pycolmap.Reconstruction) -> float:
     with pycolmap.Database.open(str(database)) as opened:
         for pair, geometry in zip(*opened.read_two_view_geometries(), strict=True):
             images = pycolmap.pair_id_to_image_pair(pair)
+            total += len(geometry.inlier_matches)
+            if not points.keys() >= set(images):  # A model does not list images that have too few matches with any other.
+                continue
             first, second = (points[image][rows] for image, rows in zip(images, geometry.inlier_matches.T, strict=True))
             right += int(((first == second) & (first != nowhere)).sum())
-            total += len(first)
     return right / total if total else 0.0

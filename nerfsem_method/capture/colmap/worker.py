@@ -44,14 +44,8 @@ class First:
 
 
 def first_model(job: Job, matcher: Matcher) -> First:
-    """Make a model of the frames by their order and, where this leaves frames out, by what they show.
-
-    Photographs whose order makes no sense get another one first.
-    """
-    matcher.match(pairs.sequential_pairs(len(job.names)), "pairs")
-    first = First(job, matcher, map_frames(job, matcher.path, "first"))
-    if not job.ordered and _sense(first) < SENSE:
-        first = _by_likeness(first)
+    """Make a model of the frames by their order and, where this leaves frames out, by what they show."""
+    first = _in_some_order(job, matcher)
     job, matcher, model = first.job, first.matcher, first.model
     known = poses_of(job, model) if model is not None else {}
     lost = [frame for frame in range(len(job.names)) if frame not in known]
@@ -65,27 +59,42 @@ def first_model(job: Job, matcher: Matcher) -> First:
     return replace(first, model=model)
 
 
+def _in_some_order(job: Job, matcher: Matcher) -> First:
+    """Return the model of the frames in a video's own order, and of photographs in that of their names or of what they show.
+
+    Where the first of these makes no sense, the second one is tried, and the one that makes more sense is taken; the order of
+    what they show is the first where they were drawn by lot. Pairs of opposite sides, which a wrong order compares, have matches,
+    too, so none are kept of the other order.
+    """
+    if job.ordered:
+        return _modelled(job, matcher, "first")
+    taken = last = _by_likeness(job, matcher) if job.drawn else _modelled(job, matcher, "first")
+    sense = _sense(taken)
+    if sense < SENSE:
+        taken.matcher.forget()
+        last = _modelled(job, matcher, "first") if job.drawn else _by_likeness(job, matcher)
+        taken = last if _sense(last) > sense else taken
+    if taken is not last:
+        taken.matcher.forget()
+        taken.matcher.match(pairs.sequential_pairs(len(job.names)), "pairs")
+    return taken
+
+
+def _by_likeness(job: Job, matcher: Matcher) -> First:
+    """Return the model in an order that is found by what frames show."""
+    way = pairs.by_likeness(matcher.common())
+    ordered = replace(job, names=[job.names[frame] for frame in way])
+    return _modelled(ordered, Matcher(ordered, matcher.path), "ordered")
+
+
+def _modelled(job: Job, matcher: Matcher, attempt: str) -> First:
+    """Return the model of the frames in the job's order."""
+    matcher.match(pairs.sequential_pairs(len(job.names)), "pairs")
+    return First(job, matcher, map_frames(job, matcher.path, attempt))
+
+
 def _sense(first: First) -> float:
     return explained(first.matcher.path, first.model) if first.model is not None else 0.0
-
-
-def _by_likeness(given: First) -> First:
-    """Return the model in an order that is found by what frames show, or the given one where that makes more sense.
-
-    Pairs of opposite sides, which a wrong order compares, have matches, too, so none are kept of the other order.
-    """
-    sense, following = _sense(given), pairs.sequential_pairs(len(given.job.names))
-    way = pairs.by_likeness(given.matcher.largest())
-    given.matcher.forget()
-    job = replace(given.job, names=[given.job.names[frame] for frame in way])
-    matcher = Matcher(job, given.matcher.path)
-    matcher.match(following, "pairs")
-    other = First(job, matcher, map_frames(job, matcher.path, "ordered"))
-    if _sense(other) > sense:
-        return other
-    matcher.forget()
-    given.matcher.match(following, "pairs")
-    return given
 
 
 def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
