@@ -23,6 +23,7 @@ from true_scene import true_scene
 
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.report.figures import Report
+from nerfsem_method.codec import cameras
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training import presets
 
@@ -125,3 +126,9 @@ def bare(monkeypatch):
         return replace(preset, model={**preset.model, "course": course})
 
     monkeypatch.setattr(presets, "load", bared)
+
+
+@pytest.fixture
+def fine_poses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have poses written as finely as in the golden bundles and the fuzzing's seeds; it is the encoder's choice."""
+    monkeypatch.setattr(cameras, "REPROJECTION", 0.08)

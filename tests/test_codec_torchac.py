@@ -79,6 +79,7 @@ def test_same_bytes_and_each_reads_the_other(name, torchac):
     assert torch.equal(torchac.decode_int16_normalized_cdf(table, theirs), symbols)
 
 
+@pytest.mark.usefixtures("fine_poses")
 def test_a_recorded_stream_is_what_the_decoder_meets():
     """The recorder sees the bits and probabilities that another decoder, which shares no code, reads in the golden bundle."""
     recorded = nsem.streams(nsem.read(ROOT / "tests/golden/mixed-fp.nsem"))
