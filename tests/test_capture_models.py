@@ -196,6 +196,7 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     matcher: Any = SimpleNamespace(median_motion=lambda: 9.0)
     heard: dict[str, Any] = {}
     monkeypatch.setattr(worker, "extract", lambda job, database: None)
+    monkeypatch.setattr(worker, "explained", lambda path, model: 0.9)
     monkeypatch.setattr(worker, "Matcher", lambda job, database: matcher)
     monkeypatch.setattr(worker, "first_model", lambda job, matcher: worker.First(found, matcher, drawn(STEADY)))
     monkeypatch.setattr(worker, "close", lambda job, matcher, model: heard.update(closed=job.names) or 3)

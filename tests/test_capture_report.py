@@ -83,6 +83,7 @@ def test_what_is_wrong_throughout_is_said_once(scene) -> None:
 def test_the_cameras_are_judged(scene) -> None:
     assert "its end was not recognised" in warned(scene, facts(), model(closures=0))
     assert "fit the frames badly" in warned(scene, facts(), model(reprojection_error=2.0))
+    assert "only 40% of what frames have in common" in warned(scene, facts(), model(explained=0.4))
     assert "the focal length can hardly be told" in warned(scene, facts(), model(focal_evidence=0.005))
     assert "only 3 points" in warned(scene, facts(), points=3)
     assert warned(scene, facts(), model(), 500, "frame 7 of the video is damaged") == "frame 7 of the video is damaged"

@@ -232,6 +232,7 @@ def checked_model(
         region=region,
         stretches=result["stretches"],
         focal_evidence=result["focal_evidence"],
+        explained=result["explained"],
     )
 
 

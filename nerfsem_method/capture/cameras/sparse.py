@@ -12,7 +12,7 @@ import numpy as np
 from nerfsem_method.capture.clip.motion import Box
 from nerfsem_method.scene.camera import Intrinsics
 
-SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence")
+SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence", "explained")
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 GIVEN = "given"
 """The cameras come from another program when this is the region of their SparseModel."""
@@ -31,7 +31,8 @@ class SparseModel:
     to its beginning. `region`, "frame", "object" or GIVEN, says where the features come from; none were sought
     in `overlays`, which stand still while the rest moves. `stretches` are first frame, last frame and focal length of
     parts of the clip that would rather have their own, relative to the median. `focal_evidence` is the share by which
-    a focal length a tenth off fits worse; None where that was not asked.
+    a focal length a tenth off fits worse; None where that was not asked. Of the verified matches, the share `explained` is of
+    these points.
     """
 
     camera: Intrinsics
@@ -46,6 +47,7 @@ class SparseModel:
     overlays: Sequence[Box] = ()
     stretches: Sequence[tuple[int, int, float]] = ()
     focal_evidence: float | None = None
+    explained: float = 1.0
 
     def save(self, folder: Path) -> None:
         """Write camera.json and model.npz into `folder`."""

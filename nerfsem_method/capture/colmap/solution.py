@@ -24,6 +24,7 @@ def save(
     closures: int,
     stretches: list[tuple[int, int, float]],
     evidence: float | None,
+    sense: float,
 ) -> None:
     """Write result.json and, if there is a model, points.npz into the job's work folder.
 
@@ -32,7 +33,7 @@ def save(
     """
     work = Path(job.work)
     result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": stretches, "poses": {}}
-    result["focal_evidence"] = evidence
+    result["focal_evidence"], result["explained"] = evidence, sense
     if model is not None:
         poses = poses_of(job, model)
         camera = next(iter(model.cameras.values()))

@@ -119,12 +119,13 @@ def main(job: Job) -> None:
     extract(job, database)
     first = first_model(job, Matcher(job, database))
     model = first.model
-    closures, stretches, evidence = 0, [], None
+    closures, stretches, evidence, sense = 0, [], None, 0.0
     if model is not None:
         closures = close(first.job, first.matcher, model)
         stretches, evidence = focal_lengths(job, model), focal_evidence(job, model)
+        sense = explained(database, model)
         model.extract_colors_for_all_images(job.images)
-    save(job, model, first.matcher.median_motion(), closures, stretches, evidence)
+    save(job, model, first.matcher.median_motion(), closures, stretches, evidence, sense)
 
 
 if __name__ == "__main__":
