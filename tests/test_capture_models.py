@@ -83,6 +83,7 @@ def test_a_model_explains_the_matches_that_are_its_points(tmp_path: Path) -> Non
     with pycolmap.Database.open(str(path)) as database:  # A frame with a few matches is in the database, and not in the model.
         database.write_two_view_geometry(1, COUNT + 5, geometry)
     assert 0.3 < explained(path, model) < 0.4
+    assert abs(explained(path, model, posed_alone=True) - 0.4) < 0.05
 
 
 def test_a_steady_lens_has_no_stretches() -> None:
@@ -196,7 +197,7 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     matcher: Any = SimpleNamespace(median_motion=lambda: 9.0)
     heard: dict[str, Any] = {}
     monkeypatch.setattr(worker, "extract", lambda job, database: None)
-    monkeypatch.setattr(worker, "explained", lambda path, model: 0.9)
+    monkeypatch.setattr(worker, "explained", lambda path, model, posed_alone: 0.9)
     monkeypatch.setattr(worker, "Matcher", lambda job, database: matcher)
     monkeypatch.setattr(worker, "first_model", lambda job, matcher: worker.First(found, matcher, drawn(STEADY)))
     monkeypatch.setattr(worker, "close", lambda job, matcher, model: heard.update(closed=job.names) or 3)

@@ -180,10 +180,11 @@ def test_photographs_in_no_order_are_all_keyframes(drawn: bool, ordered: bool, f
 def test_more_keyframes_are_at_hand_where_the_first_are_too_few(tmp_path: Path) -> None:
     """A film's keyframes are as far apart as its motion asks for; those of photographs and turntables are not so few."""
     frames = panorama(tmp_path, range(140))
-    few, more = motion.keyframes(frames).tries
+    few, more, everything = motion.keyframes(frames).tries
     assert motion.FEWEST <= len(few) <= 1.1 * motion.FEWEST and motion.MOST <= len(more) <= 1.1 * motion.MOST
-    everything = motion.Keyframes([list(range(140))])
-    assert motion.keyframes(frames, ordered=False) == everything == motion.keyframes(frames, object_alone=True)
+    assert everything == list(range(140))
+    at_once = motion.Keyframes([everything])
+    assert motion.keyframes(frames, ordered=False) == at_once == motion.keyframes(frames, object_alone=True)
     assert motion.keyframes(frames[:90]).tries == [list(range(90))]
     few, more = motion.keyframes(frames[:110]).tries
     assert len(few) < 85 and more == list(range(110))
@@ -191,5 +192,5 @@ def test_more_keyframes_are_at_hand_where_the_first_are_too_few(tmp_path: Path) 
 
 def test_a_wide_way_has_more_keyframes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(motion, "_step", lambda before, after: motion.STRIDE * 90 / 139)
-    (only,) = motion.keyframes(panorama(tmp_path, range(140))).tries
-    assert 88 <= len(only) <= 95
+    few, everything = motion.keyframes(panorama(tmp_path, range(140))).tries
+    assert 88 <= len(few) <= 95 and len(everything) == 140

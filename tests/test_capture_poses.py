@@ -124,33 +124,42 @@ def test_a_dying_colmap_leaves_its_last_words(ordered: bool, tmp_path: Path, mon
         poses.solve(frames(tmp_path), None, "frame", lambda done, total: None, ordered)
 
 
+EVEN, ALL = [*range(0, 20, 2), 19], list(range(20))
+
+
 @pytest.mark.parametrize(
-    ("answers", "registered"),
+    ("answers", "runs", "registered"),
     [
-        ([[*range(0, 20, 2), 19]], range(20)),
-        ([range(0, 20, 2)], range(19)),  # A twentieth may be a title.
-        ([range(6), range(10)], range(10)),
-        ([[0, 1, 2, 3, 5, 6, 7, 8, 9], range(10)], range(10)),
-        ([range(6), [0, 1, 2, 3, 4, 8, 9]], [0, 1, 2, 3, 4, 8, 9]),
-        ([[0, 1, 2, 3, 5], [0, 1, 2, 4]], [0, 1, 2, 3, 5]),
-        ([[0, 1, 2, 3, 5], None], [0, 1, 2, 3, 5]),
+        ([(EVEN, 0.9)], 1, ALL),
+        ([(EVEN[:-1], 0.9)], 1, range(19)),  # A twentieth may be a title.
+        ([(EVEN[:6], 0.9), (ALL, 0.9)], 2, ALL),
+        ([(EVEN, 0.3), (ALL[:19], 0.9)], 2, range(19)),
+        ([(EVEN[:8], 0.9), (ALL, 0.3)], 2, range(15)),
+        ([(EVEN[:8], 0.9), (ALL[:9], 0.9)], 2, range(15)),
+        ([(EVEN[:8], 0.9), ([*ALL[:5], *ALL[17:]], 0.9)], 2, range(15)),
+        ([([0, 2], 0.9), (ALL, 0.9)], 2, ALL),
+        ([(EVEN[:8], 0.9), None], 2, range(15)),
+        ([None, (ALL, 0.9)], 2, ALL),
     ],
-    ids=["between are tracked", "nearly all", "an end", "a gap", "more", "fewer", "died"],
+    ids=["between", "nearly all", "more", "doubtful", "more and doubtful", "fewer", "gap", "refused", "died", "died first"],
 )
 def test_where_frames_are_missing_more_keyframes_are_tried(
-    answers: list, registered: Sequence[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    answers: list, runs: int, registered: Sequence[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The try with the most frames is kept, another one's death does no harm, and progress does not go back."""
-    true, told, asked = ring(20), [], iter(answers)
-    count = 10 if len(answers) > 1 else 20
+    """The try with the most frames of those that agree with themselves is kept, and progress does not go back.
+
+    An answer is frames with a pose, and the share of matches that they explain; None is a process that dies.
+    """
+    true, told, asked = ring(20), [], []
 
     def run(work: Path, advance: Advance) -> None:
-        known = next(asked)
-        if known is None:
-            raise CaptureError("COLMAP stopped with exit code -9: no message")
         names = json.loads((work / "job.json").read_text())["names"]
-        place = {int(Path(name).stem): index for index, name in enumerate(names)}
-        (work / "result.json").write_text(json.dumps(result_of({place[frame]: true[frame] for frame in known})))
+        asked.append([int(Path(name).stem) for name in names])
+        answer = answers[len(asked) - 1]
+        if answer is None:
+            raise CaptureError("COLMAP stopped with exit code -9: no message")
+        result = result_of({asked[-1].index(frame): true[frame] for frame in answer[0]})
+        (work / "result.json").write_text(json.dumps({**result, "explained": answer[1]}))
         np.savez(work / "points.npz", **{**NO_POINTS, "views": np.array([[0.0, 0.0, 9.0, 9.0]])})
         for share in (0, 50, 100):
             advance(share, 100)
@@ -158,17 +167,27 @@ def test_where_frames_are_missing_more_keyframes_are_tried(
     def between(paths, known, camera, tracks, advance):
         return {i: true[i] for i in range(min(known), max(known)) if i not in known}, np.zeros((0, 4))
 
-    sets = [[*range(0, 20, 2), 19]] if len(answers) == 1 else [list(range(count))] * 2
-    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes(sets))
+    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes([EVEN, ALL]))
     monkeypatch.setattr(reconstruct, "_run_worker", run)
     monkeypatch.setattr(reconstruct, "pose_between", between)
-    monkeypatch.setattr(reconstruct, "MIN_REGISTERED", 0.0)
-    paths = [tmp_path / f"{i:06d}.png" for i in range(count)]
+    paths = [tmp_path / f"{i:06d}.png" for i in ALL]
     for path in paths:
         Image.new("L", (27, 48)).save(path)
-    model = reconstruct.reconstruct(paths, None, "frame", False, lambda done, total: told.append(done))
-    assert np.flatnonzero(model.registered).tolist() == list(registered)
-    assert next(asked, "nothing left") == "nothing left" and told == sorted(told)
+    found = reconstruct.reconstruct(paths, None, "frame", False, lambda done, total: told.append(done))
+    assert np.flatnonzero(found.registered).tolist() == list(registered)
+    assert asked == [EVEN, ALL][:runs] and told == sorted(told)
+
+
+def test_where_no_try_is_of_use_the_first_ones_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = iter(("cameras were found for only 3 of 8 frames", "COLMAP stopped with exit code -9: no message"))
+
+    def run(work: Path, advance: Advance) -> None:
+        raise CaptureError(next(reasons))
+
+    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes([[0, 7], list(range(8))]))
+    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    with pytest.raises(CaptureError, match="only 3 of 8"):
+        reconstruct.reconstruct(frames(tmp_path), None, "frame", False, lambda done, total: None)
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from sphere_views import ring
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
-from nerfsem_method.capture.clip.blur import edge_blur
+from nerfsem_method.capture.clip.blur import edge_blur, rhythm
 from nerfsem_method.capture.report import figures as report
 from nerfsem_method.capture.report import page as report_page
 from nerfsem_method.capture.report.figures import FrameFacts, Report
@@ -101,6 +102,31 @@ def test_half_a_turn_is_told_in_degrees(scene) -> None:
     half = replace(scene, frames=scene.frames[: COUNT // 2])
     text = " | ".join(report.summarise(half, replace(model(), registered=np.ones(6, bool)), 500, facts()).warnings)
     assert re.search(r"cover 1[78]\d of 360 degrees", text)
+
+
+def filmed(rate: float, blended: bool) -> list[float]:
+    """Return the blur of 40 pictures of a pattern that moves four pixels from one filmed frame to the next, at another rate."""
+    cells = np.random.default_rng(1).integers(30, 220, (17, 134))
+    wide = cv2.GaussianBlur(np.kron(cells, np.ones((12, 12))), (0, 0), 1.2)
+
+    def shown(place: float) -> np.ndarray:
+        return wide[:200, int(4 * place) : int(4 * place) + 240]
+
+    def mixed(place: float) -> np.ndarray:
+        return (1 - place % 1) * shown(place // 1) + place % 1 * shown(place // 1 + 1)
+
+    places = np.arange(40) * rate
+    return [edge_blur((mixed(place) if blended else shown(place)).astype(np.uint8)) for place in places]
+
+
+def test_blended_frames_are_told_by_their_rhythm(scene) -> None:
+    """Of 24 frames a second 30 are made, which are mixtures of two but for each fifth; of 15 frames 30 by mixing each second."""
+    assert rhythm(np.array(filmed(0.8, True))) == 5 and rhythm(np.array(filmed(0.5, True))) == 2
+    assert rhythm(np.array(filmed(0.8, False))) is None is rhythm(np.array(filmed(1.0, True)))
+    rng = np.random.default_rng(2)
+    assert rhythm(rng.uniform(0.5, 1.5, 60)) is None and rhythm(np.zeros(3)) is None
+    assert sum(rhythm(rng.uniform(0.5, 1.5, count)) is not None for count in (12, 20, 40) for _ in range(100)) < 12
+    assert "every 2 frames anew" in warned(scene, facts(blur=np.where(np.arange(COUNT) % 2 == 0, 0.3, 1.0)))
 
 
 @pytest.mark.parametrize(("degrees", "count"), [(360, 60), (200, 40), (15, 9)])

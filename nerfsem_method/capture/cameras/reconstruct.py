@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,42 +71,32 @@ def reconstruct(
         furthest = max(furthest, round(100 * done / total))  # Another try begins anew; what is told does not go back.
         advance(furthest, 100)
 
-    best: _Solved | None = None
+    models, refused = [], []
     for keys in keyframes.tries:
         try:
-            solved = _solve(asked, frames, keys, mattes, ahead)
+            models.append(_solve(asked, frames, keys, mattes, ahead))
         except CaptureError as error:
-            if best is None:
-                raise
-            LOG.info("with more keyframes: %s", error)
+            LOG.info("%d keyframes: %s", len(keys), error)
+            refused.append(error)
+        if models and _complete(models[-1]) and not models[-1].doubtful:
             break
-        if best is None or len(solved.known) > len(best.known):
-            best = solved
-        if best.whole and len(best.known) >= NEARLY_ALL * len(frames):
-            break
-    assert best is not None, "there are keyframes"
-    return checked_model(len(frames), best.result, best.known, best.arrays, float(np.hypot(*size)), region)
+    if not models:
+        raise refused[0]
+    return max(models, key=lambda model: (not model.doubtful, model.registered.sum()))
 
 
-@dataclass(frozen=True)
-class _Solved:
-    """What COLMAP's result and arrays say of all frames; `known` are poses [3, 4] by frame."""
-
-    known: dict[int, np.ndarray]
-    result: dict
-    arrays: dict[str, np.ndarray]
-
-    @property
-    def whole(self) -> bool:
-        """Return whether no frame is missing between the first and the last one; what is before and after may be a title."""
-        return bool(self.known) and len(self.known) == max(self.known) - min(self.known) + 1
+def _complete(model: SparseModel) -> bool:
+    """Return whether no frame is missing between the first and the last one; what is before and after may be a title."""
+    found = np.flatnonzero(model.registered)
+    return len(found) == found[-1] - found[0] + 1 and len(found) >= NEARLY_ALL * len(model.registered)
 
 
 def _solve(
     asked: Job, frames: list[Path], keys: list[int], mattes: Sequence[np.ndarray] | None, advance: Advance
-) -> _Solved:
-    """Have COLMAP solve the frames `keys`, as is `asked`, and pose those between them."""
+) -> SparseModel:
+    """Have COLMAP solve the frames `keys`, as is `asked`, and pose those between them. Raises as `reconstruct` does."""
     chosen = [frames[key] for key in keys]
+    diagonal = float(np.hypot(*read_picture(frames[0], grey=True).shape))
     with scratch("nerfsem-colmap-") as work:
         masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
         seen = str(legible(chosen, work / "legible")[0].parent)
@@ -117,7 +107,8 @@ def _solve(
         arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
     known, views = _of_all_frames(frames, keys, result, arrays, advance)
     stretches = [(keys[first], keys[last], length) for first, last, length in result["stretches"]]
-    return _Solved(known, {**result, "stretches": stretches}, {**arrays, "views": views})
+    region = "object" if asked.object_alone else "frame"
+    return checked_model(len(frames), {**result, "stretches": stretches}, known, {**arrays, "views": views}, diagonal, region)
 
 
 def _of_all_frames(
@@ -125,7 +116,7 @@ def _of_all_frames(
 ) -> tuple[dict[int, np.ndarray], np.ndarray]:
     """Return poses by frame and views [M, 4]: those of the keyframes, which COLMAP found, and of the frames between them."""
     known = {keys[int(i)]: np.array(pose) for i, pose in result["poses"].items()}
-    if not known:
+    if not known or not len(arrays["views"]):
         return known, np.zeros((0, 4))
     views = arrays["views"].copy()
     views[:, 1] = np.array(keys)[views[:, 1].astype(int)]

@@ -16,6 +16,8 @@ SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches", 
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 GIVEN = "given"
 """The cameras come from another program when this is the region of their SparseModel."""
+EXPLAINED = 0.5
+"""Of all matches between its frames this share must belong to a model's points: SHARES_SEEN"""
 ARRAYS = ("poses", "registered", "points", "colours", "views")
 """These fields of a SparseModel are arrays."""
 
@@ -31,8 +33,8 @@ class SparseModel:
     to its beginning. `region`, "frame", "object" or GIVEN, says where the features come from; none were sought
     in `overlays`, which stand still while the rest moves. `stretches` are first frame, last frame and focal length of
     parts of the clip that would rather have their own, relative to the median. `focal_evidence` is the share by which
-    a focal length a tenth off fits worse; None where that was not asked. Of the verified matches, the share `explained` is of
-    these points.
+    a focal length a tenth off fits worse; None where that was not asked. Of the verified matches between frames with a
+    pose, the share `explained` is of these points.
     """
 
     camera: Intrinsics
@@ -62,6 +64,11 @@ class SparseModel:
         scalars = {name: camera.pop(name) for name in SCALARS}
         with np.load(folder / "model.npz") as arrays:
             return cls(Intrinsics(**camera), **{name: arrays[name] for name in arrays.files}, **scalars)
+
+    @property
+    def doubtful(self) -> bool:
+        """Return whether much of what frames have in common contradicts their cameras."""
+        return self.explained < EXPLAINED
 
     @property
     def posed(self) -> np.ndarray:

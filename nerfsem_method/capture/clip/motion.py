@@ -173,7 +173,7 @@ def _evenly(count: int, most: int) -> list[int]:
 class Keyframes:
     """Keyframes are frames of which COLMAP makes its model, by their indices.
 
-    Where the first of `tries` leaves frames out, there may be another one. Photographs may be `drawn` by lot, so that
+    Where the first of `tries` leaves frames out, there may be others. Photographs may be `drawn` by lot, so that
     nothing can be tracked from one to the next.
     """
 
@@ -208,7 +208,11 @@ def keyframes(frames: list[Path], ordered: bool = True, object_alone: bool = Fal
         drawn = drawn_by_lot(np.stack(looks))
         return Keyframes([everything] if drawn else [about(MOST), everything], drawn)
     few = MOST if object_alone else max(FEWEST, min(math.ceil(way[-1] / STRIDE), MOST))
-    return Keyframes([about(few), about(MOST)] if ENOUGH * few <= MOST else [about(few)])
+    tries = [about(few)]
+    for more in (about(MOST), *([everything] if len(frames) <= APART else [])):
+        if len(more) > ENOUGH * len(tries[-1]):
+            tries.append(more)
+    return Keyframes(tries)
 
 
 def drawn_by_lot(looks: np.ndarray) -> bool:

@@ -47,17 +47,22 @@ def held_together(model: pycolmap.Reconstruction) -> set[int]:
     return max(group.values(), key=lambda images: (len(images), -min(images)), default=set())
 
 
-def explained(database: Path, model: pycolmap.Reconstruction) -> float:
-    """Return of which share of the verified matches a model's points are made: both features belong to the same one."""
+def explained(database: Path, model: pycolmap.Reconstruction, posed_alone: bool = False) -> float:
+    """Return of which share of the verified matches a model's points are made: both features belong to the same one.
+
+    All matches count, or those between frames that have a pose.
+    """
     nowhere = np.iinfo(np.uint64).max
     points = {
         number: np.array([p.point3D_id if p.has_point3D() else nowhere for p in image.points2D], np.uint64)
         for number, image in model.images.items()
     }
-    right = total = 0
+    right, total, posed = 0, 0, set(model.reg_image_ids())
     with pycolmap.Database.open(str(database)) as opened:
         for pair, geometry in zip(*opened.read_two_view_geometries(), strict=True):
             images = pycolmap.pair_id_to_image_pair(pair)
+            if posed_alone and not set(images) <= posed:
+                continue
             total += len(geometry.inlier_matches)
             if not points.keys() >= set(images):  # A model does not list images that have too few matches with any other.
                 continue

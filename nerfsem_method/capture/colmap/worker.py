@@ -123,7 +123,7 @@ def main(job: Job) -> None:
     if model is not None:
         closures = close(first.job, first.matcher, model)
         stretches, evidence = focal_lengths(job, model), focal_evidence(job, model)
-        sense = explained(database, model)
+        sense = explained(database, model, posed_alone=True)
         model.extract_colors_for_all_images(job.images)
     save(job, model, first.matcher.median_motion(), closures, stretches, evidence, sense)
 

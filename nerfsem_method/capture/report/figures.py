@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
+from nerfsem_method.capture.clip.blur import edge_blur, rhythm
 from nerfsem_method.capture.clip.legible import DIM_SHARE, NOISY, dim_share, noise
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.media.matte_names import frames_text
@@ -29,9 +30,6 @@ FAR_ZOOM = 0.3
 FOCAL_EVIDENCE = 0.015
 """A focal length a tenth off must fit worse by this share. In four parts of a turn, twenty frames each, right ones fit better by
 0.029 and 0.055; one that was wrong by 13 % by 0.008, and one wrong by 69 % by 0.002."""
-EXPLAINED = 0.5
-"""Of all matches this share must belong to the model's points: in right models of 20 small frames and of a head ten frames of
-which are left out .65 and .60 do, in ones of photographs in a wrong order .47 and .23."""
 FEW_POINTS = 50
 """With fewer points on the object, its cameras follow the background alone."""
 BORDER_SHARE = 0.005
@@ -115,8 +113,6 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
     Raises CaptureError if most frames show no object.
     """
     import cv2
-
-    from nerfsem_method.capture.clip.blur import edge_blur
 
     rows = []
     for path, matte in zip(frames, mattes, strict=True):
@@ -208,10 +204,10 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
             "the focal length can hardly be told from this clip, and cameras may be bent by degrees: film all around the object, "
             "in good light, with textured things beside it"
         )
-    if model.explained < EXPLAINED:
+    if model.doubtful:
         warnings.append(
-            f"only {model.explained:.0%} of what frames have in common agrees with their cameras, which may be wrong: give "
-            "photographs in the order in which they were taken, and look at the cameras in report.html"
+            f"only {model.explained:.0%} of what frames have in common agrees with their cameras, which may be wrong: look at "
+            "them in report.html; photographs are best given in the order in which they were taken"
         )
     warnings += _of_zoom(model)
     for left, top, right, bottom in model.overlays:
@@ -259,6 +255,11 @@ def _of_frames(facts: FrameFacts) -> list[str]:
         warnings.append(f"the object leaves the frame in {_frames(cut)}")
     if np.median(facts.pieces) > 1:
         warnings.append(f"the mattes show {int(np.median(facts.pieces))} separate pieces; a bundle is made for one object")
+    if (period := rhythm(facts.blur)) is not None:
+        warnings.append(
+            f"sharp and soft frames take turns, every {period} frames anew, as where a frame rate was changed by blending: such "
+            "frames show two places at once, and their cameras are wrong; give the video as it was filmed"
+        )
     middle = float(np.median(facts.blur))
     if middle > BLURRED:
         warnings.append(f"the whole clip is blurred (edges {middle:.1f} pixels soft): move slower, or give more light")
