@@ -16,8 +16,9 @@ SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches", 
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 GIVEN = "given"
 """The cameras come from another program when this is the region of their SparseModel."""
-EXPLAINED = 0.5
-"""Of all matches between its frames this share must belong to a model's points: SHARES_SEEN"""
+EXPLAINED = 0.56
+"""Of the matches between its frames this share must belong to a model's points: in right models of 20 to 100 frames .65 to .78
+do, in ones of photographs in a wrong order .48 and .52."""
 ARRAYS = ("poses", "registered", "points", "colours", "views")
 """These fields of a SparseModel are arrays."""
 

@@ -18,8 +18,8 @@ BEATS = 5
 """A rhythm is heard at least so many times."""
 BEATING, TOLD, BY_CHANCE = 0.15, 0.2, 6.0
 """In a rhythm the blur differs from that of the frames around by so many pixels (standard deviation). A rhythm tells so much of
-its variance, and this over the number of frames more, which it may tell by chance. In three clips of 25 to 72 blended frames it was
-0.19 to 0.28 and .49 to .69, in twelve sound ones and three that were coded hard up to 0.10 and .24."""
+its variance, and this over the number of frames more, which it may tell by chance. In three clips of 25 to 72 blended frames it
+was 0.19 to 0.28 and .49 to .69, in twelve sound ones and three that were coded hard up to 0.10 and .24."""
 AROUND = 5
 """So many frames before and after a frame are around it."""
 
