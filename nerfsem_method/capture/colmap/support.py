@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-LEAST, COMMON, SHARE = 30, 50, 1 / 6
-"""A frame hangs together with another one if they see so many points in common: SHARE of what frames usually see in common with
-the one next to them, but no fewer than the first and no more than the second, for there is less to see in some clips. Four frames
-of that head that had 27 lay wrong, and so did six that 24, or 38 with fewer features, tied to the others after all adjustments:
-their mattes cut a third off what the others agree on. The weakest tie of its other frames has 69, the usual one 290; that of
-other clips more than a hundred."""
+NEAR, LEAST, COMMON, SHARE = 5, 30, 50, 1 / 6
+"""A frame hangs together with one NEAR it in the clip's order if they see LEAST points in common. One farther away must have
+more: SHARE of what frames usually see in common with the one they are closest to, up to COMMON. Four frames of that head that had
+27 lay wrong, and so did six that 24, or 38 with fewer features, tied to others far away after all adjustments: their mattes cut a
+third off what the others agree on. But eleven frames of a spiral that 31 tied to the next one were right. The weakest tie of the
+head's other frames has 69, the usual one 290."""
 
 
 def drop_loose(model: pycolmap.Reconstruction) -> None:
@@ -41,7 +41,8 @@ def held_together(model: pycolmap.Reconstruction) -> set[int]:
             closest[image] = max(closest[image], points)
     needed = min(max(SHARE * float(np.median(list(closest.values()) or [0])), LEAST), COMMON)
     for (first, second), points in shared.items():
-        if points >= needed and group[first] is not group[second]:
+        near = abs(first - second) <= NEAR  # Images are numbered in the order of their names.
+        if points >= (LEAST if near else needed) and group[first] is not group[second]:
             joined = group[first] | group[second]
             group.update(dict.fromkeys(joined, joined))
     return max(group.values(), key=lambda images: (len(images), -min(images)), default=set())
