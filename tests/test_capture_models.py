@@ -36,20 +36,6 @@ def test_frames_that_points_tie_to_none_lose_their_poses() -> None:
     assert model.num_reg_images() == COUNT - 3
 
 
-@pytest.mark.parametrize(("common", "near", "kept"), [(0, True, False), (32, True, True), (32, False, False), (60, False, True)])
-def test_a_frame_that_few_points_tie_to_the_others_loses_its_pose(common: int, near: bool, kept: bool) -> None:
-    """The order is trusted: a tie to a frame farther away must have a sixth of the 210 points that are usual here."""
-    model = drawn(STEADY, islands=(7,))
-    seen = {point: {e.image_id for e in track.track.elements} for point, track in model.points3D.items()}
-    mine = sorted(point for point, images in seen.items() if images == {8})
-    theirs = sorted(point for point, images in seen.items() if ({7, 9} if near else {20, 22}) <= images and 8 not in images)
-    for point, other in list(zip(mine, theirs, strict=False))[:common]:
-        feature = model.points3D[point].track.elements[0].point2D_idx
-        model.delete_point3D(point)
-        model.add_observation(other, pycolmap.TrackElement(8, feature))
-    assert (8 in held_together(model)) is kept
-
-
 def test_a_model_of_one_piece_keeps_all() -> None:
     model = drawn(STEADY)
     drop_loose(model)

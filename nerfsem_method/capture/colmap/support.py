@@ -13,12 +13,10 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-NEAR, LEAST, COMMON, SHARE = 5, 30, 50, 1 / 6
-"""A frame hangs together with one NEAR it in the clip's order if they see LEAST points in common. One farther away must have
-more: SHARE of what frames usually see in common with the one they are closest to, up to COMMON. Four frames of that head that had
-27 lay wrong, and so did six that 24, or 38 with fewer features, tied to others far away after all adjustments: their mattes cut a
-third off what the others agree on. But eleven frames of a spiral that 31 tied to the next one were right. The weakest tie of the
-head's other frames has 69, the usual one 290."""
+COMMON = 30
+"""A frame hangs together with another one if they see so many points in common. Four frames of that head that had 27 lay wrong,
+and so did six that 24 tied to the others after all adjustments: their mattes cut a third off what the others agree on. The
+weakest tie of its other frames has 74, that of other clips more than a hundred."""
 
 
 def drop_loose(model: pycolmap.Reconstruction) -> None:
@@ -30,19 +28,13 @@ def drop_loose(model: pycolmap.Reconstruction) -> None:
 
 
 def held_together(model: pycolmap.Reconstruction) -> set[int]:
-    """Return the images of the largest set in which enough points tie each one to another."""
+    """Return the images of the largest set in which COMMON points tie each one to another."""
     shared: Counter[tuple[int, int]] = Counter()
     for point in model.points3D.values():
         shared.update(combinations(sorted({element.image_id for element in point.track.elements}), 2))
     group = {image: {image} for image in model.reg_image_ids()}
-    closest = dict.fromkeys(group, 0)
-    for pair, points in shared.items():
-        for image in pair:
-            closest[image] = max(closest[image], points)
-    needed = min(max(SHARE * float(np.median(list(closest.values()) or [0])), LEAST), COMMON)
     for (first, second), points in shared.items():
-        near = abs(first - second) <= NEAR  # Images are numbered in the order of their names.
-        if points >= (LEAST if near else needed) and group[first] is not group[second]:
+        if points >= COMMON and group[first] is not group[second]:
             joined = group[first] | group[second]
             group.update(dict.fromkeys(joined, joined))
     return max(group.values(), key=lambda images: (len(images), -min(images)), default=set())
