@@ -29,7 +29,6 @@ SEEDS = mutate.load_seeds()
 VIDEO = Video("relic.mp4", 0, 0, 4, Fraction(10), "ab" * 32)
 
 
-@pytest.mark.usefixtures("fine_poses")
 def test_seeds_are_all_kinds_of_bundles():
     held = [nsem.decode(data) for data in SEEDS]
     kinds = {(one.mode, any(table.hashed for table in one.state.spec.tables)) for one in held}
