@@ -18,6 +18,7 @@ from drawn_models import FOCAL, drawn, name
 from nerfsem_method.capture.colmap import pairs, worker
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import better
+from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.support import drop_loose, explained, held_together
 from nerfsem_method.capture.colmap.zoom import focal_evidence, focal_lengths
 
@@ -71,6 +72,9 @@ def test_a_model_explains_the_matches_that_are_its_points(tmp_path: Path) -> Non
         database.write_two_view_geometry(1, COUNT + 5, geometry)
     assert 0.3 < explained(path, model) < 0.4
     assert abs(explained(path, model, posed_alone=True) - 0.4) < 0.05
+    for image in range(COUNT // 2, COUNT + 1):
+        model.deregister_frame(model.images[image].frame_id)
+    assert explained(path, model) < 0.25 and abs(explained(path, model, posed_alone=True) - 0.4) < 0.05
 
 
 def test_a_steady_lens_has_no_stretches() -> None:
@@ -192,3 +196,16 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     monkeypatch.setattr(worker, "save", kept)
     worker.main(asked)
     assert heard == {"closed": found.names, "saved": asked.names, "motion": 9.0, "closures": 3}
+
+
+def test_what_frames_have_in_common_is_counted_for_each_two() -> None:
+    rng = np.random.default_rng(5)
+    world = rng.integers(0, 256, (200, 128), np.uint8)
+    shown = [world[:60], world[20:80], world[50:110], world[150:200]]
+    matcher: Any = SimpleNamespace(ids=range(4), largest=lambda: shown)
+    expected = np.zeros((4, 4), int)
+    expected[0, 1] = expected[1, 0] = 40
+    expected[0, 2] = expected[2, 0] = 10
+    expected[1, 2] = expected[2, 1] = 30
+    found = Matcher.common(matcher)
+    assert np.array_equal(found, found.T) and abs(found - expected).max() <= 3  # A few match by chance.

@@ -153,8 +153,9 @@ def test_where_frames_are_missing_more_keyframes_are_tried(
     true, told, asked = ring(20), [], []
 
     def run(work: Path, advance: Advance) -> None:
-        names = json.loads((work / "job.json").read_text())["names"]
-        asked.append([int(Path(name).stem) for name in names])
+        job = json.loads((work / "job.json").read_text())
+        asked.append([int(Path(name).stem) for name in job["names"]])
+        assert job["drawn"] and not job["object_alone"]
         answer = answers[len(asked) - 1]
         if answer is None:
             raise CaptureError("COLMAP stopped with exit code -9: no message")
@@ -167,7 +168,7 @@ def test_where_frames_are_missing_more_keyframes_are_tried(
     def between(paths, known, camera, tracks, advance):
         return {i: true[i] for i in range(min(known), max(known)) if i not in known}, np.zeros((0, 4))
 
-    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes([EVEN, ALL]))
+    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes([EVEN, ALL], drawn=True))
     monkeypatch.setattr(reconstruct, "_run_worker", run)
     monkeypatch.setattr(reconstruct, "pose_between", between)
     paths = [tmp_path / f"{i:06d}.png" for i in ALL]
@@ -187,6 +188,16 @@ def test_where_no_try_is_of_use_the_first_ones_reason_is_told(tmp_path: Path, mo
     monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes([[0, 7], list(range(8))]))
     monkeypatch.setattr(reconstruct, "_run_worker", run)
     with pytest.raises(CaptureError, match="only 3 of 8"):
+        reconstruct.reconstruct(frames(tmp_path), None, "frame", False, lambda done, total: None)
+
+
+def test_a_camera_that_stands_still_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(work: Path, advance: Advance) -> None:
+        (work / "result.json").write_text(json.dumps(result_of({}, motion=0.01)))
+
+    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes([[0, 7], [*range(8)], None]))
+    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    with pytest.raises(CaptureError, match="hardly moves"):
         reconstruct.reconstruct(frames(tmp_path), None, "frame", False, lambda done, total: None)
 
 

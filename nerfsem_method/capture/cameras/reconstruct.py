@@ -57,13 +57,9 @@ def reconstruct(
     what does not move is not the object, `ordered` that frames are in the order in which they were taken. Raises CaptureError
     when COLMAP dies, or its result is of no use.
     """
-    from PIL import Image
-
-    with Image.open(frames[0]) as picture:
-        size = picture.size
-    keyframes = motion.keyframes(frames, ordered, region == "object")
-    place, alone = str(frames[0].parent), region == "object"
-    asked = Job(place, "", [], max(size), None, alone, still_background, "", ordered, keyframes.drawn)
+    place, alone, shape = str(frames[0].parent), region == "object", read_picture(frames[0], grey=True).shape
+    keyframes = motion.keyframes(frames, ordered, alone)
+    asked = Job(place, "", [], max(shape), None, alone, still_background, "", ordered, keyframes.drawn)
     furthest = 0
 
     def ahead(done: int, total: int) -> None:
@@ -74,8 +70,10 @@ def reconstruct(
     models, refused = [], []
     for keys in keyframes.tries:
         try:
-            models.append(_solve(asked, frames, keys, mattes, ahead))
+            models.append(_solve(asked, frames, keys, mattes, float(np.hypot(*shape)), ahead))
         except CaptureError as error:
+            if str(error) == HARDLY_MOVES:  # Frames that are nearer to each other show less motion still.
+                raise
             LOG.info("%d keyframes: %s", len(keys), error)
             refused.append(error)
         if models and _complete(models[-1]) and not models[-1].doubtful:
@@ -92,11 +90,18 @@ def _complete(model: SparseModel) -> bool:
 
 
 def _solve(
-    asked: Job, frames: list[Path], keys: list[int], mattes: Sequence[np.ndarray] | None, advance: Advance
+    asked: Job,
+    frames: list[Path],
+    keys: list[int],
+    mattes: Sequence[np.ndarray] | None,
+    diagonal: float,
+    advance: Advance,
 ) -> SparseModel:
-    """Have COLMAP solve the frames `keys`, as is `asked`, and pose those between them. Raises as `reconstruct` does."""
+    """Have COLMAP solve the frames `keys`, as is `asked`, and pose those between them. Raises as `reconstruct` does.
+
+    `diagonal` is the frames' in pixels.
+    """
     chosen = [frames[key] for key in keys]
-    diagonal = float(np.hypot(*read_picture(frames[0], grey=True).shape))
     with scratch("nerfsem-colmap-") as work:
         masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
         seen = str(legible(chosen, work / "legible")[0].parent)

@@ -16,7 +16,7 @@ SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches", 
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 GIVEN = "given"
 """The cameras come from another program when this is the region of their SparseModel."""
-EXPLAINED = 0.56
+LEAST_EXPLAINED = 0.56
 """Of the matches between its frames this share must belong to a model's points: in right models of 20 to 100 frames .65 to .78
 do, in ones of photographs in a wrong order .48 and .52."""
 ARRAYS = ("poses", "registered", "points", "colours", "views")
@@ -69,7 +69,7 @@ class SparseModel:
     @property
     def doubtful(self) -> bool:
         """Return whether much of what frames have in common contradicts their cameras."""
-        return self.explained < EXPLAINED
+        return self.explained < LEAST_EXPLAINED
 
     @property
     def posed(self) -> np.ndarray:

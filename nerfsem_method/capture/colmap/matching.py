@@ -123,7 +123,7 @@ class Matcher:
         return [descriptors[rows] for descriptors, rows in zip(self.descriptors, self._largest, strict=True)]
 
     def common(self) -> np.ndarray:
-        """Return how many of their LARGEST features each two frames have in common, [N, N]; N^2 / 700 seconds of one core."""
+        """Return how many of their LARGEST features each two frames have in common, [N, N]."""
         largest, count = self.largest(), len(self.ids)
         found = np.zeros((count, count), int)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
