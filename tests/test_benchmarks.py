@@ -96,6 +96,8 @@ def test_the_papers_experiments(vase_scene, tmp_path):
     before = kept.stat().st_mtime_ns
     smoke("benchmarks.study.paper", tmp_path, *small)
     assert kept.stat().st_mtime_ns == before
+    (table,) = smoke("benchmarks.study.paper", tmp_path, *small, "--background-codec", "h265")
+    assert table.title.endswith("h265 behind") and table.rows[1][1].endswith("h265, GOP 6, CRF 45")
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import tyro
 from rich.progress import track
@@ -51,17 +51,19 @@ COLUMNS = ("mode", "bundle", *QUALITY, "of a peer's bytes at equal quality", "pa
 
 
 class Setting(NamedTuple):
-    """A setting is one point to be measured: of a codec, or of a bundle, by its name."""
+    """A setting is one point to be measured: of a codec, or of a bundle, by its name; over a background of the paper's, H.264, or
+    of another codec."""
 
     mode: str
     codec: str
     gop: int
     crf: int
+    background: str = ""
 
     @property
     def key(self) -> str:
         """Return the setting's name in points.json."""
-        return " ".join(map(str, self))
+        return " ".join(map(str, self)).strip()
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class Paper:
     """Backgrounds have these distances of key frames; none leaves PC out."""
     background_crfs: tuple[int, ...] = (42, 44, 46, 47, 48, 49, 50)
     """Backgrounds have these qualities."""
+    background_codec: Literal["h264", "h265", "av1"] = "h264"
+    """Backgrounds are coded so: the paper's are H.264."""
     results: Path = RESULTS
     """The record is kept in this folder."""
 
@@ -100,7 +104,9 @@ class Paper:
                     partial.write_text(json.dumps(points, indent=1) + "\n")
         found = {setting: points[setting.key] for setting in self._settings()}
         plot(self.output_dir / "plot.png", found)
-        keep(self.results, PROGRAM, Table(f"the paper's experiments, {self.scene.parent.name}", COLUMNS, list(rows(found))))
+        behind = "" if self.background_codec == "h264" else f", {self.background_codec} behind"
+        title = f"the paper's experiments, {self.scene.parent.name}{behind}"
+        keep(self.results, PROGRAM, Table(title, COLUMNS, list(rows(found))))
 
     def _settings(self) -> Iterator[Setting]:
         """Yield all points, ours first."""
@@ -111,7 +117,8 @@ class Paper:
         if not self.background_gops:
             return
         first = self.bundles[0].stem
-        yield from (Setting("pc", first, gop, crf) for gop in self.background_gops for crf in self.background_crfs)
+        behind = "" if self.background_codec == "h264" else self.background_codec
+        yield from (Setting("pc", first, gop, crf, behind) for gop in self.background_gops for crf in self.background_crfs)
         yield from (Setting("pc", "H.264", gop, crf - 4) for gop in (*self.gops, 30) for crf in self.crfs)
 
     def _measured(self, setting: Setting, references: References) -> dict[str, Any]:
@@ -124,7 +131,7 @@ class Paper:
         (path,) = (path for path in self.bundles if path.stem == setting.codec)
         bundle = replace(nsem.read(path), background=None)
         if setting.mode == "pc":
-            options = BackgroundOptions(crf=setting.crf, gop=setting.gop)
+            options = BackgroundOptions(codec=self.background_codec, crf=setting.crf, gop=setting.gop)
             bundle = replace(bundle, background=checkpoint.scene_background(Scene.load(self.scene), options))
         quality = measure(Player(bundle).frames(setting.mode), truth, references.mattes, measures)
         return rate_point(setting.codec, None, len(nsem.encode(bundle)), (truth.shape[2], truth.shape[1]), quality).row()
@@ -151,7 +158,8 @@ def rows(points: dict[Setting, dict[str, Any]]) -> Iterator[tuple[str, ...]]:
             known = [size for size in sizes if size is not None]
             if known:
                 shares[codec] = f"{point['bytes'] / min(known):.2f} of {codec}"
-        name = setting.codec if setting.mode == "fp" else f"{setting.codec}, GOP {setting.gop}, CRF {setting.crf}"
+        background = filter(None, (setting.codec, setting.background, f"GOP {setting.gop}", f"CRF {setting.crf}"))
+        name = setting.codec if setting.mode == "fp" else ", ".join(background)
         figures = [f"{point[key]:.2f}" if "psnr" in key else _four(point[key]) for key in METRICS]
         saved = ", ".join(f"{SAVINGS[setting.mode, codec]} ({codec})" for codec in CODECS if (setting.mode, codec) in SAVINGS)
         yield (setting.mode, name, f"{point['bytes']:,}", f"{point['bpp']:.5f}", *figures, ", ".join(shares.values()), saved)
@@ -198,7 +206,8 @@ def _lines(points: dict[Setting, dict[str, Any]], mode: str, metric: str) -> dic
     for setting, point in points.items():
         if setting.mode != mode or point[metric] is None:
             continue
-        label = f"{setting.codec} GOP {setting.gop}" if setting.codec in CODECS or mode == "pc" else "nerfsem"
+        named = setting.codec in CODECS or mode == "pc"
+        label = " ".join(filter(None, (setting.codec, setting.background, f"GOP {setting.gop}"))) if named else "nerfsem"
         found.setdefault(label, []).append((point["bpp"], point[metric]))
     return dict(found)
 

@@ -5,7 +5,6 @@ nerfstudio loads this module unguarded at the start of every ns-* command, so it
 
 from __future__ import annotations
 
-import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,16 +34,12 @@ METHODS = {"standard": "nerfsem", "quick": "nerfsem-quick", "archive": "nerfsem-
 
 @dataclass
 class DecaySchedulerConfig(SchedulerConfig):
-    """The learning rate falls over the whole training.
+    """The learning rate falls evenly over the whole training, to nothing.
 
     nerfstudio's own schedulers leave NumPy numbers in checkpoints, which torch.load refuses under weights_only.
     """
 
     _target: type = field(default_factory=lambda: DecayScheduler)
-    shape: Literal["cosine", "exponential"] = "cosine"
-    """The learning rate falls along this curve."""
-    final: float = 0.01
-    """This share of the learning rate is left at the last step."""
     max_steps: int = 1
     """The training has so many steps; NerfsemTrainerConfig sets it."""
 
@@ -55,15 +50,12 @@ class DecayScheduler(Scheduler):
     config: DecaySchedulerConfig
 
     def get_scheduler(self, optimizer: torch.optim.Optimizer, lr_init: float) -> LambdaLR:
-        """Return factors of the optimizer's own learning rate, from 1 at step 0 to `final` at `max_steps` and after."""
+        """Return factors of the optimizer's own learning rate, from 1 at step 0 to 0 at `max_steps` and after."""
         return LambdaLR(optimizer, self.factor)
 
     def factor(self, step: int) -> float:
         """Return the share of the learning rate at a step, a Python float."""
-        progress = min(step / self.config.max_steps, 1.0)
-        if self.config.shape == "exponential":
-            return self.config.final**progress
-        return self.config.final + (1 - self.config.final) * (1 + math.cos(math.pi * progress)) / 2
+        return max(1 - step / self.config.max_steps, 0.0)
 
 
 @dataclass
@@ -132,7 +124,7 @@ def trainer_config(preset: str) -> NerfsemTrainerConfig:
     optimizers = {
         group: {
             "optimizer": (GridAdamConfig if group == "grids" else FusedAdamConfig)(lr=float(rate)),
-            "scheduler": DecaySchedulerConfig(shape=rates.decay, final=rates.final, max_steps=recipe.steps),
+            "scheduler": DecaySchedulerConfig(max_steps=recipe.steps),
         }
         for group, rate in (("grids", rates.grids), ("heads", rates.heads), ("contexts", rates.contexts))
     }

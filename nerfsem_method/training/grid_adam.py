@@ -14,7 +14,10 @@ from nerfsem_method.training.loops.adam_cpu import Rates, adam
 
 
 class GridAdam(torch.optim.Adam):
-    """This is Adam (Kingma and Ba 2015) for one parameter, a field's theta.
+    """This is Adam (Kingma and Ba 2015) for one parameter, a field's theta, which stays within [-1, 1].
+
+    No gradient comes through beyond (`encoding.SignSTE`), where a sign could never turn again: BinaryConnect (Courbariaux, Bengio
+    and David 2015, section 2.4) clips its weights, too.
 
     Once it serves grids in compiled loops, the gradients stay where the threads have added them up, and `theta.grad` is no more
     than a mark: a dense gradient would be written, added up and read again at every step, which costs more than all the samples.
@@ -37,7 +40,10 @@ class GridAdam(torch.optim.Adam):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move theta once; grids that are served must have had a backward pass."""
         if self._grids is None:
-            return super().step(closure)
+            loss = super().step(closure)
+            for parameter in self.param_groups[0]["params"]:
+                parameter.clamp_(-1, 1)
+            return loss
         with torch.enable_grad():
             loss = None if closure is None else closure()
         (group,), grids = self.param_groups, self._grids

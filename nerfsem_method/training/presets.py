@@ -6,12 +6,10 @@ A preset looks like this; [model] and most of [field] may be left out, whose def
     steps = 2000                    # of training
     rays = 4096                     # a step
 
-    [learning_rates]                # Adam's first ones, by parameter group of the model
+    [learning_rates]                # Adam's at the first step, by parameter group of the model; they fall evenly to nothing
     grids = 0.02
     heads = 0.005
     contexts = 0.005
-    decay = "cosine"                # or "exponential"
-    final = 0.02                    # share of each left at the last step
 
     [field]                         # fields of FieldSpec; a level is [resolution, values a vector]
     volume = [[16, 2], [32, 2]]
@@ -29,7 +27,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.field.spec import FieldSpec, Level
@@ -38,13 +36,11 @@ from nerfsem_method.training.course import Course
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Adam's learning rates at the first step decay by `decay` to `final` times that at the last."""
+    """Adam's learning rates at the first step fall evenly to nothing."""
 
     grids: float
     heads: float
     contexts: float
-    decay: Literal["cosine", "exponential"] = "cosine"
-    final: float = 0.01
 
 
 @dataclass(frozen=True)
