@@ -62,6 +62,8 @@ class DecayScheduler(Scheduler):
 class FusedAdamConfig(AdamOptimizerConfig):
     """Adam goes over each parameter in one pass: torch's plain one takes several times as long for many small tensors."""
 
+    betas: tuple[float, float] = (0.9, 0.99)
+    """The moments keep these shares of themselves from step to step."""
     eps: float = 1e-15
     """This is added to the root of the second moment."""
     fused: bool = True
