@@ -91,13 +91,15 @@ def test_the_papers_experiments(vase_scene, tmp_path):
     (table,) = smoke("benchmarks.study.paper", tmp_path, *small)
     assert [row[0] for row in table.rows] == ["fp", "pc"] and table.rows[0][-1] == "43 % (H.264), 37.5 % (H.265)"
     kept = tmp_path / "paper/points.json"
-    assert len(json.loads(kept.read_text())) == 1 + 2 * 2 + 1 + 2 * 2
+    points = json.loads(kept.read_text())
+    assert len(points) == 1 + 2 * 2 + 1 + 2 * 2 and f"pc {bundle.stem} 6 45" in points
     assert Image.open(tmp_path / "paper/plot.png").size[0] > 600
     before = kept.stat().st_mtime_ns
     smoke("benchmarks.study.paper", tmp_path, *small)
     assert kept.stat().st_mtime_ns == before
     (table,) = smoke("benchmarks.study.paper", tmp_path, *small, "--background-codec", "h265")
     assert table.title.endswith("h265 behind") and table.rows[1][1].endswith("h265, GOP 6, CRF 45")
+    assert json.loads(kept.read_text()).keys() - points.keys() == {f"pc {bundle.stem} 6 45 h265"}
 
 
 @pytest.mark.slow

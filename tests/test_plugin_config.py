@@ -18,7 +18,15 @@ from nerfsem_method.training import presets
 def test_the_learning_rate_falls_evenly_to_nothing():
     scheduler = DecaySchedulerConfig(max_steps=50).setup()
     factors = [scheduler.factor(step) for step in range(60)]
-    assert factors[0] == 1 and factors[25] == 0.5 and factors[49] > 0 and factors[50:] == [0] * 10
+    assert factors == pytest.approx([1 - step / 50 for step in range(50)] + [0] * 10)
+
+
+def test_learning_rates_that_are_told_otherwise_are_refused_with_what_to_do(tmp_path, monkeypatch):
+    text = (presets.folder() / "smoke.toml").read_text().replace("[learning_rates]", '[learning_rates]\ndecay = "cosine"')
+    (tmp_path / "mine.toml").write_text(text)
+    monkeypatch.setattr(presets, "folder", lambda: tmp_path)
+    with pytest.raises(NerfsemError, match="learning rates fall evenly to nothing: take decay out"):
+        presets.load("mine")
 
 
 def test_checkpoints_of_optimizer_and_scheduler_load_safely():

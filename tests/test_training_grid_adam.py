@@ -31,8 +31,8 @@ def _trained(field, optimizer, origins, directions):
         rate = 1e-3 * step.bits if number < STEPS - 1 else 0
         (step.rendering.color.sum() + step.rendering.distortion + rate).backward()
         optimizer.step()
-        with torch.no_grad():
-            field.grids.theta.clamp_(-1, 1)  # torch's Adam leaves that out
+        if not isinstance(optimizer, GridAdam):
+            field.grids.theta.data.clamp_(-1, 1)  # torch's Adam leaves that out
     return field.grids.theta.detach()
 
 
@@ -73,6 +73,7 @@ def test_a_sign_that_was_certain_can_still_turn(served):
     theta, optimizer = field.grids.theta, GridAdam([field.grids.theta], lr=0.2, betas=(0.0, 0.999))
     if served:
         optimizer.serve(field.grids)
+    assert field.grids.keeping == served
     value = int(field.grids.coded.nonzero()[0])
     for direction, ends in ((-1.0, 1.0), (1.0, -1.0)):
         for _ in range(40):

@@ -3,8 +3,9 @@
     python -m benchmarks.study.paper --scene work/scene --bundles lambda-1.nsem lambda-4.nsem --output-dir paper
 
 FP: every bundle against H.264 and H.265 with GOP 20, 25 and CRF 42 ... 50. PC: the first bundle over backgrounds with GOP 30, 60,
-90 and CRF 42 ... 50, against H.264 with GOP 20, 25, 30 and CRF 38 ... 46. Every point is measured on decoded files, and kept in
-OUTPUT_DIR/points.json, so that a run that was stopped goes on. x264 and x265 are veryslow, tuned for PSNR.
+90 and CRF 42 ... 50 (--background-codec: of another codec than H.264), against H.264 with GOP 20, 25, 30 and CRF 38 ... 46. Every
+point is measured on decoded files, and kept in OUTPUT_DIR/points.json, so that a run that was stopped goes on. x264 and x265 are
+veryslow, tuned for PSNR.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Setting(NamedTuple):
     gop: int
     crf: int
     background: str = ""
+    """This codec is behind the object, if it is not the paper's, H.264."""
 
     @property
     def key(self) -> str:
@@ -85,7 +87,7 @@ class Paper:
     background_crfs: tuple[int, ...] = (42, 44, 46, 47, 48, 49, 50)
     """Backgrounds have these qualities."""
     background_codec: Literal["h264", "h265", "av1"] = "h264"
-    """Backgrounds are coded so: the paper's are H.264."""
+    """Backgrounds are coded so: the paper's are H.264. Other codecs have other qualities, and a table and a plot of their own."""
     results: Path = RESULTS
     """The record is kept in this folder."""
 
@@ -103,10 +105,15 @@ class Paper:
                 with replacing(kept) as partial:
                     partial.write_text(json.dumps(points, indent=1) + "\n")
         found = {setting: points[setting.key] for setting in self._settings()}
-        plot(self.output_dir / "plot.png", found)
-        behind = "" if self.background_codec == "h264" else f", {self.background_codec} behind"
-        title = f"the paper's experiments, {self.scene.parent.name}{behind}"
+        behind = self._behind
+        plot(self.output_dir / f"plot{behind and '-'}{behind}.png", found)
+        title = f"the paper's experiments, {self.scene.parent.name}{behind and f', {behind} behind'}"
         keep(self.results, PROGRAM, Table(title, COLUMNS, list(rows(found))))
+
+    @property
+    def _behind(self) -> str:
+        """Return the codec of backgrounds where it is not the paper's."""
+        return "" if self.background_codec == "h264" else self.background_codec
 
     def _settings(self) -> Iterator[Setting]:
         """Yield all points, ours first."""
@@ -117,8 +124,7 @@ class Paper:
         if not self.background_gops:
             return
         first = self.bundles[0].stem
-        behind = "" if self.background_codec == "h264" else self.background_codec
-        yield from (Setting("pc", first, gop, crf, behind) for gop in self.background_gops for crf in self.background_crfs)
+        yield from (Setting("pc", first, gop, crf, self._behind) for gop in self.background_gops for crf in self.background_crfs)
         yield from (Setting("pc", "H.264", gop, crf - 4) for gop in (*self.gops, 30) for crf in self.crfs)
 
     def _measured(self, setting: Setting, references: References) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from nerfsem_method.training.loops.adam_cpu import Rates, adam
 class GridAdam(torch.optim.Adam):
     """This is Adam (Kingma and Ba 2015) for one parameter, a field's theta, which stays within [-1, 1].
 
-    No gradient comes through beyond (`encoding.SignSTE`), where a sign could never turn again: BinaryConnect (Courbariaux, Bengio
-    and David 2015, section 2.4) clips its weights, too.
+    No gradient comes through beyond that range (`encoding.SignSTE`), where a sign could never turn again: BinaryConnect clips its
+    weights, too (Courbariaux, Bengio and David 2015, section 2.4).
 
     Once it serves grids in compiled loops, the gradients stay where the threads have added them up, and `theta.grad` is no more
     than a mark: a dense gradient would be written, added up and read again at every step, which costs more than all the samples.

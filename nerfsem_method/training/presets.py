@@ -8,7 +8,7 @@ A preset looks like this; [model] and most of [field] may be left out, whose def
 
     [learning_rates]                # Adam's at the first step, by parameter group of the model; they fall evenly to nothing
     grids = 0.02
-    heads = 0.005
+    heads = 0.02
     contexts = 0.005
 
     [field]                         # fields of FieldSpec; a level is [resolution, values a vector]
@@ -77,6 +77,9 @@ def load(name: str) -> Preset:
     path = folder() / f"{name}.toml"
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
+        told = data["learning_rates"].keys() & {"decay", "final"}  # presets of before have these
+        if told:
+            raise ValueError(f"learning rates fall evenly to nothing: take {' and '.join(sorted(told))} out")
         data["learning_rates"] = LearningRates(**data["learning_rates"])
         data["field"] = _field(**data["field"])
         model = data.get("model", {})

@@ -36,8 +36,8 @@ class Rates(NamedTuple):
 def adam(theta, coded, partial, means, squares, rates, start, stop):
     """Move the values start ... stop - 1 of theta by the gradients in partial [threads, values], and leave zeros there.
 
-    They stay within [-1, 1], see `grid_adam`. `means` and `squares` [values] are the moments. Blocks of which nothing is coded
-    stay as they are: no gradient comes there.
+    What is moved is clipped to [-1, 1], see `grid_adam`. `means` and `squares` [values] are the moments. Blocks of which nothing
+    is coded stay as they are: no gradient comes there.
     """
     gradient = np.empty(BLOCK, np.float32)
     first, second = np.float32(1 - rates.first), np.float32(1 - rates.second)
