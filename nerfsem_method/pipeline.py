@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nerfsem_method.codec.nsem import Layer
     from nerfsem_method.scene.scene import Scene
 
-PRESETS_BY_SIZE = {"quick": 24e3, "standard": 80e3}
+PRESETS_BY_SIZE = {"quick": 20e3, "standard": 65e3}
 """Objects of a wanted size up to these bytes have these presets, larger ones archive: lambda alone moves a preset little."""
 BACKGROUND_SHARE = 0.4
 """A background whose crf is not chosen takes so much of a wanted size at most, if its codec can: about what the default crf
@@ -49,7 +49,7 @@ class Options:
     preset: str | None = None
     """Take quick (minutes on a CPU), standard, archive (more detail, an hour or two on a CPU), paper (the
     published sizes, for a GPU; its heads alone are 63 kB), or another file of configs/; by default standard, but quick for a
-    --target-size below 24 kB and archive for one above 80 kB; of pc's, three fifths count."""
+    --target-size below 20 kB and archive for one above 65 kB; of pc's, three fifths count."""
     capture: Annotated[CaptureOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CaptureOptions)
     background: Annotated[BackgroundOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=BackgroundOptions)
     paper: Annotated[PaperOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PaperOptions)

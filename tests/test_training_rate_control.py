@@ -21,7 +21,7 @@ START = 1e-8
 
 
 class Plant:
-    """5000 fixed bytes and tables that answer lambda late; a better picture the more bytes."""
+    """5000 fixed bytes and tables that answer lambda late; a better picture the more bytes, and the nearer the end."""
 
     def __init__(self, elasticity: float, lag: float) -> None:
         self.elasticity, self.lag = elasticity, lag
@@ -31,12 +31,11 @@ class Plant:
         goal = 14_000 * (rate_weight / START) ** -self.elasticity
         self.tables += (goal - self.tables) / self.lag
 
-    @property
-    def size(self) -> float:
-        return 5_000 + self.tables
+    def size(self, done: float) -> float:
+        return (5_000 + self.tables) / (1 - 0.4 * (1 - done) ** 2)
 
     def psnr(self, done: float) -> float:
-        return 24 + 3.5 * math.log(self.size / 19_000) - 2 * (1 - done) ** 2
+        return 24 + 3.5 * math.log(self.size(1) / 19_000) - 2 * (1 - done) ** 2
 
 
 def finish(goal: Goal, plant: Plant) -> tuple[float, list[float]]:
@@ -46,9 +45,9 @@ def finish(goal: Goal, plant: Plant) -> tuple[float, list[float]]:
         done = turn / 50
         plant.step(weights[-1])
         if done >= 0.2:
-            measured = plant.size if goal.size is not None else plant.psnr(done)
+            measured = plant.size(done) if goal.size is not None else plant.psnr(done)
             weights.append(control.steer(weights[-1], measured, done))
-    return plant.size if goal.size is not None else plant.psnr(1.0), weights
+    return plant.size(1) if goal.size is not None else plant.psnr(1), weights
 
 
 @pytest.mark.parametrize("elasticity", [0.1, 0.17, 0.3])

@@ -9,9 +9,9 @@ from nerfsem_method.errors import NerfsemError
 
 LOG_SIZE_A_DECIBEL = 0.3
 """A decibel too much counts as 30 % too many bytes: it takes as much of lambda."""
-SHRINKAGE, GROWTH = 0.25, 2.0
-"""While lambda rests, a bundle still loses SHRINKAGE u^3 of its size and gains GROWTH u^2 dB, u being the share of steps to come
-(measured with `quick`)."""
+SHRINKAGE, GROWTH = 0.5, 2.0
+"""While lambda rests, a bundle still loses SHRINKAGE u^2 of its size and gains GROWTH u^2 dB, u being the share of steps to come
+(measured with `quick`, docs/decisions/005)."""
 SIZE_TOLERANCE, PSNR_TOLERANCE = 0.05, 0.3
 """A size is met within this share of it, a PSNR within so many dB."""
 
@@ -33,7 +33,7 @@ class Goal:
     def error(self, measured: float, done: float) -> float:
         """Return how much too large or too good the bundle is, in the unit of log size, after the share `done` of the steps."""
         if self.size is not None:
-            return math.log(measured * (1 - SHRINKAGE * (1 - done) ** 3) / self.size)
+            return math.log(measured * (1 - SHRINKAGE * (1 - done) ** 2) / self.size)
         assert self.psnr is not None
         return LOG_SIZE_A_DECIBEL * (measured + GROWTH * (1 - done) ** 2 - self.psnr)
 
