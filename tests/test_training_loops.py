@@ -60,6 +60,21 @@ def test_encoding_and_its_gradient_equal_the_torch_twin(spec):
     torch.testing.assert_close(some, grids.encode_plain(positions, tables[1:2]), atol=1e-6, rtol=0)
 
 
+def test_one_large_weight_does_not_make_the_others_coarse():
+    torch.manual_seed(0)
+    heads = Heads(DENSE)
+    weight = heads.tensors["color_0_weight"]
+    with torch.no_grad():
+        weight[0, 0] = 11.0
+    before = weight.detach().clone()
+    heads.quantise()
+    held = heads.state()
+    coarse, fine = (torch.from_numpy(held[name].values) for name in ("color.0.weight", "color.1.weight"))
+    assert (coarse - before).abs().max() <= 1 / 32 and coarse[0, 0] == 11
+    assert held["color.1.weight"].exponent < -4, "where weights are small, steps stay as fine as they were"
+    assert (fine - heads.tensors["color_1_weight"].detach()).abs().max() <= 1 / 64
+
+
 @pytest.mark.parametrize("spec", LOOKED_UP.values(), ids=LOOKED_UP)
 def test_density_and_its_gradients_equal_the_torch_twin(spec):
     torch.manual_seed(0)

@@ -14,6 +14,9 @@ from nerfsem_method.field.state import QuantisedTensor
 from nerfsem_method.training.backend import tiny
 from nerfsem_method.training.rounding import rounded, step_exponent, stored
 
+COARSEST = -4
+"""A step is 2^COARSEST at most, however large a tensor's largest weight: one of 6 would round the others to eighths."""
+
 
 class _TruncatedExp(torch.autograd.Function):
     """This is exp(min(x, DENSITY_LIMIT)), whose gradient is bounded likewise, as in Instant-NGP (Mueller et al. 2022)."""
@@ -78,7 +81,9 @@ class Heads(nn.Module):
 
     def _exponent(self, name: str) -> int:
         """Return the exponent of a tensor's step, as it was fixed, or by the weights as they are."""
-        return self._exponents[name] if name in self._exponents else step_exponent(self._tensor(name), self.bits)
+        if name in self._exponents:
+            return self._exponents[name]
+        return min(step_exponent(self._tensor(name), self.bits), COARSEST)
 
     def _network(self, x: Tensor, *names: str) -> Tensor:
         """Return the outputs of some layers, with ReLU between them."""
