@@ -97,7 +97,7 @@ def test_the_papers_experiments(vase_scene, tmp_path):
     before = kept.stat().st_mtime_ns
     smoke("benchmarks.study.paper", tmp_path, *small)
     assert kept.stat().st_mtime_ns == before
-    (table,) = smoke("benchmarks.study.paper", tmp_path, *small, "--background-codec", "h265")
+    _, table = smoke("benchmarks.study.paper", tmp_path, *small, "--background-codec", "h265")
     assert table.title.endswith("h265 behind") and table.rows[1][1].endswith("h265, GOP 6, CRF 45")
     assert json.loads(kept.read_text()).keys() - points.keys() == {f"pc {bundle.stem} 6 45 h265"}
 
