@@ -67,6 +67,15 @@ def test_a_configuration_survives_its_yaml():
     assert yaml.load(yaml.dump(made), Loader=yaml.Loader) == made
 
 
+def test_a_run_of_when_rates_fell_otherwise_still_loads():
+    told = "final: 0.1\n      max_steps: 60\n      shape: exponential"
+    old = yaml.load(yaml.dump(trainer_config("smoke")).replace("max_steps: 60", told), Loader=yaml.Loader)
+    assert old.optimizers["heads"]["scheduler"].shape == "exponential"
+    for group in old.optimizers.values():
+        optimizer = group["optimizer"].setup(params=[torch.nn.Parameter(torch.zeros(3))])
+        assert group["scheduler"].setup().get_scheduler(optimizer, lr_init=0.1).get_last_lr() == [group["optimizer"].lr]
+
+
 def test_an_unknown_preset_is_named_with_its_neighbours():
     with pytest.raises(NerfsemError, match="'tiny'.*quick.*standard"):
         trainer_config("tiny")
