@@ -81,7 +81,7 @@ def test_an_unknown_preset_is_named_with_its_neighbours():
         trainer_config("tiny")
 
 
-@pytest.mark.parametrize("broken", ["steps = 3", "this is no toml", "[field]\nvolume = 3"])
+@pytest.mark.parametrize("broken", ["steps = 3", "learning_rates = 3", "this is no toml", "[field]\nvolume = 3"])
 def test_a_broken_preset_is_named(broken, tmp_path, monkeypatch):
     (tmp_path / "mine.toml").write_text(broken)
     monkeypatch.setattr(presets, "folder", lambda: tmp_path)

@@ -77,7 +77,7 @@ def load(name: str) -> Preset:
     path = folder() / f"{name}.toml"
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-        told = data["learning_rates"].keys() & {"decay", "final"}  # presets of before have these
+        told = {"decay", "final"} & set(data["learning_rates"])  # presets of before have these
         if told:
             raise ValueError(f"learning rates fall evenly to nothing: take {' and '.join(sorted(told))} out")
         data["learning_rates"] = LearningRates(**data["learning_rates"])
