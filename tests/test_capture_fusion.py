@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sphere_views import CAMERA, RADIUS, ring, sphere_mattes
 
-from nerfsem_method.capture.mattes.fusion import Grid, fuse, shadows
+from nerfsem_method.capture.mattes.fusion import Grid, _gather, fuse, shadows
 from nerfsem_method.scene.camera import Intrinsics
 
 POSES = ring()
@@ -84,3 +84,40 @@ def test_the_shadow_is_soft_and_between_0_and_1() -> None:
     shadow = shadows(GRID, np.full(GRID.shape, 0.05, np.float32), camera, POSES)
     assert shadow.min() >= 0 and 0.5 < shadow.max() <= 1
     assert len(np.unique(shadow)) > 10
+
+
+@pytest.mark.parametrize("away", [0.0, 1e6])
+def test_a_voxel_throws_its_shadow_where_the_camera_sees_it_however_far_the_origin_is(away: float) -> None:
+    camera = Intrinsics(60, 80, 55.0, 57.0, 28.0, 43.0, k1=-0.2, k2=0.05, p1=0.01, p2=-0.02)
+    origin = np.array([away, -away, 0.0])
+    grid, poses = Grid.over(origin - 0.5, origin + 0.5, 32), POSES.copy()
+    poses[:, :, 3] -= poses[:, :, :3] @ origin
+    density = np.zeros(grid.shape, np.float32)
+    cell = np.array([28, 9, 21])
+    density[tuple(cell)] = 0.01
+    shadow = shadows(grid, density, camera, poses)
+    rows, columns = np.indices(shadow.shape[1:]) + 0.5
+    for mine, pose in zip(shadow.astype(np.float64), poses, strict=True):
+        (u, v), depth = camera.project(grid.centres(cell[None])[0], pose)
+        np.testing.assert_allclose([(mine * columns).sum(), (mine * rows).sum()], np.array([u, v]) * mine.sum(), rtol=2e-3)
+        area = camera.fx * camera.fy * (grid.edge / depth) ** 2
+        np.testing.assert_allclose(-np.log1p(-mine).sum(), 0.01 * area, rtol=1e-3)
+
+
+def test_a_voxel_hears_the_pixels_that_show_it_and_none_where_it_is_out_of_the_frame() -> None:
+    camera = Intrinsics(60, 80, 55.0, 57.0, 28.0, 43.0, k1=-0.2)
+    rows, columns = np.indices((80, 60)) + 0.5
+    cells = np.argwhere(np.ones(GRID.shape, bool))[::37]
+    points = GRID.centres(cells)
+    aside = POSES[:1].copy()
+    aside[:, 0, 3] += 1.0
+    for poses in (POSES[:1], aside):
+        heard = _gather(points, poses, np.array(camera.params), (columns * 100 + rows)[None].astype(np.float32))
+        seen = [camera.project(point, poses[0]) for point in points]
+        shown = np.array([0 < u < 60 and 0 < v < 80 for (u, v), _ in seen])
+        inner = np.array([1 < u < 59 and 1 < v < 79 for (u, v), _ in seen])
+        expected = np.array([u * 100 + v for (u, v), _ in seen])
+        assert inner.any()
+        np.testing.assert_allclose(heard[inner], expected[inner], atol=0.05)
+        assert not heard[~shown].any()
+    assert not shown.all()

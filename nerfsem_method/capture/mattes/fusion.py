@@ -16,7 +16,6 @@ import numpy as np
 from nerfsem_method.compiled import njit
 from nerfsem_method.compiled.threads import in_parts
 from nerfsem_method.scene.camera import Intrinsics
-from nerfsem_method.scene.hull import pixel_of
 
 STEPS = 12
 """The ascent takes so many steps, no more, because each one looks at all frames."""
@@ -34,6 +33,8 @@ ENCLOSED = 0.8
 """The body encloses a voxel when the shadows that it lies in are darker than this, in the mean over all views."""
 FOOTPRINT = 0.95
 """The nearest voxels may cover so many pixels: larger ones would leave gaps between them."""
+BLOCK = 256
+"""Compiled loops project so many points at once."""
 
 
 @dataclass(frozen=True)
@@ -127,57 +128,110 @@ def _thickness(
 ) -> np.ndarray:
     """Return the density along each pixel's ray [N, H, W], in voxels."""
     total = np.zeros((len(poses), height, width), np.float32)
-    in_parts(len(poses), lambda _, start, stop: _splat(points, density, poses[start:stop], camera, edge, total[start:stop]))
+    points, poses, camera = _single(points, poses, camera)
+    mass = density * np.float32(edge * edge) * camera[0] * camera[1]  # a far voxel covers only a part of a pixel
+    in_parts(len(poses), lambda _, start, stop: _splat(points, mass, poses[start:stop], camera, total[start:stop]))
     return total
-
-
-@njit(cache=True, nogil=True)
-def _splat(
-    points: np.ndarray, density: np.ndarray, poses: np.ndarray, camera: np.ndarray, edge: float, total: np.ndarray
-) -> None:  # pragma: no cover (compiled)
-    """Add each point's density to the four pixels around it in `total` [n, H, W]."""
-    count, height, width = total.shape
-    for n in range(count):
-        for i in range(len(points)):
-            u, v, z = pixel_of(points[i, 0], points[i, 1], points[i, 2], poses[n], camera, width, height)
-            if z == 0:
-                continue
-            weight = density[i] * camera[0] * camera[1] * (edge / z) ** 2  # a far voxel covers only a part of a pixel
-            column, row = int(np.floor(u - 0.5)), int(np.floor(v - 0.5))
-            right, below = u - 0.5 - column, v - 0.5 - row
-            for dy in range(2):
-                for dx in range(2):
-                    x, y = column + dx, row + dy
-                    if 0 <= x < width and 0 <= y < height:
-                        total[n, y, x] += weight * (below if dy else 1 - below) * (right if dx else 1 - right)
 
 
 def _gather(points: np.ndarray, poses: np.ndarray, camera: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """Return the mean of `picture` [N, H, W] where the points are seen [V]; 0 where no frame sees one."""
     mean = np.zeros(len(points), np.float32)
-    in_parts(len(points), lambda _, start, stop: _average(points[start:stop], poses, camera, picture, mean[start:stop]))
+    points, poses, camera = _single(points, poses, camera)
+    in_parts(len(mean), lambda _, start, stop: _average(points, start, poses, camera, picture, mean[start:stop]))
     return mean
 
 
-@njit(cache=True, nogil=True)
-def _average(
-    points: np.ndarray, poses: np.ndarray, camera: np.ndarray, picture: np.ndarray, mean: np.ndarray
+def _single(points: np.ndarray, poses: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points [3, V], poses [N, 3, 4] and camera [8] in single precision, the world's origin amid the points."""
+    middle = points.mean(0) if len(points) else np.zeros(3)
+    moved = poses.copy()
+    moved[:, :, 3] += poses[:, :, :3] @ middle
+    return np.ascontiguousarray((points - middle).T, np.float32), moved.astype(np.float32), camera.astype(np.float32)
+
+
+@njit(nogil=True, cache=True)
+def _project(
+    points: np.ndarray, start: int, pose: np.ndarray, camera: np.ndarray, width: int, height: int, seen: np.ndarray
 ) -> None:  # pragma: no cover (compiled)
-    """Write each point's mean into `mean` [v]."""
+    """Write image positions and depths of the points start ... of a block to `seen` [3, b]; a depth of 0 is out of the frame.
+
+    It computes what `hull.pixel_of` does, without branches and in single precision, so that a compiler does many points at once.
+    """
+    u, v, z = seen[0], seen[1], seen[2]
+    xs, ys, zs = points[0, start:], points[1, start:], points[2, start:]
+    xx, xy, xz, xt = pose[0, 0], pose[0, 1], pose[0, 2], pose[0, 3]
+    yx, yy, yz, yt = pose[1, 0], pose[1, 1], pose[1, 2], pose[1, 3]
+    zx, zy, zz, zt = pose[2, 0], pose[2, 1], pose[2, 2], pose[2, 3]
+    fx, fy, cx, cy, k1, k2, p1, p2 = camera
+    none, one, two, near = np.float32(0), np.float32(1), np.float32(2), np.float32(1e-9)
+    right, bottom = np.float32(width), np.float32(height)
+    for i in range(min(len(u), len(xs))):
+        depth = zx * xs[i] + zy * ys[i] + zz * zs[i] + zt
+        closer = one / max(depth, near)
+        x = (xx * xs[i] + xy * ys[i] + xz * zs[i] + xt) * closer
+        y = (yx * xs[i] + yy * ys[i] + yz * zs[i] + yt) * closer
+        square = x * x + y * y
+        radial = one + square * (k1 + square * k2)
+        column = fx * (x * radial + two * p1 * x * y + p2 * (square + two * x * x)) + cx
+        row = fy * (y * radial + p1 * (square + two * y * y) + two * p2 * x * y) + cy
+        ahead = (depth > near) & (abs(fx * x) <= right) & (abs(fy * y) <= bottom)
+        within = (column >= none) & (row >= none) & (column < right) & (row < bottom)
+        u[i], v[i], z[i] = column, row, depth if ahead & within else none
+
+
+@njit(nogil=True, cache=True)
+def _splat(
+    points: np.ndarray, mass: np.ndarray, poses: np.ndarray, camera: np.ndarray, total: np.ndarray
+) -> None:  # pragma: no cover (compiled)
+    """Write the sums of the points' masses [V] over their squared depths, each spread over four pixels, to `total` [n, H, W]."""
+    count, height, width = total.shape
+    seen = np.empty((3, BLOCK), np.float32)
+    one, half = np.float32(1), np.float32(0.5)
+    for n in range(count):
+        wider = np.zeros((height + 2, width + 2), np.float32)  # with a rim for what falls beside the frame
+        for start in range(0, len(mass), BLOCK):
+            _project(points, start, poses[n], camera, width, height, seen)
+            for i in range(min(BLOCK, len(mass) - start)):
+                depth = seen[2, i]
+                if depth == 0:
+                    continue
+                weight = mass[start + i] / (depth * depth)
+                u, v = seen[0, i] + half, seen[1, i] + half
+                x, y = int(u), int(v)
+                right, below = u - np.float32(x), v - np.float32(y)
+                above, below = weight * (one - below), weight * below
+                wider[y, x] += above * (one - right)
+                wider[y, x + 1] += above * right
+                wider[y + 1, x] += below * (one - right)
+                wider[y + 1, x + 1] += below * right
+        total[n] = wider[1:-1, 1:-1]
+
+
+@njit(nogil=True, cache=True)
+def _average(
+    points: np.ndarray, first: int, poses: np.ndarray, camera: np.ndarray, picture: np.ndarray, mean: np.ndarray
+) -> None:  # pragma: no cover (compiled)
+    """Write the means of the points from `first` on into `mean` [v]."""
     count, height, width = picture.shape
-    for i in range(len(points)):
-        total, seen = 0.0, 0
+    seen = np.empty((3, BLOCK), np.float32)
+    total, times = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    none, half, one = np.float32(0), np.float32(0.5), np.float32(1)
+    last_x, last_y = np.float32(width - 1.001), np.float32(height - 1.001)
+    for start in range(0, len(mean), BLOCK):
+        total[:], times[:] = none, none
         for n in range(count):
-            u, v, z = pixel_of(points[i, 0], points[i, 1], points[i, 2], poses[n], camera, width, height)
-            if z == 0:
-                continue
-            seen += 1
-            u, v = min(max(u - 0.5, 0.0), width - 1.001), min(max(v - 0.5, 0.0), height - 1.001)
-            column, row = int(u), int(v)
-            right, below = u - column, v - row
-            for dy in range(2):
-                for dx in range(2):
-                    part = (below if dy else 1 - below) * (right if dx else 1 - right)
-                    total += part * picture[n, row + dy, column + dx]
-        if seen:
-            mean[i] = total / seen
+            _project(points, first + start, poses[n], camera, width, height, seen)
+            for i in range(min(BLOCK, len(mean) - start)):
+                if seen[2, i] == 0:
+                    continue
+                u, v = min(max(seen[0, i] - half, none), last_x), min(max(seen[1, i] - half, none), last_y)
+                x, y = int(u), int(v)
+                right, below = u - np.float32(x), v - np.float32(y)
+                upper = picture[n, y, x] * (one - right) + picture[n, y, x + 1] * right
+                lower = picture[n, y + 1, x] * (one - right) + picture[n, y + 1, x + 1] * right
+                total[i] += upper * (one - below) + lower * below
+                times[i] += one
+        for i in range(min(BLOCK, len(mean) - start)):
+            if times[i] > 0:
+                mean[start + i] = total[i] / times[i]
