@@ -130,5 +130,5 @@ def bare(monkeypatch):
 
 @pytest.fixture
 def fine_poses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have poses written as finely as in the golden bundles; it is the encoder's choice."""
+    """Have poses written as finely as in the golden bundles; it is the encoder's choice, and this value gives their bits."""
     monkeypatch.setattr(cameras, "REPROJECTION", 0.0787)

@@ -76,7 +76,7 @@ def test_the_box_moves_less_than_a_fifth_of_a_pixel(width):
     assert 0.02 < box_error(original, quantise(original)) < 0.2
 
 
-def test_one_close_view_does_not_make_all_poses_finer():
+def test_one_close_view_does_not_make_all_poses_finer_and_stays_as_exact_as_it_needs():
     def bits(poses: np.ndarray) -> float:
         meter = Meter()
         code_cameras(meter, dataclasses.replace(cameras(), poses=poses), len(poses))
@@ -84,7 +84,16 @@ def test_one_close_view_does_not_make_all_poses_finer():
 
     near = orbit(60, 0.1)
     near[30, 2, 3] -= 0.9
-    assert bits(near) - bits(orbit(60, 0.1)) < 60
+    assert bits(near) - bits(orbit(60, 0.1)) < 200
+    original = dataclasses.replace(cameras(), poses=near)
+    assert box_error(original, quantise(original)) < 0.25
+
+
+def test_a_close_view_among_far_ones_stays_exact():
+    far = orbit(60, 0.1)
+    far[np.arange(60) != 30, 2, 3] += 20
+    original = dataclasses.replace(cameras(), poses=far)
+    assert box_error(original, quantise(original)) < 1.2
 
 
 def test_quantised_cameras_are_already_on_the_grid():
@@ -189,4 +198,4 @@ def test_the_sample_clip_costs_at_most_7_bytes_a_frame():
     camera = Intrinsics(*(data[key] for key in ("width", "height", "fx", "fy", "cx", "cy")))
     held, stream = written(Cameras(camera, poses, np.ones((len(poses), 3), np.float32)))
     assert len(stream) <= 7 * len(poses)
-    assert box_error(Cameras(camera, poses, held.gains), held) < 0.32
+    assert box_error(Cameras(camera, poses, held.gains), held) < 0.25  # the mean is .1

@@ -22,11 +22,11 @@ from nerfsem_method.errors import CorruptBundle
 from nerfsem_method.scene.camera import Intrinsics
 
 REPROJECTION = 0.32
-"""Quantised poses move a corner of the object's box by so many pixels if all roundings conspire, in the mean over all frames; encoder
+"""Quantised poses move the worst corner of the object's box by so many pixels (root mean square) if all roundings conspire; encoder
 only.
 
-The movement observed is about half of it. A few close views may be less exact: what counts is the error of all pixels. Twice as much
-saves 0.3 to 0.6 % of a file's bytes, and costs a sharp one more than that is worth (docs/decisions/013)."""
+Frames count by the area that the object has in them, so that a close view among many far ones stays exact, and a few close
+ones may be less exact than the rest. The movement observed is about half of it (docs/decisions/013)."""
 FOCAL_BITS = 8
 """Focal lengths and the principal point are stored in 2 ** -8 pixel."""
 DISTORTION_BITS = 20
@@ -130,7 +130,7 @@ def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, fram
 
 
 def _pose_bits(camera: Intrinsics, poses: np.ndarray) -> tuple[int, int, int]:
-    """Return the fewest bits after the point of turn, sideways position and depth that keep the mean error within REPROJECTION.
+    """Return the fewest bits after the point of turn, sideways position and depth that keep the error within REPROJECTION.
 
     With steps a (radian), b, d a corner at depth z and image slope m moves by at most
     f / z * (r a sqrt(3) / 2 * sqrt(1 + m^2) + b / sqrt(2) + m d / 2), r = sqrt(3) / 2 being the box's radius.
@@ -140,10 +140,11 @@ def _pose_bits(camera: Intrinsics, poses: np.ndarray) -> tuple[int, int, int]:
     widest = math.hypot(camera.width / camera.fx, camera.height / camera.fy) / 2
     slope = np.minimum(np.hypot(local[..., 0], local[..., 1]) / depth, widest)
     scale = max(camera.fx, camera.fy) / depth
+    areas = np.maximum(depth.mean(1), _NEAREST) ** -2
     bits = np.arange(1, _MAX_BITS - 2)
-    turn = _worst_corner(scale * 0.75 * np.sqrt(1 + slope**2)) * 4 * 0.5**bits  # The angle is 4 atan(parameter).
-    side = _worst_corner(scale / math.sqrt(2)) * 0.5**bits
-    along = _worst_corner(scale * slope / 2) * 0.5**bits
+    turn = _worst_corner(scale * 0.75 * np.sqrt(1 + slope**2), areas) * 4 * 0.5**bits  # The angle is 4 atan(parameter).
+    side = _worst_corner(scale / math.sqrt(2), areas) * 0.5**bits
+    along = _worst_corner(scale * slope / 2, areas) * 0.5**bits
     error = turn[:, None, None] + side[:, None] + along
     cost = 3 * bits[:, None, None] + 2 * bits[:, None] + bits
     best = np.unravel_index(np.argmin(np.where(error <= REPROJECTION, cost, cost.max() + cost)), cost.shape)
@@ -151,9 +152,9 @@ def _pose_bits(camera: Intrinsics, poses: np.ndarray) -> tuple[int, int, int]:
     return turn_bits, side_bits, depth_bits
 
 
-def _worst_corner(movements: np.ndarray) -> float:
-    """Return the mean over frames of their worst corner's movement, of [N, 8]."""
-    return float(movements.max(1).mean())
+def _worst_corner(movements: np.ndarray, areas: np.ndarray) -> float:
+    """Return the root mean square over frames, weighted by `areas` [N], of their worst corner's movement, of [N, 8]."""
+    return math.sqrt(np.average(movements.max(1) ** 2, weights=areas))
 
 
 def _pose_integers(poses: np.ndarray, bits: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -175,6 +175,7 @@ def _project(
         radial = one + square * (k1 + square * k2)
         column = fx * (x * radial + two * p1 * x * y + p2 * (square + two * x * x)) + cx
         row = fy * (y * radial + p1 * (square + two * y * y) + two * p2 * x * y) + cy
+        # Far outside the frame the distortion polynomial may fold back into it.
         ahead = (depth > near) & (abs(fx * x) <= right) & (abs(fy * y) <= bottom)
         within = (column >= none) & (row >= none) & (column < right) & (row < bottom)
         u[i], v[i], z[i] = column, row, depth if ahead & within else none
@@ -226,7 +227,7 @@ def _average(
                 if seen[2, i] == 0:
                     continue
                 u, v = min(max(seen[0, i] - half, none), last_x), min(max(seen[1, i] - half, none), last_y)
-                x, y = int(u), int(v)
+                x, y = min(int(u), width - 2), min(int(v), height - 2)
                 right, below = u - np.float32(x), v - np.float32(y)
                 upper = picture[n, y, x] * (one - right) + picture[n, y, x + 1] * right
                 lower = picture[n, y + 1, x] * (one - right) + picture[n, y + 1, x + 1] * right
