@@ -22,8 +22,8 @@ from nerfsem_method.errors import CorruptBundle
 from nerfsem_method.scene.camera import Intrinsics
 
 REPROJECTION = 0.32
-"""Quantised poses move the worst corner of the object's box by so many pixels (root mean square) if all roundings conspire; encoder
-only.
+"""Quantised poses move the worst corner of the object's box by so many pixels, root mean square, if all roundings conspire; it is
+the encoder's choice.
 
 Frames count by the area that the object has in them, so that a close view among many far ones stays exact, and a few close
 ones may be less exact than the rest. The movement observed is about half of it (docs/decisions/013)."""
