@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from benchmarks.fuzz import mutate
 from nerfsem_method.codec import nsem
 from nerfsem_method.errors import BundleError
+from nerfsem_method.training import presets
 
 ROOT = Path(__file__).resolve().parents[1]
 WEB = ROOT / "web"
@@ -52,6 +54,17 @@ def test_its_types_hold():
         pytest.skip("the type checker is not installed; run npm ci in web/")
     result = subprocess.run(["npm", "run", "--silent", "check"], cwd=WEB, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("preset, written", [("quick", True), ("standard", True), ("archive", True), ("paper", False)])
+def test_heads_that_are_no_larger_than_ours_are_written_into_the_shader(preset, written):
+    found = re.search(r"WRITTEN_OUT = (\d+);", (WEB / "src/render/heads.ts").read_text())
+    assert found
+    vectors = 0
+    for name, (outputs, *inputs) in presets.load(preset).field.head_shapes().items():
+        if inputs:  # a head's first layer has inputs of two kinds, each padded to a vector
+            vectors += -(-outputs // 4) * (1 + 4 * (-(-inputs[0] // 4) + (".0." in name)))
+    assert (vectors <= int(found[1])) == written
 
 
 def test_the_lock_names_no_registry():

@@ -53,13 +53,30 @@ def standard_bundle(quick: Bundle) -> Bundle:
             columns += [(column + f, firsts[twin] + f) for f in range(shared)]
         tables.append(values)
         column += table.features
-    heads = dict(old.heads)
-    first = heads["density.0.weight"]
+    heads = _wider(old, spec)
+    first = old.heads["density.0.weight"]
     weight = np.zeros(spec.head_shapes()["density.0.weight"], np.int32)
     for new, mine in columns:
-        weight[:, new] = first.integers[:, mine]
+        weight[: len(first.integers), new] = first.integers[:, mine]
     heads["density.0.weight"] = QuantisedTensor(weight, first.exponent)
     return replace(quick, state=FieldState(spec, old.occupancy, tuple(tables), heads, _ignorant(spec)))
+
+
+def _wider(old: FieldState, spec: FieldSpec) -> dict[str, QuantisedTensor]:
+    """Return heads of `spec`'s shapes that say what the old ones do: more units are 0, more layers pass on what they get."""
+    heads = {}
+    for name, shape in spec.head_shapes().items():
+        head, layer, part = name.split(".")
+        last = head == "color" and int(layer) == spec.color_layers
+        given = old.heads.get(f"color.{old.spec.color_layers}.{part}" if last else name)
+        between = head == "color" and not last and int(layer) >= old.spec.color_layers
+        if given is None or between:
+            integers, exponent = np.eye(*shape, dtype=np.int32) if part == "weight" else np.zeros(shape, np.int32), 0
+        else:
+            integers, exponent = np.zeros(shape, np.int32), given.exponent
+            integers[tuple(slice(n) for n in given.integers.shape)] = given.integers
+        heads[name] = QuantisedTensor(integers, exponent)
+    return heads
 
 
 def _ignorant(spec: FieldSpec) -> dict[str, QuantisedTensor]:
