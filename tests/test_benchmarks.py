@@ -25,17 +25,19 @@ from scipy.spatial.transform import Rotation
 from benchmarks.fuzz import make_seeds, mutate
 from benchmarks.record import Table
 from benchmarks.study import hinerv
+from benchmarks.timing import subjects
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.video import write_video
+from nerfsem_method.playback.player import Player
 from nerfsem_method.plugin import checkpoint
 from nerfsem_method.plugin.config import trainer_config
 from nerfsem_method.plugin.training import train
 from nerfsem_method.scene.scene import Scene
-from nerfsem_method.training import drawn
+from nerfsem_method.training import drawn, presets
 
 WITHOUT_RECORD = {"benchmarks.__main__", "benchmarks.fuzz.make_seeds"}
 
@@ -70,6 +72,14 @@ def threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+def test_the_wider_twin_of_a_trained_field_shows_the_same_pictures():
+    quick = subjects.quick_bundle()
+    wider = subjects.standard_bundle(quick)
+    assert wider.state.spec == presets.load("standard").field
+    ours, theirs = (Player(bundle).frame(3).astype(int) for bundle in (wider, quick))
+    np.testing.assert_allclose(ours, theirs, atol=1)  # longer sums may be rounded otherwise
 
 
 @pytest.mark.slow

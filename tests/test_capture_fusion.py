@@ -121,6 +121,12 @@ def test_voxels_are_projected_as_everywhere_else() -> None:
         assert not heard[seen[:, 2] == 0].any()
 
 
+def test_what_lies_behind_the_camera_on_its_axis_is_not_seen() -> None:
+    pose, points = np.eye(3, 4)[None], np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]])
+    heard = _gather(points, pose, np.array(SMALL.params), np.ones((1, SMALL.height, SMALL.width), np.float32))
+    assert heard.tolist() == [0.0, 1.0]
+
+
 def test_a_shadow_is_the_sum_of_its_voxels() -> None:
     cells = np.argwhere(np.ones(GRID.shape, bool))[::29]
     points, mass = GRID.centres(cells), np.random.default_rng(5).random(len(cells)).astype(np.float32)

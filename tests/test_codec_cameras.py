@@ -93,7 +93,7 @@ def test_a_close_view_among_far_ones_stays_exact():
     far = orbit(60, 0.1)
     far[np.arange(60) != 30, 2, 3] += 20
     original = dataclasses.replace(cameras(), poses=far)
-    assert box_error(original, quantise(original)) < 1.2
+    assert box_error(original, quantise(original)) < 0.3
 
 
 def test_quantised_cameras_are_already_on_the_grid():

@@ -68,11 +68,10 @@ def _wider(old: FieldState, spec: FieldSpec) -> dict[str, QuantisedTensor]:
     for name, shape in spec.head_shapes().items():
         head, layer, part = name.split(".")
         last = head == "color" and int(layer) == spec.color_layers
-        given = old.heads.get(f"color.{old.spec.color_layers}.{part}" if last else name)
-        between = head == "color" and not last and int(layer) >= old.spec.color_layers
-        if given is None or between:
+        if head == "color" and old.spec.color_layers <= int(layer) < spec.color_layers:
             integers, exponent = np.eye(*shape, dtype=np.int32) if part == "weight" else np.zeros(shape, np.int32), 0
         else:
+            given = old.heads[f"color.{old.spec.color_layers}.{part}" if last else name]
             integers, exponent = np.zeros(shape, np.int32), given.exponent
             integers[tuple(slice(n) for n in given.integers.shape)] = given.integers
         heads[name] = QuantisedTensor(integers, exponent)
