@@ -103,6 +103,18 @@ def test_quantised_cameras_are_already_on_the_grid():
     assert again.camera == held.camera
 
 
+def test_poses_that_were_rounded_more_coarsely_stay_so_and_take_fewer_bits():
+    def bits(value: Cameras) -> float:
+        meter = Meter()
+        code_cameras(meter, value, len(value.poses))
+        return meter.bits
+
+    coarse = quantise(cameras(), 4)
+    assert box_error(cameras(), coarse) > 2 * box_error(cameras(), quantise(cameras()))
+    assert_same(quantise(coarse), coarse)
+    assert bits(cameras()) - bits(coarse) > 60 * 6
+
+
 def test_decoded_rotations_are_rotations_even_after_a_full_turn():
     held = quantise(cameras(200))
     products = np.einsum("nij,nkj->nik", held.poses[:, :, :3], held.poses[:, :, :3])

@@ -23,7 +23,7 @@ from nerfsem_method.scene.camera import Intrinsics
 
 REPROJECTION = 0.32
 """Quantised poses move the worst corner of the object's box by so many pixels, root mean square, if all roundings conspire; it is
-the encoder's choice.
+the encoder's choice, and rounded more coarsely where that pays (`training.pose_rounding`).
 
 Frames count by the area that the object has in them, so that a close view among many far ones stays exact, and a few close
 ones may be less exact than the rest. The movement observed is about half of it (docs/decisions/013)."""
@@ -63,22 +63,25 @@ class Cameras:
     gains: np.ndarray
 
 
-def code_cameras(coder: Coder, cameras: Cameras | None, frames: int) -> Cameras:
+def code_cameras(coder: Coder, cameras: Cameras | None, frames: int, coarser: float = 1) -> Cameras:
     """Code the cameras of `frames` frames (None when decoding) and return what the decoder will hold.
+
+    An encoder may let roundings move the object `coarser` times as far as REPROJECTION says. Poses that were rounded so before
+    stay as they are, and take no more bits than they need.
 
     Raises CorruptBundle for values that no encoder writes, ValueError for poses or gains that are not finite.
     """
     if cameras is not None:
         _check_input(cameras, frames)
     camera = _code_intrinsics(coder, None if cameras is None else cameras.camera)
-    poses = _code_poses(coder, None if cameras is None else cameras.poses, camera, frames)
+    poses = _code_poses(coder, None if cameras is None else cameras.poses, camera, frames, coarser)
     gains = _code_gains(coder, None if cameras is None else cameras.gains, frames)
     return Cameras(camera, poses, gains)
 
 
-def quantise(cameras: Cameras) -> Cameras:
-    """Return the cameras as a decoder will hold them."""
-    return code_cameras(Meter(), cameras, len(cameras.poses))
+def quantise(cameras: Cameras, coarser: float = 1) -> Cameras:
+    """Return the cameras as a decoder will hold them, with what an encoder may do, see `code_cameras`."""
+    return code_cameras(Meter(), cameras, len(cameras.poses), coarser)
 
 
 def _check_input(cameras: Cameras, frames: int) -> None:
@@ -112,13 +115,14 @@ def _code_intrinsics(coder: Coder, camera: Intrinsics | None) -> Intrinsics:
 # Poses ----------------------------------------------------------------------------------------------------------------
 
 
-def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, frames: int) -> np.ndarray:
+def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, frames: int, coarser: float) -> np.ndarray:
     """Code steps and first values, then six sequences: three components of the turn, three of the centre's position."""
-    steps = None if poses is None else np.array(_pose_bits(camera, poses))
+    steps, turns, places = None, None, None
+    if poses is not None:
+        steps, turns, places = _shortened(_pose_bits(camera, poses, coarser * REPROJECTION), poses)
     turn_bits, side_bits, depth_bits = coder.integers(steps, 3).tolist()
     if not all(0 <= bits <= _MAX_BITS for bits in (turn_bits, side_bits, depth_bits)):
         raise CorruptBundle(f"camera steps of {turn_bits}, {side_bits} and {depth_bits} bits are out of range")
-    turns, places = (None, None) if poses is None else _pose_integers(poses, (turn_bits, side_bits, depth_bits))
     start = coder.integers(None if turns is None else turns[0], 3)
     turns = np.stack([code_sequence(coder, None if turns is None else turns[1:, i], frames - 1) for i in range(3)], -1)
     places = np.stack([code_sequence(coder, None if places is None else places[:, i], frames) for i in range(3)], -1)
@@ -129,8 +133,8 @@ def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, fram
     return _poses_of(turns, places, (turn_bits, side_bits, depth_bits))
 
 
-def _pose_bits(camera: Intrinsics, poses: np.ndarray) -> tuple[int, int, int]:
-    """Return the fewest bits after the point of turn, sideways position and depth that keep the error within REPROJECTION.
+def _pose_bits(camera: Intrinsics, poses: np.ndarray, movement: float) -> tuple[int, int, int]:
+    """Return the fewest bits after the point of turn, sideways position and depth that keep the error within `movement`.
 
     With steps a (radian), b, d a corner at depth z and image slope m moves by at most
     f / z * (r a sqrt(3) / 2 * sqrt(1 + m^2) + b / sqrt(2) + m d / 2), r = sqrt(3) / 2 being the box's radius.
@@ -147,7 +151,7 @@ def _pose_bits(camera: Intrinsics, poses: np.ndarray) -> tuple[int, int, int]:
     along = _worst_corner(scale * slope / 2, areas) * 0.5**bits
     error = turn[:, None, None] + side[:, None] + along
     cost = 3 * bits[:, None, None] + 2 * bits[:, None] + bits
-    best = np.unravel_index(np.argmin(np.where(error <= REPROJECTION, cost, cost.max() + cost)), cost.shape)
+    best = np.unravel_index(np.argmin(np.where(error <= movement, cost, cost.max() + cost)), cost.shape)
     turn_bits, side_bits, depth_bits = (int(bits[i]) for i in best)
     return turn_bits, side_bits, depth_bits
 
@@ -155,6 +159,19 @@ def _pose_bits(camera: Intrinsics, poses: np.ndarray) -> tuple[int, int, int]:
 def _worst_corner(movements: np.ndarray, areas: np.ndarray) -> float:
     """Return the root mean square over frames, weighted by `areas` [N], of their worst corner's movement, of [N, 8]."""
     return math.sqrt(np.average(movements.max(1) ** 2, weights=areas))
+
+
+def _shortened(bits: tuple[int, int, int], poses: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return `bits`, less the last ones that are 0 in all poses, with the turns and places of `_pose_integers` in these.
+
+    What stays the same all along costs nothing, and is left as it is.
+    """
+    turns, places = _pose_integers(poses, bits)
+    spare = []
+    for values, most in zip((turns, places[:, :2], places[:, 2:]), bits, strict=True):
+        every = int(np.bitwise_or.reduce(values, axis=None)) * bool(np.ptp(values, 0).any())
+        spare.append(min((every & -every).bit_length() - 1, most) if every else 0)
+    return np.array(bits) - spare, turns >> spare[0], places >> np.array([spare[1], spare[1], spare[2]])
 
 
 def _pose_integers(poses: np.ndarray, bits: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:

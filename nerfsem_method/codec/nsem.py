@@ -82,9 +82,9 @@ class Bundle:
         maps[:, :, :3] *= self.gains[:, None, :]
         return maps
 
-    def quantised(self) -> Bundle:
-        """Return this bundle with the cameras that its decoder will hold."""
-        cameras = quantise(Cameras(self.camera, self.poses, self.gains))
+    def quantised(self, coarser: float = 1) -> Bundle:
+        """Return this bundle with the cameras that its decoder will hold, see `cameras.quantise`."""
+        cameras = quantise(Cameras(self.camera, self.poses, self.gains), coarser)
         return replace(self, camera=cameras.camera, poses=cameras.poses, gains=cameras.gains)
 
 

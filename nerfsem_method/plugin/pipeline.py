@@ -12,8 +12,8 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from nerfsem_method.errors import NerfsemError, complain
 from nerfsem_method.evaluation.decoded import DecodedFrames
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
+from nerfsem_method.plugin.finishing import finished
 from nerfsem_method.plugin.model import NerfsemModel
-from nerfsem_method.plugin.sharpening import sharpened
 
 UNMEASURABLE = "an imported bundle has no source frames to measure against; run nerfsem evaluate with the original video"
 
@@ -59,7 +59,7 @@ class NerfsemPipeline(VanillaPipeline):
 
     def _decoded(self) -> DecodedFrames:
         model = self._model
-        made = sharpened(self.config, self.datamanager.eval_dataset.scene, model.stored().quantised(), model.rate_weight.item())
+        made = finished(self.config, self.datamanager.eval_dataset.scene, model.stored(), model.rate_weight.item())
         return DecodedFrames(made)
 
     def _insist_on_frames(self) -> None:
