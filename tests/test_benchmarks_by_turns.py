@@ -21,9 +21,14 @@ def source_that(does: str, root: Path) -> Path:
     return root
 
 
-def test_both_sources_have_their_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(source_that("print('done')", tmp_path / "this"))
-    ByTurns(source_that("sum(range(10**6))", tmp_path / "older"), turns=2, results=tmp_path).run()
+@pytest.mark.parametrize("verb", ["capture", "compress"])
+def test_both_sources_have_their_turns(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A capture is timed, or what follows one in the same folder: only then is there a scene before it."""
+    script = "import sys; from pathlib import Path; verb = sys.argv[1]\n"
+    script += "if verb == 'capture': Path(sys.argv[3]).mkdir()\n"
+    script += "else: assert (Path(sys.argv[sys.argv.index('--work-dir') + 1]) / 'scene').is_dir()"
+    monkeypatch.chdir(source_that(script, tmp_path / "this"))
+    ByTurns(source_that(script, tmp_path / "older"), turns=2, results=tmp_path, verb=verb).run()
     (table,) = read(tmp_path / "by_turns.json")
     assert [row[1] for row in table.rows] == ["this source", "older source"]
     assert all(len(row[2].split(", ")) == 2 for row in table.rows) and table.note.startswith("By the best turns")

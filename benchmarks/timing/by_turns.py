@@ -1,9 +1,10 @@
-"""This program times the capture of a clip by two states of the source, this one and an older one, by turns.
+"""This program times the work on a clip by two states of the source, this one and an older one, by turns.
 
     git worktree add ../older 675fc7b && python -m pip install --no-deps --target ../older-packages pycolmap==3.13.0
     python -m benchmarks.timing.by_turns --older ../older --packages ../older-packages
 
-Each capture is a process of its own, `nerfsem capture` with given mattes, into a new folder.
+What is timed is a process of its own and works in a new folder: `nerfsem capture`, or, with `--verb compress`, `nerfsem compress
+--preset quick` on what was captured before. Mattes are given where the clip has some.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -28,21 +30,23 @@ COLUMNS = ("clip", "source", "processor seconds, each turn", "seconds, each turn
 
 @dataclass(frozen=True)
 class ByTurns:
-    """Time captures of one clip by this source and by an older one, turn and turn about."""
+    """Time captures of one clip, or trainings, by this source and by an older one, turn and turn about."""
 
     older: Path
     """The older source lies in this folder."""
     packages: Path | None = None
     """The older source finds packages in this folder first, if it needs others than this one."""
     source: Path = Path("../shared/data/vase")
-    """This folder holds relic.mp4 and masks/."""
+    """This folder holds relic.mp4, and masks/ where mattes are known."""
+    verb: Literal["capture", "compress"] = "capture"
+    """This is timed."""
     turns: int = 2
     """Each source has so many turns."""
     results: Path = RESULTS
     """The record is kept in this folder."""
 
     def run(self) -> None:
-        """Print a row for each source and keep them. Raises NerfsemError where a capture fails."""
+        """Print a row for each source and keep them. Raises NerfsemError where a source fails."""
         paths = {"this": [Path.cwd()], "older": [path for path in (self.packages, self.older) if path is not None]}
         used: dict[str, list[tuple[float, float, float]]] = {name: [] for name in paths}
         for _ in range(self.turns):
@@ -52,28 +56,39 @@ class ByTurns:
         for name, turns in used.items():
             busy, seconds, memory = zip(*turns, strict=True)
             cells = (", ".join(f"{value:.0f}" for value in values) for values in (busy, seconds))
-            rows.append((self.source.name, f"{name} source", *cells, f"{max(memory):.1f} GB"))
+            rows.append((f"{self.source.name}, {self.verb}", f"{name} source", *cells, f"{max(memory):.1f} GB"))
         times = [min(turn[0] for turn in turns) for turns in used.values()]
         note = f"By the best turns, the older source takes {times[1] / times[0]:.1f} times the processor time."
-        keep(self.results, PROGRAM, Table(f"{self.source.name}, by turns", COLUMNS, rows, note=note))
+        keep(self.results, PROGRAM, Table(f"{self.source.name}, {self.verb}, by turns", COLUMNS, rows, note=note))
 
     def _timed(self, packages: list[Path]) -> tuple[float, float, float]:
-        """Return processor seconds, seconds and gigabytes of one capture by the source in the last of these folders."""
-        root = packages[-1].resolve()
-        search = [*(path.resolve() for path in packages), root / "dataparsers"]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, search))}
-        video, mattes = (str((self.source / name).resolve()) for name in ("relic.mp4", "masks"))
-        with scratch("nerfsem-turn-") as folder, (folder / "said").open("w+") as said:
-            verb = ["capture", video, str(folder / "scene"), "--mattes", mattes]
-            command = [sys.executable, "-m", "nerfsem_method.cli.main", *verb]
-            started = time.monotonic()
-            process = subprocess.Popen(command, cwd=root, env=environment, stdout=said, stderr=subprocess.STDOUT)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                said.seek(0)
-                raise NerfsemError(f"the capture by {root} failed: {(said.read().strip().splitlines() or ['no word'])[-1]}")
-            return usage.ru_utime + usage.ru_stime, time.monotonic() - started, usage.ru_maxrss / 2**20
+        """Return processor seconds, seconds and gigabytes of the verb by the source in the last of these folders."""
+        video, mattes = ((self.source / name).resolve() for name in ("relic.mp4", "masks"))
+        given = ["--mattes", str(mattes)] if mattes.is_dir() else []
+        with scratch("nerfsem-turn-") as work:
+            capture = ["capture", str(video), str(work / "scene"), *given]
+            if self.verb == "capture":
+                return _used(packages, capture, work)
+            _used(packages, capture, work)
+            target = str(work / "relic.nsem")
+            return _used(packages, ["compress", str(video), target, "--preset", "quick", "--work-dir", str(work), *given], work)
+
+
+def _used(packages: list[Path], verb: list[str], work: Path) -> tuple[float, float, float]:
+    """Return processor seconds, seconds and gigabytes of a verb by the source in the last of these folders."""
+    root = packages[-1].resolve()
+    search = [*(path.resolve() for path in packages), root / "dataparsers"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, search))}
+    with (work / "said").open("w+") as said:
+        command = [sys.executable, "-m", "nerfsem_method.cli.main", *verb]
+        started = time.monotonic()
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=said, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise NerfsemError(f"{verb[0]} by {root} failed: {(said.read().strip().splitlines() or ['no word'])[-1]}")
+        return usage.ru_utime + usage.ru_stime, time.monotonic() - started, usage.ru_maxrss / 2**20
 
 
 if __name__ == "__main__":
