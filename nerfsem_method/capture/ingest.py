@@ -43,6 +43,8 @@ REMARKS = "remarks.json"
 """What is to be said about given mattes is kept beside them."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
+SFM_FRAMES_PERCENT = 15
+"""Making such frames, where others are trained on, counts as so much of the work on cameras: silence would look like a halt."""
 
 
 def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) -> Scene:
@@ -259,8 +261,9 @@ class Capture:
         with scratch("nerfsem-frames-") as folder:
             needed = frame_bytes(clip.announced, size, LEAST_FRAME_BYTES)
             check_space(folder.parent, needed, "the frames that COLMAP sees", "set TMPDIR to another folder")
-            frames = frame_files.extract(clip, folder, size, lambda done, total: None)
-            poses.solve(frames, ready, region, advance, clip.ordered).save(target)
+            frames = frame_files.extract(clip, folder, size, _part(advance, 0, SFM_FRAMES_PERCENT))
+            rest = _part(advance, SFM_FRAMES_PERCENT, 100)
+            poses.solve(frames, ready, region, rest, clip.ordered).save(target)
 
     def _assemble(self, frames: list[Path]) -> Scene:
         """Return the scene in units of the object's hull, and write points.ply, report.json and report.html."""
@@ -297,3 +300,8 @@ class Capture:
         path = root / "mattes" / REMARKS
         of_mattes = json.loads(path.read_text()) if path.exists() else []
         return [*of_clip, *of_mattes, *matte_files.disagreement(mattes, model)]
+
+
+def _part(advance: Advance, start: int, stop: int) -> Advance:
+    """Return what tells of a part of a stage, from `start` to `stop` percent of it."""
+    return lambda done, total: advance(start + (stop - start) * min(done, total) // max(total, 1), 100)
