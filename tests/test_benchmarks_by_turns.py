@@ -1,4 +1,4 @@
-"""Two sources that do nothing stand in for the two that capture by turns."""
+"""Two sources that do nothing stand in for the two that work by turns."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ def source_that(does: str, root: Path) -> Path:
 def test_both_sources_have_their_turns(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A capture is timed, or what follows one in the same folder: only then is there a scene before it."""
     script = "import sys; from pathlib import Path; verb = sys.argv[1]\n"
+    script += f"print(verb, file=open({str(tmp_path / 'verbs')!r}, 'a'))\n"
     script += "if verb == 'capture': Path(sys.argv[3]).mkdir()\n"
     script += "else: assert (Path(sys.argv[sys.argv.index('--work-dir') + 1]) / 'scene').is_dir()"
     monkeypatch.chdir(source_that(script, tmp_path / "this"))
     ByTurns(source_that(script, tmp_path / "older"), turns=2, results=tmp_path, verb=verb).run()
+    assert (tmp_path / "verbs").read_text().split() == (["capture"] * 4 if verb == "capture" else ["capture", "compress"] * 4)
     (table,) = read(tmp_path / "by_turns.json")
     assert [row[1] for row in table.rows] == ["this source", "older source"]
     assert all(len(row[2].split(", ")) == 2 for row in table.rows) and table.note.startswith("By the best turns")

@@ -103,16 +103,22 @@ def test_quantised_cameras_are_already_on_the_grid():
     assert again.camera == held.camera
 
 
-def test_poses_that_were_rounded_more_coarsely_stay_so_and_take_fewer_bits():
-    def bits(value: Cameras) -> float:
-        meter = Meter()
-        code_cameras(meter, value, len(value.poses))
-        return meter.bits
+@pytest.mark.parametrize("frames", [1, 3, 60])
+@pytest.mark.parametrize("width", [180, 360, 720])
+@pytest.mark.parametrize("coarser", [2**0.5, 2, 2**1.5, 8])
+def test_poses_that_were_rounded_more_coarsely_stay_so_in_the_same_bits(coarser, width, frames):
+    original = dataclasses.replace(cameras(frames), camera=CAMERA.scaled(width, width * 16 // 9))
+    first, again = Meter(), Meter()
+    coarse = code_cameras(first, original, frames, coarser)
+    assert_same(code_cameras(again, coarse, frames), coarse)
+    assert frames < 60 or again.bits == first.bits
 
-    coarse = quantise(cameras(), 4)
-    assert box_error(cameras(), coarse) > 2 * box_error(cameras(), quantise(cameras()))
-    assert_same(quantise(coarse), coarse)
-    assert bits(cameras()) - bits(coarse) > 60 * 6
+
+def test_coarser_poses_take_fewer_bits_and_are_further_off():
+    fine, coarse = Meter(), Meter()
+    held = [code_cameras(meter, cameras(), 60, times) for meter, times in ((fine, 1), (coarse, 4))]
+    assert fine.bits - coarse.bits > 60 * 6
+    assert box_error(cameras(), held[1]) > 2 * box_error(cameras(), held[0])
 
 
 def test_decoded_rotations_are_rotations_even_after_a_full_turn():

@@ -39,7 +39,7 @@ class ByTurns:
     source: Path = Path("../shared/data/vase")
     """This folder holds relic.mp4, and masks/ where mattes are known."""
     verb: Literal["capture", "compress"] = "capture"
-    """This is timed."""
+    """This is timed: captures, or trainings of `quick` on what was captured before."""
     turns: int = 2
     """Each source has so many turns."""
     results: Path = RESULTS

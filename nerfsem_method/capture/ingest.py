@@ -44,7 +44,7 @@ REMARKS = "remarks.json"
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
 SFM_FRAMES_PERCENT = 15
-"""Making such frames, where others are trained on, counts as so much of the work on cameras: silence would look like a halt."""
+"""Making frames of that size, where those to train on have another, counts as this part of the work on cameras, roughly."""
 
 
 def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) -> Scene:

@@ -46,6 +46,9 @@ _NEAREST = 0.25  # A corner nearer than this is treated as if it were here.
 _CORNERS = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8).T.astype(np.float64)
 
 Quaternion = tuple[float, float, float, float]
+Bits = tuple[int, int, int]
+"""Poses are stored with so many bits after the point: of turns, of sideways positions and of depths."""
+_NUMBERS = (3, 2, 1)  # A pose has so many numbers of each.
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,8 @@ class Cameras:
 def code_cameras(coder: Coder, cameras: Cameras | None, frames: int, coarser: float = 1) -> Cameras:
     """Code the cameras of `frames` frames (None when decoding) and return what the decoder will hold.
 
-    An encoder may let roundings move the object `coarser` times as far as REPROJECTION says. Poses that were rounded so before
-    stay as they are, and take no more bits than they need.
+    An encoder may let roundings move the object `coarser` times as far as REPROJECTION says. Poses that were rounded before
+    stay as they are, where that takes no more bits.
 
     Raises CorruptBundle for values that no encoder writes, ValueError for poses or gains that are not finite.
     """
@@ -119,7 +122,8 @@ def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, fram
     """Code steps and first values, then six sequences: three components of the turn, three of the centre's position."""
     steps, turns, places = None, None, None
     if poses is not None:
-        steps, turns, places = _shortened(_pose_bits(camera, poses, coarser * REPROJECTION), poses)
+        bits = _held_bits(poses, _pose_bits(camera, poses, coarser * REPROJECTION))
+        steps, (turns, places) = np.array(bits), _pose_integers(poses, bits)
     turn_bits, side_bits, depth_bits = coder.integers(steps, 3).tolist()
     if not all(0 <= bits <= _MAX_BITS for bits in (turn_bits, side_bits, depth_bits)):
         raise CorruptBundle(f"camera steps of {turn_bits}, {side_bits} and {depth_bits} bits are out of range")
@@ -133,7 +137,7 @@ def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, fram
     return _poses_of(turns, places, (turn_bits, side_bits, depth_bits))
 
 
-def _pose_bits(camera: Intrinsics, poses: np.ndarray, movement: float) -> tuple[int, int, int]:
+def _pose_bits(camera: Intrinsics, poses: np.ndarray, movement: float) -> Bits:
     """Return the fewest bits after the point of turn, sideways position and depth that keep the error within `movement`.
 
     With steps a (radian), b, d a corner at depth z and image slope m moves by at most
@@ -150,7 +154,7 @@ def _pose_bits(camera: Intrinsics, poses: np.ndarray, movement: float) -> tuple[
     side = _worst_corner(scale / math.sqrt(2), areas) * 0.5**bits
     along = _worst_corner(scale * slope / 2, areas) * 0.5**bits
     error = turn[:, None, None] + side[:, None] + along
-    cost = 3 * bits[:, None, None] + 2 * bits[:, None] + bits
+    cost = sum(n * of for n, of in zip(_NUMBERS, (bits[:, None, None], bits[:, None], bits), strict=True))
     best = np.unravel_index(np.argmin(np.where(error <= movement, cost, cost.max() + cost)), cost.shape)
     turn_bits, side_bits, depth_bits = (int(bits[i]) for i in best)
     return turn_bits, side_bits, depth_bits
@@ -161,20 +165,23 @@ def _worst_corner(movements: np.ndarray, areas: np.ndarray) -> float:
     return math.sqrt(np.average(movements.max(1) ** 2, weights=areas))
 
 
-def _shortened(bits: tuple[int, int, int], poses: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return `bits`, less the last ones that are 0 in all poses, with the turns and places of `_pose_integers` in these.
+def _held_bits(poses: np.ndarray, bits: Bits) -> Bits:
+    """Return the bits that poses were rounded to before, where these are no more than `bits`, which are returned otherwise.
 
-    What stays the same all along costs nothing, and is left as it is.
+    What stays the same all along keeps those of `bits` if they are enough: so bundles of before this was asked are written again,
+    byte for byte.
     """
-    turns, places = _pose_integers(poses, bits)
-    spare = []
-    for values, most in zip((turns, places[:, :2], places[:, 2:]), bits, strict=True):
-        every = int(np.bitwise_or.reduce(values, axis=None)) * bool(np.ptp(values, 0).any())
-        spare.append(min((every & -every).bit_length() - 1, most) if every else 0)
-    return np.array(bits) - spare, turns >> spare[0], places >> np.array([spare[1], spare[1], spare[2]])
+    turns, places = _pose_integers(poses, (_MAX_BITS, _MAX_BITS, _MAX_BITS))
+    needed, held = [], []
+    for values, chosen in zip((turns, places[:, :2], places[:, 2:]), bits, strict=True):
+        every = int(np.bitwise_or.reduce(values, axis=None))
+        needed.append(max(_MAX_BITS + 1 - (every & -every).bit_length(), 0) if every else 0)
+        held.append(needed[-1] if np.ptp(values, 0).any() else max(needed[-1], chosen))
+    turn, side, depth = held
+    return (turn, side, depth) if np.dot(_NUMBERS, needed) <= np.dot(_NUMBERS, bits) else bits
 
 
-def _pose_integers(poses: np.ndarray, bits: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _pose_integers(poses: np.ndarray, bits: Bits) -> tuple[np.ndarray, np.ndarray]:
     """Return turns [N, 3] from frame to frame (the first from the identity) and centre positions [N, 3], both int64."""
     turns = np.zeros((len(poses), 3), np.int64)
     held: Quaternion = (1.0, 0.0, 0.0, 0.0)
@@ -188,7 +195,7 @@ def _pose_integers(poses: np.ndarray, bits: tuple[int, int, int]) -> tuple[np.nd
     return turns, np.rint(places * scale).astype(np.int64)
 
 
-def _poses_of(turns: np.ndarray, places: np.ndarray, bits: tuple[int, int, int]) -> np.ndarray:
+def _poses_of(turns: np.ndarray, places: np.ndarray, bits: Bits) -> np.ndarray:
     """Invert `_pose_integers`: return poses [N, 3, 4] float64, the same on every machine."""
     poses = np.zeros((len(turns), 3, 4))
     held: Quaternion = (1.0, 0.0, 0.0, 0.0)

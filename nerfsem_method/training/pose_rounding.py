@@ -1,6 +1,6 @@
 """The poses of a finished field are rounded as coarsely as pays: what its pictures lose, against the clip, for the bytes saved.
 
-How exact poses have to be depends on what is seen: inscriptions show a third of a pixel, smooth marble hardly a whole one.
+How exact they have to be depends on what is seen (docs/decisions/013).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from nerfsem_method.codec.cameras import Cameras, code_cameras
 from nerfsem_method.codec.coder import Meter
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.codec.tints import exposed
+from nerfsem_method.log import LOG
+from nerfsem_method.progress import track
 from nerfsem_method.raycast.caster import Raycaster
 
 COARSER = (1, 2**0.5, 2, 2**1.5)
@@ -24,21 +26,25 @@ FRAMES = 24
 def with_rounded_poses(bundle: Bundle, frame: Callable[[int], np.ndarray], frames: Sequence[int], byte_weight: float) -> Bundle:
     """Return the bundle with its cameras as a decoder will hold them, the poses rounded so that D + lambda R is least.
 
+    D is the mean squared error over white, of frames without a filter.
+
     Args:
-        frame: it gives a frame of the clip, uint8 [H, W, 4], straight alpha.
+        frame: it gives a frame of the clip, uint8 [H, W, 4], straight alpha, and raises what it likes.
         frames: the numbers of those frames that were trained on.
         byte_weight: lambda, the mean squared error over all pixels of the video that a byte may save.
     """
     tried = [bundle.quantised(coarser) for coarser in COARSER]
     caster, colors = Raycaster(bundle.state, tried[0].camera), tried[0].colors
     costs = np.array([byte_weight * _bytes(made) for made in tried])
-    looked_at = min(FRAMES, len(frames))
-    for place in np.linspace(0, len(frames) - 1, looked_at).round().astype(int):
-        index = frames[place]
+    chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int)]
+    for index in track(chosen, "exactness of poses", len(chosen)):
         wanted = _over_white(frame(index).astype(np.float32) / 255, straight=True)
-        shown = [_over_white(exposed(caster.picture(made.poses[index]), colors[index])) for made in tried]
-        costs += [np.square(picture - wanted).mean() / looked_at for picture in shown]
-    return tried[int(costs.argmin())]
+        for number, made in enumerate(tried):
+            shown = _over_white(exposed(caster.picture(made.poses[index]), colors[index]))
+            costs[number] += np.square(shown - wanted).mean() / len(chosen)
+    best = int(costs.argmin())
+    LOG.info("poses: %.0f bytes, rounded %.1f times as coarsely as they might be", _bytes(tried[best]), COARSER[best])
+    return tried[best]
 
 
 def _over_white(picture: np.ndarray, straight: bool = False) -> np.ndarray:
