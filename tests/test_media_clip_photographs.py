@@ -189,6 +189,17 @@ def test_a_broken_profile_spoils_no_picture(tmp_path: Path) -> None:
     assert (frame.rgb == (150, 120, 90)).all()
 
 
+@pytest.mark.parametrize("kind", ["jpe", "jfif", "mpo", "avif", "jp2", "j2k", "webp", "bmp", "tga", "ppm", "pnm"])
+def test_files_of_many_kinds_are_photographs(kind: str, tmp_path: Path) -> None:
+    """Archives keep JPEG 2000, scanners TGA and PPM; a stereo camera's second picture is left aside."""
+    made = photograph(tmp_path / "a.png", 60)
+    more = {"save_all": True, "append_images": [Image.new("RGB", SIZE)]} if kind == "mpo" else {}
+    (tmp_path / "in").mkdir()
+    Image.open(made).save(tmp_path / "in" / f"a.{kind}", **more)
+    (frame,) = open_clip(tmp_path / "in").frames()
+    assert np.abs(frame.rgb.astype(int) - np.asarray(Image.open(made))).max() < 40
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "I;16", "LA", "RGBA", "YCbCr"])
 def test_pictures_of_all_modes_are_rgb(mode: str, tmp_path: Path) -> None:
     kind = "tif" if mode in ("CMYK", "YCbCr") else "png"

@@ -179,6 +179,16 @@ def test_mattes_of_more_kinds_are_the_same_mattes(kind: str, tmp_path: Path) -> 
         assert ((given.read(number) > 127) == (shape(number) > 127)).mean() > 0.999
 
 
+@pytest.mark.parametrize("kind", ["bmp", "gif", "jp2", "pbm", "pgm", "pnm", "tga", "tif", "webp"])
+def test_mattes_in_files_of_other_kinds_are_the_same_mattes(kind: str, tmp_path: Path) -> None:
+    for number in range(8):
+        Image.fromarray(shape(number)).convert("1" if kind == "pbm" else "L").save(tmp_path / f"{number}.{kind}")
+    given = given_mattes(tmp_path)
+    assert len(given.files) == 8
+    for number in range(8):
+        assert ((given.read(number) > 127) == (shape(number) > 127)).mean() > 0.99
+
+
 @pytest.mark.parametrize("ground", [0, 255], ids=["on black", "on white"])
 def test_cut_out_photographs_are_no_mattes(ground: int, tmp_path: Path) -> None:
     for number in range(8):

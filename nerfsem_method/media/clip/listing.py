@@ -11,7 +11,10 @@ from pathlib import Path
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.matte_names import in_order
 
-CAMERA_KINDS = (".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".webp", ".bmp", ".png")
+CAMERA_KINDS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".heic", ".heif", ".avif", ".tif", ".tiff", ".jp2", ".j2k", ".jpf", ".jpx", ".webp",
+    ".bmp", ".tga", ".png", ".ppm", ".pnm",
+)
 """Files with these endings are photographs; of two with one name the kind that comes first here is taken."""
 RAW_KINDS = (
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf",
