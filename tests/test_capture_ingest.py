@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import html
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 from true_cameras import FRAMES, TrueCameras, shorter_clip
 
+from nerfsem_method.capture import stages
 from nerfsem_method.capture.cameras import normalise, poses
 from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.ingest import ingest
@@ -178,6 +180,27 @@ def test_another_size_keeps_the_cameras_which_see_the_full_size(scene, video, ma
     assert colmap.calls == []
     assert smaller.camera.width == 27
     assert Image.open(scene.root / "frames" / "000000.png").size == (27, 48)
+
+
+def test_frames_that_colmap_alone_sees_are_told_of_as_they_are_made(video, options, colmap, monkeypatch) -> None:
+    """Without that, nothing moves for minutes where a clip is large; what COLMAP then says follows on."""
+    told: dict[str, list[float]] = {}
+
+    @contextmanager
+    def listen(label: str) -> Iterator[Callable[[int, int], None]]:
+        yield lambda done, total: told.setdefault(label, []).append(done / total)
+
+    def solve(frames, mattes, region, advance, ordered):
+        for done in range(11):
+            advance(done, 10)
+        return colmap(frames, mattes, region, advance, ordered)
+
+    monkeypatch.setattr(stages, "progress_bar", listen)
+    monkeypatch.setattr(poses, "solve", solve)
+    ingest(video, options)
+    shares = told["cameras (COLMAP)"]
+    assert len(shares) > FRAMES + 10 and shares == sorted(shares)
+    assert shares[0] < 0.05 and 0.1 < shares[FRAMES - 1] < 0.2 and shares[-1] == 1
 
 
 def test_another_video_in_the_same_place_is_captured_anew(scene, video, options, colmap) -> None:
