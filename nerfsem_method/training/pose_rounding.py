@@ -19,7 +19,7 @@ from nerfsem_method.raycast.caster import Raycaster
 
 COARSER = (1, 2**0.5, 2, 2**1.5)
 """Poses are tried that are so much coarser than `codec.cameras.REPROJECTION` has them."""
-FRAMES = 24
+FRAMES = 8
 """So many frames are looked at, evenly spread."""
 
 
