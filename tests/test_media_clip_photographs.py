@@ -200,6 +200,23 @@ def test_files_of_many_kinds_are_photographs(kind: str, tmp_path: Path) -> None:
     assert np.abs(frame.rgb.astype(int) - np.asarray(Image.open(made))).max() < 40
 
 
+@pytest.mark.parametrize("kind", ["tga", "jp2", "ppm"])
+def test_a_png_beside_a_file_of_a_rarer_kind_is_the_photograph(kind: str, tmp_path: Path) -> None:
+    """What lies there as TGA or PPM may be its mask."""
+    for number in range(1, 4):
+        photograph(tmp_path / f"{number}.png", 40 * number)
+        Image.new("RGB", SIZE).save(tmp_path / f"{number}.{kind}")
+    np.testing.assert_allclose(levels(tmp_path), [40, 80, 120], atol=1)
+
+
+@pytest.mark.parametrize("pass_of", ["normal", "normals", "disparity", "ao", "depth"])
+def test_what_a_renderer_writes_beside_its_pictures_is_no_photograph(pass_of: str, tmp_path: Path) -> None:
+    for number in range(1, 4):
+        photograph(tmp_path / f"{number}.png", 40 * number)
+        photograph(tmp_path / f"{number}_{pass_of}.ppm", 7)
+    np.testing.assert_allclose(levels(tmp_path), [40, 80, 120], atol=1)
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "I;16", "LA", "RGBA", "YCbCr"])
 def test_pictures_of_all_modes_are_rgb(mode: str, tmp_path: Path) -> None:
     kind = "tif" if mode in ("CMYK", "YCbCr") else "png"

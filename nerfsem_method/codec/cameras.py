@@ -22,8 +22,8 @@ from nerfsem_method.errors import CorruptBundle
 from nerfsem_method.scene.camera import Intrinsics
 
 REPROJECTION = 0.32
-"""Quantised poses move the worst corner of the object's box by so many pixels, root mean square, if all roundings conspire; it is
-the encoder's choice, and rounded more coarsely where that pays (`training.pose_rounding`).
+"""Quantised poses move the worst corner of the object's box by so many pixels, root mean square, if all roundings conspire.
+This is the encoder's choice; a finished training rounds them more coarsely where that pays (`training.pose_rounding`).
 
 Frames count by the area that the object has in them, so that a close view among many far ones stays exact, and a few close
 ones may be less exact than the rest. The movement observed is about half of it (docs/decisions/013)."""
@@ -168,8 +168,8 @@ def _worst_corner(movements: np.ndarray, areas: np.ndarray) -> float:
 def _held_bits(poses: np.ndarray, bits: Bits) -> Bits:
     """Return the bits that poses were rounded to before, where these are no more than `bits`, which are returned otherwise.
 
-    What stays the same all along keeps those of `bits` if they are enough: so bundles of before this was asked are written again,
-    byte for byte.
+    What stays the same all along costs nothing in any number of bits, and keeps those of `bits` if they are enough: so bundles of
+    before this was asked are written again, byte for byte.
     """
     turns, places = _pose_integers(poses, (_MAX_BITS, _MAX_BITS, _MAX_BITS))
     needed, held = [], []

@@ -11,7 +11,8 @@ from pathlib import Path
 from nerfsem_method.errors import CaptureError
 
 SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".pbm", ".ppm", ".pnm", ".tga", ".jp2", ".exr",
+    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".pbm", ".ppm", ".pnm", ".tga", ".jp2", ".j2k",
+    ".jpf", ".jpx", ".exr",
 )
 """Files of a folder of mattes with these endings are mattes; all others, and hidden files, are passed over."""
 _NUMBER = re.compile(r"([0-9]+)")

@@ -15,7 +15,7 @@ import numpy as np
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.matte_names import list_mattes
 
-LOSSY = (".jpg", ".jpeg", ".webp")
+LOSSY = (".jpg", ".jpeg", ".webp", ".jp2", ".j2k", ".jpf", ".jpx")
 """Files with these endings are not exact: black and white carry noise, and grey carries colours."""
 NOISE = 16
 """Noise of lossy files stays within so many levels of black and of white."""

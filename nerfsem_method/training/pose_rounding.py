@@ -43,7 +43,7 @@ def with_rounded_poses(bundle: Bundle, frame: Callable[[int], np.ndarray], frame
             shown = _over_white(exposed(caster.picture(made.poses[index]), colors[index]))
             costs[number] += np.square(shown - wanted).mean() / len(chosen)
     best = int(costs.argmin())
-    LOG.info("poses: %.0f bytes, rounded %.1f times as coarsely as they might be", _bytes(tried[best]), COARSER[best])
+    LOG.info("cameras: %.0f bytes, poses rounded %.1f times as coarsely as without looking", _bytes(tried[best]), COARSER[best])
     return tried[best]
 
 

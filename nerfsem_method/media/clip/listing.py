@@ -12,8 +12,8 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.matte_names import in_order
 
 CAMERA_KINDS = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".heic", ".heif", ".avif", ".tif", ".tiff", ".jp2", ".j2k", ".jpf", ".jpx", ".webp",
-    ".bmp", ".tga", ".png", ".ppm", ".pnm",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".webp", ".bmp", ".png",
+    ".mpo", ".jp2", ".j2k", ".jpf", ".jpx", ".tga", ".ppm", ".pnm",
 )
 """Files with these endings are photographs; of two with one name the kind that comes first here is taken."""
 RAW_KINDS = (
@@ -25,7 +25,7 @@ VIDEO_KINDS = (
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
     ".webm", ".wmv", ".gif",
 )
-_MASK_NAME = re.compile(r"(.+?)[ ._-](mask|masks|matte|alpha|seg|depth)$", re.IGNORECASE)
+_MASK_NAME = re.compile(r"(.+?)[ ._-](mask|masks|matte|alpha|seg|labels?|depth|disp|disparity|normals?|ao)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
