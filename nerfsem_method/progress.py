@@ -58,6 +58,11 @@ def track(items: Iterable[Item], label: str, total: int, stream: TextIO | None =
         advance(total, total)
 
 
+def part_of(advance: Advance, start: int, stop: int) -> Advance:
+    """Return what tells of a part of a stage, from `start` to `stop` percent of it."""
+    return lambda done, total: advance(start + (stop - start) * min(done, total) // max(total, 1), 100)
+
+
 def clock(seconds: float) -> str:
     """Return a time as 0:42, 12:05 or 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)

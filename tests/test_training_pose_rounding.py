@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_codec_cameras import rotation
 from tiny_field import DENSE, tiny_bundle
 
 from nerfsem_method.codec import nsem
@@ -23,6 +24,7 @@ def off_the_grid(frames: int = 40) -> Bundle:
     made = tiny_bundle(DENSE, frames)
     shift = np.random.default_rng(0).normal(size=(frames, 3)) * 1e-2
     poses = made.poses + np.pad(shift[..., None], ((0, 0), (0, 0), (3, 0)))
+    poses[:, :, :3] = poses[:, :, :3] @ rotation(1, 0.0123)
     width, height = 96, 128
     video = replace(made.video, width=width, height=height)
     return replace(made, video=video, camera=made.camera.scaled(width, height), poses=poses, gains=made.gains * 0.7)

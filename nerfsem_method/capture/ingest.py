@@ -34,7 +34,7 @@ from nerfsem_method.log import LOG
 from nerfsem_method.media.clip.clip import Clip, folder_of
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.outputs import check_apart, check_space
-from nerfsem_method.progress import progress_bar
+from nerfsem_method.progress import part_of, progress_bar
 from nerfsem_method.scene.scene import AGREED, Frame, Scene, Video
 
 CAPTURE_VERSION = 20
@@ -261,8 +261,8 @@ class Capture:
         with scratch("nerfsem-frames-") as folder:
             needed = frame_bytes(clip.announced, size, LEAST_FRAME_BYTES)
             check_space(folder.parent, needed, "the frames that COLMAP sees", "set TMPDIR to another folder")
-            frames = frame_files.extract(clip, folder, size, _part(advance, 0, SFM_FRAMES_PERCENT))
-            rest = _part(advance, SFM_FRAMES_PERCENT, 100)
+            frames = frame_files.extract(clip, folder, size, part_of(advance, 0, SFM_FRAMES_PERCENT))
+            rest = part_of(advance, SFM_FRAMES_PERCENT, 100)
             poses.solve(frames, ready, region, rest, clip.ordered).save(target)
 
     def _assemble(self, frames: list[Path]) -> Scene:
@@ -300,8 +300,3 @@ class Capture:
         path = root / "mattes" / REMARKS
         of_mattes = json.loads(path.read_text()) if path.exists() else []
         return [*of_clip, *of_mattes, *matte_files.disagreement(mattes, model)]
-
-
-def _part(advance: Advance, start: int, stop: int) -> Advance:
-    """Return what tells of a part of a stage, from `start` to `stop` percent of it."""
-    return lambda done, total: advance(start + (stop - start) * min(done, total) // max(total, 1), 100)

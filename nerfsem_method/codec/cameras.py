@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nerfsem_method.codec.coder import Coder, Meter
+from nerfsem_method.codec.sequences import code_sequence
 from nerfsem_method.errors import CorruptBundle
 from nerfsem_method.scene.camera import Intrinsics
 
@@ -34,9 +35,7 @@ DISTORTION_BITS = 20
 GAIN_STEPS = 128
 """Gains are stored in 1/128 of an octave: at worst 0.27 % off."""
 
-_MAX_ORDER = 3
 _MAX_BITS = 28  # The finest step of a pose's component is 2 ** -28.
-_MAX_INTEGER = 1 << 40
 _MAX_OCTAVES = 8
 _MAX_PIXELS = 1 << 26
 _MAX_DISTORTION = 1 << 12  # A coefficient of the lens distortion is no larger.
@@ -279,41 +278,6 @@ def _fractional_octaves() -> np.ndarray:
     for _ in range(GAIN_STEPS - 1):
         table.append(table[-1] * root)
     return np.array(table)
-
-
-# Sequences ------------------------------------------------------------------------------------------------------------
-
-
-def code_sequence(coder: Coder, values: np.ndarray | None, count: int) -> np.ndarray:
-    """Code integers [count]: the first one and the order of differences, then the differences of what is left."""
-    if count == 0:
-        return np.zeros(0, np.int64)
-    head = None if values is None else np.array([values[0], _best_order(values)])
-    first, order = coder.integers(head, 2).tolist()
-    if not (0 <= order <= _MAX_ORDER and abs(first) <= _MAX_INTEGER):
-        raise _implausible("path")
-    sequence = coder.integers(None if values is None else _differences(values, order), count - 1)
-    for _ in range(order):
-        if np.abs(sequence).max(initial=0) > _MAX_INTEGER // max(count, 1):
-            raise _implausible("path")
-        sequence = np.cumsum(sequence)
-    return np.concatenate([[0], sequence]) + first
-
-
-def _differences(values: np.ndarray, order: int) -> np.ndarray:
-    sequence = values[1:] - values[0]
-    for _ in range(order):
-        sequence = np.diff(sequence, prepend=0)
-    return sequence
-
-
-def _best_order(values: np.ndarray) -> int:
-    bits = []
-    for order in range(_MAX_ORDER + 1):
-        meter = Meter()
-        meter.integers(_differences(values, order), len(values) - 1)
-        bits.append(meter.bits)
-    return int(np.argmin(bits))
 
 
 def _implausible(part: str) -> CorruptBundle:

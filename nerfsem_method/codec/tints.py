@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nerfsem_method.codec.cameras import code_sequence
 from nerfsem_method.codec.coder import Coder
+from nerfsem_method.codec.sequences import code_sequence
 from nerfsem_method.errors import CorruptBundle
 
 TAG = "TINT"
