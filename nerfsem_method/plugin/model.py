@@ -196,7 +196,7 @@ class NerfsemModel(Model):
         assert ray_bundle.camera_indices is not None
         frames = ray_bundle.camera_indices[: self._rays, 0]
         viewing = ray_bundle.metadata["viewing"][: self._rays]
-        step = self.field.step(*self.cameras.rays_along(frames, viewing), self.config.course.rate_samples)
+        step = self.field.step(*self.cameras.rays_along(frames, viewing), self.config.course.rate_samples, self._tells)
         growth = min(self.config.sample_budget / max(len(step.samples.rays), 1), FASTEST_GROWTH)
         self._rays = int(min(max(self._rays * growth, FEWEST_RAYS), self._most_rays))
         return views.prediction(step.rendering, self.cameras.colors[frames], step.bits)
@@ -218,9 +218,9 @@ class NerfsemModel(Model):
         prediction: Prediction = outputs["prediction"]
         conductor, bits = self._conductor, prediction.bits
         if conductor is not None and bits is not None:
-            conductor.hear(bits)
-            if self._told and not self._tells:
+            if not self._tells:  # nor is the estimate of the bits one
                 return dict(self._told)
+            conductor.hear(bits)
         metrics = {"psnr": psnr_over_white(prediction, self._target(batch, prediction))}
         if conductor is not None and bits is not None:
             metrics["kilobytes"] = torch.tensor(conductor.kilobytes(bits.item()))

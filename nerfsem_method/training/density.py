@@ -15,7 +15,10 @@ from nerfsem_method.raycast.perceptron import padded_layer
 from nerfsem_method.training.backend import compiled
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.heads import Heads
-from nerfsem_method.training.loops.density_cpu import TwoLayers, density_backward, density_forward
+from nerfsem_method.training.loops.density_cpu import Given, TwoLayers, density_backward, density_forward
+
+LEAST = 1e-3
+"""A sample's gradient counts above this share of the root mean square: two in five have a ten thousandth of all gradients."""
 
 
 def density(grids: BinaryGrids, heads: Heads, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,12 +69,14 @@ class _DensityCPU(torch.autograd.Function):
         grids, tables, layers, buffer, encoded, shape0, shape1 = ctx.kept
         del ctx.kept  # backward runs once, and what is kept is used up
         turned, gradients = layers.turned(), [layers.zeros() for _ in range(THREADS)]
-        partial, d_logs = grids.partial, (d_values * values).numpy()
-        points, d_features = positions.numpy(), d_geometry.contiguous().numpy()
+        partial, points = grids.partial, positions.numpy()
+        kinds = (d_values * values).numpy(), d_geometry.contiguous().numpy()
+        least = np.array([LEAST * np.linalg.norm(kind) for kind in kinds], np.float32) / max(len(points), 1) ** 0.5
+        given = Given(*kinds, least.astype(np.float32))
 
         def work(thread: int, start: int, stop: int) -> None:
             sums = partial[thread], gradients[thread]
-            density_backward(points, start, stop, tables, layers, turned, encoded, d_logs, d_features, *sums)
+            density_backward(points, start, stop, tables, layers, turned, encoded, given, *sums)
 
         in_parts(len(encoded), work)
         _buffers.append(buffer)

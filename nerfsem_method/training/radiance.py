@@ -80,14 +80,14 @@ class RadianceField(nn.Module):
         samples = march(origins, directions, *space, 1 / self.spec.steps, torch.full_like(origins[:, 0], 0.5))
         return render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
 
-    def step(self, origins: Tensor, directions: Tensor, rate_samples: int) -> Step:
-        """Render jittered training rays, and estimate the rate on `rate_samples` entries."""
+    def step(self, origins: Tensor, directions: Tensor, rate_samples: int, told: bool = True) -> Step:
+        """Render jittered training rays, and estimate the rate on `rate_samples` entries, see `RateModel.bits`."""
         jitter = torch.rand_like(origins[:, 0])
         space = self.occupancy.empty, self.occupancy.density
         samples = march(origins, directions, *space, 1 / self.spec.steps, jitter)
         with self.grids.unchanged():
             rendering = render(self.heads, *density(self.grids, self.heads, samples.positions), samples, directions)
-            bits = self.rate.bits(self.grids, rate_samples, self.generator) + self.rate.weight_bits()
+            bits = self.rate.bits(self.grids, rate_samples, self.generator, told) + self.rate.weight_bits()
         if self.observing:
             self.occupancy.observe(samples, rendering.weights)
         return Step(rendering, samples, bits)

@@ -155,11 +155,12 @@ class RateModel(nn.Module):
         """Return the number of coded binary symbols under the present occupancy."""
         return sum(count * table.features for count, table in zip(self.counts, self.spec.tables, strict=True))
 
-    def bits(self, grids: BinaryGrids, samples: int, generator: np.random.Generator) -> Tensor:
+    def bits(self, grids: BinaryGrids, samples: int, generator: np.random.Generator, told: bool = True) -> Tensor:
         """Return the estimated bits of all tables: -log2 p summed over about `samples` drawn entries, scaled up to the tables.
 
         Each table has as many of these as its size asks for, and `drawn.FEWEST` at least. The scalar is differentiable with
-        respect to the symbols (straight-through), the context symbols and the models.
+        respect to the symbols (straight-through), the context symbols and the models. Where it is not `told`, its gradient alone
+        is right.
         """
         share, theta = samples / max(sum(self.counts), 1), grids.theta
         sizes = [wanted(layout, share * count) for layout, count in zip(self.layouts, self.counts, strict=True)]
@@ -171,18 +172,20 @@ class RateModel(nn.Module):
         flat = self._flat() if rest or not fast else theta.new_zeros(0)
         total = theta.new_zeros(())
         if dense:
-            total = self._dense_bits(grids, dense, [chances[index] for index in dense], flat)
+            total = self._dense_bits(grids, dense, [chances[index] for index in dense], flat, told)
         if rest:
             coded = self._named(flat)
             picks = [spread(chances[index], len(self.layouts[index].entries)) for index in rest]
             total = sum((self.table_bits(grids, *own, coded) for own in zip(rest, picks, strict=True)), total)
         return total
 
-    def _dense_bits(self, grids: BinaryGrids, tables: Sequence[int], chances: Sequence[Tensor], flat: Tensor) -> Tensor:
+    def _dense_bits(
+        self, grids: BinaryGrids, tables: Sequence[int], chances: Sequence[Tensor], flat: Tensor, told: bool
+    ) -> Tensor:
         """Return the bits of the dense tables; those that are compiled round the context models themselves."""
         if compiled(grids.theta):
             picks = [spread(own, len(self.layouts[i].entries)).numpy() for i, own in zip(tables, chances, strict=True)]
-            return DenseBitsCPU.apply(grids.theta, self._dense_tables(grids), grids, picks, *self.tensors.values())
+            return DenseBitsCPU.apply(grids.theta, self._dense_tables(grids), grids, picks, told, *self.tensors.values())
         from nerfsem_method.training.loops import rate_triton
 
         given = grids.theta, flat, torch.cat(list(chances)), grids.coded, grids.offsets

@@ -53,31 +53,70 @@ def density_forward(positions, start, stop, tables, frequencies, layers, encoded
                 geometry[first + s, g] = out[(1 + g) * LANES + s]
 
 
+class Given(NamedTuple):
+    """The gradients of what `density_forward` has written.
+
+    Attributes:
+        logs: [S], of the density's logarithm.
+        geometry: [S, geometry].
+        least: float32 [2], a sample counts where its gradient of either kind is larger than the one or the other.
+    """
+
+    logs: np.ndarray
+    geometry: np.ndarray
+    least: np.ndarray
+
+
+@njit(cache=True)
+def _that_count(given, first, last, chosen):
+    """Write the numbers of the samples first ... last - 1 that count to `chosen`; return how many there are."""
+    count = 0
+    for sample in range(first, last):
+        largest = np.float32(0)
+        for g in range(given.geometry.shape[1]):
+            largest = max(largest, abs(given.geometry[sample, g]))
+        if abs(given.logs[sample]) > given.least[0] or largest > given.least[1]:
+            chosen[count] = sample
+            count += 1
+    return count
+
+
 @njit(cache=True, nogil=True, fastmath=FAST)
-def density_backward(positions, start, stop, tables, layers, turned, encoded, d_logs, d_geometry, partial, gradients):
+def density_backward(positions, start, stop, tables, layers, turned, encoded, given, partial, gradients):
     """Add the gradients of the signs to `partial` [values] and those of the layers to `gradients`.
 
-    `encoded` becomes its own gradient. `turned` are the layers as `TwoLayers.turned` gives them; d_logs [S] is the gradient of
-    the density's logarithm.
+    `encoded` is used up: the samples that count move together, and their inputs become gradients. `turned` are the layers as
+    `TwoLayers.turned` gives them.
     """
-    points = np.empty((stop - start, 3 * LANES), np.float32)
+    chosen = np.empty((stop - start) * LANES, np.int64)
+    samples = _that_count(given, start * LANES, min(stop * LANES, positions.shape[0]), chosen)
+    blocks = (samples + LANES - 1) // LANES
+    inputs = layers.first.weights.shape[1]
+    points, x = np.empty((blocks, 3 * LANES), np.float32), np.empty(inputs * LANES, np.float32)
+    sources, read = np.empty(LANES, np.int64), encoded.ravel()
     d_out = np.zeros(gradients.second.biases.size * LANES, np.float32)
     hidden = np.zeros(gradients.first.biases.size * LANES, np.float32)
     d_hidden = np.zeros_like(hidden)
-    for block in range(start, stop):
-        first = block * LANES
-        count = min(LANES, positions.shape[0] - first)
-        load_points(positions, first, count, points[block - start])
-        if count < LANES:
+    for block in range(blocks):
+        own = chosen[block * LANES : min((block + 1) * LANES, samples)]
+        if own.size < LANES:
             d_out[:] = 0
-        for s in range(count):
-            d_out[s] = d_logs[first + s]
-            for g in range(d_geometry.shape[1]):
-                d_out[(1 + g) * LANES + s] = d_geometry[first + s, g]
-        forward(layers.first, encoded[block], True, hidden)  # to compute it anew is faster than to keep it of all blocks
+        for s in range(LANES):
+            sample = own[min(s, own.size - 1)]
+            for axis in range(3):
+                points[block, axis * LANES + s] = positions[sample, axis]
+            sources[s] = sample // LANES * (inputs * LANES) + sample % LANES
+        for i in range(inputs):
+            for s in range(LANES):
+                x[i * LANES + s] = read[np.uint64(sources[s] + i * LANES)]
+        for s in range(own.size):
+            d_out[s] = given.logs[own[s]]
+            for g in range(given.geometry.shape[1]):
+                d_out[(1 + g) * LANES + s] = given.geometry[own[s], g]
+        forward(layers.first, x, True, hidden)  # to compute it anew is faster than to keep it of all blocks
         add_gradients(gradients.second, hidden, d_out)
         forward(turned.second, d_out, False, d_hidden)
         rectify_backward(hidden, d_hidden)
-        add_gradients(gradients.first, encoded[block], d_hidden)
-        forward(turned.first, d_hidden, False, encoded[block])
-    scatter(points, tables.parts, tables.offsets, encoded[start:stop], new_scratch(), partial)
+        add_gradients(gradients.first, x, d_hidden)
+        forward(turned.first, d_hidden, False, encoded[start + block])  # its own samples have been read
+    scatter(points, tables.parts, tables.offsets, encoded[start : start + blocks], new_scratch(), partial)
