@@ -16,7 +16,7 @@ from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training import march as marching
 from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
-from nerfsem_method.training.density import density
+from nerfsem_method.training.density import LEAST, density
 from nerfsem_method.training.encoding import BinaryGrids, SignSTE
 from nerfsem_method.training.heads import Heads, spherical_harmonics
 from nerfsem_method.training.radiance import RadianceField
@@ -92,6 +92,27 @@ def test_density_and_its_gradients_equal_the_torch_twin(spec):
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-3)
     with torch.no_grad():
         torch.testing.assert_close(density(grids, heads, positions), plain, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("large", [1.0, 0.37, 0.0])
+def test_samples_whose_gradients_are_next_to_nothing_are_left_out(large):
+    """Whichever samples are left, each has its own place and inputs: the sums are those of the twin over these alone."""
+    torch.manual_seed(0)
+    grids, heads = BinaryGrids(DENSE, ball(DENSE.occupancy)), Heads(DENSE)
+    parameters = [grids.theta, *(tensor for name, tensor in heads.tensors.items() if name.startswith("density"))]
+    positions, counting = torch.rand(1000, 3), torch.rand(1000) < large
+    values, geometry = fast = density(grids, heads, positions)
+    plain = heads.density(grids.encode_plain(positions, range(len(DENSE.tables))), positions)
+    scale = torch.where(counting, 1.0, LEAST / 2)
+    logs, features = scale * torch.randn(1000).sign(), scale[:, None] * torch.randn_like(geometry).sign()
+    torch.autograd.backward(fast, [logs / values.detach(), features])
+    given = _gradients(parameters)
+    if not large:  # all are alike, so that none is small
+        counting = torch.ones_like(counting)
+    kept = counting.float()
+    torch.autograd.backward(plain, [kept * logs / values.detach(), kept[:, None] * features])
+    for mine, theirs in zip(given, _gradients(parameters), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6 + 1e-5 * float(theirs.abs().max()), rtol=1e-4)
 
 
 def test_sums_along_rays_and_their_gradients_equal_the_torch_twin():

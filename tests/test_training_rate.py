@@ -39,6 +39,18 @@ def test_estimate_equals_the_integer_models(spec):
     assert abs(_estimate(field).item() - bits) < 0.01 * bits
 
 
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_an_estimate_that_nobody_is_told_has_the_same_gradient(spec):
+    field, found = RadianceField.from_state(tiny_state(spec)), []
+    for told in (True, False):
+        bits = field.rate.bits(field.grids, 500, np.random.default_rng(0), told)
+        bits.backward()
+        found.append([parameter.grad.clone() for parameter in (field.grids.theta, *field.rate.parameters())])
+        field.zero_grad()
+    assert any(gradient.any() for gradient in found[0])
+    assert all(map(torch.equal, *found))
+
+
 def test_the_context_models_bits_follow_what_they_take_in_the_bundle():
     field = RadianceField.from_state(tiny_state(DENSE))
 

@@ -3,7 +3,7 @@
 import type { Layer } from "../decoder/weights";
 
 /** Heads of more vectors of weights are loops, lest the shader take long to compile; literals are five times faster in software. */
-const WRITTEN_OUT = 2400;
+const WRITTEN_OUT = 2500;
 /** The texture of weights has so many vectors a row. */
 export const WEIGHTS_SIDE = 1024;
 
