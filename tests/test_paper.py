@@ -86,10 +86,8 @@ def test_a_hull_too_large_for_a_bundle_trains_and_is_frozen_to_what_one_holds(mo
     assert not walk.fits(HASHED, field.occupancy.occupied.numpy())
     with pytest.raises(FieldTooLarge, match="level of 20.*until the occupancy is frozen"):
         nsem.encode(snapshot(field, cameras, VIDEO))
-    bits = field.rate.bits(field.grids, 10**6, np.random.default_rng(0)).item()
-    told = bits + field.rate.weight_bits().item()
-    with_tables, without = measured_bytes(field, cameras, VIDEO, told), measured_bytes(field, cameras, VIDEO, 0.0)
-    assert with_tables - without == pytest.approx(bits / 8) and without > 500, "the context models are in their section"
+    table_bytes = field.rate.bits(field.grids, 10**6, np.random.default_rng(0)).item() / 8
+    assert 500 < measured_bytes(field, cameras, VIDEO) - table_bytes < 3000, "heads, contexts and cameras are encoded"
     field.occupancy.seen.copy_(torch.rand(field.occupancy.seen.shape))
     field.freeze(0.1, 0.02)
     kept = field.occupancy.occupied

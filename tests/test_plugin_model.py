@@ -103,7 +103,6 @@ def test_figures_are_new_at_the_steps_that_nerfstudio_tells_of(trainer, model):
     assert told(2 * every + 1, replace(truth, color=truth.color + 0.2)) == first
     again = told(3 * every, replace(truth, color=truth.color + 0.2, bits=torch.tensor(16000.0)))
     assert again["psnr"] < first["psnr"] - 5 and again["kilobytes"] > first["kilobytes"] + 0.9
-    assert model.memory()["table_bits"] == 16000
 
 
 @pytest.mark.parametrize("budget", [8000, 20000])

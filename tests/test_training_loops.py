@@ -115,6 +115,18 @@ def test_samples_whose_gradients_are_next_to_nothing_are_left_out(large):
         torch.testing.assert_close(mine, theirs, atol=1e-6 + 1e-5 * float(theirs.abs().max()), rtol=1e-4)
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 1e25])
+def test_gradients_that_are_no_numbers_show(wrong):
+    torch.manual_seed(0)
+    grids, heads = BinaryGrids(DENSE, ball(DENSE.occupancy)), Heads(DENSE)
+    values, geometry = density(grids, heads, torch.rand(200, 3))
+    d_values = torch.zeros_like(values)
+    d_values[7] = wrong
+    torch.autograd.backward([values, geometry], [d_values, torch.zeros_like(geometry)])
+    bias = heads.tensors["density_1_bias"].grad
+    assert not bias.isfinite().all() or bias.abs().max() > 1e15
+
+
 def test_sums_along_rays_and_their_gradients_equal_the_torch_twin():
     torch.manual_seed(0)
     counts = torch.tensor([0, 5, 1, 0, 40, 3, 0])

@@ -139,7 +139,7 @@ def step_rows(made: Bundle, machine: Machine, stopwatch: Stopwatch, folder: Path
     ours, plain = stopwatch.compared(iterate, (15, 5))
     generator = np.random.default_rng(0)
     samples = trainer.pipeline.model.config.course.rate_samples
-    rate, plain_rate = stopwatch.compared(lambda: field.rate.bits(field.grids, samples, generator).backward())
+    rate, plain_rate = stopwatch.compared(lambda: field.rate.bits(field.grids, samples, generator, told=False).backward())
     work = Work(field.spec)
     operations = SAMPLES * (2 * work.look_up + 3 * work.density_head)
     moved = SAMPLES * (2 * 12 + 8 * 16) + 28 * field.grids.slots.size  # Adam reads four and writes three values

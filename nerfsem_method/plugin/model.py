@@ -217,10 +217,8 @@ class NerfsemModel(Model):
         """
         prediction: Prediction = outputs["prediction"]
         conductor, bits = self._conductor, prediction.bits
-        if conductor is not None and bits is not None:
-            if not self._tells:  # nor is the estimate of the bits one
-                return dict(self._told)
-            conductor.hear(bits)
+        if conductor is not None and bits is not None and not self._tells:  # nor are the bits an estimate then
+            return dict(self._told)
         metrics = {"psnr": psnr_over_white(prediction, self._target(batch, prediction))}
         if conductor is not None and bits is not None:
             metrics["kilobytes"] = torch.tensor(conductor.kilobytes(bits.item()))

@@ -58,7 +58,6 @@ class Conductor:
         self._filter = FilterGain.expected(course.filter_steps)
         self._density_threshold = density_threshold
         self._side_bytes: float | None = None
-        self._table_bits: float | Tensor = 0.0
         self._actions = {
             Event.CARVE: self._carve,
             Event.FREEZE: self._freeze,
@@ -81,19 +80,14 @@ class Conductor:
             for event in self.course.events(step, self.steps):
                 self._actions[event]()
 
-    def hear(self, table_bits: Tensor) -> None:
-        """Keep a step's estimate of the bits of tables and context models, on its device until somebody asks for it."""
-        self._table_bits = table_bits.detach()
-
     def kilobytes(self, table_bits: float) -> float:
         """Return the size of the FP bundle, given the present estimate of the bits of tables and context models.
 
         The bundle is encoded after each MEASURE; until the next one, the estimate tells what has changed.
         """
-        table_bytes, self._table_bits = table_bits / 8, table_bits
         if self._side_bytes is None:
-            self._side_bytes = self._measured() - table_bytes
-        return (self._side_bytes + table_bytes + self._filter.bytes) / 1e3
+            self._side_bytes = self._measured() - table_bits / 8
+        return (self._side_bytes + table_bits / 8 + self._filter.bytes) / 1e3
 
     def memory(self) -> dict[str, Any]:
         """Return what a training needs to go on exactly as it would have, and the parameters and buffers do not hold."""
@@ -103,7 +97,6 @@ class Conductor:
             "rough": self._rough,
             "agreements": self._agreements,
             "filter": (self._filter.bytes, self._filter.decibels),
-            "table_bits": float(self._table_bits),
             "turn": self.field.rate.turn,
             "mixing": self.field.rate.mixing.tolist(),
         }
@@ -116,7 +109,6 @@ class Conductor:
         self._filter = FilterGain(None, *memory["filter"])
         if self.control:
             self.control.rest = memory["rest"]
-        self._table_bits = memory["table_bits"]
         if "mixing" in memory:  # runs of before have none
             self.field.rate.mixing.copy_(torch.tensor(memory["mixing"]))
         self.field.take_turn(memory["turn"])
@@ -135,7 +127,7 @@ class Conductor:
             self.field.freeze(*self.course.freeze_thresholds)
 
     def _measured(self) -> float:
-        return measured_bytes(self.field, self.cameras, self.clip.video, float(self._table_bits))
+        return measured_bytes(self.field, self.cameras, self.clip.video)
 
     def _align(self) -> None:
         object_share = float((self.clip.frames[..., 3] > 127).float().mean())

@@ -71,8 +71,8 @@ class _DensityCPU(torch.autograd.Function):
         turned, gradients = layers.turned(), [layers.zeros() for _ in range(THREADS)]
         partial, points = grids.partial, positions.numpy()
         kinds = (d_values * values).numpy(), d_geometry.contiguous().numpy()
-        least = np.array([LEAST * np.linalg.norm(kind) for kind in kinds], np.float32) / max(len(points), 1) ** 0.5
-        given = Given(*kinds, least.astype(np.float32))
+        least = np.array([LEAST * float(np.linalg.norm(kind)) / max(len(points), 1) ** 0.5 for kind in kinds], np.float32)
+        given = Given(*kinds, np.where(np.isfinite(least), least, 0))  # what is no number must show
 
         def work(thread: int, start: int, stop: int) -> None:
             sums = partial[thread], gradients[thread]

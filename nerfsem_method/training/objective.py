@@ -16,7 +16,8 @@ class Prediction:
         color: [R, 3] premultiplied by the accumulation, with the gains of the rays' frames.
         accumulation: [R, 1], the alpha of the object.
         distortion: scalar, see `render.distortion_loss`.
-        bits: scalar, the estimated bits of the tables and their context models; None where no rate was asked for.
+        bits: scalar, the estimated bits of the tables and their context models, at steps that nobody is told of what has their
+            gradient alone; None where no rate was asked for.
     """
 
     color: Tensor

@@ -31,7 +31,10 @@ KEPT = 0.95
 
 @dataclass(frozen=True)
 class Step:
-    """One training step's outcome is the rendering, its samples and the estimated bits of the tables and their context models."""
+    """One training step's outcome is the rendering, its samples and the estimated bits of the tables and their context models.
+
+    Of a step that nobody is told of, the bits' gradient alone is right.
+    """
 
     rendering: Rendering
     samples: Samples

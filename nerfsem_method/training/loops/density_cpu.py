@@ -59,7 +59,7 @@ class Given(NamedTuple):
     Attributes:
         logs: [S], of the density's logarithm.
         geometry: [S, geometry].
-        least: float32 [2], a sample counts where its gradient of either kind is larger than the one or the other.
+        least: float32 [2], a sample counts unless its gradients of both kinds are no larger than these.
     """
 
     logs: np.ndarray
@@ -72,10 +72,10 @@ def _that_count(given, first, last, chosen):
     """Write the numbers of the samples first ... last - 1 that count to `chosen`; return how many there are."""
     count = 0
     for sample in range(first, last):
-        largest = np.float32(0)
+        small = abs(given.logs[sample]) <= given.least[0]
         for g in range(given.geometry.shape[1]):
-            largest = max(largest, abs(given.geometry[sample, g]))
-        if abs(given.logs[sample]) > given.least[0] or largest > given.least[1]:
+            small &= abs(given.geometry[sample, g]) <= given.least[1]
+        if not small:  # nor is what is no number
             chosen[count] = sample
             count += 1
     return count
