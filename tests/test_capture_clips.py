@@ -176,6 +176,21 @@ def test_damaged_frames_are_left_out_with_their_mattes_and_named(source: Path, t
     np.testing.assert_array_equal(references.frames, frames_of(scene.root))
 
 
+def test_capture_and_evaluation_find_a_photographs_matte_by_its_name(source: Path, tmp_path: Path) -> None:
+    """A damaged photograph has a matte, too, and so has one that is not there."""
+    shots, mattes = shutil.copytree(source / "shots", tmp_path / "shots"), tmp_path / "mattes"
+    (shots / "IMG_4.png").write_bytes(b"")
+    mattes.mkdir()
+    Image.new("L", (54, 96)).save(mattes / "IMG_0.png")
+    for number, path in enumerate(sorted((source / "true").iterdir()), 1):
+        shutil.copy(path, mattes / f"IMG_{number}.png")
+    scene = ingest(shots, CaptureOptions(mattes=mattes), tmp_path / "scene")
+    whole = ingest(source / "shots", CaptureOptions(mattes=source / "true"), tmp_path / "whole")
+    own = load_mattes(whole.root / "mattes")[[number for number in range(FRAMES) if number != 3]]
+    np.testing.assert_array_equal(load_mattes(scene.root / "mattes"), own)
+    np.testing.assert_allclose(load_references(Clip(shots, mattes), scene.video, tmp_path).mattes, own, atol=1)
+
+
 def test_a_clip_that_is_nearly_all_damaged_says_why_it_is_short(shared: Path, tmp_path: Path) -> None:
     corrupt = shared / "cases/damaged/corrupt.mp4"
     if not corrupt.is_file():

@@ -54,6 +54,18 @@ def test_findings_lie_beside_the_frames(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.times, [0, 0.1, 0.2, 0.3, 0.4, 0.5, 2.4, 2.8, 3.2], atol=2e-3)
 
 
+def test_a_picture_without_alpha_among_cut_outs_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    cut_out = np.full((48, 64, 4), 200, np.uint8)
+    cut_out[:, :20, 3] = 0
+    for number in range(10):
+        Image.fromarray(cut_out[..., :3] if number in (3, 7) else cut_out).save(folder / f"{number}.png")
+    decode(folder, tmp_path / "frames")
+    (said,) = read_findings(tmp_path / "frames").remarks
+    assert said.startswith("frames 3, 7 of 10 have no alpha channel") and not (tmp_path / "frames" / "alpha").exists()
+
+
 def test_odd_sizes_and_awkward_paths_are_kept(tmp_path: Path) -> None:
     folder = tmp_path / "100 % relic's"
     folder.mkdir()

@@ -132,7 +132,7 @@ def test_a_model_of_colmap_is_taken_over_with_its_points(vase_scene, tmp_path):
     assert read_report(made.root).points == 3
 
 
-def colmap_text(scene, folder):
+def colmap_text(scene, folder, names="{:06d}.png"):
     """Write a model of COLMAP as text, in the other world, with three points in the object's middle."""
     from scipy.spatial.transform import Rotation
 
@@ -146,7 +146,7 @@ def colmap_text(scene, folder):
         rotation: np.ndarray = np.diag([1.0, -1.0, -1.0]) @ world[:3, :3].T
         x, y, z, w = Rotation.from_matrix(rotation).as_quat()
         numbers = [frame.index + 1, w, x, y, z, *(-rotation @ world[:3, 3]), 1]
-        lines.append(" ".join(map(str, numbers)) + f" {frame.index:06d}.png")
+        lines.append(" ".join(map(str, numbers)) + f" {names.format(frame.index)}")
         seen, _ = c.project(points, frame.cam_from_world)
         lines.append(" ".join(f"{u} {v} {p + 1}" for p, (u, v) in enumerate(seen)))
         for row, track in enumerate(tracks):
@@ -193,6 +193,31 @@ def test_mattes_of_the_users_own_win(vase_scene, tmp_path):
     made = capture(data, CaptureOptions(mattes=tmp_path / "mattes"))
     ours, theirs = (np.asarray(Image.open(root / "mattes/000003.png")) for root in (made.root, vase_scene.root))
     assert np.array_equal(ours, theirs)
+
+
+def numbered_plainly(folder, data):
+    """Call the pictures 0.png, 1.png ... 10.png, as Blender does, and write their paths as Windows does."""
+    for frame in data["frames"]:
+        number = int(frame["file_path"][-10:-4])
+        for kind in ("images", "masks"):
+            (folder / f"{kind}/{number:06d}.png").rename(folder / f"{kind}/r_{number}.png")
+        frame.update(file_path=rf"images\r_{number}", mask_path=rf"masks\r_{number}.png")
+    return data
+
+
+@pytest.mark.parametrize("kind", ["masks of the list", "mattes", "model of COLMAP"])
+def test_ten_comes_after_nine(vase_scene, tmp_path, kind):
+    folder = tmp_path / "scan"
+    data = numbered_plainly(folder, listing(vase_scene, folder))
+    if kind == "model of COLMAP":
+        colmap_text(vase_scene, folder / "sparse/0", "r_{}.png")
+    else:
+        write(folder, data)
+    made = capture(folder, CaptureOptions(mattes=folder / "masks" if kind == "mattes" else None))
+    assert_same_cameras(made, vase_scene)
+    for ours, theirs in zip(made.frames, vase_scene.frames, strict=True):
+        for root, path, other in ((made.root, ours.image, theirs.image), (made.root, ours.matte, theirs.matte)):
+            assert np.array_equal(np.asarray(Image.open(root / path)), np.asarray(Image.open(vase_scene.root / other)))
 
 
 @pytest.mark.parametrize("change, words", [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -117,6 +118,28 @@ def test_a_folder_of_masks_is_a_folder(tmp_path: Path) -> None:
     for number in range(3):
         photograph(tmp_path / f"{number}_mask.png", 20 * number)
     assert levels(tmp_path) == [0, 20, 40]
+
+
+@pytest.mark.parametrize(
+    ("photographs", "masks"),
+    [
+        ("{}.jpg", "mask_{}.png"), ("{}.jpg", "{}.jpg.png"), ("{}.jpg", "{}mask.png"), ("{}.jpg", "{}_segmentation.png"),
+        ("{}.jpg", "{}_mask_0.png"), ("{}_rgb.jpg", "{}_mask.png"), ("IMG_{}.JPG", "IMG_{}-Foreground.png"),
+    ],
+)  # fmt: skip
+def test_masks_beside_their_photographs_are_no_photographs(photographs: str, masks: str, tmp_path: Path) -> None:
+    for number in range(1, 4):
+        photograph(tmp_path / photographs.format(number), 20 * number)
+        photograph(tmp_path / masks.format(number), 255)
+    np.testing.assert_allclose(levels(tmp_path), [20, 40, 60], atol=2)
+    assert "left out: " in remarks(tmp_path) and "--mattes takes a folder of such" in remarks(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mask_{}.png", "mask{}.png", "a mask {}.png", "label_{}.png"])
+def test_a_filmed_mask_is_no_mask(name: str, tmp_path: Path) -> None:
+    for number in range(1, 4):
+        photograph(tmp_path / name.format(number), 20 * number)
+    assert levels(tmp_path) == [20, 40, 60]
 
 
 def test_undecodable_names_are_names(tmp_path: Path) -> None:
@@ -300,6 +323,8 @@ def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) ->
     (tmp_path / "raw" / "a.NEF").write_bytes(b"raw")
     (tmp_path / "rubbish").mkdir()
     (tmp_path / "rubbish" / "a.jpg").write_bytes(b"rubbish")
+    for name in ("split/100CANON", "split/101CANON", "split/one/100CANON"):
+        shutil.copytree(shots, tmp_path / name)
     (tmp_path / "film").mkdir()
     ffmpeg("-f", "lavfi", "-i", "color=s=32x24:d=1", tmp_path / "film" / "a.mp4")
     for path, words in [
@@ -307,7 +332,10 @@ def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) ->
         (tmp_path / "raw" / "a.NEF", "one RAW photograph; develop all"),
         (tmp_path / "raw", "is a RAW file: develop"),
         (tmp_path / "empty", "holds no photographs; name a video or a folder"),
-        (tmp_path, "holds no photographs; .*my.shots does"),
+        (tmp_path, r"holds no photographs; 2 folders in it do \(my.shots, rubbish\): name one"),
+        (tmp_path / "rubbish" / "a.jpg", "is called a photograph and is none that can be read; give a video the ending"),
+        (tmp_path / "split", r"2 folders in it do \(100CANON, 101CANON\): name one, or all as a pattern, '.*split/\*/\*'"),
+        (tmp_path / "split" / "one", "holds no photographs; .*100CANON does: name that folder"),
         (tmp_path / "rubbish", "none of the 1 photographs of .*rubbish can be read"),
         (tmp_path / "film", "is a folder with a video: name the video, .*a.mp4"),
         (shots / "*.tif", "does not exist, and no file fits it"),
@@ -316,3 +344,4 @@ def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) ->
     ]:
         with pytest.raises(CaptureError, match=words):
             open_clip(path)
+    assert levels(tmp_path / "split" / "*" / "*") == 2 * levels(shots)

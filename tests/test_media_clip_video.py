@@ -220,10 +220,14 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     (tmp_path / "link.mp4").symlink_to("gone.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")
     ffmpeg("-f", "lavfi", "-i", "sine=duration=1", tmp_path / "sound.wav")
+    (tmp_path / "page.mp4").write_text("<!DOCTYPE html>\n<title>R\u00f6mische Vase</title>\n" + 5000 * "-")
+    Image.new("RGB", (64, 48)).save(tmp_path / "picture.mp4", "JPEG")
     for name, words in [
         ("nothing.mp4", "does not exist; name a video or a folder of photographs"),
         ("notes.mp4", "is not a video"),
         ("list.m3u8", "is not a video"),
+        ("page.mp4", "not a video but a text that begins with '<!DOCTYPE html>': save the video itself once more"),
+        ("picture.mp4", r"not a video but one picture \(jpeg\)"),
         ("empty.mp4", "is not a video"),
         ("link.mp4", "a link to a file that is not there"),
         ("pipe.mp4", "a pipe or a device"),
@@ -237,3 +241,10 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
 def test_icons_are_too_small(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="pictures of 14x14; give ones of at least 16"):
         open_clip(pattern(tmp_path / "a.mkv", 3, size="14x14"))
+
+
+@pytest.mark.parametrize("ending", [".mjpeg", ".mjpg"])
+def test_photographs_in_a_row_are_a_video(ending: str, tmp_path: Path) -> None:
+    made = pattern(tmp_path / "a.avi", 5, "-c:v", "mjpeg", "-q:v", "2")
+    ffmpeg("-i", made, "-c", "copy", "-f", "mjpeg", tmp_path / f"a{ending}")
+    assert same(pictures(tmp_path / f"a{ending}"), pictures(made))

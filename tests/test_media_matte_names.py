@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from nerfsem_method.media.matte_names import frames_text, list_mattes
+from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.matte_names import frames_text, in_doubt, in_order, list_mattes, partners
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,58 @@ def test_hidden_files_and_other_files_are_passed_over(tmp_path):
 @pytest.mark.parametrize(("numbers", "text"), [([3], "frame 3"), ([0, 1, 2, 7, 9, 10], "frames 0-2, 7, 9-10")])
 def test_frames_are_named_in_runs(numbers, text):
     assert frames_text(numbers) == text
+
+
+def test_files_of_one_folder_stay_together():
+    names = ["b/1.jpg", "a10/1.jpg", "a9/2.jpg", "a9/10.jpg"]
+    assert in_order(map(Path, names)) == [Path(name) for name in ("a9/2.jpg", "a9/10.jpg", "a10/1.jpg", "b/1.jpg")]
+
+
+PHOTOGRAPHS = {
+    "the first has no number": (["photo.jpg", "photo (1).jpg", "photo (2).jpg"], "{}_mask.png"),
+    "the same names": (["IMG_9.JPG", "IMG_10.JPG"], "{}.png"),
+    "a text before": (["a.jpg", "b.jpg"], "mask of {}.tif"),
+    "with their endings": (["7.jpg", "8.jpg"], "{}.jpg.png"),
+    "one name within another": (["1.jpg", "11.jpg", "111.jpg"], "1_{}_1.png"),
+    "numbers that count down": (["c3.jpg", "b2.jpg", "a1.jpg"], "{}.png"),
+}
+
+
+@pytest.mark.parametrize("kind", PHOTOGRAPHS)
+@pytest.mark.parametrize("others", [[], ["of another photograph"]], ids=["alone", "among others"])
+def test_mattes_called_after_photographs_are_theirs(kind, others):
+    names, form = PHOTOGRAPHS[kind]
+    mattes = in_order(Path(form.format(name.partition(".")[0])) for name in [*names, *others])
+    found = partners(mattes, names)
+    assert found is not None
+    assert [mattes[index].name for index in found] == [form.format(name.partition(".")[0]) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("mattes", "names"),
+    [
+        (["1.png", "2.png", "3.png"], ["0.jpg", "1.jpg", "2.jpg"]),
+        (["a.png", "b.png"], []),
+        (["1.png", "1.tif"], ["1.jpg", "2.jpg"]),
+        (["mask_1.png", "mask_2.png"], ["left.jpg", "right.jpg"]),
+    ],
+    ids=["counted from 1", "a video", "two of a name", "other names"],
+)
+def test_other_names_say_nothing(mattes, names):
+    assert partners([Path(name) for name in mattes], names) is None
+
+
+def test_a_matte_that_bears_another_photographs_name_is_told():
+    mattes = [Path(f"{number}.png") for number in range(4)]
+    assert in_doubt(mattes, ["0.jpg", "1.jpg", "3.jpg", "4.jpg"]) == [
+        "the mattes were taken in their order, and so 3.jpg has the matte 2.png: is that right?"
+    ]
+    assert not in_doubt(mattes, [f"{number + 1}.jpg" for number in range(4)])
+    assert not in_doubt(mattes, [f"{number}.jpg" for number in range(4)])
+
+
+def test_mattes_one_folder_deeper_are_named(tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "1.png").touch()
+    with pytest.raises(CaptureError, match="holds no images; .*masks does: name that folder"):
+        list_mattes(tmp_path)

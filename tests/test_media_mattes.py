@@ -216,6 +216,20 @@ def copied(folder: Path, tmp_path: Path, count: int, size: tuple[int, int] = (WI
     return load_mattes(target), remarks
 
 
+@pytest.mark.parametrize("taken", [range(COUNT), [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11]], ids=["all", "one left out"])
+def test_mattes_called_after_photographs_go_to_them(taken, tmp_path):
+    """The first photograph has no number, and so its matte comes last by the numbers in the names."""
+    names = ["photo.jpg", *(f"photo ({number}).jpg" for number in range(1, COUNT))]
+    folder = folder_of(tmp_path / "m", grey)
+    for number, name in enumerate(names):
+        (folder / f"m{number}.png").rename(folder / f"{name.removesuffix('.jpg')}_mask.png")
+    (tmp_path / "target").mkdir()
+    own = [names[number] for number in taken]
+    copied_of = (folder, tmp_path / "target", len(own), (WIDTH, HEIGHT), lambda done, total: None)
+    assert not copy_mattes(*copied_of, names=own)
+    assert np.array_equal(load_mattes(tmp_path / "target") > 127, TRUE[list(taken)])
+
+
 def renamed(folder: Path, numbers: list[int]) -> Path:
     """Give the mattes of a folder these numbers; those that get none are deleted."""
     for path, number in zip(list_mattes(folder), [*numbers, *[None] * COUNT], strict=False):

@@ -225,7 +225,8 @@ class Capture:
         """Make the stage "mattes", or "drawn" if all views judge the mattes later."""
         if self.given:
             findings = frame_files.read_findings(self.folder.root / "frames")
-            remarks = matte_files.copy_mattes(self.given, target, len(frames), self.size, advance, findings.of_frames)
+            where = (self.given, target, len(frames), self.size, advance)
+            remarks = matte_files.copy_mattes(*where, findings.of_frames, findings.names)
             if remarks:
                 (target / REMARKS).write_text(json.dumps(remarks))
         elif self.options.segmenter == "classical":

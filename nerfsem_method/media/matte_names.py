@@ -26,18 +26,63 @@ def list_mattes(folder: Path) -> list[Path]:
         command = f"mkdir mattes && ffmpeg -i {shlex.quote(str(folder))} -fps_mode passthrough mattes/%06d.png"
         hint = f"; save the frames of a video of mattes into one: {command}" if folder.is_file() else ""
         raise CaptureError(f"{folder} is no folder of mattes{hint}")
-    entries = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
-    found = [path for path in entries if path.is_file()]
+    found = [path for path in folder.iterdir() if _is_image(path)]
     if not found:
-        raise CaptureError(f"{folder} holds no images; mattes are PNG files, one a frame")
+        deeper = [entry for entry in in_order(folder.iterdir()) if entry.is_dir() and any(map(_is_image, entry.iterdir()))]
+        hint = f"; {deeper[0]} does: name that folder" if deeper else "; mattes are PNG files, one a frame"
+        raise CaptureError(f"{folder} holds no images{hint}")
     return in_order(found)
 
 
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
 def in_order(files: Iterable[Path]) -> list[Path]:
-    """Return files in the order that the numbers in their names count: IMG_2 comes before IMG_10, and t-1 before t0."""
+    """Return files in the order that the numbers in their names count: IMG_2 comes before IMG_10, and t-1 before t0.
+
+    Those of one folder stay together.
+    """
     files = list(files)
     signed = not all(_SIGNED.search(path.stem) for path in files)  # a hyphen that all of them have is no minus
-    return sorted(files, key=lambda path: (_natural(path.stem.casefold(), signed), path.name))
+
+    def place(path: Path) -> tuple[list[list[str | int]], list[str | int], str]:
+        folders = [_natural(part.casefold(), signed=False) for part in path.parent.parts]
+        return folders, _natural(path.stem.casefold(), signed), path.name
+
+    return sorted(files, key=place)
+
+
+def partners(mattes: list[Path], names: list[str]) -> list[int] | None:
+    """Return the index of the matte of each photograph, by its file's name; None unless the names are surely made for that.
+
+    They are where each photograph has one matte whose name is its own between the same two texts, be these empty: 7.jpg has
+    7.png, mask_7.png or 7.jpg.png. Mattes of other photographs may lie there, too.
+    """
+    index_of = {path.stem.casefold(): index for index, path in enumerate(mattes)}
+    if not names or len(index_of) < len(mattes):
+        return None
+    for keys in (_stems(names), [name.casefold() for name in names]):
+        places = re.compile(f"(?=({re.escape(keys[0])}))")
+        around = {(stem[: at.start()], stem[at.end(1) :]) for stem in index_of for at in places.finditer(stem)}
+        for before, after in sorted(around, key=lambda texts: (sum(map(len, texts)), texts)):
+            own = [f"{before}{key}{after}" for key in keys]
+            if len(set(own)) == len(names) and all(stem in index_of for stem in own):
+                return [index_of[stem] for stem in own]
+    return None
+
+
+def in_doubt(mattes: list[Path], names: list[str]) -> list[str]:
+    """Return a remark where some of the photographs' `mattes` bear their names, and one bears that of another photograph."""
+    stems, own = _stems([path.name for path in mattes]), _stems(names)
+    others = [(name, path.name) for name, path, a, b in zip(names, mattes, stems, own, strict=True) if a != b and b in stems]
+    if not others or all(a != b for a, b in zip(stems, own, strict=True)):
+        return []
+    return [f"the mattes were taken in their order, and so {others[0][0]} has the matte {others[0][1]}: is that right?"]
+
+
+def _stems(names: list[str]) -> list[str]:
+    return [name.casefold().rpartition(".")[0] or name.casefold() for name in names]
 
 
 def _natural(stem: str, signed: bool) -> list[str | int]:

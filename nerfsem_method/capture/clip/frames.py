@@ -15,6 +15,7 @@ import numpy as np
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import Clip, Findings
+from nerfsem_method.media.matte_names import frames_text, shortened
 from nerfsem_method.media.pictures import write_picture
 
 Advance = Callable[[int, int], None]
@@ -45,7 +46,8 @@ def extract(clip: Clip, target: Path, size: tuple[int, int], advance: Advance) -
     FINDINGS and, where the pictures have an alpha channel that says something, ALPHA lie beside them. Raises CaptureError when
     the clip cannot be read or has fewer sound frames than MIN_FRAMES.
     """
-    findings, opaque, written = Findings(), False, 0
+    findings, written = Findings(), 0
+    opaque: list[int] = []
     alpha_varies = False
     (target / ALPHA).mkdir()
     with _Writers() as writers:
@@ -53,13 +55,18 @@ def extract(clip: Clip, target: Path, size: tuple[int, int], advance: Advance) -
             name = f"{written - 1:06d}.png"
             writers.write(target / name, frame.rgb)
             if frame.alpha is None:
-                opaque = True
+                opaque.append(frame.number)
             else:
                 writers.write(target / ALPHA / name, frame.alpha)
                 alpha_varies = alpha_varies or frame.alpha.min() != frame.alpha.max()
             advance(written, clip.announced)
     if opaque or not alpha_varies:
         shutil.rmtree(target / ALPHA)
+    if opaque and alpha_varies:
+        findings.remarks.append(
+            f"{shortened(frames_text(opaque))} of {written} have no alpha channel, so that those of the others are no mattes: "
+            "cut the object out of all of them, or give --mattes"
+        )
     if written < MIN_FRAMES:
         found = "".join(f"; {remark}" for remark in findings.remarks)
         raise CaptureError(

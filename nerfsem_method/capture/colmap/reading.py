@@ -14,9 +14,9 @@ import pycolmap
 
 
 def main(folder: str, target: Path) -> None:
-    """Read a model and write what is in it, the pictures in the order of their names."""
+    """Read a model and write what is in it."""
     model = pycolmap.Reconstruction(folder)
-    images = sorted((i for i in model.images.values() if i.has_pose), key=lambda image: image.name)
+    images = [image for image in model.images.values() if image.has_pose]
     index_of = {image.image_id: index for index, image in enumerate(images)}
     pictures = []
     for image in images:

@@ -14,7 +14,7 @@ import numpy as np
 from nerfsem_method.capture.posed.shots import Shots
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import Ground
-from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size, left_out_texts
+from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size, left_out_texts, text_of
 
 RATE = Fraction(10)
 """Pictures without a clip are played at this rate, in frames a second."""
@@ -44,7 +44,7 @@ class PosedClip(Clip):
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
         ground, shots = Ground(), self.shots.shots
         covered: list[float] = []
-        findings.total = len(shots)
+        findings.total, findings.files = len(shots), [text_of(shot.image.name) for shot in shots]
         for number in range(0, len(shots), self.every):
             seen = self.shots.seen(number, size, ground)
             if seen.damage:

@@ -13,6 +13,7 @@ import numpy as np
 
 from nerfsem_method.capture.posed.shots import Shot, Shots
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.matte_names import in_order
 from nerfsem_method.scene.camera import Intrinsics
 
 MODELS = ("colmap/sparse/0", "sparse/0", "sparse", "colmap", ".")
@@ -40,10 +41,13 @@ def read(folder: Path, model: Path) -> Shots:
         pictures = json.loads((target / "model.json").read_text())
         with np.load(target / "points.npz") as arrays:
             points, colours, views = (arrays[key] for key in ("positions", "colours", "views"))
+    number_of = {Path(each["name"]): number for number, each in enumerate(pictures)}
+    order = [number_of[name] for name in in_order(number_of)]
     shots = (
         Shot(_picture(folder, model, each["name"]), Intrinsics.from_colmap(*each["camera"]), np.array(each["pose"]))
-        for each in pictures
+        for each in (pictures[number] for number in order)
     )
+    views[:, 1] = np.argsort(order)[views[:, 1].astype(int)]
     return Shots(folder, tuple(shots), points, colours, views)
 
 

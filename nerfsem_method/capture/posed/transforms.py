@@ -10,6 +10,7 @@ import numpy as np
 
 from nerfsem_method.capture.posed.shots import Shot, Shots
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.matte_names import in_order
 from nerfsem_method.scene.camera import Intrinsics
 
 NAMES = ("transforms.json", "transforms_train.json")
@@ -34,7 +35,9 @@ def read(path: Path) -> Shots:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        frames = sorted(data["frames"], key=lambda frame: str(frame["file_path"]))
+        names = in_order({Path(_posix(frame["file_path"])) for frame in data["frames"]})
+        place = {name: number for number, name in enumerate(names)}
+        frames = sorted(data["frames"], key=lambda frame: place[Path(_posix(frame["file_path"]))])
         return Shots(path.parent, tuple(_shot(path, {**data, **frame}) for frame in frames))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CaptureError(f"{path} is no list of posed pictures ({error!r}); write it again with ns-process-data") from None
@@ -63,9 +66,14 @@ def _nearest_rotation(matrix: np.ndarray) -> np.ndarray:
     return left @ right
 
 
+def _posix(name: str) -> str:
+    """Return a path as it is written here: Windows separates folders otherwise."""
+    return str(name).replace("\\", "/")
+
+
 def _file(path: Path, name: str) -> Path:
     for ending in ENDINGS:
-        if (found := path.parent / f"{name}{ending}").is_file():
+        if (found := path.parent / f"{_posix(name)}{ending}").is_file():
             return found
     raise CaptureError(f"{path.parent / name} does not exist, though {path.name} names it")
 

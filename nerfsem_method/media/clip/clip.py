@@ -51,6 +51,7 @@ class Findings:
         times: They are shown at these times in seconds.
         total: The source has so many frames, those included that are damaged or not taken.
         whole: It announces so many of which the end is missing; 0 where all are there.
+        files: The frames of the source, by their numbers, are files of these names; empty for a video.
         damaged: The frames of these numbers would have been taken, but are damaged, for these reasons.
         remarks: These sentences, without a full stop, tell a user what was found, the damaged frames included.
     """
@@ -59,8 +60,14 @@ class Findings:
     times: list[float] = field(default_factory=list)
     total: int = 0
     whole: int = 0
+    files: list[str] = field(default_factory=list)
     damaged: dict[int, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the files of the frames that were yielded; empty for a video."""
+        return [self.files[number] for number in self.numbers] if self.files else []
 
     def of_frames(self, items: list[int]) -> list[int]:
         """Return those of the frames that were yielded, if there is an item for each frame of the source, and otherwise all.
@@ -116,7 +123,7 @@ class Clip(ABC):
     @property
     def name(self) -> str:
         """Return the clip's name as text: the file's, or the folder's for photographs."""
-        return _text(_named_after(self.path).name)
+        return text_of(_named_after(self.path).name)
 
     @property
     def stem(self) -> str:
@@ -133,7 +140,7 @@ def stem_of(path: Path) -> str:
     """Return the name of the clip at `path` without a file's ending; dots are part of a folder's name, but for a scene's."""
     named = _named_after(path)
     whole = named.is_dir() and named.suffix != ".nerfsem"
-    return _text(named.name if whole else named.stem)
+    return text_of(named.name if whole else named.stem)
 
 
 def folder_of(path: Path) -> Path:
@@ -150,7 +157,7 @@ def _named_after(path: Path) -> Path:
     return path if path.name not in ("", "..") else path.resolve()
 
 
-def _text(name: str) -> str:
+def text_of(name: str) -> str:
     """Return a file's name with an underscore for each byte that is no UTF-8, which no text may hold; it grows no longer."""
     return re.sub("[\udc80-\udcff]", "_", name)
 
@@ -167,7 +174,7 @@ def left_out_texts(reasons: dict[str, str]) -> list[str]:
     """Return a sentence for each reason why files, by their names, give no frame."""
     texts = []
     for reason in dict.fromkeys(reasons.values()):
-        names = [_text(name) for name, why in reasons.items() if why == reason]
+        names = [text_of(name) for name, why in reasons.items() if why == reason]
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         texts.append(f"{', '.join(names[:_NAMED])}{more} {'is' if len(names) == 1 else 'are'} left out: {reason}")
     return texts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ from nerfsem_method.media.matte_names import frames_text
 
 _NO_VIDEOS = ("tty", "bin", "xbin", "adf", "idf", "lrc", "hls", "concat", "dash", "sdp", "rtsp", "image2", "lavfi")
 """ffmpeg also opens texts, which it draws, and lists of other files; neither is a video."""
+
+_PHOTOGRAPHS_IN_A_ROW = (".mjpeg", ".mjpg")
+"""Files with these endings are motion JPEG without a container, which ffmpeg would take for one photograph."""
+_FIRST_BOX = 4096
+"""An MP4 file says so within so many bytes."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any, str]]:
     with heard() as messages:
         try:
             # An absolute path is never taken for a protocol, whatever colons it holds.
-            container: Any = av.open(os.path.abspath(path), metadata_errors="replace")
+            raw = "mjpeg" if path.suffix.lower() in _PHOTOGRAPHS_IN_A_ROW else None
+            container: Any = av.open(os.path.abspath(path), format=raw, metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
             if os.path.getsize(path) == 0:
                 raise CaptureError(f"{path} is not a video that ffmpeg can read: the file is empty; copy it again") from None
@@ -160,13 +167,21 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any, str]]:
         whole = container.dumps_format() or ""
     with container:
         if container.format.name in _NO_VIDEOS or container.format.name.endswith("_pipe"):
-            kind = container.format.name
-            raise CaptureError(f"{path} is not a video but a {kind} file; name a video or a folder of photographs")
+            kind = container.format.name.removesuffix("_pipe")
+            picture = kind != container.format.name
+            what = f"one picture ({kind})" if picture else f"a {kind} file"
+            raise CaptureError(f"{path} is not a video but {what}; name a video or a folder of photographs")
         stream = main_stream(container, path)
         yield container, stream, colour.stream_description(whole, stream.index)
 
 
 def _unreadable(path: Path, lost_index: bool, reason: str) -> str:
+    with path.open("rb") as file:
+        start = file.read(_FIRST_BOX)
+    text = start.removeprefix(codecs.BOM_UTF8).decode(errors="replace").strip()
+    if b"\0" not in start and (start.isascii() or text.startswith("<")):
+        begins = text.partition("\n")[0][:40]
+        return f"{path} is not a video but a text that begins with {begins!r}: save the video itself once more"
     if lost_index:
         return (
             f"{path} is not a video that ffmpeg can read: its index is missing (moov atom not found), because the recording or "

@@ -42,7 +42,10 @@ def open_clip(path: Path, every: int = 1) -> Clip:
     kind = path.suffix.lower()
     if kind in RAW_KINDS:
         raise CaptureError(f"{path} is one RAW photograph; develop all of them to JPEG or TIFF and name their folder")
-    if kind in CAMERA_KINDS and (pictures := count_pictures(path)) > 1:
+    pictures = count_pictures(path) if kind in CAMERA_KINDS else None
+    if pictures == 0:
+        raise CaptureError(f"{path} is called a photograph and is none that can be read; give a video the ending of its kind")
+    if pictures and pictures > 1:
         if kind == ".png":
             return open_video(path, every)
         whole = " -coalesce" if kind == ".webp" else ""  # A later picture may hold no more than what has changed.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.media.matte_names import in_order
+from nerfsem_method.media.matte_names import SUFFIXES, in_order
 
 CAMERA_KINDS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".webp", ".bmp", ".png",
@@ -25,7 +25,17 @@ VIDEO_KINDS = (
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
     ".webm", ".wmv", ".gif",
 )
-_MASK_NAME = re.compile(r"(.+?)[ ._-](mask|masks|matte|alpha|seg|labels?|depth|disp|disparity|normals?|ao)$", re.IGNORECASE)
+_MASKS = "masks?|mattes?|alpha|seg|segmentation|foreground|fg|labels?|depth|disp|disparity|normals?|ao"
+_MASK_NAMES = tuple(
+    re.compile(form)
+    for form in (
+        rf"(.+?)(?:[ ._-](?:{_MASKS})|mask|matte)(?:[ ._-]\d+)?", rf"(?:(?:{_MASKS})[ ._-]|mask|matte)(.+)",
+        r"(.+\.(?:jpe?g|png|tiff?))",
+    )
+)  # fmt: skip
+"""A mask is called 7_mask, 7mask, 7_mask_0, mask_7, or 7.jpg as COLMAP wants it: with its own ending after the photograph's."""
+_PHOTOGRAPH_NAME = re.compile(r"(.+?)[ ._-](?:rgb|colou?r|image|img|photo|original)")
+"""A photograph 7_rgb has a mask 7_mask."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +61,19 @@ def list_folder(folder: Path) -> Listing:
     if not found.photographs and found.videos:
         raise CaptureError(f"{folder} is a folder with a video: name the video, {found.videos[0]}")
     if not found.photographs:
-        deeper = [entry for entry in in_order(entries) if entry.is_dir() and _holds_photographs(entry)]
-        hint = f"; {deeper[0]} does: name that folder" if deeper else "; name a video or a folder of photographs"
-        raise CaptureError(_raw_alone(entries) or f"{folder} holds no photographs{hint}")
+        raise CaptureError(_raw_alone(entries) or f"{folder} holds no photographs{_where_else(folder)}")
     return found
+
+
+def _where_else(folder: Path) -> str:
+    """Return where photographs lie instead: in a folder below, or several; a camera begins a new one now and then."""
+    deeper = [entry for entry in in_order(folder.iterdir()) if entry.is_dir() and _holds_photographs(entry)]
+    if not deeper:
+        return "; name a video or a folder of photographs"
+    if len(deeper) == 1:
+        return f"; {deeper[0]} does: name that folder"
+    names = ", ".join(entry.name for entry in deeper[:4]) + ", ..." * (len(deeper) > 4)
+    return f"; {len(deeper)} folders in it do ({names}): name one, or all as a pattern, '{folder / '*' / '*'}'"
 
 
 def list_pattern(pattern: Path) -> Listing:
@@ -90,16 +109,31 @@ def _sort_out(entries: Iterable[Path]) -> Listing:
         if path.suffix.lower() in CAMERA_KINDS:
             twins.setdefault(_kin(path), []).append(path)
     best = {min(same, key=lambda path: CAMERA_KINDS.index(path.suffix.lower())) for same in twins.values()}
+    known = {name for path in best for name in _called(path)}
     left_out = {}
     for path in files:
         if path.suffix.lower() in RAW_KINDS and _kin(path) not in twins:
             left_out[path.name] = "a RAW file has to be developed to JPEG or TIFF first"
         elif path.suffix.lower() in CAMERA_KINDS and path not in best:
             left_out[path.name] = "the same photograph lies there as a file of another kind"
-        elif (found := _MASK_NAME.fullmatch(path.stem)) and _kin(path.with_name(f"{found[1]}.x")) in twins:
+        elif _is_mask(path, known):
             left_out[path.name] = "it is a mask of another photograph; --mattes takes a folder of such"
     chosen = [path for path in files if path in best and path.name not in left_out]
     return Listing(chosen, left_out, [path for path in files if path.suffix.lower() in VIDEO_KINDS])
+
+
+def _called(path: Path) -> list[tuple[Path, str]]:
+    """Return by what names a photograph's masks may call it."""
+    stem, name = path.stem.casefold(), path.name.casefold()
+    found = _PHOTOGRAPH_NAME.fullmatch(stem)
+    return [(path.parent, called) for called in (stem, name, *(found.groups() if found else ()))]
+
+
+def _is_mask(path: Path, known: set[tuple[Path, str]]) -> bool:
+    """Return whether a file is called as a mask of another photograph is, which is `known` by folder and name."""
+    stem = path.stem.casefold()
+    found = (form.fullmatch(stem) for form in _MASK_NAMES)
+    return path.suffix.lower() in SUFFIXES and any((path.parent, match[1]) in known for match in found if match)
 
 
 def _kin(path: Path) -> tuple[Path, str]:

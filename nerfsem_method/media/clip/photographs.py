@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import Ground
-from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size, left_out_texts
+from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size, left_out_texts, text_of
 from nerfsem_method.media.clip.filters import Resizer
 from nerfsem_method.media.clip.listing import Listing
 from nerfsem_method.media.clip.picture import read_focal_length, read_picture, read_size
@@ -49,7 +49,7 @@ class PhotographClip(Clip):
 
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
         ground, resize = Ground(), Resizer(size)
-        findings.total = len(self.files)
+        findings.total, findings.files = len(self.files), [text_of(path.name) for path in self.files]
         for number in range(0, len(self.files), self.every):
             path = self.files[number]
             try:
