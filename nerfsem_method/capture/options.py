@@ -12,7 +12,8 @@ class CaptureOptions:
     """These options say how a video becomes a scene folder; they are part of the folder's cache key."""
 
     mattes: Path | None = None
-    """Folder of ready-made mattes, one image a frame in the order of their names (white: the object)."""
+    """Folder of ready-made mattes, one image a frame in the order of their names, or called as the photographs are (white: the
+    object)."""
 
     segmenter: Literal["classical", "rmbg", "birefnet"] = "classical"
     """Who cuts out the object when no mattes are given: classical needs no weights; rmbg (RMBG-2.0, gated,
