@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.media.matte_faults import LOSSY_NOISE, check_kind, turned
+from nerfsem_method.media.matte_faults import LOSSY_NOISE, check_filled, check_kind, have_lines, line_width, turned, without_line
 from nerfsem_method.media.matte_names import list_mattes
 
 LOSSY = (".jpg", ".jpeg", ".webp", ".jp2", ".j2k", ".jpf", ".jpx")
@@ -32,6 +32,8 @@ LIKE_SIZE = 4.0
 """Labels and soft mattes of one object differ in their mean area by no larger factor."""
 LOOK = 96
 """So many rows and columns of each matte tell whether it is inverted."""
+SAMPLE = 16
+"""So many mattes of a folder tell whether they are outlines."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class GivenMattes:
 def given_mattes(folder: Path, advance: Callable[[int], None] = lambda done: None) -> GivenMattes:
     """Look at all mattes of a folder and settle what they mean; `advance` hears how many have been looked at.
 
-    Raises CaptureError when there are none, one cannot be read, they show several objects or are inverted, or are no mattes.
+    Raises CaptureError when there are none, one cannot be read, or they show several objects, are inverted, outlines or pictures.
     """
     files = list_mattes(folder)
     survey = _Survey()
@@ -86,8 +88,17 @@ def given_mattes(folder: Path, advance: Callable[[int], None] = lambda done: Non
         advance(done)
     meaning = survey.meaning(folder)
     seen = [meaning(look) for look in looks]
+    remarks = []
+    if any(map(line_width, seen)) and have_lines(meaning(_read(path)) for path in files):
+        meaning, seen = _lineless(meaning), [without_line(look) for look in seen]
+        remarks = ["the mattes have a white line around the frame, which is taken for black"]
+    check_filled(folder, (meaning(_read(path)) for path in files[:: -(-len(files) // SAMPLE)]))
     check_kind(folder, seen, (meaning(_read(path)) for path in files))
-    return GivenMattes(files, turned(folder, seen), meaning)
+    return GivenMattes(files, [*remarks, *turned(folder, seen)], meaning)
+
+
+def _lineless(meaning: Callable[[_Raw], np.ndarray]) -> Callable[[_Raw], np.ndarray]:
+    return lambda raw: without_line(meaning(raw))
 
 
 @dataclass
