@@ -147,7 +147,7 @@ def outline(matte: np.ndarray, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [1, 6])
-@pytest.mark.parametrize("kind", ["thin", "wide", "soft", "cut by the frame", "one is filled"])
+@pytest.mark.parametrize("kind", ["thin", "wide", "soft", "broken", "cut by the frame", "one is filled"])
 def test_outlines_are_refused_with_the_remedy(kind: str, size: int, tmp_path: Path) -> None:
     solid = [(cv2.resize(matte, (WIDTH * size, HEIGHT * size)) > 127).astype(np.uint8) for matte in WHITE]
     if kind == "cut by the frame":
@@ -155,6 +155,9 @@ def test_outlines_are_refused_with_the_remedy(kind: str, size: int, tmp_path: Pa
     curves = [outline(matte, 1 + size if kind == "wide" else 1) for matte in solid]
     if kind == "cut by the frame":
         curves = [curve[:-3] for curve in curves]
+    elif kind == "broken":
+        for curve in curves:
+            curve[65 * size] = 0
     elif kind == "soft":
         curves = [cv2.GaussianBlur(curve, (3, 3), 0) for curve in curves]
     elif kind == "one is filled":

@@ -30,8 +30,8 @@ THIN_PIXELS, THIN_SHARE = 4.0, 0.03
 """An outline is nowhere wider than the first, or than the second of the square root of the area inside. Bangles have 0.05."""
 HOLLOW = 0.7
 """An outline encloses in one piece at least this share of what is enclosed and of itself."""
-MOST_ARE = 0.9
-"""Mattes are outlines where this share of those that show anything is: rings have views in which they show no hole."""
+MOST_ARE = 0.8
+"""Mattes are outlines where this share of those that show anything is: the frame may open some, and some may be filled."""
 
 
 def check_kind(folder: Path, looks: list[np.ndarray], whole: Iterable[np.ndarray]) -> None:
@@ -115,12 +115,13 @@ def _is_outline(matte: np.ndarray) -> bool:
     """Return whether a matte is a thin closed curve, though not around the frame, which may close it on one side."""
     import cv2
 
-    lit = (matte > LIT).astype(np.uint8)
-    height, width = lit.shape
-    x, y, wide, high, area = cv2.connectedComponentsWithStats(1 - lit, connectivity=4)[2][1:].T
+    white = (matte > 127).astype(np.uint8)
+    curve = cv2.dilate((matte > LIT).astype(np.uint8), np.ones((3, 3)))  # closed even where a pixel is missing
+    height, width = curve.shape
+    x, y, wide, high, area = cv2.connectedComponentsWithStats(1 - curve, connectivity=4)[2][1:].T
     sides = (x == 0).astype(int) + (y == 0) + (x + wide == width) + (y + high == height)
     inside = int(area[sides <= 1].max(initial=0))
-    if inside < HOLLOW * (inside + int(lit.sum())) or line_width(matte):
+    if inside < HOLLOW * (inside + int(white.sum())) or line_width(matte):
         return False
-    thickness = 2 * float(cv2.distanceTransform(np.pad(lit, 1), cv2.DIST_L2, 5).max()) - 1
+    thickness = 2 * float(cv2.distanceTransform(np.pad(white, 1), cv2.DIST_L2, 5).max()) - 1
     return thickness <= max(THIN_PIXELS, THIN_SHARE * inside**0.5)
