@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -298,23 +296,6 @@ def test_damaged_photographs_are_left_out_and_named(shots: Path) -> None:
     assert len(frames) == 9 and found.total == 11 and list(found.damaged) == [1, 4]
     assert "IMG_2.JPG is left out: damaged" in said and "IMG_5.JPG is left out: damaged" in said
     assert "IMG_9.JPG is left out: not a picture that can be read" in said
-
-
-def test_a_heic_photograph_without_the_library_is_refused_with_the_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    photograph(tmp_path / "a.jpg").rename(tmp_path / "IMG_1.HEIC")
-    with pytest.raises(CaptureError, match="IMG_1.HEIC is a HEIC photograph.*pip install pillow-heif") as refused:
-        open_clip(tmp_path)
-    assert "\n" not in str(refused.value)
-
-
-def test_a_heic_photograph_is_read_where_the_library_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    learned = []
-    monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=lambda: learned.append(True)))
-    photograph(tmp_path / "a.png", 70).rename(tmp_path / "IMG_1.HEIC")  # it stands in for a real one
-    assert levels(tmp_path) == [70] and learned
 
 
 def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) -> None:

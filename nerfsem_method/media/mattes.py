@@ -6,19 +6,18 @@ What a number means is settled for a folder as a whole, because one file alone m
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.matte_faults import LOSSY_NOISE, check_filled, check_kind, have_lines, line_width, turned, without_line
 from nerfsem_method.media.matte_names import list_mattes
 
 LOSSY = (".jpg", ".jpeg", ".webp", ".jp2", ".j2k", ".jpf", ".jpx")
 """Files with these endings are not exact: black and white carry noise, and grey carries colours."""
-NOISE = 16
-"""Noise of lossy files stays within so many levels of black and of white."""
 COLOURED, COLOURED_SHARE = 24, 0.002
 """A pixel whose channels differ by more than the first is coloured, a lossy picture with a larger share of such pixels is."""
 CONSTANT = 5
@@ -27,19 +26,22 @@ FEW = 16
 """A folder with at most so many values, or colours, holds labels; a soft edge has more."""
 VOID, VOID_COLOUR = 255, 0xE0E0C0
 """Data sets mark by this label, or this colour, pixels of which they do not know what they show."""
-GREY_SHARE, SOFT_SHARE = 0.01, 0.05
-"""Outlines alone make no larger share of a frame grey, and soft ones of an object that fills the frame no larger one."""
+TOP, TOP_SHARE = 0.9, 0.75
+"""Mattes are white from the first share of their largest value on where at least the second of what is not dark lies there."""
+LIKE_SIZE = 4.0
+"""Labels and soft mattes of one object differ in their mean area by no larger factor."""
 LOOK = 96
 """So many rows and columns of each matte tell whether it is inverted."""
-WHITE_ALL_OVER = 200
-"""Mattes that are nowhere darker than this leave nothing out."""
-INVERTED, DOUBTFUL = 0.75, 0.5
-"""Where a larger share of the frame's border than the first is white, black is the object; beyond the second, that is told."""
+SAMPLE = 16
+"""So many mattes of a folder tell whether they are outlines."""
 
 
 @dataclass(frozen=True)
 class _Raw:
-    """A file holds values [H, W] uint8 or uint16, or colours [H, W] as 0xRRGGBB, and perhaps alpha [H, W] uint8."""
+    """A file holds values [H, W] uint8 or uint16, or colours [H, W] as 0xRRGGBB, and perhaps alpha [H, W] uint8.
+
+    Values and alpha of an exact file are bool where they are 0 and 1 alone: what 1 means there, the other files tell.
+    """
 
     values: np.ndarray | None
     colours: np.ndarray | None
@@ -66,14 +68,15 @@ class GivenMattes:
         path = self.files[index]
         matte = self.meaning(_read(path))
         if path.suffix.lower() in LOSSY:
-            matte = ((matte.astype(np.float32) - NOISE) * (255 / (255 - 2 * NOISE))).round().clip(0, 255).astype(np.uint8)
+            stretched = (matte.astype(np.float32) - LOSSY_NOISE) * (255 / (255 - 2 * LOSSY_NOISE))
+            matte = stretched.round().clip(0, 255).astype(np.uint8)
         return matte
 
 
 def given_mattes(folder: Path, advance: Callable[[int], None] = lambda done: None) -> GivenMattes:
     """Look at all mattes of a folder and settle what they mean; `advance` hears how many have been looked at.
 
-    Raises CaptureError when there are none, one cannot be read, they show several objects or are inverted, or are no mattes.
+    Raises CaptureError when there are none, one cannot be read, or they show several objects, are inverted, outlines or pictures.
     """
     files = list_mattes(folder)
     survey = _Survey()
@@ -85,48 +88,17 @@ def given_mattes(folder: Path, advance: Callable[[int], None] = lambda done: Non
         advance(done)
     meaning = survey.meaning(folder)
     seen = [meaning(look) for look in looks]
-    _check_kind(folder, seen, (meaning(_read(path)) for path in files))
-    return GivenMattes(files, _turned(folder, seen), meaning)
+    remarks = []
+    if any(map(line_width, seen)) and have_lines(meaning(_read(path)) for path in files):
+        meaning, seen = _lineless(meaning), [without_line(look) for look in seen]
+        remarks = ["the mattes have a white line around the frame, which is taken for black"]
+    check_filled(folder, (meaning(_read(path)) for path in files[:: -(-len(files) // SAMPLE)]))
+    check_kind(folder, seen, (meaning(_read(path)) for path in files))
+    return GivenMattes(files, [*remarks, *turned(folder, seen)], meaning)
 
 
-def _check_kind(folder: Path, looks: list[np.ndarray], whole: Iterable[np.ndarray]) -> None:
-    """Raise CaptureError for what is no matte or leaves nothing out.
-
-    Mattes `looks`, as seen from afar, are pictures where they are grey in more places than white, or than black. Where no look
-    shows anything, the `whole` mattes are asked: a thin object may stand between what was looked at.
-    """
-    white, grey = (np.mean([share(look) for look in looks]) for share in (_white, _grey))
-    if grey > max(white, GREY_SHARE) or grey > max(1 - white - grey, SOFT_SHARE):
-        raise CaptureError(f"the files in {folder} are pictures, no mattes: these are white where the object is, black elsewhere")
-    full = "white" if min(look.min() for look in looks) > WHITE_ALL_OVER else ""
-    if not any(look.any() for look in looks) and not any(matte.any() for matte in whole):
-        full = "black"
-    if full:
-        remedy = "white must be the object and nothing else; have it found without --mattes"
-        raise CaptureError(f"the mattes in {folder} are {full} all over: {remedy}")
-
-
-def _white(look: np.ndarray) -> float:
-    return float((look >= 208).mean())
-
-
-def _grey(look: np.ndarray) -> float:
-    return float(((look > 47) & (look < 208)).mean())
-
-
-def _turned(folder: Path, looks: list[np.ndarray]) -> list[str]:
-    """Return what is to be said of mattes, as seen from afar, that are white at the border. Raises CaptureError if all are."""
-    shares = [np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]]).mean() / 255 for a in looks]
-    white = float(np.median(shares))
-    black = 1 - float(np.mean([a.mean() for a in looks])) / 255
-    if black < 0.002 or white < DOUBTFUL:
-        return []
-    if white >= INVERTED:
-        raise CaptureError(
-            f"the mattes in {folder} are white around something black: white must be the object; invert them, for instance "
-            "with ImageMagick's mogrify -negate"
-        )
-    return [f"the mattes are white along {100 * white:.0f} % of the frame's border: is white the object in them?"]
+def _lineless(meaning: Callable[[_Raw], np.ndarray]) -> Callable[[_Raw], np.ndarray]:
+    return lambda raw: without_line(meaning(raw))
 
 
 @dataclass
@@ -152,8 +124,8 @@ class _Survey:
 
     def meaning(self, folder: Path) -> Callable[[_Raw], np.ndarray]:
         """Return what makes a matte [H, W] uint8 of a file. Raises CaptureError when that is no matte of one object."""
-        tables = {kind: _table(counts, folder) for kind, counts in self.values.items()}
-        alphas = {kind: _table(counts, folder) for kind, counts in self.alphas.items()} if self.alpha_varies else {}
+        tables = _tables(self.values, folder)
+        alphas = _tables(self.alphas, folder) if self.alpha_varies else {}
         if self.colours and len(self.colours) <= FEW and not self.alpha_varies:
             chosen = _one_colour(self.colours, folder)
             of_colours = lambda colours: np.where(colours == chosen, 255, 0).astype(np.uint8)  # noqa: E731
@@ -162,9 +134,9 @@ class _Survey:
 
         def matte(raw: _Raw) -> np.ndarray:
             if alphas and raw.alpha is not None:
-                return alphas[raw.alpha.dtype.type][raw.alpha]
+                return alphas[raw.alpha.dtype.type][_as_numbers(raw.alpha)]
             if raw.values is not None:
-                return tables[raw.values.dtype.type][raw.values]
+                return tables[raw.values.dtype.type][_as_numbers(raw.values)]
             assert raw.colours is not None
             return of_colours(raw.colours)
 
@@ -172,8 +144,37 @@ class _Survey:
 
 
 def _count(counts: dict[type, np.ndarray], values: np.ndarray) -> None:
-    kind = values.dtype.type
-    counts[kind] = counts.get(kind, 0) + np.bincount(values.ravel(), minlength=np.iinfo(kind).max + 1)
+    kind, numbers = values.dtype.type, _as_numbers(values)
+    levels = 2 if kind is np.bool_ else np.iinfo(kind).max + 1
+    counts[kind] = counts.get(kind, 0) + np.bincount(numbers.ravel(), minlength=levels)
+
+
+def _as_numbers(values: np.ndarray) -> np.ndarray:
+    return values.view(np.uint8) if values.dtype == bool else values
+
+
+def _tables(found: dict[type, np.ndarray], folder: Path) -> dict[type, np.ndarray]:
+    """Return a table for each type of which `found` holds the counts; files of 0 and 1 beside others say what these do."""
+    others = {kind: counts.copy() for kind, counts in found.items() if kind is not np.bool_}
+    ones = found.get(np.bool_)
+    if ones is None or not others or all(_ones_are_white(ones, counts) for counts in others.values()):
+        return {kind: _table(counts, folder) for kind, counts in found.items()}
+    same = min(others, key=lambda kind: len(others[kind]))
+    others[same][:2] += ones
+    tables = {kind: _table(counts, folder) for kind, counts in others.items()}
+    return {**tables, np.bool_: tables[same][:2]}
+
+
+def _ones_are_white(ones: np.ndarray, others: np.ndarray) -> bool:
+    """Return whether files of 0 and 1, of which `ones` are the counts, are mattes, where `others` are those of other files.
+
+    Beside labels, 1 is a label as well. Beside soft mattes it may be next to nothing, unless there is as much of it as of white.
+    """
+    levels, full = np.flatnonzero(others), len(others) - 1
+    if len(levels) <= FEW and (levels[-1] <= full // 2 or 1 in levels or _has_void(levels, others)):
+        return False
+    white = others[int(levels[-1]) // 2 + 1 :].sum() / others.sum()
+    return len(levels) <= 2 or 1 / LIKE_SIZE < ones[1] / ones.sum() / white < LIKE_SIZE
 
 
 def _table(counts: np.ndarray, folder: Path) -> np.ndarray:
@@ -189,8 +190,14 @@ def _table(counts: np.ndarray, folder: Path) -> np.ndarray:
     if len(levels) <= FEW and (most <= full // 2 or _has_void(levels, counts)):
         table[_one_label(levels, counts, folder)] = 255
         return table
-    full = most if most <= full // 2 and most != 255 else min(full, 255) if most <= 255 else full
-    return (np.arange(len(counts)).clip(0, full) * 255 // full).astype(np.uint8)
+    if (most > full // 2 or most == 255) and not _has_flat_top(counts, most):
+        most = 255 if most <= 255 else full
+    return (np.arange(len(counts)).clip(0, most) * 255 // most).astype(np.uint8)
+
+
+def _has_flat_top(counts: np.ndarray, most: int) -> bool:
+    """Return whether what is brighter than half of the largest value is, for the most part, about as bright as that."""
+    return counts[round(TOP * most) :].sum() >= TOP_SHARE * counts[most // 2 + 1 :].sum()
 
 
 def _has_void(levels: np.ndarray, counts: np.ndarray) -> bool:
@@ -227,18 +234,25 @@ def _read(path: Path) -> _Raw:
     """Return what a file holds. Raises CaptureError when it is no image."""
     from PIL import Image, ImageOps
 
+    lossy = path.suffix.lower() in LOSSY
     try:
         with Image.open(path) as picture:
-            picture = ImageOps.exif_transpose(picture)
-            return _of_picture(picture, path.suffix.lower() in LOSSY)
+            raw = _of_picture(ImageOps.exif_transpose(picture), lossy)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow knows no EXR and no coloured float TIFF
-        return _by_opencv(path)
+        raw = _by_opencv(path)
+    return raw if lossy else _Raw(_ones_as_bool(raw.values), raw.colours, _ones_as_bool(raw.alpha))
+
+
+def _ones_as_bool(values: np.ndarray | None) -> np.ndarray | None:
+    return values.astype(bool) if values is not None and values.max() == 1 else values
 
 
 def _of_picture(picture, lossy: bool) -> _Raw:
     """Return what a Pillow picture holds."""
     mode = picture.mode
-    if mode == "1" or mode.startswith(("L", "I", "F")) and len(picture.getbands()) == 1:
+    if mode == "1":  # one bit is black or white, and no label
+        return _Raw(np.asarray(picture).astype(np.uint8) * 255, None, None)
+    if mode.startswith(("L", "I", "F")) and len(picture.getbands()) == 1:
         return _Raw(_whole_numbers(np.asarray(picture)), None, None)
     transparent = mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info
     rgb = np.asarray(picture.convert("RGBA" if transparent else "RGB"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,12 @@ _ON_THEIR_SIDE = (5, 6, 7, 8)
 """With these orientations width and height change places."""
 _UPRIGHT_ALREADY = ("TIFF", "HEIF")
 """Pictures of these formats are opened upright."""
-_HEIC = (".heic", ".heif")
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+"""A file that begins with one of these brands is a HEIC photograph, unless one of `_AVIF` is there, which Pillow reads itself."""
+_AVIF = {b"avif", b"avis"}
+_END_OF_JPEG = b"\xff\xd9"
+_FOREIGN = bytes(random.Random(0).choices(range(255), k=64))
+"""These bytes, none of which begins a marker, are part of no photograph."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,12 @@ def read_picture(path: Path, upright: bool = True) -> Picture:
 
     with _opened(path) as image:
         loaded, damage = _load(image)
-        if not damage and image.format in ("JPEG", "MPO"):
-            damage = _jpeg_complaint(path)
+        if image.format in ("JPEG", "MPO"):
+            data = path.read_bytes()
+            if damage and _lacks_its_end_alone(data):
+                data += _END_OF_JPEG
+                loaded, damage = _load(_from_bytes(data))
+            damage = damage or _jpeg_complaint(data)
         if upright and _orientation(image) is not None:
             loaded = ImageOps.exif_transpose(loaded)
         return Picture(*_channels(loaded), damage)
@@ -89,7 +99,7 @@ def _opened(path: Path) -> Iterator[Any]:
     """Open a picture with Pillow, for which its size is no reason to refuse it."""
     from PIL import Image
 
-    if path.suffix.lower() in _HEIC:
+    if _is_heic(path):
         _learn_heic(path)
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
@@ -103,12 +113,22 @@ def _opened(path: Path) -> Iterator[Any]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
+def _is_heic(path: Path) -> bool:
+    """Return whether a file says that it is HEIC: telephones and messengers give such files other names."""
+    with path.open("rb") as stream:
+        size, kind = int.from_bytes(stream.read(4), "big"), stream.read(4)
+        said = stream.read(min(size, 256) - 8) if kind == b"ftyp" and size > 8 else b""
+    brands = {said[start : start + 4] for start in range(0, len(said), 4)}
+    return bool(brands & _HEIC) and not brands & _AVIF
+
+
 def _learn_heic(path: Path) -> None:
     try:
         from pillow_heif import register_heif_opener
     except ModuleNotFoundError:
+        named = "" if path.suffix.lower() in (".heic", ".heif") else " (in spite of its name)"
         raise CaptureError(
-            f"{path} is a HEIC photograph, which needs a library: python -m pip install pillow-heif, or save it as JPEG"
+            f"{path}{named} is a HEIC photograph, which needs a library: python -m pip install pillow-heif, or save it as JPEG"
         ) from None
     register_heif_opener()
 
@@ -124,7 +144,24 @@ def _load(image: Any) -> tuple[Any, str]:
         return Image.new("RGB", image.size, (128, 128, 128)), str(error).split(" (")[0]
 
 
-def _jpeg_complaint(path: Path) -> str:
+def _lacks_its_end_alone(data: bytes) -> bool:
+    """Return whether a JPEG file that breaks off holds the data of all its pixels.
+
+    A decoder makes up what is missing and does not say so. Foreign bytes in place of the end tell: they change the picture
+    where data were still expected.
+    """
+    complete = data.rstrip(_END_OF_JPEG[:1])
+    shown, disturbed = (_load(_from_bytes(complete + more + _END_OF_JPEG)) for more in (b"", _FOREIGN))
+    return not shown[1] and not disturbed[1] and shown[0].tobytes() == disturbed[0].tobytes()
+
+
+def _from_bytes(data: bytes) -> Any:
+    from PIL import Image
+
+    return Image.open(io.BytesIO(data))
+
+
+def _jpeg_complaint(data: bytes) -> str:
     """Return what ffmpeg says against a JPEG file's data: Pillow passes over all but their end."""
     import av
 
@@ -132,7 +169,7 @@ def _jpeg_complaint(path: Path) -> str:
     context.thread_count = 1
     with heard() as messages:
         try:
-            context.decode(av.Packet(path.read_bytes()))
+            context.decode(av.Packet(data))
         except av.FFmpegError:  # Kinds of JPEG that ffmpeg does not know are no damage.
             return ""
     return spoilt(messages)
