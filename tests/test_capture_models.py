@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ pytest.importorskip("pycolmap")
 import pycolmap
 from drawn_models import FOCAL, drawn, name
 
-from nerfsem_method.capture.colmap import pairs, worker
+from nerfsem_method.capture.colmap import matching, pairs, worker
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import better
 from nerfsem_method.capture.colmap.matching import Matcher
@@ -209,3 +210,19 @@ def test_what_frames_have_in_common_is_counted_for_each_two() -> None:
     expected[1, 2] = expected[2, 1] = 30
     found = Matcher.common(matcher)
     assert np.array_equal(found, found.T) and abs(found - expected).max() <= 3  # A few match by chance.
+
+
+def test_a_camera_that_comes_round_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frames that are compared at the widest step are a whole turn apart, and show the same."""
+    matcher = object.__new__(Matcher)
+    matcher.job, matcher.path, matcher.ids = job(40), Path("none"), list(range(40))
+    turned = [np.array([[100 * np.cos(np.pi * n / 5), 0.0], [0.0, 100 * np.sin(np.pi * n / 5)]]) for n in range(40)]
+    matcher.keypoints = turned
+    same = np.array([[0, 0], [1, 1]])
+    database = SimpleNamespace(exists_matches=lambda a, b: True, read_matches=lambda a, b: same)
+    monkeypatch.setattr(matching.pycolmap.Database, "open", lambda path: nullcontext(database))
+    assert pairs.sequential_steps(40)[-1] == 10
+    moved = matcher.median_motion()
+    assert moved is not None and moved > 50
+    matcher.keypoints = [turned[0]] * 40
+    assert matcher.median_motion() == 0

@@ -165,16 +165,19 @@ def panorama(folder: Path, places: Iterable[int]) -> list[Path]:
     return frames
 
 
-@pytest.mark.parametrize(("drawn", "ordered", "first"), [(False, False, "some"), (True, False, "all"), (True, True, "some")])
-def test_photographs_in_no_order_are_all_keyframes(drawn: bool, ordered: bool, first: str, tmp_path: Path) -> None:
-    """What lies between two keyframes is tracked from them, which needs an order; a video has one, whatever it shows."""
+@pytest.mark.parametrize(("drawn", "ordered"), [(False, False), (True, False), (True, True)])
+def test_photographs_in_no_order_are_all_keyframes(drawn: bool, ordered: bool, tmp_path: Path) -> None:
+    """What lies between two keyframes is tracked from them, which needs an order; a video has one, whatever it shows.
+
+    What jumps about is a long way, too, of which a video has as many keyframes.
+    """
     count = motion.APART + 1
     frames = panorama(tmp_path, RNG.permutation(count) if drawn else range(count))
     found = motion.keyframes(frames, ordered)
     tries = found.tries
-    assert found.drawn is (first == "all")
-    assert (tries[0] == list(range(count))) is (first == "all")
-    assert (tries[-1] == list(range(count))) is not ordered  # The names of photographs may be right in parts.
+    assert found.drawn is (drawn and not ordered)
+    assert (tries[0] == list(range(count))) is drawn
+    assert (tries[-1] == list(range(count))) is (drawn or not ordered)  # The names of photographs may be right in parts.
 
 
 def test_more_keyframes_are_at_hand_where_the_first_are_too_few(tmp_path: Path) -> None:
@@ -194,3 +197,24 @@ def test_a_wide_way_has_more_keyframes(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(motion, "_step", lambda before, after: motion.STRIDE * 90 / 139)
     few, everything = motion.keyframes(panorama(tmp_path, range(140))).tries
     assert 88 <= len(few) <= 95 and len(everything) == 140
+
+
+def keyframes_of_a_film(monkeypatch: pytest.MonkeyPatch, count: int, step: float) -> motion.Keyframes:
+    """Return the keyframes of a film whose frames are `step` pixels apart."""
+    monkeypatch.setattr(motion, "_small", lambda path: np.zeros((8, 8), np.uint8))
+    monkeypatch.setattr(motion, "_step", lambda before, after: step)
+    return motion.keyframes([Path(f"{number}.png") for number in range(count)])
+
+
+def test_keyframes_of_several_turns_are_more_and_reach_less_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn is 1200 pixels long: its keyframes are no more than 10 degrees apart, and compared up to 50 degrees."""
+    one = keyframes_of_a_film(monkeypatch, 300, 4)
+    assert len(one.tries[0]) <= 1.1 * motion.FEWEST and one.reach(one.tries[0]) == 0
+    five = keyframes_of_a_film(monkeypatch, 1500, 4)
+    assert 6000 / len(five.tries[0]) <= motion.WIDEST and 4 <= five.reach(five.tries[0]) <= 6
+    many = keyframes_of_a_film(monkeypatch, 6000, 4)
+    assert len(many.tries[0]) <= motion.UTMOST + 2 and many.reach(many.tries[0]) == 2
+
+
+def test_photographs_are_compared_as_far_as_ever() -> None:
+    assert motion.Keyframes([list(range(60))]).reach(list(range(60))) == 0

@@ -21,6 +21,14 @@ def test_a_long_clip_is_also_compared_at_wider_steps() -> None:
     assert steps[-1] == 30
 
 
+def test_frames_that_show_other_sides_are_not_compared() -> None:
+    assert pairs.sequential_steps(300, reach=5) == [1, 2, 3, 4, 5]
+    assert max(b - a for a, b in pairs.sequential_pairs(60, reach=2)) == 2
+    poses = dict(enumerate([*ring(12), *ring(12)]))
+    closing = pairs.closing_pairs(poses, 24, reach=2)
+    assert {(0, 12), (5, 17)} <= set(closing) and min(b - a for a, b in closing) > 2
+
+
 def test_a_clip_shorter_than_the_window_is_compared_completely() -> None:
     assert pairs.sequential_steps(4) == [1, 2, 3]
 

@@ -70,7 +70,8 @@ def reconstruct(
     models, refused = [], []
     for keys in keyframes.tries:
         try:
-            models.append(_solve(asked, frames, keys, mattes, float(np.hypot(*shape)), ahead))
+            job = replace(asked, reach=keyframes.reach(keys))
+            models.append(_solve(job, frames, keys, mattes, float(np.hypot(*shape)), ahead))
         except CaptureError as error:
             if str(error) == HARDLY_MOVES:  # Frames that are nearer to each other show less motion still.
                 raise

@@ -51,7 +51,12 @@ STRIDE = 16.0
 """Structure from motion is made of keyframes so many pixels apart, of a clip's small pictures: 4 to 5 degrees of a turn. The
 others are tracked, because its time grows with the frames and the pairs of them."""
 FEWEST, MOST = 75, 100
-"""So many keyframes are asked for at least, and at most: three turns get those of one and a third."""
+"""So many keyframes are asked for at least, and at most where that leaves them no more than WIDEST apart."""
+WIDEST, UTMOST = 36.0, 300
+"""Keyframes of several turns may be so many pixels apart, 10 degrees of a turn, and so many: farther apart, frames show too
+little of each other to be matched, and those between them cannot be tracked."""
+OVERLAP = 200.0
+"""Keyframes show the same side where they are no more pixels apart than this, 50 degrees of a turn."""
 ENOUGH = 1.25
 """Where frames are fewer than this times the keyframes that are asked for, they are all keyframes."""
 APART = 150
@@ -174,11 +179,17 @@ class Keyframes:
     """Keyframes are frames of which COLMAP makes its model, by their indices.
 
     Where the first of `tries` leaves frames out, there may be others. Photographs may be `drawn` by lot, so that
-    nothing can be tracked from one to the next.
+    nothing can be tracked from one to the next. A film's motion is a `way` of so many pixels.
     """
 
     tries: list[list[int]]
     drawn: bool = False
+    way: float = 0.0
+
+    def reach(self, keys: list[int]) -> int:
+        """Return how far apart two of the keyframes `keys` show the same side; 0 where they are close, or nothing is known."""
+        apart = self.way / max(len(keys) - 1, 1)
+        return max(2, int(OVERLAP / apart)) if apart > OVERLAP / 10 else 0
 
 
 def keyframes(frames: list[Path], ordered: bool = True, object_alone: bool = False) -> Keyframes:
@@ -207,12 +218,13 @@ def keyframes(frames: list[Path], ordered: bool = True, object_alone: bool = Fal
     if not ordered:
         drawn = drawn_by_lot(np.stack(looks))
         return Keyframes([everything] if drawn else [about(MOST), everything], drawn)
-    few = MOST if object_alone else max(FEWEST, min(math.ceil(way[-1] / STRIDE), MOST))
+    most = min(max(MOST, math.ceil(way[-1] / WIDEST)), UTMOST)
+    few = most if object_alone else max(FEWEST, min(math.ceil(way[-1] / STRIDE), most))
     tries = [about(few)]
-    for more in (about(MOST), *([everything] if len(frames) <= APART else [])):
+    for more in (about(most), *([everything] if len(frames) <= APART else [])):
         if len(more) > ENOUGH * len(tries[-1]):
             tries.append(more)
-    return Keyframes(tries)
+    return Keyframes(tries, way=way[-1])
 
 
 def drawn_by_lot(looks: np.ndarray) -> bool:

@@ -20,7 +20,8 @@ class Job:
     Features are sought in pictures of the same names and sizes in the folder `legible`. `masks` is a folder of masks, if features
     are wanted in some places only. `object_alone` says that the masks show the object, and nothing around it is to be looked at.
     `still_background` says that what does not move is not the object. Results go into the folder `work`. Photographs may not be
-    `ordered` as they were taken, and some are surely `drawn` by lot.
+    `ordered` as they were taken, and some are surely `drawn` by lot. In the clip's order those are compared that are no more than
+    `reach` frames apart, if that is not 0.
     """
 
     images: str
@@ -33,6 +34,7 @@ class Job:
     work: str
     ordered: bool = True
     drawn: bool = False
+    reach: int = 0
 
     def write(self, path: Path) -> None:
         """Write the job as JSON."""

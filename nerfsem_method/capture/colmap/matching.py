@@ -141,13 +141,18 @@ class Matcher:
         return matches[shift > STILL] if moves else matches
 
     def median_motion(self) -> float | None:
-        """Return the median shift in pixels between the frames matched farthest apart; None where nothing matches."""
-        step = pairs.sequential_steps(len(self.ids))[-1]
+        """Return the median shift in pixels between frames so far apart that it is largest; None where nothing matches.
+
+        The frames farthest apart may be a whole turn apart.
+        """
         moved = []
         with pycolmap.Database.open(str(self.path)) as database:
-            for a in range(len(self.ids) - step):
-                if database.exists_matches(self.ids[a], self.ids[a + step]):
-                    first, second = database.read_matches(self.ids[a], self.ids[a + step]).T
-                    shift = self.keypoints[a + step][second] - self.keypoints[a][first]
-                    moved.append(np.median(np.linalg.norm(shift, axis=1)))
-        return float(np.median(moved)) if moved else None
+            for step in pairs.sequential_steps(len(self.ids), self.job.reach):
+                shifts = []
+                for a in range(len(self.ids) - step):
+                    if database.exists_matches(self.ids[a], self.ids[a + step]):
+                        first, second = database.read_matches(self.ids[a], self.ids[a + step]).T
+                        shift = self.keypoints[a + step][second] - self.keypoints[a][first]
+                        shifts.append(np.median(np.linalg.norm(shift, axis=1)))
+                moved += [np.median(shifts)] if shifts else []
+        return float(max(moved)) if moved else None

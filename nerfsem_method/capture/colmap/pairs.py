@@ -29,27 +29,31 @@ CLOSURES_PER_FRAME = 8
 """A frame is matched across the loop with at most so many others, so that several turns are matched as quickly as one."""
 
 
-def sequential_steps(count: int) -> list[int]:
-    """Return the distances between frames to compare in a clip of `count` frames, ascending."""
-    stretch = math.ceil(count / TURN)
+def sequential_steps(count: int, reach: int = 0) -> list[int]:
+    """Return the distances between frames to compare in a clip of `count` frames, ascending, up to `reach` if that is not 0.
+
+    Farther apart than that, frames show another side, and on a turned vessel that looks like this one.
+    """
+    stretch = 1 if reach else math.ceil(count / TURN)
     steps = {1, 2, 4} | {step * stretch for step in STEPS}
-    return sorted(step for step in steps if step < count)
+    return sorted(step for step in steps if step < count and step <= (reach or count))
 
 
-def sequential_pairs(count: int) -> list[tuple[int, int]]:
+def sequential_pairs(count: int, reach: int = 0) -> list[tuple[int, int]]:
     """Return the pairs of frames near each other in video order."""
-    return [(i, i + s) for i in range(count) for s in sequential_steps(count) if i + s < count]
+    return [(i, i + s) for i in range(count) for s in sequential_steps(count, reach) if i + s < count]
 
 
-def closing_pairs(poses: dict[int, np.ndarray], count: int) -> list[tuple[int, int]]:
+def closing_pairs(poses: dict[int, np.ndarray], count: int, reach: int = 0) -> list[tuple[int, int]]:
     """Return the pairs far apart in a clip of `count` frames that look from nearly the same side, ascending.
 
-    `poses` are cam_from_world [3, 4] by frame; each frame is paired with the CLOSURES_PER_FRAME nearest.
+    Those up to `reach` apart are compared anyway. `poses` are cam_from_world [3, 4] by frame; each frame is paired with the
+    CLOSURES_PER_FRAME nearest.
     """
     frames = sorted(poses)
     axes = np.stack([poses[i][2, :3] for i in frames])
     angle = np.degrees(np.arccos(np.clip(axes @ axes.T, -1, 1)))
-    apart = sequential_steps(count)[-1]
+    apart = sequential_steps(count, reach)[-1]
     found = set()
     for row, a in enumerate(frames):
         candidates = ((angle[row, column], b) for column, b in enumerate(frames) if abs(a - b) > apart)
@@ -58,12 +62,12 @@ def closing_pairs(poses: dict[int, np.ndarray], count: int) -> list[tuple[int, i
     return sorted(found)
 
 
-def alike(largest: list[np.ndarray], lost: list[int]) -> list[tuple[int, int]]:
+def alike(largest: list[np.ndarray], lost: list[int], reach: int = 0) -> list[tuple[int, int]]:
     """Return the pairs of each of the `lost` frames and those that look most like it, farther apart than video order looks.
 
     `largest` are the descriptors [K, 128] uint8 of the largest features of every frame.
     """
-    near = set(sequential_pairs(len(largest)))
+    near = set(sequential_pairs(len(largest), reach))
     found = set()
     for a in lost:
         others = [b for b in range(len(largest)) if b != a and (min(a, b), max(a, b)) not in near]

@@ -49,7 +49,7 @@ def first_model(job: Job, matcher: Matcher) -> First:
     job, matcher, model = first.job, first.matcher, first.model
     known = poses_of(job, model) if model is not None else {}
     lost = [frame for frame in range(len(job.names)) if frame not in known]
-    alike = pairs.alike(matcher.largest(), lost)
+    alike = pairs.alike(matcher.largest(), lost, job.reach)
     if not alike:
         return first
     matcher.match(alike, "pairs")
@@ -89,7 +89,7 @@ def _by_likeness(job: Job, matcher: Matcher) -> First:
 
 def _modelled(job: Job, matcher: Matcher, attempt: str) -> First:
     """Return the model of the frames in the job's order."""
-    matcher.match(pairs.sequential_pairs(len(job.names)), "pairs")
+    matcher.match(pairs.sequential_pairs(len(job.names), job.reach), "pairs")
     return First(job, matcher, map_frames(job, matcher.path, attempt))
 
 
@@ -101,7 +101,7 @@ def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
     """Tie the model's ends together where it comes back to where it was, and return the number of pairs that do."""
     closures: set[tuple[int, int]] = set()
     for _ in range(LOOKS):
-        chosen = sorted(set(pairs.closing_pairs(poses_of(job, model), len(job.names))) - closures)
+        chosen = sorted(set(pairs.closing_pairs(poses_of(job, model), len(job.names), job.reach)) - closures)
         matcher.match(chosen, "closures")
         agreeing = drop_disagreeing(matcher, chosen, model)
         if not agreeing:
