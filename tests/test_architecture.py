@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "capture/clip": LEAVES | {"media", "media/clip"},
     "capture/colmap": set(),
     "capture/cameras": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/colmap"},
-    "capture/mattes": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/cameras"},
+    "capture/mattes": LEAVES | {"compiled", "scene", "media", "media/clip", "capture/clip", "capture/cameras"},
     "capture/report": LEAVES | {"scene", "media", "capture/clip", "capture/cameras", "capture/mattes"},
     "capture/posed": LEAVES | {"scene", "media", "media/clip", "capture/cameras"},
     "capture": LEAVES

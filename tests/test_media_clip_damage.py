@@ -94,8 +94,8 @@ def test_a_cut_file_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
     frames = list(open_clip(video).frames(findings=found))
     assert 15 < len(frames) < 28
     assert any("announces 30 frames" in remark and "its end is missing" in remark for remark in found.remarks)
-    mattes = [f"{number:03d}.png" for number in range(30)]
-    assert found.of_frames(mattes) == mattes[: len(frames)] == found.of_frames(mattes[: found.total])
+    mattes = [Path(f"{number:03d}.png") for number in range(30)]
+    assert found.mattes(mattes) == list(range(len(frames))) == found.mattes(mattes[: found.total])
 
 
 def test_a_stream_that_begins_in_the_middle_begins_with_its_first_key_frame(tmp_path: Path) -> None:

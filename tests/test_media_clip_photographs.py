@@ -122,7 +122,8 @@ def test_a_folder_of_masks_is_a_folder(tmp_path: Path) -> None:
     ("photographs", "masks"),
     [
         ("{}.jpg", "mask_{}.png"), ("{}.jpg", "{}.jpg.png"), ("{}.jpg", "{}mask.png"), ("{}.jpg", "{}_segmentation.png"),
-        ("{}.jpg", "{}_mask_0.png"), ("{}_rgb.jpg", "{}_mask.png"), ("IMG_{}.JPG", "IMG_{}-Foreground.png"),
+        ("{}.jpg", "{}_mask_0.png"), ("{}_rgb.jpg", "{}_mask.png"), ("rgb_{}.jpg", "mask_{}.png"),
+        ("{}.jpg", "{}-mask0.png"), ("IMG_{}.JPG", "IMG_{}-Foreground.png"),
     ],
 )  # fmt: skip
 def test_masks_beside_their_photographs_are_no_photographs(photographs: str, masks: str, tmp_path: Path) -> None:
@@ -133,8 +134,9 @@ def test_masks_beside_their_photographs_are_no_photographs(photographs: str, mas
     assert "left out: " in remarks(tmp_path) and "--mattes takes a folder of such" in remarks(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mask_{}.png", "mask{}.png", "a mask {}.png", "label_{}.png"])
+@pytest.mark.parametrize("name", ["mask_{}.png", "mask{}.png", "a mask {}.png", "label_{}.png", "{}.png.png"])
 def test_a_filmed_mask_is_no_mask(name: str, tmp_path: Path) -> None:
+    """Nor is a photograph with its ending twice."""
     for number in range(1, 4):
         photograph(tmp_path / name.format(number), 20 * number)
     assert levels(tmp_path) == [20, 40, 60]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.matte_names import frames_text, in_doubt, in_order, list_mattes, partners
 
 
@@ -77,8 +78,11 @@ def test_mattes_called_after_photographs_are_theirs(kind, others):
         (["a.png", "b.png"], []),
         (["1.png", "1.tif"], ["1.jpg", "2.jpg"]),
         (["mask_1.png", "mask_2.png"], ["left.jpg", "right.jpg"]),
+        (["depth_1.png", "depth_2.png", "mask_1.png", "mask_2.png"], ["1.jpg", "2.jpg"]),
+        ([f"{number}.png" for number in range(1, 20)], [f"{number}.jpg" for number in range(10)]),
+        (["a_1.png", "a_2.png"], ["1.jpg", "1.png"]),
     ],
-    ids=["counted from 1", "a video", "two of a name", "other names"],
+    ids=["counted from 1", "a video", "two of a name", "other names", "two kinds", "a part of a number", "a name twice"],
 )
 def test_other_names_say_nothing(mattes, names):
     assert partners([Path(name) for name in mattes], names) is None
@@ -98,3 +102,19 @@ def test_mattes_one_folder_deeper_are_named(tmp_path):
     (tmp_path / "masks" / "1.png").touch()
     with pytest.raises(CaptureError, match="holds no images; .*masks does: name that folder"):
         list_mattes(tmp_path)
+
+
+def test_accents_are_written_in_two_ways():
+    assert partners([Path("e\u0301.png"), Path("f.png")], ["f.jpg", "\u00e9.jpg"]) == [1, 0]
+
+
+@pytest.mark.parametrize("taken", [range(0, 40, 2), range(39), range(40)], ids=["every second", "the last is damaged", "all"])
+def test_mattes_that_are_counted_from_0_are_in_order(taken):
+    """Photographs are counted from 1: some of them alone would find their names among the mattes of the next ones."""
+    found = Findings(numbers=list(taken), total=40, files=[f"{number + 1:04d}.jpg" for number in range(40)])
+    assert found.mattes([Path(f"{number:04d}.png") for number in range(40)]) == list(taken)
+
+
+def test_names_that_nearly_fit_take_no_time():
+    mattes = [Path(f"{number:05d}.png") for number in range(3000)]
+    assert partners(mattes, [f"{number}.jpg" for number in range(3000)]) is None

@@ -10,6 +10,7 @@ from PIL import Image
 
 from nerfsem_method.capture.mattes.given import copy_mattes, load_mattes
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.matte_names import list_mattes
 from nerfsem_method.media.mattes import given_mattes
 
@@ -224,9 +225,8 @@ def test_mattes_called_after_photographs_go_to_them(taken, tmp_path):
     for number, name in enumerate(names):
         (folder / f"m{number}.png").rename(folder / f"{name.removesuffix('.jpg')}_mask.png")
     (tmp_path / "target").mkdir()
-    own = [names[number] for number in taken]
-    copied_of = (folder, tmp_path / "target", len(own), (WIDTH, HEIGHT), lambda done, total: None)
-    assert not copy_mattes(*copied_of, names=own)
+    findings = Findings(numbers=list(range(len(taken))), total=len(taken), files=[names[number] for number in taken])
+    assert not copy_mattes(folder, tmp_path / "target", len(taken), (WIDTH, HEIGHT), lambda done, total: None, findings)
     assert np.array_equal(load_mattes(tmp_path / "target") > 127, TRUE[list(taken)])
 
 

@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
@@ -225,8 +225,8 @@ class Capture:
         """Make the stage "mattes", or "drawn" if all views judge the mattes later."""
         if self.given:
             findings = frame_files.read_findings(self.folder.root / "frames")
-            where = (self.given, target, len(frames), self.size, advance)
-            remarks = matte_files.copy_mattes(*where, findings.of_frames, findings.names)
+            named = findings if self.options.mattes else replace(findings, files=[])  # The alpha channel's mattes have our names.
+            remarks = matte_files.copy_mattes(self.given, target, len(frames), self.size, advance, named)
             if remarks:
                 (target / REMARKS).write_text(json.dumps(remarks))
         elif self.options.segmenter == "classical":

@@ -12,7 +12,7 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.evaluation.metrics import masked_reference
 from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.clip.door import open_clip
-from nerfsem_method.media.matte_names import list_mattes, partners
+from nerfsem_method.media.matte_names import list_mattes
 from nerfsem_method.media.mattes import given_mattes
 from nerfsem_method.scene.scene import AGREED, Scene, Video
 
@@ -68,7 +68,7 @@ def load_references(clip: Clip, video: Video, folder: Path) -> References:
     if len(sources) < count or clip.scene is not None:
         _check_number(len(sources), count, clip)
     frames = _spool(pictures, (*shape, 3), folder / "frames.npy", clip.video)
-    chosen = partners(sources, findings.names) or findings.of_frames(list(range(len(sources))))
+    chosen = findings.mattes(sources)
     if clip.scene is None and len(chosen) > count:
         chosen = [index for index, number in zip(chosen, findings.numbers, strict=True) if number not in video.left_out]
     _check_number(len(chosen), count, clip)

@@ -101,14 +101,15 @@ def _border(matte: np.ndarray, depth: int = 0) -> np.ndarray:
     return np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
 
 
-def check_filled(folder: Path, mattes: Iterable[np.ndarray]) -> None:
-    """Raise CaptureError for mattes that are outlines of objects, with nothing inside."""
-    hollow = [_is_outline(matte) for matte in mattes if matte.any()]
-    if hollow and np.mean(hollow) >= MOST_ARE:
-        raise CaptureError(
-            f"the mattes in {folder} are outlines, white along the edge of something and black inside: fill them, so that all of "
-            "the object is white"
-        )
+def hollow(mattes: Iterable[np.ndarray]) -> list[str]:
+    """Return what is to be said of mattes that are outlines, with nothing inside; a hoop or a frame of wire is one, too."""
+    found = [_is_outline(matte) for matte in mattes if matte.any()]
+    if not found or np.mean(found) < MOST_ARE:
+        return []
+    return [
+        "the mattes are mere outlines, white along the edge of something and black inside: fill them, unless the object is a "
+        "hoop or of wire"
+    ]
 
 
 def _is_outline(matte: np.ndarray) -> bool:

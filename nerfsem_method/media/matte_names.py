@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -57,18 +58,24 @@ def partners(mattes: list[Path], names: list[str]) -> list[int] | None:
     """Return the index of the matte of each photograph, by its file's name; None unless the names are surely made for that.
 
     They are where each photograph has one matte whose name is its own between the same two texts, be these empty: 7.jpg has
-    7.png, mask_7.png or 7.jpg.png. Mattes of other photographs may lie there, too.
+    7.png, mask_7.png or 7.jpg.png. Mattes of other photographs may lie there, too. With two kinds of such mattes, depth_7.png
+    beside mask_7.png, only those of the photographs' very names are sure.
     """
-    index_of = {path.stem.casefold(): index for index, path in enumerate(mattes)}
+    index_of = {_plain(path.stem): index for index, path in enumerate(mattes)}
     if not names or len(index_of) < len(mattes):
         return None
-    for keys in (_stems(names), [name.casefold() for name in names]):
+    for keys in (_stems(names), [_plain(name) for name in names]):
         places = re.compile(f"(?=({re.escape(keys[0])}))")
         around = {(stem[: at.start()], stem[at.end(1) :]) for stem in index_of for at in places.finditer(stem)}
-        for before, after in sorted(around, key=lambda texts: (sum(map(len, texts)), texts)):
-            own = [f"{before}{key}{after}" for key in keys]
-            if len(set(own)) == len(names) and all(stem in index_of for stem in own):
-                return [index_of[stem] for stem in own]
+        fits = [
+            (before, after)
+            for before, after in around
+            if not (before[-1:].isdigit() or after[:1].isdigit())  # The number in the name is another one.
+            and all(f"{before}{key}{after}" in index_of for key in keys)
+        ]
+        if len(set(keys)) == len(keys) and (("", "") in fits or len(fits) == 1):
+            before, after = ("", "") if ("", "") in fits else fits[0]
+            return [index_of[f"{before}{key}{after}"] for key in keys]
     return None
 
 
@@ -82,7 +89,12 @@ def in_doubt(mattes: list[Path], names: list[str]) -> list[str]:
 
 
 def _stems(names: list[str]) -> list[str]:
-    return [name.casefold().rpartition(".")[0] or name.casefold() for name in names]
+    return [_plain(name).rpartition(".")[0] or _plain(name) for name in names]
+
+
+def _plain(name: str) -> str:
+    """Return a name without capitals, its accents written in one way: macOS writes them in another."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _natural(stem: str, signed: bool) -> list[str | int]:

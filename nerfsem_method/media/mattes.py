@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.media.matte_faults import LOSSY_NOISE, check_filled, check_kind, have_lines, line_width, turned, without_line
+from nerfsem_method.media.matte_faults import LOSSY_NOISE, check_kind, have_lines, hollow, line_width, turned, without_line
 from nerfsem_method.media.matte_names import list_mattes
 
 LOSSY = (".jpg", ".jpeg", ".webp", ".jp2", ".j2k", ".jpf", ".jpx")
@@ -76,7 +76,7 @@ class GivenMattes:
 def given_mattes(folder: Path, advance: Callable[[int], None] = lambda done: None) -> GivenMattes:
     """Look at all mattes of a folder and settle what they mean; `advance` hears how many have been looked at.
 
-    Raises CaptureError when there are none, one cannot be read, or they show several objects, are inverted, outlines or pictures.
+    Raises CaptureError when there are none, one cannot be read, or they show several objects, are inverted or pictures.
     """
     files = list_mattes(folder)
     survey = _Survey()
@@ -92,7 +92,7 @@ def given_mattes(folder: Path, advance: Callable[[int], None] = lambda done: Non
     if any(map(line_width, seen)) and have_lines(meaning(_read(path)) for path in files):
         meaning, seen = _lineless(meaning), [without_line(look) for look in seen]
         remarks = ["the mattes have a white line around the frame, which is taken for black"]
-    check_filled(folder, (meaning(_read(path)) for path in files[:: -(-len(files) // SAMPLE)]))
+    remarks += hollow(meaning(_read(path)) for path in files[:: -(-len(files) // SAMPLE)])
     check_kind(folder, seen, (meaning(_read(path)) for path in files))
     return GivenMattes(files, [*remarks, *turned(folder, seen)], meaning)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.matte_names import check_number, in_doubt, list_mattes, partners, shortened, spans
 from nerfsem_method.media.mattes import given_mattes
 from nerfsem_method.media.pictures import read_picture, write_picture
@@ -31,23 +31,21 @@ def copy_mattes(
     count: int,
     size: tuple[int, int],
     advance: Advance,
-    choose: Callable[[list[int]], list[int]] = list,
-    names: list[str] | None = None,
+    findings: Findings | None = None,
 ) -> list[str]:
     """Write ready-made mattes to `target`/000000.png ... at `size` (width, height), and return remarks about them.
 
-    Photographs have `names`; where mattes are called after them, each gets its own. Otherwise they are taken in their order, and
-    `choose` returns the indices of the `count` frames' mattes out of all, where the folder may hold those of others, too. Raises
+    The clip's `findings` say which mattes are the `count` frames', where the folder may hold those of others, too. Raises
     CaptureError on a wrong number of mattes, a wrong aspect, an unreadable file, or what is no matte of one object.
     """
     import cv2
 
     files = list_mattes(folder)
-    chosen, remarks = partners(files, names or []), []
-    if chosen is None:
-        chosen = choose(list(range(len(files))))
-        remarks = check_number(folder, files, len(files) if len(chosen) == count else count)
-        remarks += in_doubt([files[index] for index in chosen], names) if names else []
+    chosen = findings.mattes(files) if findings else list(range(len(files)))
+    own = [files[index] for index in chosen]
+    by_name = findings is not None and partners(own, findings.names) is not None
+    remarks = [] if by_name and len(own) == count else check_number(folder, files, len(files) if len(own) == count else count)
+    remarks += in_doubt(own, findings.names) if findings is not None and findings.names else []
     given = given_mattes(folder, lambda done: advance(done, len(files) + count))
     for index, position in enumerate(chosen):
         source, matte = given.files[position], given.read(position)

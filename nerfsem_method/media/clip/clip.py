@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.matte_names import partners
 
 SMALLEST_SIDE = 16
 """Pictures with a shorter side are icons; no codec and no feature detector works on them."""
@@ -69,12 +70,17 @@ class Findings:
         """Return the names of the files of the frames that were yielded; empty for a video."""
         return [self.files[number] for number in self.numbers] if self.files else []
 
-    def of_frames(self, items: list[int]) -> list[int]:
-        """Return those of the frames that were yielded, if there is an item for each frame of the source, and otherwise all.
+    def mattes(self, files: list[Path]) -> list[int]:
+        """Return the indices of the mattes `files` that belong to the frames that were yielded; of all if nothing tells which.
 
-        The items may be those of the source before its end was lost.
+        Mattes may be called after photographs. Otherwise they are in the frames' order, one for each that was yielded or for each
+        of the source, perhaps before its end was lost.
         """
-        return [items[number] for number in self.numbers] if items and len(items) in (self.total, self.whole) else items
+        if (found := partners(files, self.files)) is not None:
+            return [found[number] for number in self.numbers]
+        if files and len(files) in (self.total, self.whole):
+            return list(self.numbers)
+        return partners(files, self.names) or list(range(len(files)))
 
 
 @dataclass(frozen=True)

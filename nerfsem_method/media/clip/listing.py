@@ -26,16 +26,14 @@ VIDEO_KINDS = (
     ".webm", ".wmv", ".gif",
 )
 _MASKS = "masks?|mattes?|alpha|seg|segmentation|foreground|fg|labels?|depth|disp|disparity|normals?|ao"
-_MASK_NAMES = tuple(
-    re.compile(form)
-    for form in (
-        rf"(.+?)(?:[ ._-](?:{_MASKS})|mask|matte)(?:[ ._-]\d+)?", rf"(?:(?:{_MASKS})[ ._-]|mask|matte)(.+)",
-        r"(.+\.(?:jpe?g|png|tiff?))",
-    )
-)  # fmt: skip
-"""A mask is called 7_mask, 7mask, 7_mask_0, mask_7, or 7.jpg as COLMAP wants it: with its own ending after the photograph's."""
-_PHOTOGRAPH_NAME = re.compile(r"(.+?)[ ._-](?:rgb|colou?r|image|img|photo|original)")
-"""A photograph 7_rgb has a mask 7_mask."""
+_MASK_NAMES = (
+    re.compile(rf"(.+?)(?:[ ._-](?:{_MASKS})|mask|matte)(?:[._-]?\d+)?"),
+    re.compile(rf"(?:(?:{_MASKS})[ ._-]|mask|matte)(.+)"),
+)
+"""A mask of 7 is called 7_mask, 7mask, 7_mask_0 or mask_7; COLMAP wants 7.jpg.png."""
+_PICTURES = "rgb|colou?r|image|img|photo|original"
+_PHOTOGRAPH_NAME = re.compile(rf"(.+?)[ ._-](?:{_PICTURES})|(?:{_PICTURES})[ ._-](.+)")
+"""A photograph 7_rgb or rgb_7 has a mask 7_mask."""
 
 
 @dataclass(frozen=True)
@@ -109,31 +107,33 @@ def _sort_out(entries: Iterable[Path]) -> Listing:
         if path.suffix.lower() in CAMERA_KINDS:
             twins.setdefault(_kin(path), []).append(path)
     best = {min(same, key=lambda path: CAMERA_KINDS.index(path.suffix.lower())) for same in twins.values()}
-    known = {name for path in best for name in _called(path)}
+    stems, names = {stem for path in best for stem in _called(path)}, {(path.parent, path.name.casefold()) for path in best}
     left_out = {}
     for path in files:
         if path.suffix.lower() in RAW_KINDS and _kin(path) not in twins:
             left_out[path.name] = "a RAW file has to be developed to JPEG or TIFF first"
         elif path.suffix.lower() in CAMERA_KINDS and path not in best:
             left_out[path.name] = "the same photograph lies there as a file of another kind"
-        elif _is_mask(path, known):
+        elif _is_mask(path, stems, names):
             left_out[path.name] = "it is a mask of another photograph; --mattes takes a folder of such"
     chosen = [path for path in files if path in best and path.name not in left_out]
     return Listing(chosen, left_out, [path for path in files if path.suffix.lower() in VIDEO_KINDS])
 
 
 def _called(path: Path) -> list[tuple[Path, str]]:
-    """Return by what names a photograph's masks may call it."""
-    stem, name = path.stem.casefold(), path.name.casefold()
-    found = _PHOTOGRAPH_NAME.fullmatch(stem)
-    return [(path.parent, called) for called in (stem, name, *(found.groups() if found else ()))]
-
-
-def _is_mask(path: Path, known: set[tuple[Path, str]]) -> bool:
-    """Return whether a file is called as a mask of another photograph is, which is `known` by folder and name."""
+    """Return by what names a photograph's masks may call it, but for its whole file name."""
     stem = path.stem.casefold()
+    found = _PHOTOGRAPH_NAME.fullmatch(stem)
+    return [(path.parent, called) for called in (stem, *(found.groups() if found else ())) if called]
+
+
+def _is_mask(path: Path, stems: set[tuple[Path, str]], names: set[tuple[Path, str]]) -> bool:
+    """Return whether a file is called as a mask of a photograph is, of which `stems` and file `names` are known by folder."""
+    stem = path.stem.casefold()
+    if path.suffix.lower() not in SUFFIXES:
+        return False
     found = (form.fullmatch(stem) for form in _MASK_NAMES)
-    return path.suffix.lower() in SUFFIXES and any((path.parent, match[1]) in known for match in found if match)
+    return (path.parent, stem) in names or any((path.parent, match[1]) in stems for match in found if match)
 
 
 def _kin(path: Path) -> tuple[Path, str]:
