@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -184,3 +185,13 @@ def test_a_hostile_name_stays_text(scene) -> None:
     summary = Report(COUNT, [], "frame", 1, 0.4, 100.0, 0, 360.0, [0.1] * COUNT, [0.1] * COUNT, [])
     text = report_page.page(named, summary, Cloud(np.zeros((0, 3)), np.zeros((0, 3), np.uint8)))
     assert "&lt;b&gt;&amp;.mp4" in text and "<b>&.mp4" not in text
+
+
+def test_frames_are_told_as_they_are_looked_at(tmp_path: Path) -> None:
+    rng, told = np.random.default_rng(0), []
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for path in paths:
+        cv2.imwrite(str(path), rng.integers(0, 256, (48, 64), np.uint8))
+    mattes = np.full((3, 24, 32), 255, np.uint8)
+    report.look_at_frames(paths, mattes, mattes, lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]

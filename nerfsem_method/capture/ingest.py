@@ -179,8 +179,8 @@ class Capture:
             frames = [path for path, posed in zip(frames, self._solved.posed, strict=True) if posed]
             label, make = ("mattes of all views", self._set_right) if self.learned else ("mattes", self._segment)
             self.folder.fill("mattes", self.mattes_key, label, partial(make, frames))
-            with progress_bar("scene"):
-                scene = self._assemble(frames)
+            with progress_bar("scene") as advance:
+                scene = self._assemble(frames, advance)
                 scene.save()
             self.folder.remember("scene", self.scene_key)
             return scene
@@ -266,12 +266,12 @@ class Capture:
             rest = part_of(advance, SFM_FRAMES_PERCENT, 100)
             poses.solve(frames, ready, region, rest, clip.ordered).save(target)
 
-    def _assemble(self, frames: list[Path]) -> Scene:
+    def _assemble(self, frames: list[Path], advance: Advance) -> Scene:
         """Return the scene in units of the object's hull, and write points.ply, report.json and report.html."""
         root, posed, model = self.folder.root, self._solved.posed, self._solved.of_posed_frames()
         mattes = self._mattes("mattes", frames)
         drawn = self._mattes("drawn", frames) if self.learned else mattes
-        seen = report.look_at_frames(frames, mattes, drawn)
+        seen = report.look_at_frames(frames, mattes, drawn, advance)
         camera = model.camera.scaled(*self.size)
         on_object = model.points_on(mattes)
         units = normalise.unit_box(camera.scaled(*mattes.shape[:0:-1]), model.poses, mattes, model.points[on_object])

@@ -11,6 +11,7 @@ import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
 from nerfsem_method.capture.clip.blur import edge_blur, rhythm
+from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.legible import DIM_SHARE, NOISY, dim_share, noise
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.media.matte_names import frames_text
@@ -107,10 +108,10 @@ class FrameFacts:
     redrawn: np.ndarray
 
 
-def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) -> FrameFacts:
+def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray, advance: Advance) -> FrameFacts:
     """Measure all frames and their mattes [N, h, w] uint8, of any size, which were `drawn` [N, h, w] at first.
 
-    Raises CaptureError if most frames show no object.
+    `advance` hears how many frames are done. Raises CaptureError if most frames show no object.
     """
     import cv2
 
@@ -123,6 +124,7 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray) ->
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
         light = float(shown[solid].mean()) if solid.any() else np.nan
         rows.append((edge_blur(grey), light, float(border.mean()), pieces, noise(grey), dim_share(grey)))
+        advance(len(rows), len(frames))
     blur, light, border, pieces, grain, dim = (np.array(column) for column in zip(*rows, strict=True))
     redrawn = (mattes != drawn).any((1, 2))
     return FrameFacts(matte_files.check_coverage(mattes), blur, light, border, pieces, grain, dim, redrawn)
