@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -21,8 +22,11 @@ def source_that(does: str, root: Path) -> Path:
     return root
 
 
+Verb = Literal["capture", "compress"]
+
+
 @pytest.mark.parametrize("verb", ["capture", "compress"])
-def test_both_sources_have_their_turns(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_sources_have_their_turns(verb: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A capture is timed, or what follows one in the same folder: only then is there a scene before it."""
     script = "import sys; from pathlib import Path; verb = sys.argv[1]\n"
     script += f"print(verb, file=open({str(tmp_path / 'verbs')!r}, 'a'))\n"

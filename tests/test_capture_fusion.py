@@ -113,7 +113,7 @@ def test_voxels_are_projected_as_everywhere_else() -> None:
     inside[:, :, 3] *= 0.3
     rows, columns = np.indices((80, 60)) + 0.5
     for pose in (*POSES[:3], *inside[:3]):
-        seen = np.array([pixel_of(*point, pose, np.array(camera.params), 60, 80) for point in points])
+        seen = np.array([pixel_of(point[0], point[1], point[2], pose, np.array(camera.params), 60, 80) for point in points])
         heard = _gather(points, pose[None], np.array(camera.params), (columns * 100 + rows)[None].astype(np.float32))
         inner = (seen[:, 2] > 0) & (abs(seen[:, 0] - 30) < 29) & (abs(seen[:, 1] - 40) < 39)
         assert inner.any() and (seen[:, 2] == 0).any()

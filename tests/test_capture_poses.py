@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -195,7 +196,8 @@ def test_a_camera_that_stands_still_is_not_tried_again(tmp_path: Path, monkeypat
     def run(work: Path, advance: Advance) -> None:
         (work / "result.json").write_text(json.dumps(result_of({}, motion=0.01)))
 
-    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes([[0, 7], [*range(8)], None]))
+    tries: Any = [[0, 7], [*range(8)], None]
+    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes(tries))
     monkeypatch.setattr(reconstruct, "_run_worker", run)
     with pytest.raises(CaptureError, match="hardly moves"):
         reconstruct.reconstruct(frames(tmp_path), None, "frame", False, lambda done, total: None)

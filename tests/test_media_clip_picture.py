@@ -6,6 +6,7 @@ import io
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,8 @@ def test_a_heic_photograph_without_the_library_is_refused_with_the_remedy(
 @pytest.mark.parametrize("name", ["IMG_1.HEIC", "IMG_1.jpg"])
 def test_a_heic_photograph_is_read_where_the_library_is(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def register() -> None:
-        Image.register_open("HEIF", lambda file, named: Image.new("RGB", SIZE, (70, 70, 70)), lambda start: start[4:8] == b"ftyp")
+        made: Any = lambda file, named: Image.new("RGB", SIZE, (70, 70, 70))  # noqa: E731
+        Image.register_open("HEIF", made, lambda start: start[4:8] == b"ftyp")
 
     monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
     monkeypatch.setattr(Image, "ID", list(Image.ID))

@@ -143,7 +143,7 @@ def test_an_inverted_matte_of_what_nearly_fills_the_frame_has_no_line(margin: in
 
 def outline(matte: np.ndarray, width: int) -> np.ndarray:
     curves, _ = cv2.findContours(matte, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(np.zeros_like(matte), curves, -1, 255, width)
+    return cv2.drawContours(np.zeros_like(matte), curves, -1, (255,), width)
 
 
 OUTLINES = [(kind, size) for kind in ("thin", "wide", "broken", "cut by the frame", "one is filled") for size in (1, 6)]
@@ -185,9 +185,9 @@ def test_rings_are_objects(tube: float, tilt: float, tmp_path: Path) -> None:
 def test_wires_cups_and_poles_are_objects(tmp_path: Path) -> None:
     cage, cup, pole = np.zeros((3, 480, 480), np.uint8)
     for step in range(100, 381, 70):
-        cv2.line(cage, (step, 100), (step, 380), 255, 2)
-        cv2.line(cage, (100, step), (380, step), 255, 2)
-    cv2.ellipse(cup, (300, 240), (150, 150), 0, 0, 360, 255, 4)
+        cv2.line(cage, (step, 100), (step, 380), (255,), 2)
+        cv2.line(cage, (100, step), (380, step), (255,), 2)
+    cv2.ellipse(cup, (300, 240), (150, 150), 0, 0, 360, (255,), 4)
     cup[100:380, 100:150] = 255
     pole[:, 200:203] = 255
     for name, matte in (("cage", cage), ("cup", cup), ("pole", pole)):

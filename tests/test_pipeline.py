@@ -14,6 +14,7 @@ from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.capture.stages import StageFolder
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.background import Background
 from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
 from nerfsem_method.locks import locked
 from nerfsem_method.pipeline import Options, compress
@@ -111,7 +112,9 @@ def test_a_background_without_a_crf_takes_its_share_of_a_wanted_size(vase_scene)
     """A crf that is chosen stays, whatever the share."""
 
     def stream(crf, most):
-        return len(checkpoint.scene_background(vase_scene, BackgroundOptions(crf=crf), most).stream)
+        background = checkpoint.scene_background(vase_scene, BackgroundOptions(crf=crf), most)
+        assert isinstance(background, Background)
+        return len(background.stream)
 
     assert stream(None, 800.0) <= 800 < stream(None, None) == stream(47, 800.0)
 

@@ -153,7 +153,8 @@ def _pose_bits(camera: Intrinsics, poses: np.ndarray, movement: float) -> Bits:
     side = _worst_corner(scale / math.sqrt(2), areas) * 0.5**bits
     along = _worst_corner(scale * slope / 2, areas) * 0.5**bits
     error = turn[:, None, None] + side[:, None] + along
-    cost = sum(n * of for n, of in zip(_NUMBERS, (bits[:, None, None], bits[:, None], bits), strict=True))
+    turns, sides, alongs = _NUMBERS
+    cost = turns * bits[:, None, None] + sides * bits[:, None] + alongs * bits
     best = np.unravel_index(np.argmin(np.where(error <= movement, cost, cost.max() + cost)), cost.shape)
     turn_bits, side_bits, depth_bits = (int(bits[i]) for i in best)
     return turn_bits, side_bits, depth_bits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -71,7 +72,7 @@ def reconstruct(
     for keys in keyframes.tries:
         try:
             job = replace(asked, reach=keyframes.reach(keys))
-            models.append(_solve(job, frames, keys, mattes, float(np.hypot(*shape)), ahead))
+            models.append(_solve(job, frames, keys, mattes, math.hypot(*shape), ahead))
         except CaptureError as error:
             if str(error) == HARDLY_MOVES:  # Frames that are nearer to each other show less motion still.
                 raise
