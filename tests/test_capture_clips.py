@@ -121,6 +121,20 @@ def test_a_video_with_alpha_brings_its_mattes(source: Path, tmp_path: Path, monk
     assert (scene.root / "scene.json").stat().st_mtime_ns == before
 
 
+def test_the_mattes_of_an_alpha_channel_are_not_sought_by_name(source: Path, tmp_path: Path) -> None:
+    """These cut-outs are called as extracted frames are, but each as another one."""
+    (tmp_path / "clip").mkdir()
+    with_alpha(source, tmp_path / "clip" / "relic.mov")
+    for number in range(FRAMES):
+        folder = tmp_path / "shots" / ("a" if number < FRAMES // 2 else "b")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "clip" / f"{number:02d}.png", folder / f"{(number - FRAMES // 2) % FRAMES:06d}.png")
+    scene = ingest(tmp_path / "shots" / "*" / "*", CaptureOptions(), tmp_path / "scene")
+    given = ingest(source / "relic.mp4", CaptureOptions(mattes=source / "true"), tmp_path / "given")
+    mine, theirs = (load_mattes(root / "mattes").astype(int) for root in (scene.root, given.root))
+    assert np.abs(mine - theirs).max() <= 2
+
+
 def test_hints_are_refused_for_a_clip_that_brings_its_mattes(source: Path, tmp_path: Path) -> None:
     (tmp_path / "clip").mkdir()
     video = with_alpha(source, tmp_path / "clip" / "relic.mov")

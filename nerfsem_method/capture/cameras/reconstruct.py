@@ -35,7 +35,7 @@ second is a failure."""
 NEARLY_ALL = 0.9
 """With a smaller share of a clip's frames, or a gap among them, more keyframes are tried."""
 MIN_MOTION = 0.004
-"""Features must travel this share of the frame's diagonal between frames about ten apart, or the camera stands still."""
+"""Features must travel this share of the diagonal between some frames that are compared, or the camera stands still."""
 MIN_PARALLAX = 5.0
 """The two most different viewing directions must differ by so many degrees, or no depth can be triangulated."""
 LOG_TAIL = 3
