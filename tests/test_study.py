@@ -32,7 +32,7 @@ def test_oracles_find_what_is_wrong():
         return study.oracles(np.rint(picture.clip(0, 255)).astype(np.uint8), np.rint(truth).astype(np.uint8), inside)
 
     found = asked(ndimage.shift(truth, (0.6, -0.4, 0), order=1, mode="nearest"))
-    assert found.shift > found.nothing + 5 and found.colour < found.nothing + 2
+    assert found.shift > found.nothing + 5 and found.colour < found.nothing + 2 and found.within > 5
     zoomed = np.array([[0.97, 0, 0, 1], [0, 1.03, 0, -0.6], [0, 0, 1, 0]])
     found = asked(ndimage.affine_transform(truth, zoomed, order=1, mode="nearest"))
     assert found.affine > found.nothing + 4 > found.shift + 2
@@ -40,6 +40,9 @@ def test_oracles_find_what_is_wrong():
     assert found.colour > found.nothing + 10 and found.colour > found.gain + 3 and found.shift < found.nothing + 1
     found = asked(ndimage.gaussian_filter(truth, (1.5, 1.5, 0)))
     assert found.both < found.nothing + 3 and found.detail < 0.5 and found.outline_error > 2 * found.outline_area
+    alpha = (rows - 30) ** 2 + (columns - 25) ** 2 < 19.5**2  # the outline alone is wrong, and to enlarge it hides that
+    found = asked(np.where(alpha[..., None], truth, 255))
+    assert found.affine > found.nothing + 1 and abs(found.within) < 0.1
 
 
 def test_oracles(vase_scene, tmp_path):

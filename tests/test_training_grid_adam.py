@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
@@ -11,6 +12,7 @@ from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.grid_adam import GridAdam
+from nerfsem_method.training.loops.encode_cpu import RUN
 from nerfsem_method.training.radiance import RadianceField
 
 STEPS = 4
@@ -52,7 +54,7 @@ def test_steps_are_those_of_torchs_adam(spec):
         mine.grids.theta.mul_(torch.rand_like(mine.grids.theta))
     theirs = copy.deepcopy(mine)
     before, rays = mine.grids.theta.detach().clone(), _rays()
-    own, torchs = GridAdam([mine.grids.theta], lr=0.01), torch.optim.Adam([theirs.grids.theta], lr=0.01)
+    own, torchs = GridAdam([mine.grids.theta], lr=0.01), GridAdam([theirs.grids.theta], lr=0.01)
     own.serve(mine.grids)
     moved = _trained(mine, own, *rays)
     expected = _trained(theirs, torchs, *rays)
@@ -63,6 +65,59 @@ def test_steps_are_those_of_torchs_adam(spec):
     assert (moved - expected).abs().mean() < 1e-6
     for key, value in torchs.state[theirs.grids.theta].items():
         torch.testing.assert_close(own.state[mine.grids.theta][key], value, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_runs_without_gradient_stay_and_others_move_as_torchs_adam_moves_them(served):
+    torch.manual_seed(0)
+    mine = RadianceField.from_state(tiny_state(DENSE))
+    theirs = copy.deepcopy(mine)
+    theta, expected = mine.grids.theta, theirs.grids.theta
+    own, torchs = GridAdam([theta], lr=0.1), torch.optim.Adam([expected], lr=0.1)
+    if served:
+        own.serve(mine.grids)
+    value = int(mine.grids.coded.nonzero()[-1])
+    gradient = torch.randn_like(theta) * mine.grids.coded
+    alone = torch.zeros_like(theta)
+    alone[value] = 1e-3
+    run = slice(value // RUN * RUN, value // RUN * RUN + RUN)
+    for number, given in enumerate((gradient, alone)):
+        before = theta.detach().clone(), expected.detach().clone()
+        theta.grad, expected.grad = (given * (it.detach().abs() <= 1) for it in (theta, expected))
+        own.step()
+        torchs.step()
+        expected.data.clamp_(-1, 1)
+        torch.testing.assert_close(theta[run], expected[run])
+        if number:
+            stayed = torch.ones(len(theta), dtype=torch.bool)
+            stayed[run] = False
+            assert torch.equal(theta[stayed], before[0][stayed])
+            assert (expected != before[1])[stayed].any()
+
+
+def _packed(grids):
+    return grids.packed_tables().codes.copy()
+
+
+def test_what_is_packed_follows_all_that_changes_the_values():
+    torch.manual_seed(0)
+    field = RadianceField.from_state(tiny_state(DENSE))
+    grids, rays = field.grids, _rays()
+    optimizer = GridAdam([grids.theta], lr=0.05)
+    optimizer.serve(grids)
+    every = grids.slots.entries
+    grids.set_coded(every)
+    for change in (lambda: grids.theta.mul_(0.05), lambda: grids.theta.mul_(-1), lambda: grids.theta.add_(0.01)):
+        with torch.no_grad():
+            change()
+        before = _packed(grids)
+        for _ in range(STEPS):
+            _learn(field, *rays)
+            optimizer.step()
+            found = _packed(grids)
+        assert 0 < (found != before).sum() < len(before)
+        grids.set_coded(every)  # all is packed anew
+        assert np.array_equal(found, _packed(grids))
 
 
 @pytest.mark.parametrize("served", [True, False])

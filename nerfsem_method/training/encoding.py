@@ -16,7 +16,7 @@ from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.raycast.lookup import table_parts
 from nerfsem_method.training.backend import compiled, fused, tiny
 from nerfsem_method.training.loops import encode_cpu
-from nerfsem_method.training.loops.encode_cpu import Tables
+from nerfsem_method.training.loops.encode_cpu import RUN, Tables
 from nerfsem_method.training.slots import PADDING, Slots
 
 INITIAL_RANGE = 1e-2
@@ -82,7 +82,7 @@ class BinaryGrids(nn.Module):
     `theta` [values] float32 holds the real parameters of the slots that the hull, the largest occupancy there will be, can
     reach (`Slots`). `parts` describes the tables to the compiled loops (`lookup.table_parts`); in `partial` [threads, values +
     PADDING], zeros otherwise but for the padding, the threads add up gradients of the signs; while `keeping`, backward passes
-    leave them there.
+    leave them there. `turned` [runs] uint8 marks the runs of theta in which signs have turned since they were packed.
     """
 
     coded: Tensor
@@ -105,6 +105,8 @@ class BinaryGrids(nn.Module):
         self.register_buffer("offsets", torch.from_numpy(self.slots.offsets), persistent=False)
         self._codes = np.zeros(int(self.parts["entries"].sum()), np.uint8)
         self._lasting = self._packed = False
+        self.turned = np.ones(-(-self.slots.size // RUN), np.uint8)
+        self._packed_from: tuple[int, int] | None = None
         self._tiny: dict[int, Tensor] = {}
         self.partial = np.zeros((THREADS, self.slots.size + PADDING), np.float32)
         self.keeping = False
@@ -118,11 +120,16 @@ class BinaryGrids(nn.Module):
     def packed_tables(self, parts: np.ndarray | None = None) -> Tables:
         """Return some parts of tables, all by default, with the present symbols; the next call overwrites these.
 
-        Nothing tells whether theta has changed (fused optimisers leave torch's version counter alone): see `unchanged`.
+        Nothing tells whether theta has changed (fused optimisers leave torch's version counter alone): see `unchanged`. While
+        gradients are kept, the optimiser that takes them marks in `turned` what has changed, and that alone is packed.
         """
         if not self._packed:
+            now = self.theta._version, self.theta.data_ptr()  # these tell of all that changes theta beside that optimiser
+            if not self.keeping or now != self._packed_from:
+                self.turned[:] = 1
             in_parts(THREADS, self._pack)
-            self._packed = self._lasting
+            self.turned[:] = 0
+            self._packed, self._packed_from = self._lasting, now
         return Tables(self.parts if parts is None else parts, self._codes, self.slots.offsets)
 
     @contextmanager
@@ -134,16 +141,21 @@ class BinaryGrids(nn.Module):
         finally:
             self._lasting = outer
             if not outer:
-                self._forget()
+                self._look_again()
 
-    def _forget(self) -> None:
-        """Pack the symbols anew next time."""
+    def _look_again(self) -> None:
+        """Pack next time what has changed by then."""
         self._packed = False
         self._tiny.clear()
 
+    def _forget(self) -> None:
+        """Pack all symbols anew next time."""
+        self._packed_from = None
+        self._look_again()
+
     def _pack(self, thread: int, *_: int) -> None:
         theta, coded = self.theta.detach().numpy(), self.coded.numpy()
-        encode_cpu.pack(theta, coded, self.parts, self._part_slots, thread, THREADS, self._codes)
+        encode_cpu.pack(theta, coded, self.parts, self._part_slots, self.turned, thread, THREADS, self._codes)
 
     def gradient(self, theta: Tensor) -> Tensor | None:
         """Return the gradient of `theta` [values] from what the threads have added to `partial`, and empty that.

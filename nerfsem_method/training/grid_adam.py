@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from nerfsem_method.compiled.threads import in_parts
 from nerfsem_method.training.backend import compiled
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.loops.adam_cpu import Rates, adam
+from nerfsem_method.training.loops.encode_cpu import RUN
 
 
 class GridAdam(torch.optim.Adam):
@@ -18,6 +20,9 @@ class GridAdam(torch.optim.Adam):
 
     No gradient comes through beyond that range (`encoding.SignSTE`), where a sign could never turn again: BinaryConnect clips its
     weights, too (Courbariaux, Bengio and David 2015, section 2.4).
+
+    A run of `RUN` values to none of which a gradient comes is left alone, moments and all, as Müller and others (2022, section 4)
+    leave out the entries that no sample touches: a step on a large field would else go through all memory for a part of it.
 
     Once it serves grids in compiled loops, the gradients stay where the threads have added them up, and `theta.grad` is no more
     than a mark: a dense gradient would be written, added up and read again at every step, which costs more than all the samples.
@@ -39,13 +44,11 @@ class GridAdam(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move theta once; grids that are served must have had a backward pass."""
-        if self._grids is None:
-            loss = super().step(closure)
-            for parameter in self.param_groups[0]["params"]:
-                parameter.clamp_(-1, 1)
-            return loss
         with torch.enable_grad():
             loss = None if closure is None else closure()
+        if self._grids is None:
+            self._step_in_torch()
+            return loss
         (group,), grids = self.param_groups, self._grids
         dense = grids.theta.grad
         if dense is not None and not dense.is_sparse:  # it comes from plain torch
@@ -57,13 +60,27 @@ class GridAdam(torch.optim.Adam):
         state["step"] += 1
         first, second = group["betas"]
         count = float(state["step"])
-        rates = Rates(group["lr"] / (1 - first**count), (1 - second**count) ** -0.5, first, second, group["eps"])
+        rates = Rates(group["lr"] / (1 - first**count), (1 - second**count) ** -0.5, 1 - first, 1 - second, group["eps"])
         theta, coded = grids.theta.detach().numpy(), grids.coded.numpy()
         means, squares = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
 
         def work(_: int, start: int, stop: int) -> None:
-            adam(theta, coded, grids.partial, means, squares, rates, start, stop)
+            adam(theta, coded, grids.partial, means, squares, rates, start * RUN, min(stop * RUN, len(theta)), grids.turned)
 
-        in_parts(len(theta), work)
+        in_parts(len(grids.turned), work)
         grids.theta.grad = None
         return loss
+
+    def _step_in_torch(self) -> None:
+        """Move theta as torch does, and put back what no gradient came to."""
+        ((theta,),) = (group["params"] for group in self.param_groups)
+        if theta.grad is None:
+            return
+        moments = [self.state[theta][name] for name in ("exp_avg", "exp_avg_sq") if name in self.state[theta]]
+        before = [values.detach().clone() for values in (theta, *moments)]
+        runs = functional.pad(theta.grad, (0, -len(theta) % RUN)).view(-1, RUN).any(1)
+        super().step()
+        touched = runs.repeat_interleave(RUN)[: len(theta)]
+        for values, was in zip((theta, *moments), before, strict=True):
+            torch.where(touched, values, was, out=values)
+        theta.clamp_(-1, 1)

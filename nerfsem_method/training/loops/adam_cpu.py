@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from nerfsem_method.compiled import FAST, njit
-from nerfsem_method.training.loops.encode_cpu import collect
+from nerfsem_method.training.loops.encode_cpu import RUN
 
-BLOCK = 512
-"""So many values are done at a time: what one loop writes is still in the cache when the next one reads it."""
 VANISHED = 1e-30
 """A first moment below this is 0: it would end as a denormal number, with which processors reckon a hundred times slower."""
+_FLOATS, _BYTES = (ir.VectorType(kind, RUN) for kind in (ir.FloatType(), ir.IntType(8)))
 
 
 class Rates(NamedTuple):
@@ -21,7 +24,7 @@ class Rates(NamedTuple):
     Attributes:
         step: the learning rate over 1 - beta1^t.
         root: 1 / sqrt(1 - beta2^t).
-        first, second: beta1 and beta2.
+        first, second: 1 - beta1 and 1 - beta2.
         epsilon: added to the root of the second moment.
     """
 
@@ -32,31 +35,94 @@ class Rates(NamedTuple):
     epsilon: float
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
-def adam(theta, coded, partial, means, squares, rates, start, stop):
+@njit(cache=True, nogil=True)
+def adam(theta, coded, partial, means, squares, rates, start, stop, turned):
     """Move the values start ... stop - 1 of theta by the gradients in partial [threads, values], and leave zeros there.
 
-    What is moved is clipped to [-1, 1], see `grid_adam`. `means` and `squares` [values] are the moments. Blocks of which nothing
-    is coded stay as they are: no gradient comes there.
+    What is moved is clipped to [-1, 1], see `grid_adam`. `means` and `squares` [values] are the moments. A run of `RUN` values to
+    none of which a gradient comes stays as it is, moments and all; `start` is where one begins. Runs in which a sign turns are
+    marked in `turned` [runs].
     """
-    gradient = np.empty(BLOCK, np.float32)
-    first, second = np.float32(1 - rates.first), np.float32(1 - rates.second)
-    step, root, epsilon = np.float32(rates.step), np.float32(rates.root), np.float32(rates.epsilon)
-    for begin in range(start, stop, BLOCK):
-        end = min(begin + BLOCK, stop)
-        count = end - begin
-        kept = np.int8(0)
-        for i in range(begin, end):
-            kept |= coded[np.uint64(i)]
-        if kept == 0:
-            continue
-        collect(theta, coded, partial, begin, end, gradient)
-        mean, square, own = means[begin:end], squares[begin:end], theta[begin:end]
-        for i in range(count):
-            moved = mean[i] + (gradient[i] - mean[i]) * first
-            mean[i] = moved if abs(moved) > np.float32(VANISHED) else np.float32(0)
-        for i in range(count):
-            square[i] += (gradient[i] * gradient[i] - square[i]) * second
-        for i in range(count):
-            moved = own[i] - step * mean[i] / (np.sqrt(square[i]) * root + epsilon)
-            own[i] = min(max(moved, np.float32(-1)), np.float32(1))
+    whole = stop - (stop - start) % RUN
+    for begin in range(start, whole, RUN):
+        if _move_run(theta, coded, partial, means, squares, begin, rates):
+            turned[np.uint64(begin // RUN)] = 1
+    if whole < stop:  # what is left at the end of theta is filled up
+        rest, kept = np.zeros((3, RUN), np.float32), np.zeros(RUN, np.int8)
+        given, count = np.zeros((partial.shape[0], RUN), np.float32), stop - whole
+        rest[0, :count], rest[1, :count], rest[2, :count] = theta[whole:stop], means[whole:stop], squares[whole:stop]
+        kept[:count], given[:, :count], partial[:, whole:stop] = coded[whole:stop], partial[:, whole:stop], 0
+        if _move_run(rest[0], kept, given, rest[1], rest[2], 0, rates):
+            turned[whole // RUN] = 1
+        theta[whole:stop], means[whole:stop], squares[whole:stop] = rest[0, :count], rest[1, :count], rest[2, :count]
+
+
+@intrinsic
+def _move_run(_, theta, coded, partial, means, squares, begin, rates):
+    """Do what `adam` does for one run, and return whether a sign turns: in LLVM's vectors, as numba's loops over so few values
+    take eight times as long. The gradient of a sign passes straight through where |theta| <= 1 and the value is coded."""
+
+    def generate(context, builder, signature, arguments):
+        b, first = builder, arguments[5]
+        arrays = [context.make_array(kind)(context, b, own) for kind, own in zip(signature.args[:5], arguments, strict=False)]
+        threads, width = cgutils.unpack_tuple(b, arrays[2].shape)
+        zero, one, least = (ir.Constant(_FLOATS, [float(np.float32(x))] * RUN) for x in (0, 1, VANISHED))
+        numbers = [_spread(b, b.fptrunc(own, ir.FloatType())) for own in cgutils.unpack_tuple(b, arguments[6])]
+        step, root, faster, slower, epsilon = numbers
+
+        def at(array, offset, kind=_FLOATS):
+            return b.bitcast(b.gep(array.data, [offset]), kind.as_pointer())
+
+        def reckon(operation, *values):
+            return operation(*values, flags=tuple(sorted(FAST)))
+
+        def size(values):
+            return b.select(b.fcmp_ordered(">=", values, zero), values, b.fsub(zero, values))
+
+        def present(values):  # what is no number is present, too
+            return b.fcmp_unordered("!=", values, zero)
+
+        def any_of(flags):
+            return b.icmp_unsigned("!=", b.bitcast(flags, ir.IntType(RUN)), ir.IntType(RUN)(0))
+
+        total, turns = cgutils.alloca_once_value(b, zero), cgutils.alloca_once_value(b, cgutils.false_bit)
+        with cgutils.for_range(b, threads) as loop:
+            added = b.load(at(arrays[2], b.add(b.mul(loop.index, width), first)), align=4)
+            b.store(reckon(b.fadd, b.load(total), added), total)
+        with b.if_then(any_of(present(b.load(total)))):
+            with cgutils.for_range(b, threads) as loop:
+                b.store(zero, at(arrays[2], b.add(b.mul(loop.index, width), first)), align=4)
+            places = [at(arrays[k], first) for k in (0, 3, 4)]
+            own, mean, square = (b.load(place, align=4) for place in places)
+            kept = b.icmp_unsigned("!=", b.load(at(arrays[1], first, _BYTES), align=1), ir.Constant(_BYTES, [0] * RUN))
+            passes = b.and_(kept, b.fcmp_ordered("<=", size(own), one))
+            gradient = b.select(passes, b.load(total), zero)
+            with b.if_then(any_of(present(gradient))):
+                mean = reckon(b.fadd, mean, reckon(b.fmul, reckon(b.fsub, gradient, mean), faster))
+                mean = b.select(b.fcmp_unordered("<=", size(mean), least), zero, mean)
+                change = reckon(b.fsub, reckon(b.fmul, gradient, gradient), square)
+                square = reckon(b.fadd, square, reckon(b.fmul, change, slower))
+                below = reckon(b.fadd, reckon(b.fmul, _root(b, square), root), epsilon)
+                moved = reckon(b.fsub, own, reckon(b.fdiv, reckon(b.fmul, step, mean), below))
+                flags = b.xor(b.fcmp_ordered(">=", moved, zero), b.fcmp_ordered(">=", own, zero))
+                b.store(any_of(flags), turns)
+                ends = b.select(b.fcmp_ordered(">=", moved, zero), one, b.fsub(zero, one))
+                moved = b.select(b.fcmp_ordered(">", size(moved), one), ends, moved)
+                for value, place in zip((moved, mean, square), places, strict=True):
+                    b.store(value, place, align=4)
+        return b.load(turns)
+
+    return types.boolean(theta, coded, partial, means, squares, types.int64, rates), generate
+
+
+def _spread(builder, number):
+    """Return a vector of one number."""
+    none = ir.Constant(_FLOATS, ir.Undefined)
+    first = builder.insert_element(none, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, none, ir.Constant(ir.VectorType(ir.IntType(32), RUN), [0] * RUN))
+
+
+def _root(builder, values):
+    """Return the square roots of a vector."""
+    kind = ir.FunctionType(_FLOATS, [_FLOATS])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{RUN}f32"), [values])

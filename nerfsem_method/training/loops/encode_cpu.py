@@ -10,6 +10,10 @@ from nerfsem_method.compiled import FAST, njit
 from nerfsem_method.raycast.lookup import CODED, LANES, line, load_points, look_up, new_scratch
 from nerfsem_method.training.loops.scatter import scatter
 
+RUN = 16
+"""The values of theta are kept in runs of so many: those that no gradient comes to are left alone, those that stay are not
+packed again."""
+
 
 class Tables(NamedTuple):
     """Trainable tables as the loops read them.
@@ -79,26 +83,34 @@ def encode_backward(positions, start, stop, tables, gradient, partial):
 
 
 @njit(cache=True, nogil=True)
-def pack(theta, coded, parts, slots, thread, threads, codes):
+def pack(theta, coded, parts, slots, turned, thread, threads, codes):
     """Write the codes of one of `threads` parts of each table's slots, from the real parameters theta [values]; see `lookup`.
 
-    Their number is an argument: a constant would be compiled in, and stay in the cache for processes of another number.
+    Only slots are written that lie in runs marked in `turned` [runs]. The threads' number is an argument: a constant would be
+    compiled in, and stay in the cache for processes of another number.
     """
     for p in range(parts.shape[0]):
         begin, count, first, stride = slots.begin[p], slots.count[p], slots.first[p], slots.stride[p]
         own, features = codes[parts[p].first_code :], parts[p].features
-        start, stop = count * thread // threads, count * (thread + 1) // threads
-        if features == 1:  # most tables have one feature, and this loop is twice as fast
-            for slot in range(start, stop):
-                value = np.uint64(first + slot * stride)
-                code = (CODED | (theta[value] >= 0)) if coded[value] != 0 else 0
-                own[np.uint64(slots.entries[np.uint64(begin + slot)])] = code
-            continue
-        for slot in range(start, stop):
-            value, code = np.uint64(first + slot * stride), CODED
-            for f in range(features):
-                code |= np.int64(theta[value + np.uint64(f)] >= 0) << f
-            own[np.uint64(slots.entries[np.uint64(begin + slot)])] = code if coded[value] != 0 else 0
+        slot, stop = count * thread // threads, count * (thread + 1) // threads
+        while slot < stop:
+            run = (first + slot * stride) // RUN
+            after = min(stop, ((run + 1) * RUN - first + stride - 1) // stride)
+            last = (first + (after - 1) * stride + features - 1) // RUN  # a vector may reach into the next run
+            if turned[np.uint64(run)] | turned[np.uint64(last)]:
+                entries = slots.entries[begin + slot : begin + after]
+                _pack_slots(theta, coded, entries, first + slot * stride, stride, features, own)
+            slot = after
+
+
+@njit(cache=True)
+def _pack_slots(theta, coded, entries, first, stride, features, own):
+    """Write the codes of these entries of a table's part; the values of the first one begin at `first`."""
+    for k in range(entries.size):
+        value, code = np.uint64(first + k * stride), CODED
+        for f in range(features):
+            code |= np.int64(theta[value + np.uint64(f)] >= 0) << f
+        own[np.uint64(entries[k])] = code if coded[value] != 0 else 0
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
