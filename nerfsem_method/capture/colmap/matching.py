@@ -20,7 +20,10 @@ MOST_FEATURES = 3000
 it keeps are matched: without the smallest of these a logo's clip was wrong by a degree, and six wrong frames hung together."""
 SMALL_FRAME = 640
 """In frames whose longer side has fewer pixels than this SIFT also looks at the doubled picture, as it does on the object alone;
-in larger ones that takes four times as long and finds nothing but noise."""
+in larger ones that takes four times as long and finds nothing but noise, unless there is little to see in them."""
+FEW_FEATURES = 500
+"""Frames in which SIFT finds fewer than this, counted in `SOME` of them, show as little as small ones: bars fill the rest."""
+SOME = 5
 PEAK, EDGE = 0.002, 20.0
 """These thresholds of SIFT's peaks and edges are lower than COLMAP's: smooth objects have few features, and matching tells."""
 BATCH = 16
@@ -42,6 +45,22 @@ MAX_TRIALS = 1000
 
 def extract(job: Job, database: Path) -> None:
     """Find SIFT features in every frame of the job and write them to a new database; one camera took all frames."""
+    small = job.object_alone or job.long_side < SMALL_FRAME or _few(job, database.with_name("few.db"))
+    _extract(job, database, job.names, doubled=small)
+
+
+def _few(job: Job, database: Path) -> bool:
+    """Return whether few features are found in the job's frames as they are."""
+    names = [job.names[k] for k in np.unique(np.linspace(0, len(job.names) - 1, SOME).round().astype(int))]
+    _extract(job, database, names, doubled=False)
+    with pycolmap.Database.open(str(database)) as found:
+        counts = [found.num_keypoints_for_image(image_id(found, name)) for name in names]
+    database.unlink()
+    return float(np.median(counts)) < FEW_FEATURES
+
+
+def _extract(job: Job, database: Path, names: list[str], doubled: bool) -> None:
+    """Do as `extract` does with some frames, looking at the doubled picture, too, or not."""
     reader = pycolmap.ImageReaderOptions()
     reader.camera_model = "SIMPLE_RADIAL"
     if job.masks:
@@ -50,14 +69,14 @@ def extract(job: Job, database: Path) -> None:
     options.use_gpu = False
     options.sift.max_num_features = MOST_FEATURES
     options.sift.peak_threshold, options.sift.edge_threshold = PEAK, EDGE
-    options.sift.first_octave = -1 if job.object_alone or job.long_side < SMALL_FRAME else 0
+    options.sift.first_octave = -1 if doubled else 0
     pycolmap.Database.open(str(database)).close()  # Frames are imported into a database that exists.
     # Frames are numbered here: left to the parallel extraction, their numbers, and with them the model, change by chance.
-    pycolmap.import_images(str(database), job.legible, pycolmap.CameraMode.SINGLE, job.names, reader)
-    for start in range(0, len(job.names), BATCH):
-        tell("features", start, len(job.names))
+    pycolmap.import_images(str(database), job.legible, pycolmap.CameraMode.SINGLE, names, reader)
+    for start in range(0, len(names), BATCH):
+        tell("features", start, len(names))
         pycolmap.extract_features(
-            str(database), job.legible, image_names=job.names[start : start + BATCH], camera_mode=pycolmap.CameraMode.SINGLE,
+            str(database), job.legible, image_names=names[start : start + BATCH], camera_mode=pycolmap.CameraMode.SINGLE,
             reader_options=reader, extraction_options=options,
         )  # fmt: skip
 
