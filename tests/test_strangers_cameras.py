@@ -84,10 +84,11 @@ def test_what_hides_features_is_taken_away_for_colmap(kind: str, sound: list[np.
         assert np.mean([*map(dim_share, before)]) > 0.2 and max(map(dim_share, after)) == 0
 
 
-def test_sound_frames_are_seen_as_they_are(sound: list[np.ndarray], tmp_path: Path) -> None:
+@pytest.mark.parametrize("bars", [0, 200])
+def test_sound_frames_are_seen_as_they_are(bars: int, sound: list[np.ndarray], tmp_path: Path) -> None:
     frames = [tmp_path / f"{number:06d}.png" for number in range(len(sound))]
     for path, picture in zip(frames, sound, strict=True):
-        Image.fromarray(picture).save(path)
+        Image.fromarray(np.pad(picture, ((0, 0), (bars, bars), (0, 0)))).save(path)
     assert legible(frames, tmp_path / "copies") == frames and not (tmp_path / "copies").exists()
 
 

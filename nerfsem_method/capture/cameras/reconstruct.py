@@ -210,7 +210,8 @@ def checked_model(
     if len(known) < max(MIN_REGISTERED * (max(known) - min(known) + 1), MIN_OF_ALL * count):
         raise CaptureError(
             f"cameras were found for only {len(known)} of {count} frames: film a slow, sharp, steady turn around a "
-            "textured object, with most of what one frame shows still in the next"
+            "textured object, with most of what one frame shows still in the next; if the object itself turns, set the camera on "
+            "a tripod, or give --mattes DIR"
         )
     if _parallax(np.stack(list(known.values()))) < MIN_PARALLAX:
         raise CaptureError(HARDLY_MOVES)

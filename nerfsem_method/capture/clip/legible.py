@@ -22,6 +22,8 @@ SMOOTHING = 1.5
 DIM, DIM_SHARE = 48.0, 0.2
 """Light is made even where it is below this grey level in a larger share of the frame: in four sound clips it is in up to 0.04,
 in one with dark rims in 0.43."""
+BLACK = 16
+"""Rows and columns along a frame's edges that are nowhere lighter than this grey level are bars, or a black ground: not dim."""
 LONG_SIDE, REACH = 160, 10.0
 """Light is looked at with so many pixels along the longer side, and is the mean of a surrounding of this standard deviation."""
 SPARSE = 3
@@ -55,8 +57,12 @@ def noise(picture: np.ndarray) -> float:
 
 
 def dim_share(picture: np.ndarray) -> float:
-    """Return the share of a grey picture [H, W] uint8 where there is little light."""
-    return float((_light(picture.astype(np.float32)) < DIM).mean())
+    """Return the share of a grey picture [H, W] uint8, within black bars, where there is little light; 0 if all is black."""
+    rows, columns = (np.flatnonzero((picture > BLACK).any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return 0.0
+    within = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return float((_light(within.astype(np.float32)) < DIM).mean())
 
 
 def made_legible(picture: np.ndarray, noisy: bool, dim: bool) -> np.ndarray:

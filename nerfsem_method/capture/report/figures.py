@@ -209,7 +209,7 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
     if model.doubtful:
         warnings.append(
             f"only {model.explained:.0%} of what frames have in common agrees with their cameras, which may be wrong: look at "
-            "them in report.html; photographs are best given in the order in which they were taken"
+            "them in report.html; if they are photographs, give them in the order in which they were taken"
         )
     warnings += _of_zoom(model)
     for left, top, right, bottom in model.overlays:
