@@ -60,7 +60,7 @@ def adam(theta, coded, partial, means, squares, rates, start, stop, turned):
 @intrinsic
 def _move_run(_, theta, coded, partial, means, squares, begin, rates):
     """Do what `adam` does for one run, and return whether a sign turns: in LLVM's vectors, as numba's loops over so few values
-    take eight times as long. The gradient of a sign passes straight through where |theta| <= 1 and the value is coded."""
+    take three to six times as long. The gradient of a sign passes straight through where |theta| <= 1 and the value is coded."""
 
     def generate(context, builder, signature, arguments):
         b, first = builder, arguments[5]
