@@ -45,14 +45,14 @@ def adam(theta, coded, partial, means, squares, rates, start, stop, turned):
     """
     whole = stop - (stop - start) % RUN
     for begin in range(start, whole, RUN):
-        if _move_run(theta, coded, partial, means, squares, begin, rates):
+        if _move_run(theta, coded, partial, means, squares, begin, rates):  # pyright: ignore[reportCallIssue] (no typing context)
             turned[np.uint64(begin // RUN)] = 1
     if whole < stop:  # what is left at the end of theta is filled up
         rest, kept = np.zeros((3, RUN), np.float32), np.zeros(RUN, np.int8)
         given, count = np.zeros((partial.shape[0], RUN), np.float32), stop - whole
         rest[0, :count], rest[1, :count], rest[2, :count] = theta[whole:stop], means[whole:stop], squares[whole:stop]
         kept[:count], given[:, :count], partial[:, whole:stop] = coded[whole:stop], partial[:, whole:stop], 0
-        if _move_run(rest[0], kept, given, rest[1], rest[2], 0, rates):
+        if _move_run(rest[0], kept, given, rest[1], rest[2], 0, rates):  # pyright: ignore[reportCallIssue]
             turned[whole // RUN] = 1
         theta[whole:stop], means[whole:stop], squares[whole:stop] = rest[0, :count], rest[1, :count], rest[2, :count]
 
