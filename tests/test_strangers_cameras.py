@@ -84,12 +84,24 @@ def test_what_hides_features_is_taken_away_for_colmap(kind: str, sound: list[np.
         assert np.mean([*map(dim_share, before)]) > 0.2 and max(map(dim_share, after)) == 0
 
 
-@pytest.mark.parametrize("bars", [0, 200])
-def test_sound_frames_are_seen_as_they_are(bars: int, sound: list[np.ndarray], tmp_path: Path) -> None:
+@pytest.mark.parametrize("bars", [(0, 0), (0, 200), (200, 0)], ids=["none", "beside", "above and below"])
+def test_sound_frames_are_seen_as_they_are(bars: tuple[int, int], sound: list[np.ndarray], tmp_path: Path) -> None:
     frames = [tmp_path / f"{number:06d}.png" for number in range(len(sound))]
     for path, picture in zip(frames, sound, strict=True):
-        Image.fromarray(np.pad(picture, ((0, 0), (bars, bars), (0, 0)))).save(path)
+        Image.fromarray(np.pad(picture, [(own, own) for own in (*bars, 0)])).save(path)
     assert legible(frames, tmp_path / "copies") == frames and not (tmp_path / "copies").exists()
+
+
+def test_noise_is_found_between_bars(sound: list[np.ndarray]) -> None:
+    grey = hidden("noise", sound[0]).mean(-1).astype(np.uint8)
+    assert noise(np.pad(grey, ((0, 0), (500, 500)))) == pytest.approx(noise(grey), rel=0.05) and noise(grey) > 5
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_black_frame_with_a_line_of_light_is_dim(rows: int) -> None:
+    frame = np.zeros((720, 1280), np.uint8)
+    frame[:rows] = 40
+    assert dim_share(frame) == 1 and noise(frame) < 1
 
 
 def test_dark_rims_are_no_black_bars(tmp_path: Path, sound: list[np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""Adam over a field's tables in one compiled pass, against torch's own."""
+"""Adam over a field's tables, in one compiled pass and in torch: both leave runs of values alone that no gradient comes to."""
 
 import copy
 
@@ -46,7 +46,7 @@ def _rays():
 
 
 @pytest.mark.parametrize("spec", [DENSE, HASHED], ids=["dense", "hashed"])
-def test_steps_are_those_of_torchs_adam(spec):
+def test_compiled_steps_are_those_in_torch(spec):
     torch.manual_seed(0)
     mine = RadianceField.from_state(tiny_state(spec))
     mine.grids.set_coded([entries[len(entries) // 3 :] for entries in mine.grids.slots.entries])
@@ -83,6 +83,7 @@ def test_runs_without_gradient_stay_and_others_move_as_torchs_adam_moves_them(se
     run = slice(value // RUN * RUN, value // RUN * RUN + RUN)
     for number, given in enumerate((gradient, alone)):
         before = theta.detach().clone(), expected.detach().clone()
+        moments = [own.state[theta][name].clone() for name in ("exp_avg", "exp_avg_sq") if number]
         theta.grad, expected.grad = (given * (it.detach().abs() <= 1) for it in (theta, expected))
         own.step()
         torchs.step()
@@ -92,6 +93,8 @@ def test_runs_without_gradient_stay_and_others_move_as_torchs_adam_moves_them(se
             stayed = torch.ones(len(theta), dtype=torch.bool)
             stayed[run] = False
             assert torch.equal(theta[stayed], before[0][stayed])
+            for name, was in zip(("exp_avg", "exp_avg_sq"), moments, strict=True):
+                assert torch.equal(own.state[theta][name][stayed], was[stayed]) and was[stayed].any()
             assert (expected != before[1])[stayed].any()
 
 
@@ -118,6 +121,29 @@ def test_what_is_packed_follows_all_that_changes_the_values():
         assert 0 < (found != before).sum() < len(before)
         grids.set_coded(every)  # all is packed anew
         assert np.array_equal(found, _packed(grids))
+    grids.set_coded([entries[:0] for entries in every])
+    assert not _packed(grids).any()
+
+
+def test_what_was_packed_before_gradients_are_kept_is_packed_anew():
+    torch.manual_seed(0)
+    field = RadianceField.from_state(tiny_state(DENSE))
+    grids, optimizer = field.grids, GridAdam([field.grids.theta], lr=0.01)
+    before = _packed(grids)
+    grids.theta.data.mul_(-1)
+    optimizer.serve(grids)
+    assert (_packed(grids) != before).any()
+
+
+def test_what_threads_add_that_is_nothing_together_is_taken_away():
+    grids = RadianceField.from_state(tiny_state(DENSE)).grids
+    optimizer = GridAdam([grids.theta], lr=0.01, eps=0)
+    optimizer.serve(grids)
+    partial, count = np.zeros((2, grids.partial.shape[1]), np.float32), len(grids.theta)
+    grids.partial, before = partial, grids.theta.detach().clone()
+    partial[:, 5], partial[:, count - 1] = (1, -1), (-1, 1)
+    optimizer.step()
+    assert not partial.any() and torch.equal(grids.theta, before)
 
 
 @pytest.mark.parametrize("served", [True, False])
@@ -205,5 +231,7 @@ def test_gradients_of_plain_torch_count_too():
 def test_a_weight_decay_is_torchs():
     mine, own, theirs, torchs = _pair(weight_decay=0.5)
     rays = _rays()
+    for field in (mine, theirs):  # of much of it no ray sees anything
+        field.grids.set_coded([entries[:100] for entries in field.grids.slots.entries])
     moved, expected = _trained(mine, own, *rays), _trained(theirs, torchs, *rays)
     torch.testing.assert_close(moved, expected, atol=2e-4, rtol=0)

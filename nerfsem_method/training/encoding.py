@@ -82,7 +82,7 @@ class BinaryGrids(nn.Module):
     `theta` [values] float32 holds the real parameters of the slots that the hull, the largest occupancy there will be, can
     reach (`Slots`). `parts` describes the tables to the compiled loops (`lookup.table_parts`); in `partial` [threads, values +
     PADDING], zeros otherwise but for the padding, the threads add up gradients of the signs; while `keeping`, backward passes
-    leave them there. `turned` [runs] uint8 marks the runs of theta in which signs have turned since they were packed.
+    leave them there. `turned` [runs] uint8 marks the runs of theta in which signs have turned meanwhile, since they were packed.
     """
 
     coded: Tensor
@@ -124,8 +124,9 @@ class BinaryGrids(nn.Module):
         gradients are kept, the optimiser that takes them marks in `turned` what has changed, and that alone is packed.
         """
         if not self._packed:
-            now = self.theta._version, self.theta.data_ptr()  # these tell of all that changes theta beside that optimiser
-            if not self.keeping or now != self._packed_from:
+            # These two tell of what else changes theta, but not of writes to `theta.data`, which nobody does while training.
+            now = (self.theta._version, self.theta.data_ptr()) if self.keeping else None
+            if now is None or now != self._packed_from:
                 self.turned[:] = 1
             in_parts(THREADS, self._pack)
             self.turned[:] = 0

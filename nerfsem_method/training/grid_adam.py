@@ -34,6 +34,8 @@ class GridAdam(torch.optim.Adam):
         """Take gradients where these grids add them up, if they run in compiled loops; a weight decay is left to torch."""
         if compiled(grids.theta) and not self.defaults["weight_decay"]:
             self._grids, grids.keeping = grids, True
+            with torch.no_grad():
+                grids.theta.clamp_(-1, 1)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Let go of gradients, those included that a backward pass has left and no step has taken."""
@@ -60,7 +62,8 @@ class GridAdam(torch.optim.Adam):
         state["step"] += 1
         first, second = group["betas"]
         count = float(state["step"])
-        rates = Rates(group["lr"] / (1 - first**count), (1 - second**count) ** -0.5, 1 - first, 1 - second, group["eps"])
+        numbers = group["lr"] / (1 - first**count), (1 - second**count) ** -0.5, 1 - first, 1 - second, group["eps"]
+        rates = Rates(*map(float, numbers))
         theta, coded = grids.theta.detach().numpy(), grids.coded.numpy()
         means, squares = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
 
@@ -72,9 +75,14 @@ class GridAdam(torch.optim.Adam):
         return loss
 
     def _step_in_torch(self) -> None:
-        """Move theta as torch does, and put back what no gradient came to."""
-        ((theta,),) = (group["params"] for group in self.param_groups)
+        """Move theta as torch does, and put back what no gradient came to, unless all of it decays."""
+        (group,) = self.param_groups
+        (theta,) = group["params"]
         if theta.grad is None:
+            return
+        if group["weight_decay"]:
+            super().step()
+            theta.clamp_(-1, 1)
             return
         moments = [self.state[theta][name] for name in ("exp_avg", "exp_avg_sq") if name in self.state[theta]]
         before = [values.detach().clone() for values in (theta, *moments)]

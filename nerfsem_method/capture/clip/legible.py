@@ -23,7 +23,8 @@ DIM, DIM_SHARE = 48.0, 0.2
 """Light is made even where it is below this grey level in a larger share of the frame: in four sound clips it is in up to 0.04,
 in one with dark rims in 0.43."""
 BLACK = 16
-"""Rows and columns along a frame's edges that are nowhere lighter than this grey level are bars, or a black ground: not dim."""
+"""Rows and columns along a frame's edges that are nowhere lighter than this grey level are bars: neither noise nor light is
+looked for there."""
 LONG_SIDE, REACH = 160, 10.0
 """Light is looked at with so many pixels along the longer side, and is the mean of a surrounding of this standard deviation."""
 SPARSE = 3
@@ -47,22 +48,25 @@ def legible(frames: list[Path], folder: Path) -> list[Path]:
 
 
 def noise(picture: np.ndarray) -> float:
-    """Return the standard deviation of a grey picture's noise [H, W] uint8 (Immerkaer, Fast Noise Variance Estimation, 1996; by
-    the median, which edges do not move).
+    """Return the standard deviation of a grey picture's noise [H, W] uint8 within black bars (Immerkaer, Fast Noise Variance
+    Estimation, 1996; by the median, which edges do not move).
     """
     import cv2
 
-    differences = cv2.filter2D(picture.astype(np.float32), -1, np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32))
+    lit = _within_bars(picture).astype(np.float32)
+    differences = cv2.filter2D(lit, -1, np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32))
     return float(np.median(np.abs(differences[::SPARSE, ::SPARSE]))) / 0.6745 / 6
 
 
 def dim_share(picture: np.ndarray) -> float:
-    """Return the share of a grey picture [H, W] uint8, within black bars, where there is little light; 0 if all is black."""
+    """Return the share of a grey picture [H, W] uint8 within black bars where there is little light."""
+    return float((_light(_within_bars(picture).astype(np.float32)) < DIM).mean())
+
+
+def _within_bars(picture: np.ndarray) -> np.ndarray:
+    """Return a picture [H, W] without black bars along its edges; all of one that is black."""
     rows, columns = (np.flatnonzero((picture > BLACK).any(axis)) for axis in (1, 0))
-    if not len(rows):
-        return 0.0
-    within = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return float((_light(within.astype(np.float32)) < DIM).mean())
+    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else picture
 
 
 def made_legible(picture: np.ndarray, noisy: bool, dim: bool) -> np.ndarray:
@@ -80,5 +84,6 @@ def _light(picture: np.ndarray) -> np.ndarray:
     import cv2
 
     shrink = min(LONG_SIDE / max(picture.shape), 1.0)
-    small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    height, width = (max(round(side * shrink), 1) for side in picture.shape)
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     return cv2.GaussianBlur(small, (0, 0), REACH)

@@ -85,11 +85,13 @@ def _move_run(_, theta, coded, partial, means, squares, begin, rates):
         def any_of(flags):
             return b.icmp_unsigned("!=", b.bitcast(flags, ir.IntType(RUN)), ir.IntType(RUN)(0))
 
-        total, turns = cgutils.alloca_once_value(b, zero), cgutils.alloca_once_value(b, cgutils.false_bit)
+        total, given = (cgutils.alloca_once_value(b, zero) for _ in range(2))
+        turns = cgutils.alloca_once_value(b, cgutils.false_bit)
         with cgutils.for_range(b, threads) as loop:
             added = b.load(at(arrays[2], b.add(b.mul(loop.index, width), first)), align=4)
             b.store(reckon(b.fadd, b.load(total), added), total)
-        with b.if_then(any_of(present(b.load(total)))):
+            b.store(reckon(b.fadd, b.load(given), size(added)), given)  # what two threads have added may be nothing together
+        with b.if_then(any_of(present(b.load(given)))):
             with cgutils.for_range(b, threads) as loop:
                 b.store(zero, at(arrays[2], b.add(b.mul(loop.index, width), first)), align=4)
             places = [at(arrays[k], first) for k in (0, 3, 4)]
