@@ -125,6 +125,33 @@ def test_what_is_packed_follows_all_that_changes_the_values():
     assert not _packed(grids).any()
 
 
+def test_only_what_has_turned_is_packed_again():
+    grids = RadianceField.from_state(tiny_state(DENSE)).grids
+    optimizer = GridAdam([grids.theta], lr=0.05)
+    optimizer.serve(grids)
+    with torch.no_grad():
+        grids.theta.mul_(0.01)
+    grids.packed_tables().codes[:] = 255  # what is written then will show
+    value = int(grids.coded.nonzero()[-1])
+    grids.theta.grad = torch.zeros_like(grids.theta)
+    grids.theta.grad[value] = grids.theta.detach()[value].sign()
+    optimizer.step()
+    assert 0 < (_packed(grids) != 255).sum() <= 2 * RUN
+
+
+def test_a_value_beyond_the_range_gets_no_gradient():
+    grids = RadianceField.from_state(tiny_state(DENSE)).grids
+    optimizer = GridAdam([grids.theta], lr=0.05)
+    optimizer.serve(grids)
+    value = int(grids.coded.nonzero()[-1])
+    with torch.no_grad():
+        grids.theta[value] = 1.5
+    grids.partial[0, value] = 1
+    grids.theta.grad = grids.theta.detach().new_zeros(len(grids.theta))
+    optimizer.step()
+    assert float(grids.theta.detach()[value]) == 1.5 and not grids.partial[0, value]
+
+
 def test_what_was_packed_before_gradients_are_kept_is_packed_anew():
     torch.manual_seed(0)
     field = RadianceField.from_state(tiny_state(DENSE))

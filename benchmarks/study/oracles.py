@@ -5,7 +5,7 @@
 A correction of a few numbers a frame that gains much says what is wrong: a colour affine the colours, an image affine the
 cameras. Where neither gains and detail is missing, it is bits. All are fitted over the object's pixels, and the figures are
 PSNR-CENTER in dB, means over frames. Where outlines are in doubt, any motion that enlarges the object gains, since nothing counts
-beyond them: so an image affine is also fitted, and measured, to what is further inside, where the cameras alone can help.
+beyond them: so an image affine is also fitted to what is further inside, and measured there, where outlines do not count.
 Detail is what a Gaussian of two pixels removes, well inside the outline.
 """
 
@@ -41,7 +41,7 @@ DETAIL = 2.0
 OUTLINE = 3
 """An error is the outline's within so many pixels of it."""
 WITHIN = 2
-"""No rendered outline reaches so many pixels into the object."""
+"""A rendered outline hardly reaches so many pixels into the object."""
 BORDER = 8
 """The picture is cut so far around the object: no correction moves it further."""
 COLUMNS = (

@@ -31,7 +31,10 @@ class GridAdam(torch.optim.Adam):
     _grids: BinaryGrids | None = None
 
     def serve(self, grids: BinaryGrids) -> None:
-        """Take gradients where these grids add them up, if they run in compiled loops; a weight decay is left to torch."""
+        """Take gradients where these grids add them up, if they run in compiled loops; a weight decay is left to torch.
+
+        Theta is clipped at once: no step comes to a value beyond the range.
+        """
         if compiled(grids.theta) and not self.defaults["weight_decay"]:
             self._grids, grids.keeping = grids, True
             with torch.no_grad():

@@ -211,7 +211,7 @@ def checked_model(
         raise CaptureError(
             f"cameras were found for only {len(known)} of {count} frames: film a slow, sharp, steady turn around a "
             "textured object, with most of what one frame shows still in the next; if the object itself turns, set the camera on "
-            "a tripod, or give --mattes DIR"
+            "a tripod"
         )
     if _parallax(np.stack(list(known.values()))) < MIN_PARALLAX:
         raise CaptureError(HARDLY_MOVES)
