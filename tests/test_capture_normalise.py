@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from sphere_views import CAMERA, RADIUS, ring, sphere_mattes
+from sphere_views import CAMERA, RADIUS, looking_at, ring, sphere_mattes
 
 from nerfsem_method.capture.cameras.normalise import Similarity, unit_box, upright
 from nerfsem_method.errors import CaptureError
@@ -13,6 +13,12 @@ from nerfsem_method.scene.camera import camera_centres
 
 COLMAP_WORLD = Similarity(3.7, Rotation.from_rotvec([0.9, -0.4, 2.0]).as_matrix(), np.array([4.0, -2.0, 9.0]))
 NO_POINTS = np.empty((0, 3))
+
+
+def from_above(count: int, turn: float) -> np.ndarray:
+    """Return cam_from_world [count, 3, 4] of cameras above the origin, on an arc around it."""
+    centres = [np.array([2 * np.cos(a), 2 * np.sin(a), 0.8]) for a in np.linspace(0, turn, count, endpoint=False)]
+    return np.stack([looking_at(centre, np.zeros(3)) for centre in centres])
 
 
 def test_a_similarity_moves_points_and_cameras_together() -> None:
@@ -48,6 +54,19 @@ def test_upright_survives_cameras_that_are_upside_down() -> None:
     poses = np.concatenate([poses[:, :, :3] @ np.diag([1.0, -1.0, -1.0]), poses[:, :, 3:]], -1)
     turned = upright(poses) @ -poses[:, 1, :3].mean(0)
     assert turned[2] > 0 and np.abs(turned[:2]).max() < 1e-4
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 3])
+def test_pictures_that_lie_on_their_side_are_set_upright(quarters: int) -> None:
+    above = from_above(20, 2 * np.pi)
+    turned = Rotation.from_rotvec([0, 0, quarters * np.pi / 2]).as_matrix() @ above
+    assert (upright(COLMAP_WORLD.poses(turned)) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.99
+
+
+def test_a_quarter_turn_over_an_object_is_none_around_it() -> None:
+    turned = Rotation.from_rotvec([0, 0, np.pi / 2]).as_matrix() @ from_above(20, np.pi / 2)
+    up = -turned[:, 1].mean(0)[:3]
+    assert (upright(turned) @ up)[2] == pytest.approx(np.linalg.norm(up))
 
 
 def test_mattes_of_another_video_are_recognised() -> None:

@@ -25,7 +25,8 @@ COUNT = 12
 
 def facts(**changes: np.ndarray) -> FrameFacts:
     """Return the facts of twelve good frames, but for the changes."""
-    good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "border": 0.0, "pieces": 1, "noise": 1.0, "dim": 0.05, "redrawn": False}
+    good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "border": 0.0, "pieces": 1, "noise": 1.0, "dim": 0.05, "tones": 160.0}
+    good["redrawn"] = False
     return FrameFacts(**{name: changes.get(name, np.full(COUNT, value)) for name, value in good.items()})
 
 
@@ -86,6 +87,8 @@ def test_the_cameras_are_judged(scene) -> None:
     assert "its end was not recognised" in warned(scene, facts(), model(closures=0))
     assert "fit the frames badly" in warned(scene, facts(), model(reprojection_error=2.0))
     assert "only 40% of what frames have in common" in warned(scene, facts(), model(explained=0.4))
+    assert "in common" not in warned(scene, facts(), model(explained=0.5))  # a film's frames are in order
+    assert "only 50% of what frames have in common" in warned(scene, facts(), model(explained=0.5, ordered=False))
     assert "the focal length can hardly be told" in warned(scene, facts(), model(focal_evidence=0.005))
     assert "only 3 points" in warned(scene, facts(), points=3)
     assert warned(scene, facts(), model(), 500, "frame 7 of the video is damaged") == "frame 7 of the video is damaged"

@@ -37,6 +37,18 @@ def test_half_pictures_are_made_whole(codec: tuple[str, ...], tmp_path: Path) ->
     assert np.mean([comb(frame) for frame in frames]) < 0.9 * np.mean([comb(frame) for frame in combed])
 
 
+def test_half_pictures_that_no_file_tells_of_are_made_whole(tmp_path: Path) -> None:
+    moving = "scroll=horizontal=0.06"
+    pattern(tmp_path / "whole.mkv", 20, "-vf", moving, size="192x96")
+    pattern(tmp_path / "woven.mkv", 20, "-vf", f"{moving},interlace=scan=tff,setfield=prog", size="192x96")
+    for name, remarks in (("whole.mkv", []), ("woven.mkv", ["frames 0-19 of the video are interlaced"])):
+        found = Findings()
+        frames = [frame.rgb.astype(int) for frame in open_clip(tmp_path / name).frames(findings=found)]
+        assert [said.partition(";")[0] for said in found.remarks] == remarks
+        for frame in frames:
+            assert np.abs(np.diff(frame, axis=0)).mean() < np.abs(frame[2:] - frame[:-2]).mean()
+
+
 def test_whole_pictures_are_left_alone(plain: Path) -> None:
     found = Findings()
     list(open_clip(plain).frames(findings=found))

@@ -22,6 +22,12 @@ LONG_SIDE = 640
 HULL_TOLERANCE = 0.15
 """This share of the views may miss a voxel: poses and mattes of a real clip disagree by a few pixels somewhere."""
 
+FULL_RING, FLAT_RING = 0.4, 0.5
+"""A ring of cameras is at least so wide, in shares of its length, that it goes half around, and is no thicker, in shares of its
+width. Less than half a turn may as well go over the object as around it."""
+ACROSS = 0.7
+"""A ring's axis lies across the pictures if its mean cosine to their rows is larger."""
+
 
 @dataclass(frozen=True)
 class Similarity:
@@ -42,14 +48,30 @@ class Similarity:
 
 
 def upright(poses: np.ndarray) -> np.ndarray:
-    """Return the rotation [3, 3] that takes the cameras' mean up direction (image -y) to +z by the shortest way."""
-    up = -poses[:, 1, :3].mean(0)
-    up /= np.linalg.norm(up)
+    """Return the rotation [3, 3] that takes the way up, see `_up`, to +z by the shortest way."""
+    up = _up(poses)
     cross, cosine = np.cross(up, (0.0, 0.0, 1.0)), up[2]
     if cosine < -0.999999:
         return np.diag([1.0, -1.0, -1.0])
     skew = np.array([[0, -cross[2], cross[1]], [cross[2], 0, -cross[0]], [-cross[1], cross[0], 0]])
     return np.eye(3) + skew + skew @ skew / (1 + cosine)
+
+
+def _up(poses: np.ndarray) -> np.ndarray:
+    """Return the direction [3] that is up to cameras at poses [N, 3, 4]: their mean image -y.
+
+    A film whose pictures lie on their side, as one does that has lost its tag of rotation, circles about an axis that is across
+    its pictures. There this axis is upright, and up is where the cameras are, for things are looked at from above.
+    """
+    centres = camera_centres(poses)
+    _, extents, directions = np.linalg.svd(centres - centres.mean(0), full_matrices=False)
+    axis = directions[2]
+    right, down, forward = (poses[:, :, :3] @ axis).mean(0)
+    wide, flat = extents[1] > FULL_RING * extents[0], extents[2] < FLAT_RING * extents[1]
+    if wide and flat and abs(right) > ACROSS and abs(right) > 2 * abs(down):
+        return -axis if forward > 0 else axis
+    up = -poses[:, 1, :3].mean(0)
+    return up / np.linalg.norm(up)
 
 
 def unit_box(

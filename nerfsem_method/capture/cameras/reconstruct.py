@@ -82,7 +82,7 @@ def reconstruct(
             break
     if not models:
         raise refused[0]
-    return max(models, key=lambda model: (not model.doubtful, model.registered.sum()))
+    return replace(max(models, key=lambda model: (not model.doubtful, model.registered.sum())), ordered=ordered)
 
 
 def _complete(model: SparseModel) -> bool:

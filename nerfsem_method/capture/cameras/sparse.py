@@ -12,13 +12,16 @@ import numpy as np
 from nerfsem_method.capture.clip.motion import Box
 from nerfsem_method.scene.camera import Intrinsics
 
-SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence", "explained")
+SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence", "explained", "ordered")
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 GIVEN = "given"
 """The cameras come from another program when this is the region of their SparseModel."""
 LEAST_EXPLAINED = 0.56
 """Of the matches between its frames this share must belong to a model's points: in right models of 20 to 100 frames .65 to .78
 do, in ones of photographs in a wrong order .48 and .52."""
+LEAST_OF_FILM = 0.42
+"""In wrong models of films .28 to .33 did, in right ones of small and blurred pictures .50 and more: from this share on a film's
+order says enough for them not to be called in question."""
 ARRAYS = ("poses", "registered", "points", "colours", "views")
 """These fields of a SparseModel are arrays."""
 
@@ -35,7 +38,7 @@ class SparseModel:
     in `overlays`, which stand still while the rest moves. `stretches` are first frame, last frame and focal length of
     parts of the clip that would rather have their own, relative to the median. `focal_evidence` is the share by which
     a focal length a tenth off fits worse; None where that was not asked. Of the verified matches between frames with a
-    pose, the share `explained` is of these points.
+    pose, the share `explained` is of these points. Frames are `ordered` where they follow each other in time, as a film's do.
     """
 
     camera: Intrinsics
@@ -51,6 +54,7 @@ class SparseModel:
     stretches: Sequence[tuple[int, int, float]] = ()
     focal_evidence: float | None = None
     explained: float = 1.0
+    ordered: bool = True
 
     def save(self, folder: Path) -> None:
         """Write camera.json and model.npz into `folder`."""
@@ -68,8 +72,13 @@ class SparseModel:
 
     @property
     def doubtful(self) -> bool:
-        """Return whether much of what frames have in common contradicts their cameras."""
+        """Return whether so much of what frames have in common contradicts their cameras that other keyframes may do better."""
         return self.explained < LEAST_EXPLAINED
+
+    @property
+    def contradicted(self) -> bool:
+        """Return whether so much does that the cameras may be wrong."""
+        return self.explained < (LEAST_OF_FILM if self.ordered else LEAST_EXPLAINED)
 
     @property
     def posed(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""This module makes pictures legible for COLMAP, where noise or darkness hides their features.
+"""This module makes pictures legible for COLMAP, where noise, darkness or flat tones hide their features.
 
 Of a clip with heavy noise half of the cameras were found, and some of them wrong by ten degrees; of one whose rims a lens darkens
 all were found, with a focal length a sixth too long, because only the object's own features were left. Smoothed the first has all
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nerfsem_method.capture.clip.tones import Tones
 from nerfsem_method.media.pictures import read_picture, write_picture
 
 LOOKED_AT = 8
@@ -34,15 +35,17 @@ DARKEST, EVEN = 4.0, 100.0
 
 
 def legible(frames: list[Path], folder: Path) -> list[Path]:
-    """Return the frames, or grey copies of the same names in the new `folder` if noise or darkness hides their features."""
+    """Return the frames, or grey copies of the same names in the new `folder` if noise, darkness or flat tones hide features."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, LOOKED_AT).round().astype(int))
-    facts = [(noise(picture), dim_share(picture)) for picture in (read_picture(frames[i], grey=True) for i in chosen)]
+    pictures = [read_picture(frames[i], grey=True) for i in chosen]
+    tones = Tones.of(pictures)
+    facts = [(noise(picture), dim_share(picture)) for picture in map(tones.spread, pictures)]
     noisy, dim = np.median(facts, axis=0) > (NOISY, DIM_SHARE)
-    if not (noisy or dim):
+    if not (noisy or dim or tones.flat):
         return frames
     folder.mkdir()
     for path in frames:
-        picture = read_picture(path, grey=True).astype(np.float32)
+        picture = tones.spread(read_picture(path, grey=True)).astype(np.float32)
         write_picture(folder / path.name, made_legible(picture, bool(noisy), bool(dim)))
     return [folder / path.name for path in frames]
 

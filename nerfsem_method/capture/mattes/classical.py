@@ -23,6 +23,7 @@ from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.mattes import fusion
 from nerfsem_method.capture.mattes.cluster import Cluster, find
+from nerfsem_method.capture.mattes.colour import ColourSpace
 from nerfsem_method.capture.mattes.evidence import Pass, View
 from nerfsem_method.capture.mattes.fusion import Grid
 from nerfsem_method.capture.mattes.given import write_matte
@@ -66,8 +67,11 @@ def segment(
         write_matte(target, path.name, np.zeros(read_picture(path).shape[:2], np.uint8))
     frames, model = [path for path, looks in zip(frames, there, strict=True) if looks], model.of_frames(there)
     box = box and box.among(there)
+    space = ColourSpace.of(frames)
     turn = Similarity(1.0, upright(model.poses), np.zeros(3))
-    model = dataclasses.replace(model, poses=turn.poses(model.poses), points=turn.points(model.points))
+    model = dataclasses.replace(
+        model, poses=turn.poses(model.poses), points=turn.points(model.points), colours=space.tones.spread(model.colours)
+    )
     cluster = find(model, keep_support, box)
     if cluster is None:
         raise CaptureError(
@@ -75,13 +79,13 @@ def segment(
             "out with --object-box x,y,w,h, give --mattes DIR, or choose --segmenter birefnet"
         )
     with _Crew(len(frames), 1 + len(PASSES), advance) as crew:
-        body = _find_body(frames, model, cluster, box, crew)
+        body = _find_body(frames, space, model, cluster, box, crew)
         hiding = []
         for occluder in occluders(body, model, cluster):
             crew.total += len(PASSES) * len(frames)
             with contextlib.suppress(CaptureError):  # its points are no body
-                hiding.append(_find_body(frames, model, occluder, None, crew))
-        crew.each(partial(_draw_outline, frames, body, hiding, target))
+                hiding.append(_find_body(frames, space, model, occluder, None, crew))
+        crew.each(partial(_draw_outline, frames, space, body, hiding, target))
 
 
 def _looking_there(model: SparseModel) -> np.ndarray:
@@ -92,12 +96,14 @@ def _looking_there(model: SparseModel) -> np.ndarray:
     return there if there.mean() > 0.5 else np.ones_like(there)
 
 
-def _find_body(frames: list[Path], model: SparseModel, cluster: Cluster, box: ObjectBox | None, crew: _Crew) -> Body:
+def _find_body(
+    frames: list[Path], space: ColourSpace, model: SparseModel, cluster: Cluster, box: ObjectBox | None, crew: _Crew
+) -> Body:
     """Return the object's body, found from coarse to fine."""
     grid = Grid.over(cluster.low, cluster.high, PASSES[0].voxels)
     shadows, near = None, np.ones(grid.shape, bool)
     for stage in PASSES:
-        odds = _evidence(View(frames, model, cluster, stage), shadows, crew)
+        odds = _evidence(View(frames, model, cluster, stage, space), shadows, crew)
         finer = Grid.over(cluster.low, cluster.high, stage.voxels)
         candidates = finer.resample(near, grid) & _possible(finer, model, cluster, box)
         grid, camera = finer, finer.camera_for(model.camera, model.poses)
@@ -142,14 +148,14 @@ def _shrunk(odds: list[np.ndarray], width: int, height: int) -> np.ndarray:
     return np.stack([cv2.resize(o, (width, height), interpolation=cv2.INTER_AREA) for o in odds])
 
 
-def _draw_outline(frames: list[Path], body: Body, hiding: list[Body], target: Path, index: int) -> None:
+def _draw_outline(frames: list[Path], space: ColourSpace, body: Body, hiding: list[Body], target: Path, index: int) -> None:
     """Write the matte of a frame: the body's, without what other bodies hide of it."""
     picture = read_picture(frames[index])
-    matte = refine(picture, body.shadows[index])
+    matte = refine(picture, body.shadows[index], space)
     for other in hiding:
         before = body.hidden_by(other, index)
         if before.any():
-            matte = without(matte, refine(picture, other.shadows[index]), before)
+            matte = without(matte, refine(picture, other.shadows[index], space), before)
     write_matte(target, frames[index].name, matte)
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 
+from nerfsem_method.capture.clip.tones import Tones
 from nerfsem_method.compiled import njit
+from nerfsem_method.media.pictures import read_picture
 
 BINS = 24
 """A colour histogram has so many cells along each of L, a and b."""
@@ -19,12 +25,77 @@ NOISE = 3.0
 SUPPORT = 0.01
 """This share of a neighbourhood must be object, and as much background, for the two to be told apart with full weight."""
 
+LOOKED_AT = 8
+"""So many frames, evenly spread, tell a clip's tones and whether it has colours."""
+COLOURLESS, SHADE, SMALL = 2.5, 4.0, 320
+"""Colours that stray less from those of their shade, in steps of so many units of L, are none: in pictures of so many pixels
+along the longer side marble before a white wall strays by 3.4 and more, other clips by 4 to 30, strong sepia by 1.5."""
+AROUND, CONTRAST, BRIGHTNESS = 0.0025, 4.0, 2.0
+"""A pixel's surroundings have a standard deviation of so many long sides; what they say of its lightness is so many times as
+wide, to fill the ranges of a and b."""
+
+
+@dataclass(frozen=True)
+class ColourSpace:
+    """The space in which a clip's colours are compared: CIE L, a, b, of pictures whose tones are spread if they are flat.
+
+    Where all colour is that of the light, as in black and white or sepia, a and b say nothing that L does not: there they are
+    replaced by how L varies around a pixel, and by its mean there.
+    """
+
+    tones: Tones
+    colourless: bool
+
+    @classmethod
+    def of(cls, frames: Sequence[Path]) -> ColourSpace:
+        """Return the space of a clip's frames, some of which are looked at."""
+        import cv2
+
+        chosen = np.unique(np.linspace(0, len(frames) - 1, LOOKED_AT).round().astype(int))
+        pictures = [read_picture(frames[index]) for index in chosen]
+        tones = Tones.of([cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in pictures])
+        colourless = np.median([own_colour(lab(_small(tones.spread(picture)))) for picture in pictures]) < COLOURLESS
+        return cls(tones, bool(colourless))
+
+    def of_picture(self, picture: np.ndarray) -> np.ndarray:
+        """Return a picture [H, W, 3] uint8, blue first, in this space, float32."""
+        import cv2
+
+        seen = lab(self.tones.spread(picture))
+        if self.colourless:
+            light, reach = seen[..., 0], AROUND * max(picture.shape)
+            mean = cv2.GaussianBlur(light, (0, 0), reach)
+            variance = cv2.GaussianBlur(light * light, (0, 0), reach) - mean * mean
+            seen[..., 1] = CONTRAST * np.sqrt(variance.clip(0)) + RANGES[1, 0]
+            seen[..., 2] = BRIGHTNESS * (mean - 50)
+        return seen
+
+
+AS_IT_IS = ColourSpace(Tones(0, 255), False)
+"""This is the space of sound clips, CIE L, a, b."""
+
 
 def lab(picture: np.ndarray) -> np.ndarray:
     """Return a picture [H, W, 3] uint8, blue first, as CIE L, a, b in float32."""
     import cv2
 
     return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_BGR2Lab)
+
+
+def own_colour(seen: np.ndarray) -> float:
+    """Return how far a and b of a picture [H, W, 3] lie from what L alone tells of them, as a standard deviation."""
+    level = (seen[..., 0] / SHADE).astype(int).ravel()
+    count = np.bincount(level).clip(1)
+    means = [np.bincount(level, seen[..., axis].ravel()) / count for axis in (1, 2)]
+    return float(np.sqrt(sum(((seen[..., axis].ravel() - means[axis - 1][level]) ** 2).mean() for axis in (1, 2))))
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    """Return a picture in which a pixel's noise hardly counts."""
+    import cv2
+
+    shrink = min(1.0, SMALL / max(picture.shape))
+    return cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
 
 
 def cells(colours: np.ndarray) -> np.ndarray:

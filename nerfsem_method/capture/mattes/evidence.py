@@ -59,6 +59,7 @@ class View:
     model: SparseModel
     cluster: Cluster
     stage: Pass
+    space: colour.ColourSpace
 
     @property
     def size(self) -> tuple[int, int]:
@@ -160,10 +161,10 @@ class View:
         return Zones.around(expected, stage.doubt * stage.long_side, stage.surroundings * stage.long_side)
 
     def _colours(self, index: int) -> np.ndarray:
-        """Return a frame's colours [H, W, 3] in CIE L, a, b."""
+        """Return a frame's colours [H, W, 3] in the clip's space."""
         import cv2
 
-        return colour.lab(cv2.resize(read_picture(self.frames[index]), self.size, interpolation=cv2.INTER_AREA))
+        return self.space.of_picture(cv2.resize(read_picture(self.frames[index]), self.size, interpolation=cv2.INTER_AREA))
 
     def _cover(self, seeds: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the marks of positions [S, 3], and what these cover together."""

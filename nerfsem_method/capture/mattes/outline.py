@@ -54,10 +54,10 @@ class Zones:
         return cls(depth > doubt, near & (distance > doubt), near)
 
 
-def refine(picture: np.ndarray, chance: np.ndarray) -> np.ndarray:
+def refine(picture: np.ndarray, chance: np.ndarray, space: colour.ColourSpace = colour.AS_IT_IS) -> np.ndarray:
     """Return the matte [H, W] uint8 of a picture [H, W, 3] uint8, blue first, from the chance [h, w] of each pixel being object.
 
-    `chance` may be of any size; the outline moves by about DOUBT long sides at most.
+    `chance` may be of any size; the outline moves by about DOUBT long sides at most. Colours are compared in `space`.
     """
     import cv2
 
@@ -71,15 +71,14 @@ def refine(picture: np.ndarray, chance: np.ndarray) -> np.ndarray:
     rows, columns = (np.flatnonzero(zones.near.any(axis)) for axis in (1, 0))
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     part = Zones(zones.inside[window], zones.outside[window], zones.near[window])
-    matte[window] = _refine_window(picture[window], expected[window], part, RADIUS * long_side)
+    matte[window] = _refine_window(space.of_picture(picture)[window], expected[window], part, RADIUS * long_side)
     return matte
 
 
-def _refine_window(picture: np.ndarray, expected: np.ndarray, zones: Zones, radius: float) -> np.ndarray:
+def _refine_window(colours: np.ndarray, expected: np.ndarray, zones: Zones, radius: float) -> np.ndarray:
     """Return the matte of a part of the picture that holds the whole outline; `radius` is in pixels."""
     import cv2
 
-    colours = colour.lab(picture)
     odds = colour.local_odds(colours, zones.inside, zones.outside, radius).clip(-LIMIT, LIMIT)
     odds += np.log(expected / (1 - expected))
     odds[~zones.near] = -LIMIT

@@ -22,6 +22,7 @@ from nerfsem_method.capture.cameras import normalise
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.mattes import fusion
+from nerfsem_method.capture.mattes.colour import ColourSpace
 from nerfsem_method.capture.mattes.fusion import Grid
 from nerfsem_method.capture.mattes.given import write_matte
 from nerfsem_method.capture.mattes.outline import refine
@@ -52,7 +53,7 @@ def set_right(frames: list[Path], drawn: np.ndarray, model: SparseModel, target:
     The same input gives the same mattes. Raises CaptureError when the mattes agree on no body at all.
     """
     camera, points = model.camera.scaled(*drawn.shape[:0:-1]), model.points[model.points_on(drawn)]
-    voters = np.flatnonzero(model.registered)
+    voters, space = np.flatnonzero(model.registered), ColourSpace.of(frames)
     count, total = len(drawn), (ROUNDS + 1) * len(drawn)
     shadows, disputed = _compare(
         camera, model.poses[voters], drawn[voters], points, lambda rounds: advance(rounds * count, total)
@@ -61,7 +62,7 @@ def set_right(frames: list[Path], drawn: np.ndarray, model: SparseModel, target:
     for index, (path, matte) in enumerate(zip(frames, drawn, strict=True)):
         if index in voter_of:
             voter = voter_of[index]
-            matte = _redrawn(path, matte, _chance(shadows[voter], matte), disputed[voter])
+            matte = _redrawn(path, space, matte, _chance(shadows[voter], matte), disputed[voter])
         write_matte(target, path.name, matte)
         advance(ROUNDS * count + index + 1, total)
 
@@ -124,7 +125,7 @@ def _region(depth: np.ndarray, strip: float) -> np.ndarray:
     return (cv2.distanceTransform((~clear).astype(np.uint8), cv2.DIST_L2, 5) <= strip) & clear.any()
 
 
-def _redrawn(path: Path, matte: np.ndarray, chance: np.ndarray, region: np.ndarray) -> np.ndarray:
+def _redrawn(path: Path, space: ColourSpace, matte: np.ndarray, chance: np.ndarray, region: np.ndarray) -> np.ndarray:
     """Return the matte [H, W] with a region drawn anew along the edges of the picture at `path`, near the expected outline."""
     believed = np.where(region, chance, matte / np.float32(255))  # what is not disputed teaches the colours of both sides
-    return np.where(region, refine(read_picture(path), believed), matte)
+    return np.where(region, refine(read_picture(path), believed, space), matte)

@@ -13,6 +13,7 @@ from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
 from nerfsem_method.capture.clip.blur import edge_blur, rhythm
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.legible import DIM_SHARE, NOISY, dim_share, noise
+from nerfsem_method.capture.clip.tones import FLAT, Tones
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.media.matte_names import frames_text
 from nerfsem_method.media.pictures import read_picture
@@ -94,8 +95,8 @@ class FrameFacts:
 
     `coverage` is the matte's share of the frame, `blur` the softness of the edges in pixels, `light` the object's mean
     brightness (NaN where there is none), `border` the matte's share of the frame's border, `pieces` the number of the matte's,
-    `noise` the standard deviation of the frame's in grey levels, `dim` the share of the frame where there is little light. Where
-    `redrawn` the matte is not what the segmenter drew.
+    `noise` the standard deviation of the frame's in grey levels, `dim` the share of the frame where there is little light,
+    `tones` within how many grey levels it lies. Where `redrawn` the matte is not what the segmenter drew.
     """
 
     coverage: np.ndarray
@@ -105,6 +106,7 @@ class FrameFacts:
     pieces: np.ndarray
     noise: np.ndarray
     dim: np.ndarray
+    tones: np.ndarray
     redrawn: np.ndarray
 
 
@@ -123,11 +125,12 @@ def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray, ad
         areas = cv2.connectedComponentsWithStats(solid.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
         light = float(shown[solid].mean()) if solid.any() else np.nan
-        rows.append((edge_blur(grey), light, float(border.mean()), pieces, noise(grey), dim_share(grey)))
+        tones = Tones.of([grey])
+        rows.append((edge_blur(grey), light, border.mean(), pieces, noise(grey), dim_share(grey), tones.high - tones.low))
         advance(len(rows), len(frames))
-    blur, light, border, pieces, grain, dim = (np.array(column) for column in zip(*rows, strict=True))
+    blur, light, border, pieces, grain, dim, tones = (np.array(column) for column in zip(*rows, strict=True))
     redrawn = (mattes != drawn).any((1, 2))
-    return FrameFacts(matte_files.check_coverage(mattes), blur, light, border, pieces, grain, dim, redrawn)
+    return FrameFacts(matte_files.check_coverage(mattes), blur, light, border, pieces, grain, dim, tones, redrawn)
 
 
 def summarise(
@@ -206,10 +209,10 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
             "the focal length can hardly be told from this clip, and cameras may be bent by degrees: film all around the object, "
             "in good light, with textured things beside it"
         )
-    if model.doubtful:
+    if model.contradicted:
         warnings.append(
             f"only {model.explained:.0%} of what frames have in common agrees with their cameras, which may be wrong: look at "
-            "them in report.html; if they are photographs, give them in the order in which they were taken"
+            "them in report.html; film a slow and steady turn, or give photographs in the order in which they were taken"
         )
     warnings += _of_zoom(model)
     for left, top, right, bottom in model.overlays:
@@ -276,6 +279,11 @@ def _of_frames(facts: FrameFacts) -> list[str]:
         warnings.append(
             f"{gloom:.0%} of the median frame is nearly dark, where little can be recognised, so that cameras are less exact: "
             "give more light, or take a lens that does not darken the rims"
+        )
+    if (tones := float(np.median(facts.tones))) < FLAT:
+        warnings.append(
+            f"the frames are flat, within {tones:.0f} of 255 grey levels, as a camera's log profile makes them: cameras and "
+            "object were sought in spread tones; give the graded clip if that is to be kept"
         )
     dark, bright = np.nanquantile(facts.light, (0.05, 0.95))
     if bright > EXPOSURE_RANGE * dark:

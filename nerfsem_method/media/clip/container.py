@@ -92,7 +92,7 @@ class VideoClip(Clip):
                 )
             if kind := colour.high_dynamic_range([int(frame.color_trc)], (), ""):
                 raise colour.refuse_high_range(self.path, kind)
-            inside.append((note, bool(frame.interlaced_frame)))
+            inside.append((note, whole.finds(frame)))
             for ready in whole.push(frame):
                 yield ready, *inside.popleft()
         for ready in whole.finish():
