@@ -43,6 +43,8 @@ PASSES = (
 )
 """The first pass starts from the points: their colours, and those around what they cover. A thin handle that a coarse one lost
 would teach the next what the surroundings look like."""
+VOTERS = 120
+"""No more frames than this, evenly spread, find the body, whose shadow then falls into all: more say the same again."""
 GROWTH = 0.05
 """A pass searches within this share of the box around the body that the one before found."""
 
@@ -78,14 +80,15 @@ def segment(
             "the classical segmenter finds no object where the cameras look: film it larger and from all sides, point it "
             "out with --object-box x,y,w,h, give --mattes DIR, or choose --segmenter birefnet"
         )
-    with _Crew(len(frames), 1 + len(PASSES), advance) as crew:
+    voting = int(_voters(len(frames)).sum())
+    with _Crew(len(PASSES) * voting + len(frames), advance) as crew:
         body = _find_body(frames, space, model, cluster, box, crew)
         hiding = []
         for occluder in occluders(body, model, cluster):
-            crew.total += len(PASSES) * len(frames)
+            crew.total += len(PASSES) * voting
             with contextlib.suppress(CaptureError):  # its points are no body
                 hiding.append(_find_body(frames, space, model, occluder, None, crew))
-        crew.each(partial(_draw_outline, frames, space, body, hiding, target))
+        crew.each(len(frames), partial(_draw_outline, frames, space, body, hiding, target))
 
 
 def _looking_there(model: SparseModel) -> np.ndarray:
@@ -99,31 +102,40 @@ def _looking_there(model: SparseModel) -> np.ndarray:
 def _find_body(
     frames: list[Path], space: ColourSpace, model: SparseModel, cluster: Cluster, box: ObjectBox | None, crew: _Crew
 ) -> Body:
-    """Return the object's body, found from coarse to fine."""
+    """Return the object's body, found from coarse to fine by some of the frames, with its shadows in all."""
     grid = Grid.over(cluster.low, cluster.high, PASSES[0].voxels)
     shadows, near = None, np.ones(grid.shape, bool)
+    voting = _voters(len(frames))
+    voters, voter = model.of_frames(voting), [path for path, votes in zip(frames, voting, strict=True) if votes]
     for stage in PASSES:
-        odds = _evidence(View(frames, model, cluster, stage, space), shadows, crew)
+        odds = _evidence(View(voter, voters, cluster, stage, space), shadows, crew)
         finer = Grid.over(cluster.low, cluster.high, stage.voxels)
         candidates = finer.resample(near, grid) & _possible(finer, model, cluster, box)
         grid, camera = finer, finer.camera_for(model.camera, model.poses)
-        candidates &= ~looked_through(grid, candidates, camera, model, cluster.others)
-        density = fusion.fuse(grid, candidates, camera, model.poses, _shrunk(odds, camera.width, camera.height))
+        candidates &= ~looked_through(grid, candidates, camera, voters, cluster.others)
+        density = fusion.fuse(grid, candidates, camera, voters.poses, _shrunk(odds, camera.width, camera.height))
         if not density.any():
             raise CaptureError(
                 "the frames disagree about the object: point it out with --object-box x,y,w,h or give --mattes DIR"
             )
-        shadows = fusion.shadows(grid, density, camera, model.poses)
-        near = fusion.around(grid, density, camera, model.poses, round(GROWTH * stage.voxels))
-    assert shadows is not None  # there is at least one pass
-    return Body.of(grid, density, camera, model.poses, shadows)
+        shadows = fusion.shadows(grid, density, camera, voters.poses)
+        near = fusion.around(grid, density, camera, voters.poses, round(GROWTH * stage.voxels))
+    return Body.of(grid, density, camera, model.poses, fusion.shadows(grid, density, camera, model.poses))
+
+
+def _voters(count: int) -> np.ndarray:
+    """Return which of the frames find the body, [count] bool."""
+    voting = np.zeros(count, bool)
+    voting[np.linspace(0, count - 1, min(count, VOTERS)).round().astype(int)] = True
+    return voting
 
 
 def _evidence(view: View, shadows: np.ndarray | None, crew: _Crew) -> list[np.ndarray]:
     """Return the log odds [H, W] of the object in every frame, from the points alone where there are no shadows yet."""
+    each = partial(crew.each, len(view.frames))
     if shadows is None:
-        return crew.each(partial(view.first_odds, _mean(crew.each(view.first_palette, silent=True))))
-    return crew.each(partial(view.odds, shadows, _mean(crew.each(partial(view.palette, shadows), silent=True))))
+        return each(partial(view.first_odds, _mean(each(view.first_palette, silent=True))))
+    return each(partial(view.odds, shadows, _mean(each(partial(view.palette, shadows), silent=True))))
 
 
 def _mean(palettes: list[np.ndarray]) -> np.ndarray:
@@ -160,10 +172,10 @@ def _draw_outline(frames: list[Path], space: ColourSpace, body: Body, hiding: li
 
 
 class _Crew:
-    """A crew is one thread a core, each with a frame at a time; it tells how far all rounds together are."""
+    """A crew is one thread a core, each with a frame at a time; it tells how many frames of all rounds together are done."""
 
-    def __init__(self, count: int, rounds: int, advance: Advance) -> None:
-        self.count, self.total, self.advance, self.done = count, rounds * count, advance, 0
+    def __init__(self, total: int, advance: Advance) -> None:
+        self.total, self.advance, self.done = total, advance, 0
 
     def __enter__(self) -> _Crew:
         import cv2
@@ -179,10 +191,10 @@ class _Crew:
         self.pool.shutdown(cancel_futures=True)
         cv2.setNumThreads(self.threads)
 
-    def each(self, work: Callable[[int], np.ndarray | None], silent: bool = False) -> list:
-        """Return [work(0), work(1), ...] of all frames; a `silent` round is not told about."""
+    def each(self, count: int, work: Callable[[int], np.ndarray | None], silent: bool = False) -> list:
+        """Return [work(0), work(1), ...] of so many frames; a `silent` round is not told about."""
         results = []
-        for result in self.pool.map(work, range(self.count)):
+        for result in self.pool.map(work, range(count)):
             results.append(result)
             if not silent:
                 self.done += 1
