@@ -116,3 +116,14 @@ def test_a_wide_base_below_a_slim_stem_is_the_objects_own() -> None:
     side, table = ring(150, (0.49, 0.5), (TOP, -0.22), 42), ring(100, (0.55, 1.3), (TOP - 0.008, TOP + 0.008), 43)
     ledge = find_support(*painted((np.concatenate([stem, top, side]), ORANGE), (table, WOOD)), DISTANCE, AIM)
     assert ledge is not None and abs(ledge.height - TOP) < 0.03
+
+
+def test_a_dense_top_far_around_a_foot_needs_less_colour_of_its_own() -> None:
+    """In black and white a vase has some of its pedestal's greys; a base as wide as its foot might be its own."""
+    dark, light, pale = (120,) * 3, (210,) * 3, (205,) * 3
+    vase = ring(2000, (0.2, 0.3), (TOP, 0.8), 1)
+    sides = ring(200, (0.9, 1.0), (TOP - 0.8, TOP), 3)
+    for radius, found in (((0.35, 1.0), True), ((0.32, 0.37), False)):
+        top = ring(700, radius, (TOP - 0.01, TOP), 2)
+        ledge = find_support(*painted((vase[:1200], dark), (vase[1200:], light), (top, pale), (sides, pale)), DISTANCE, AIM)
+        assert (ledge is not None and abs(ledge.height - TOP) < 0.03) == found

@@ -104,11 +104,11 @@ def _find_body(
 ) -> Body:
     """Return the object's body, found from coarse to fine by some of the frames, with its shadows in all."""
     grid = Grid.over(cluster.low, cluster.high, PASSES[0].voxels)
-    shadows, near = None, np.ones(grid.shape, bool)
+    shadows, near, small = None, np.ones(grid.shape, bool), {}
     voting = _voters(len(frames))
     voters, voter = model.of_frames(voting), [path for path, votes in zip(frames, voting, strict=True) if votes]
     for stage in PASSES:
-        odds = _evidence(View(voter, voters, cluster, stage, space), shadows, crew)
+        odds = _evidence(View(voter, voters, cluster, stage, space, small), shadows, crew)
         finer = Grid.over(cluster.low, cluster.high, stage.voxels)
         candidates = finer.resample(near, grid) & _possible(finer, model, cluster, box)
         grid, camera = finer, finer.camera_for(model.camera, model.poses)

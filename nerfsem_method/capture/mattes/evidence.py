@@ -60,6 +60,8 @@ class View:
     cluster: Cluster
     stage: Pass
     space: colour.ColourSpace
+    small: dict[tuple[Path, tuple[int, int]], np.ndarray] = dataclasses.field(default_factory=dict)
+    """Frames that were made small for this pass, or for one before, lie here: they are looked at again and again."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -164,7 +166,10 @@ class View:
         """Return a frame's colours [H, W, 3] in the clip's space."""
         import cv2
 
-        return self.space.of_picture(cv2.resize(read_picture(self.frames[index]), self.size, interpolation=cv2.INTER_AREA))
+        path = self.frames[index]
+        if (seen := self.small.get((path, self.size))) is None:
+            seen = self.small[path, self.size] = cv2.resize(read_picture(path), self.size, interpolation=cv2.INTER_AREA)
+        return self.space.of_picture(seen)
 
     def _cover(self, seeds: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the marks of positions [S, 3], and what these cover together."""

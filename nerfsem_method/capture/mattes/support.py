@@ -33,6 +33,8 @@ FEW_BELOW, WIDE = 0.1, 1.3
 colours need not be distinct."""
 DISTINCT = 0.85
 """The colour of this share of the points must tell whether they lie above the ledge, or on and below it."""
+OUTLYING, OUTLYING_DISTINCT = 2.0, 0.75
+"""Of a dense ledge with a median radius of so many times the foot's the colour of fewer points must: grey tells less apart."""
 SEAM_NEAR, SEAM_FAR = 0.95, 0.9
 """Where no ledge shows, as below a bust on a pillar of its own width, a seam does: so many points near it, and of all points,
 must be told apart by their colours. A pattern that repeats, as vases have, fails the second."""
@@ -131,8 +133,9 @@ def _dense(near: Callable[..., _Layers | None], normal: np.ndarray, corner: np.n
         if layers is None or normal[2] < TILT:
             return None
         full = layers.on.sum() > FULL * len(layers.points) and layers.sectors >= MOST_SECTORS
-        ledge = layers.ledge() if full else None
-        if ledge and ledge.distinct < DISTINCT and layers.under_rim() >= FEW_BELOW * layers.on.sum():
+        enough = OUTLYING_DISTINCT if full and layers.beyond(OUTLYING) else DISTINCT
+        ledge = layers.ledge(enough) if full else None
+        if ledge and ledge.distinct < enough and layers.under_rim() >= FEW_BELOW * layers.on.sum():
             ledge = None
         normal, corner = layers.fitted()
     return ledge
@@ -204,14 +207,18 @@ class _Layers:
         """Return how many points lie below the plane, as far out as those on it do."""
         return int(((self.above < -self.thickness) & (self.radius < 1.1 * np.quantile(self.radius[self.on], 0.9))).sum())
 
-    def ledge(self) -> Ledge | None:
-        """Return the ledge that the plane is, if it can be a support's."""
+    def beyond(self, times: float) -> bool:
+        """Return whether most points on the plane lie further out than so many times the foot's radius."""
+        return bool(np.median(self.radius[self.on]) > times * self.wide)
+
+    def ledge(self, enough: float = DISTINCT) -> Ledge | None:
+        """Return the ledge that the plane is, if it can be a support's; so distinct colours are `enough`."""
         on, below = self.on, self.below
         if on.sum() < MIN_LEDGE or self.sectors < MIN_SECTORS:
             return None
         distinct = _told_apart(self.colours[self.foot], self.colours[on | below])
-        table = below.sum() < FEW_BELOW * on.sum() and np.median(self.radius[on]) > WIDE * self.wide
-        return self._as_ledge(distinct) if table or distinct >= DISTINCT else None
+        table = below.sum() < FEW_BELOW * on.sum() and self.beyond(WIDE)
+        return self._as_ledge(distinct) if table or distinct >= enough else None
 
     def seam(self) -> Ledge | None:
         """Return the ledge that the plane stands for, if all above it is of one material and all below of another."""
