@@ -18,7 +18,7 @@ from drawn_models import FOCAL, drawn, name
 
 from nerfsem_method.capture.colmap import matching, pairs, worker
 from nerfsem_method.capture.colmap.job import Job
-from nerfsem_method.capture.colmap.mapping import better
+from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.support import drop_loose, explained, held_together
 from nerfsem_method.capture.colmap.zoom import focal_evidence, focal_lengths
@@ -192,7 +192,7 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     monkeypatch.setattr(worker, "explained", lambda path, model, posed_alone: 0.9)
     monkeypatch.setattr(worker, "Matcher", lambda job, database: matcher)
     monkeypatch.setattr(worker, "first_model", lambda job, matcher: worker.First(found, matcher, drawn(STEADY)))
-    monkeypatch.setattr(worker, "close", lambda job, matcher, model: heard.update(closed=job.names) or 3)
+    monkeypatch.setattr(worker, "close", lambda job, matcher, model: (model, heard.update(closed=job.names) or 3))
     kept = lambda job, model, motion, closures, *_: heard.update(saved=job.names, motion=motion, closures=closures)  # noqa: E731
     monkeypatch.setattr(worker, "save", kept)
     worker.main(asked)
@@ -226,3 +226,19 @@ def test_a_camera_that_comes_round_moves(monkeypatch: pytest.MonkeyPatch) -> Non
     assert moved is not None and moved > 50
     matcher.keypoints = [turned[0]] * 40
     assert matcher.median_motion() == 0
+
+
+@pytest.mark.parametrize(
+    ("alone", "tied", "freed"), [(True, [0, 3], True), (True, [0, 0], False), (True, [2], False), (False, [0], False)]
+)
+def test_an_object_alone_is_seen_by_another_lens_where_its_turn_closes_by_that(
+    alone: bool, tied: list[int], freed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, answers, closing = drawn(STEADY), iter(tied), []
+    monkeypatch.setattr(worker, "_tie", lambda job, matcher, model: next(answers))
+    monkeypatch.setattr(worker, "refine", lambda job, path, model, how, closed: closing.append((how, closed)))
+    asked, matcher = job(object_alone=alone), cast(Any, SimpleNamespace(path=Path("database.db")))
+    kept, count = worker.close(asked, matcher, model)
+    assert (kept is not model) == freed and count == tied[-1] and next(answers, None) is None
+    assert closing[-1] == (SETTLED, bool(count)) and ((DRIFTING, True) in closing) == (len(tied) == 2)
+    assert kept.num_reg_images() == COUNT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ def facts(**changes: np.ndarray) -> FrameFacts:
     return FrameFacts(**{name: changes.get(name, np.full(COUNT, value)) for name, value in good.items()})
 
 
-def model(lost: tuple[int, ...] = (), **changes: float) -> SparseModel:
+def model(lost: tuple[int, ...] = (), **changes: Any) -> SparseModel:
     """Return a good model in which some frames are lost, but for the changes."""
     registered = ~np.isin(np.arange(COUNT), lost)
     nothing = (np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 4)))
@@ -88,7 +89,9 @@ def test_the_cameras_are_judged(scene) -> None:
     assert "fit the frames badly" in warned(scene, facts(), model(reprojection_error=2.0))
     assert "only 40% of what frames have in common" in warned(scene, facts(), model(explained=0.4))
     assert "in common" not in warned(scene, facts(), model(explained=0.5))  # a film's frames are in order
-    assert "only 50% of what frames have in common" in warned(scene, facts(), model(explained=0.5, ordered=False))
+    for less in ({"ordered": False}, {"region": "object"}):
+        assert "only 50% of what frames have in common" in warned(scene, facts(), model(explained=0.5, **less))
+    assert "a usual lens was taken" in warned(scene, facts(), model(region="object", closures=0))
     assert "the focal length can hardly be told" in warned(scene, facts(), model(focal_evidence=0.005))
     assert "only 3 points" in warned(scene, facts(), points=3)
     assert warned(scene, facts(), model(), 500, "frame 7 of the video is damaged") == "frame 7 of the video is damaged"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from nerfsem_method.capture.mattes import cluster
 from nerfsem_method.capture.mattes.support import find_support
 
 DISTANCE = 4.0
@@ -127,3 +129,11 @@ def test_a_dense_top_far_around_a_foot_needs_less_colour_of_its_own() -> None:
         top = ring(700, radius, (TOP - 0.01, TOP), 2)
         ledge = find_support(*painted((vase[:1200], dark), (vase[1200:], light), (top, pale), (sides, pale)), DISTANCE, AIM)
         assert (ledge is not None and abs(ledge.height - TOP) < 0.03) == found
+
+
+@pytest.mark.parametrize(("alone", "platter", "kept"), [(True, False, True), (True, True, False), (False, False, False)])
+def test_a_foot_below_a_dark_stem_belongs_to_an_object_that_turns_alone(alone: bool, platter: bool, kept: bool) -> None:
+    bowl, foot = ring(1500, (0.45, 0.5), (0.0, 1.0), 1), ring(150, (0.1, 0.25), (-0.5, -0.45), 2)
+    points = np.concatenate([bowl, foot, ring(300 if platter else 0, (0.3, 1.2), (-0.52, -0.5), 3)])
+    mine = cluster._whole_body(points, np.array([0.0, 0.0, 1.0]), 0.1, supported=False, alone=alone)
+    assert mine[:1500].mean() > 0.9 and bool(mine[1500:1650].mean() > 0.9) == kept and not mine[1650:].any()

@@ -19,9 +19,9 @@ GIVEN = "given"
 LEAST_EXPLAINED = 0.56
 """Of the matches between its frames this share must belong to a model's points: in right models of 20 to 100 frames .65 to .78
 do, in ones of photographs in a wrong order .48 and .52."""
-LEAST_OF_FILM = 0.42
-"""In wrong models of films .28 to .33 did, in right ones of small and blurred pictures .50 and more: from this share on a film's
-order says enough for them not to be called in question."""
+LEAST_OF_FILM = 0.47
+"""In wrong models of films .28 to .45 did, in right ones of small and blurred pictures .50 and more: from this share on a film's
+order says enough for them not to be called in question, as long as features come from all of the frame."""
 ARRAYS = ("poses", "registered", "points", "colours", "views")
 """These fields of a SparseModel are arrays."""
 
@@ -78,7 +78,7 @@ class SparseModel:
     @property
     def contradicted(self) -> bool:
         """Return whether so much does that the cameras may be wrong."""
-        return self.explained < (LEAST_OF_FILM if self.ordered else LEAST_EXPLAINED)
+        return self.explained < (LEAST_OF_FILM if self.ordered and self.region == "frame" else LEAST_EXPLAINED)
 
     @property
     def posed(self) -> np.ndarray:

@@ -31,6 +31,8 @@ TIED = replace(DRIFTING, rounds=1)
 SETTLED = Rounds(reach=MAX_ERROR, loss_scale=0.5, rounds=4)
 """This loss's scale is about twice a good feature's noise: features on rims and in contact shadows are off by half a pixel to one
 and a half, agree with each other, and lengthen the focal length together."""
+USUAL_LENS = 1.2
+"""A focal length that is not known is taken for so many long sides, as COLMAP does."""
 EXPLAINED = 0.85
 """A model of all frames that makes points of such a share of the verified matches needs no second opinion: right ones of large
 frames do of 0.91 and 0.95, right ones of small frames of 0.78 and 0.79, bent ones of 0.74."""
@@ -81,6 +83,9 @@ def map_frames(job: Job, database: Path, attempt: str) -> pycolmap.Reconstructio
 def _with_all_points(job: Job, database: Path, model: pycolmap.Reconstruction | None) -> pycolmap.Reconstruction | None:
     """Return a mapper's model with the points of all matches, adjusted, without the frames that hang in the air."""
     if model is not None:
+        if job.object_alone:
+            for camera in model.cameras.values():
+                camera.focal_length = USUAL_LENS * job.long_side  # The incremental mapper changes it when it poses frames.
         triangulate(job, database, model)
         refine(job, database, model, DRIFTING, closed=False)
         drop_loose(model)

@@ -20,7 +20,7 @@ import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.job import Job
-from nerfsem_method.capture.colmap.mapping import SETTLED, TIED, adopt, better, map_frames, refine
+from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, TIED, adopt, better, map_frames, refine
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of, save
@@ -97,8 +97,25 @@ def _sense(first: First) -> float:
     return explained(first.matcher.path, first.model) if first.model is not None else 0.0
 
 
-def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
-    """Tie the model's ends together where it comes back to where it was, and return the number of pairs that do."""
+def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> tuple[pycolmap.Reconstruction, int]:
+    """Tie the model's ends together where it comes back to where it was, and return it with the number of pairs that do.
+
+    Seen by another lens than the usual one, an object that turns alone comes back elsewhere: where no pair agrees, the focal
+    length is freed, and that model is kept if it closes.
+    """
+    count = _tie(job, matcher, model)
+    if job.object_alone and not count:
+        freed = pycolmap.Reconstruction(model)
+        refine(job, matcher.path, freed, DRIFTING, closed=True)
+        count = _tie(job, matcher, freed)
+        model = freed if count else model
+    refine(job, matcher.path, model, SETTLED, closed=bool(count))
+    drop_loose(model)
+    return model, count
+
+
+def _tie(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
+    """Match what the model puts close together, straighten it by the pairs that agree with it, and return their number."""
     closures: set[tuple[int, int]] = set()
     for _ in range(LOOKS):
         chosen = sorted(set(pairs.closing_pairs(poses_of(job, model), len(job.names), job.reach)) - closures)
@@ -108,8 +125,6 @@ def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
             break
         closures.update(agreeing)
         refine(job, matcher.path, model, TIED, closed=True)
-    refine(job, matcher.path, model, SETTLED, closed=bool(closures))
-    drop_loose(model)
     return len(closures)
 
 
@@ -121,7 +136,7 @@ def main(job: Job) -> None:
     model = first.model
     closures, stretches, evidence, sense = 0, [], None, 0.0
     if model is not None:
-        closures = close(first.job, first.matcher, model)
+        model, closures = close(first.job, first.matcher, model)
         stretches, evidence = focal_lengths(job, model), focal_evidence(job, model)
         sense = explained(database, model, posed_alone=True)
         model.extract_colors_for_all_images(job.images)

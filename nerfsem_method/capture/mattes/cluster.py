@@ -23,6 +23,9 @@ NEIGHBOURS, SPREAD = 8, 2.5
 """A point whose NEIGHBOURS-th neighbour is SPREAD times farther away than it is for its neighbours is noise."""
 WIDER = 1.3
 """What stands above or below the main body within so many times its radius belongs to it."""
+ALONE, NARROWER = 0.97, 0.9
+"""What lies below an object that turns alone is its own foot if this share of the points there lie in its column, and nine tenths
+within this share of its radius: what it turns on is wider, and shows around it."""
 CLEAR = 0.4
 """The object begins so many thicknesses above its support: voxels on a plane's surface look like the shadow that lies there."""
 DEPTH = 0.6
@@ -79,7 +82,7 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     if mine.sum() < MIN_NEAR:
         return None
     cell = REACH * distance / CELLS
-    mine[mine] = _whole_body(points[mine], normal, cell, cut is not None)
+    mine[mine] = _whole_body(points[mine], normal, cell, cut is not None, model.region == "object")
     if mine.sum() < MIN_NEAR:
         return None
     solid = points[mine]
@@ -95,24 +98,31 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     return Cluster(seeds, support, mine, others, normal, height, low - margin, high + margin)
 
 
-def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool) -> np.ndarray:
+def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool, alone: bool) -> np.ndarray:
     """Return which points belong to the largest group of touching cells or stand in its column.
 
-    The column reaches down to the support if one was cut off, and to the group's own foot otherwise. It is fitted anew to all
-    that it took in until it takes no more: a side of smooth stone has few points, and a group of the others alone stands off
-    centre.
+    The column reaches down to the support if one was cut off, and to the group's own foot otherwise; of an object that turns
+    `alone` also to a foot that a dark stem, without points, parts from it. It is fitted anew to all that it took in until it takes
+    no more: a side of smooth stone has few points, and a group of the others alone stands off centre.
     """
     body = main_body(points, cell)
     while body.any():
         offsets = points - np.median(points[body], axis=0)
         heights = offsets @ up
         across = np.linalg.norm(offsets - heights[:, None] * up, axis=1)
-        column = across < WIDER * np.quantile(across[body], 0.95)
-        grown = body | (column if supported else column & (heights > np.quantile(heights[body], 0.05)))
+        radius, foot = np.quantile(across[body], 0.95), np.quantile(heights[body], 0.05)
+        column, below = across < WIDER * radius, heights < foot
+        own = alone and below.any() and _is_foot(across[below] / radius)
+        grown = body | (column if supported or own else column & ~below)
         if (grown == body).all():
             break
         body = grown
     return body
+
+
+def _is_foot(across: np.ndarray) -> bool:
+    """Return whether points are a body's own foot, by their distances from its axis [P] in its radii."""
+    return bool((across < WIDER).mean() > ALONE and np.quantile(across, 0.9) < NARROWER)
 
 
 def _noise(points: np.ndarray) -> np.ndarray:

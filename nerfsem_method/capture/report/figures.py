@@ -200,6 +200,11 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
             "the turn closes, but its end was not recognised as its beginning, so the cameras may have drifted; film on "
             "until the first view is seen again"
         )
+    if model.region == "object" and not model.closures:
+        warnings.append(
+            "an object that turns alone tells the focal length only where its turn is seen to close: that of a usual lens was "
+            "taken, and cameras may be bent by degrees; film more than a whole turn, or lay printed paper under the object"
+        )
     if model.reprojection_error > LARGE_ERROR:
         warnings.append(
             f"the cameras fit the frames badly ({model.reprojection_error:.1f} pixels): something moved, or the lens zoomed"
