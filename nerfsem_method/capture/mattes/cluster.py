@@ -102,8 +102,8 @@ def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool
     """Return which points belong to the largest group of touching cells or stand in its column.
 
     The column reaches down to the support if one was cut off, and to the group's own foot otherwise; of an object that turns
-    `alone` also to a foot that a dark stem, without points, parts from it. It is fitted anew to all that it took in until it takes
-    no more: a side of smooth stone has few points, and a group of the others alone stands off centre.
+    `alone` also to a foot that a dark stem, without points, parts from it. It is fitted anew to all that it took in until it
+    takes no more: a side of smooth stone has few points, and a group of the others alone stands off centre.
     """
     body = main_body(points, cell)
     while body.any():
@@ -112,7 +112,8 @@ def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool
         across = np.linalg.norm(offsets - heights[:, None] * up, axis=1)
         radius, foot = np.quantile(across[body], 0.95), np.quantile(heights[body], 0.05)
         column, below = across < WIDER * radius, heights < foot
-        own = alone and below.any() and _is_foot(across[below] / radius)
+        apart = below & ~body
+        own = alone and apart.any() and _is_foot(across[apart] / radius)
         grown = body | (column if supported or own else column & ~below)
         if (grown == body).all():
             break
