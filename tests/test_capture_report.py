@@ -89,8 +89,8 @@ def test_the_cameras_are_judged(scene) -> None:
     assert "fit the frames badly" in warned(scene, facts(), model(reprojection_error=2.0))
     assert "only 40% of what frames have in common" in warned(scene, facts(), model(explained=0.4))
     assert "in common" not in warned(scene, facts(), model(explained=0.5))  # a film's frames are in order
-    for less in ({"ordered": False}, {"region": "object"}):
-        assert "only 50% of what frames have in common" in warned(scene, facts(), model(explained=0.5, **less))
+    for other in (model(explained=0.5, ordered=False), model(explained=0.5, region="object")):
+        assert "only 50% of what frames have in common" in warned(scene, facts(), other)
     assert "a usual lens was taken" in warned(scene, facts(), model(region="object", closures=0))
     assert "the focal length can hardly be told" in warned(scene, facts(), model(focal_evidence=0.005))
     assert "only 3 points" in warned(scene, facts(), points=3)

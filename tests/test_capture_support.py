@@ -122,7 +122,7 @@ def test_a_wide_base_below_a_slim_stem_is_the_objects_own() -> None:
 
 def test_a_dense_top_far_around_a_foot_needs_less_colour_of_its_own() -> None:
     """In black and white a vase has some of its pedestal's greys; a base as wide as its foot might be its own."""
-    dark, light, pale = (120,) * 3, (210,) * 3, (205,) * 3
+    dark, light, pale = (120, 120, 120), (210, 210, 210), (205, 205, 205)
     vase = ring(2000, (0.2, 0.3), (TOP, 0.8), 1)
     sides = ring(200, (0.9, 1.0), (TOP - 0.8, TOP), 3)
     for radius, found in (((0.35, 1.0), True), ((0.32, 0.37), False)):
