@@ -287,8 +287,8 @@ def _of_frames(facts: FrameFacts) -> list[str]:
         )
     if (tones := float(np.median(facts.tones))) < FLAT:
         warnings.append(
-            f"the frames are flat, within {tones:.0f} of 255 grey levels, as a camera's log profile makes them: cameras and "
-            "object were sought in spread tones; give the graded clip if that is to be kept"
+            f"the frames are flat, within {tones:.0f} of 255 grey levels, as a log profile, little light, or pale things before "
+            "a pale wall make them: cameras and object were sought in spread tones; give the graded clip if there is one"
         )
     dark, bright = np.nanquantile(facts.light, (0.05, 0.95))
     if bright > EXPOSURE_RANGE * dark:
