@@ -145,6 +145,15 @@ def test_pictures_without_colours_or_contrast_will_do(kind, frames, model, truth
     assert overlap.mean() > 0.85
 
 
+def test_some_frames_find_the_body_for_all(frames, model, truth, tmp_path, monkeypatch):
+    monkeypatch.setattr(classical, "VOTERS", len(frames) // 2)
+    told = []
+    classical.segment(frames, model, tmp_path, lambda done, total: told.append((done, total)))
+    assert told[-1] == (len(classical.PASSES) * (len(frames) // 2) + len(frames),) * 2
+    ours, true = load_mattes(tmp_path) > 127, truth > 127
+    assert ((ours & true).sum((1, 2)) / (ours | true).sum((1, 2))).mean() > 0.9
+
+
 def test_edges_are_soft(found):
     assert ((found > 0) & (found < 255)).any((1, 2)).all()
 

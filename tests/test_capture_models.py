@@ -16,7 +16,7 @@ pytest.importorskip("pycolmap")
 import pycolmap
 from drawn_models import FOCAL, drawn, name
 
-from nerfsem_method.capture.colmap import matching, pairs, worker
+from nerfsem_method.capture.colmap import mapping, matching, pairs, worker
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better
 from nerfsem_method.capture.colmap.matching import Matcher
@@ -242,3 +242,12 @@ def test_an_object_alone_is_seen_by_another_lens_where_its_turn_closes_by_that(
     assert (kept is not model) == freed and count == tied[-1] and next(answers, None) is None
     assert closing[-1] == (SETTLED, bool(count)) and ((DRIFTING, True) in closing) == (len(tied) == 2)
     assert kept.num_reg_images() == COUNT
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_object_alone_keeps_the_usual_lens_whatever_a_mapper_made_of_it(alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name_of in ("triangulate", "refine"):
+        monkeypatch.setattr(mapping, name_of, lambda *given, **options: None)
+    model, asked = drawn(STEADY), job(object_alone=alone)
+    mapping._with_all_points(asked, Path("database.db"), model)
+    assert {camera.focal_length for camera in model.cameras.values()} == {1.2 * 480 if alone else FOCAL}
