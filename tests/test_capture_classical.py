@@ -239,7 +239,7 @@ def test_nothing_is_found_where_cameras_look_through(frames, few, monkeypatch, t
 
     monkeypatch.setattr(classical, "looked_through", looked_through)
     classical.segment(frames[:8], few, tmp_path, lambda done, total: None)
-    assert len(asked) == len(classical.PASSES) and min(asked) >= WALL_POINTS
+    assert len(asked) == len(classical.PASSES) and min(asked) >= 0.9 * WALL_POINTS
     for matte, pose in zip(load_mattes(tmp_path), few.poses, strict=True):
         column, row = np.floor(few.camera.project(vase, pose)[0]).astype(int).T
         kept = matte[row, column] > 127

@@ -7,7 +7,7 @@ import pytest
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes.fusion import Grid
-from nerfsem_method.capture.mattes.sightlines import looked_through
+from nerfsem_method.capture.mattes.sightlines import looked_through, trusted
 from nerfsem_method.scene.camera import Intrinsics
 
 CAMERA = Intrinsics(100, 100, 200.0, 200.0, 50.0, 50.0)
@@ -23,7 +23,7 @@ def empty(depth: float, track: int = 3, other: bool = True, pixel: float = 50.0)
     poses = np.repeat(AHEAD[None], track, axis=0)
     model = SparseModel(CAMERA, poses, np.ones(track, bool), point, np.zeros((1, 3), np.uint8), views, 0.5, 0)
     small = GRID.camera_for(CAMERA, poses)
-    return looked_through(GRID, np.ones(GRID.shape, bool), small, model, np.array([other]))
+    return looked_through(GRID, np.ones(GRID.shape, bool), small, model, np.array([other]) & trusted(model))
 
 
 def test_the_line_to_a_point_behind_is_empty() -> None:

@@ -55,6 +55,17 @@ def test_whole_pictures_are_left_alone(plain: Path) -> None:
     assert found.remarks == []
 
 
+DEEP, STRIPES = "format=yuv420p10le,geq=lum=130:cb=512:cr=512", "geq=lum='16+200*mod(Y,2)*eq(N,5)'"
+
+
+@pytest.mark.parametrize("change", [DEEP, STRIPES], ids=["one grey of ten bits", "stripes"])
+def test_deep_pictures_and_stripes_of_one_frame_are_not_woven(change: str, tmp_path: Path) -> None:
+    video = pattern(tmp_path / "whole.mkv", 20, "-vf", change, "-c:v", "ffv1", size="192x96")
+    found = Findings()
+    assert len(list(open_clip(video).frames(findings=found))) == 20
+    assert not any("interlaced" in said for said in found.remarks)
+
+
 # Damage ---------------------------------------------------------------------------------------------------------------
 
 

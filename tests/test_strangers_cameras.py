@@ -11,6 +11,7 @@ from PIL import Image
 
 from nerfsem_method.capture.clip.legible import dim_share, legible, noise
 from nerfsem_method.capture.clip.motion import look
+from nerfsem_method.capture.clip.tones import Tones
 
 RNG = np.random.default_rng(0)
 FADE = np.clip((np.arange(120)[:, None] - 30) / 40, 0, 1)
@@ -86,6 +87,23 @@ def test_what_hides_features_is_taken_away_for_colmap(kind: str, sound: list[np.
         assert np.std(before) < 15 and np.std(after) > 30
     else:
         assert np.mean([*map(dim_share, before)]) > 0.2 and max(map(dim_share, after)) == 0
+
+
+def test_tones_are_those_between_black_bars(sound: list[np.ndarray]) -> None:
+    greys = [hidden("flat tones", picture).mean(-1).astype(np.uint8) for picture in sound]
+    barred = [np.pad(grey, ((200, 200), (0, 0))) for grey in greys]
+    assert Tones.of(barred) == Tones.of(greys) and Tones.of(greys).flat
+
+
+def test_tones_of_one_grey_are_not_torn_apart(sound: list[np.ndarray]) -> None:
+    grey = (sound[0][..., 0] // 100).astype(np.uint8)
+    assert Tones.of([grey]).flat and np.ptp(Tones.of([grey]).spread(grey)) <= 5 * np.ptp(grey)
+
+
+def test_brighter_pictures_of_a_flat_clip_keep_their_lights(sound: list[np.ndarray]) -> None:
+    dim, bright = ((factor * sound[0].mean(-1)).astype(np.uint8) for factor in (0.2, 0.3))
+    tones = Tones.of([dim, dim, bright, bright])
+    assert tones.flat and (tones.spread(bright) == 255).mean() < 0.02
 
 
 @pytest.mark.parametrize("bars", [(0, 0), (0, 200), (200, 0)], ids=["none", "beside", "above and below"])

@@ -64,11 +64,11 @@ def _up(poses: np.ndarray) -> np.ndarray:
     its pictures. There this axis is upright, and up is where the cameras are, for things are looked at from above.
     """
     centres = camera_centres(poses)
-    _, extents, directions = np.linalg.svd(centres - centres.mean(0), full_matrices=False)
-    axis = directions[2]
+    spread = centres - centres.mean(0)
+    extents, directions = np.linalg.eigh(spread.T @ spread)
+    axis, (thin, wide, long) = directions[:, 0], np.sqrt(extents.clip(0))
     right, down, forward = (poses[:, :, :3] @ axis).mean(0)
-    wide, flat = extents[1] > FULL_RING * extents[0], extents[2] < FLAT_RING * extents[1]
-    if wide and flat and abs(right) > ACROSS and abs(right) > 2 * abs(down):
+    if wide > FULL_RING * long and thin < FLAT_RING * wide and abs(right) > ACROSS and abs(right) > 2 * abs(down):
         return -axis if forward > 0 else axis
     up = -poses[:, 1, :3].mean(0)
     return up / np.linalg.norm(up)

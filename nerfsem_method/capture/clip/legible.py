@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nerfsem_method.capture.clip.tones import Tones
+from nerfsem_method.capture.clip.tones import Tones, within_bars
 from nerfsem_method.media.pictures import read_picture, write_picture
 
 LOOKED_AT = 8
@@ -23,9 +23,6 @@ SMOOTHING = 1.5
 DIM, DIM_SHARE = 48.0, 0.2
 """Light is made even where it is below this grey level in a larger share of the frame: in four sound clips it is in up to 0.04,
 in one with dark rims in 0.43."""
-BLACK = 16
-"""Rows and columns along a frame's edges that are nowhere lighter than this grey level are bars: neither noise nor light is
-looked for there."""
 LONG_SIDE, REACH = 160, 10.0
 """Light is looked at with so many pixels along the longer side, and is the mean of a surrounding of this standard deviation."""
 SPARSE = 3
@@ -39,7 +36,7 @@ def legible(frames: list[Path], folder: Path) -> list[Path]:
     chosen = np.unique(np.linspace(0, len(frames) - 1, LOOKED_AT).round().astype(int))
     pictures = [read_picture(frames[i], grey=True) for i in chosen]
     tones = Tones.of(pictures)
-    facts = [(noise(picture), dim_share(picture)) for picture in map(tones.spread, pictures)]
+    facts = [(noise(picture), dim_share(picture)) for picture in map(tones.spread, map(within_bars, pictures))]
     noisy, dim = np.median(facts, axis=0) > (NOISY, DIM_SHARE)
     if not (noisy or dim or tones.flat):
         return frames
@@ -56,20 +53,14 @@ def noise(picture: np.ndarray) -> float:
     """
     import cv2
 
-    lit = _within_bars(picture).astype(np.float32)
+    lit = within_bars(picture).astype(np.float32)
     differences = cv2.filter2D(lit, -1, np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32))
     return float(np.median(np.abs(differences[::SPARSE, ::SPARSE]))) / 0.6745 / 6
 
 
 def dim_share(picture: np.ndarray) -> float:
     """Return the share of a grey picture [H, W] uint8 within black bars where there is little light."""
-    return float((_light(_within_bars(picture).astype(np.float32)) < DIM).mean())
-
-
-def _within_bars(picture: np.ndarray) -> np.ndarray:
-    """Return a picture [H, W] without black bars along its edges; all of one that is black."""
-    rows, columns = (np.flatnonzero((picture > BLACK).any(axis)) for axis in (1, 0))
-    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else picture
+    return float((_light(within_bars(picture).astype(np.float32)) < DIM).mean())
 
 
 def made_legible(picture: np.ndarray, noisy: bool, dim: bool) -> np.ndarray:

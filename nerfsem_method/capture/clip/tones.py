@@ -7,17 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BLACK = 16
+"""Rows and columns along a picture's edges that are nowhere lighter than this grey level are bars, and no part of it."""
 FLAT = 80.0
 """A clip whose tones lie within so many grey levels is flat: those of sound ones have 130 to 190, one with a log profile 45."""
 OUTSIDE = 2.0
 """This percentage of a picture's pixels is darker than its tones, and as many are lighter."""
 DARK, LIGHT = 30.0, 195.0
 """The tones of a flat clip are spread from the first grey level to the second, where those of sound clips lie."""
+STEEPEST = 5.0
+"""Tones are spread no further than this many times: a clip of one grey would become noise."""
+SHARED = (20, 80)
+"""The darkest tone of a clip is that of a fifth of its pictures, and so is the lightest, lest a brighter one be cut off."""
 
 
 @dataclass(frozen=True)
 class Tones:
-    """The tones of a clip are the grey levels between `low` and `high`, medians over its pictures."""
+    """The tones of a clip are the grey levels between `low` and `high`, within black bars."""
 
     low: float
     high: float
@@ -25,7 +31,8 @@ class Tones:
     @classmethod
     def of(cls, pictures: Iterable[np.ndarray]) -> Tones:
         """Return the tones of grey pictures [H, W] uint8."""
-        return cls(*np.median([np.percentile(picture, (OUTSIDE, 100 - OUTSIDE)) for picture in pictures], axis=0).tolist())
+        own = [np.percentile(within_bars(picture), (OUTSIDE, 100 - OUTSIDE)) for picture in pictures]
+        return cls(*(float(np.percentile(ends, share)) for ends, share in zip(np.transpose(own), SHARED, strict=True)))
 
     @property
     def flat(self) -> bool:
@@ -36,5 +43,12 @@ class Tones:
         """Return a picture [H, W, ...] uint8 with these tones spread if they are flat, and as it is otherwise."""
         if not self.flat:
             return picture
-        spread = (picture - np.float32(self.low)) * np.float32((LIGHT - DARK) / (self.high - self.low)) + np.float32(DARK)
+        gain = min((LIGHT - DARK) / (self.high - self.low), STEEPEST)
+        spread = (picture - np.float32((self.low + self.high) / 2)) * np.float32(gain) + np.float32((DARK + LIGHT) / 2)
         return np.clip(spread, 0, 255).round().astype(np.uint8)
+
+
+def within_bars(picture: np.ndarray) -> np.ndarray:
+    """Return a grey picture [H, W] uint8 without black bars along its edges; all of one that is black."""
+    rows, columns = (np.flatnonzero((picture > BLACK).any(axis)) for axis in (1, 0))
+    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else picture

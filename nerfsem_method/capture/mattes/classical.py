@@ -30,7 +30,7 @@ from nerfsem_method.capture.mattes.given import write_matte
 from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.capture.mattes.occluders import Body, occluders, without
 from nerfsem_method.capture.mattes.outline import refine
-from nerfsem_method.capture.mattes.sightlines import looked_through
+from nerfsem_method.capture.mattes.sightlines import looked_through, trusted
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import look_at_point
@@ -82,12 +82,12 @@ def segment(
         )
     voting = int(_voters(len(frames)).sum())
     with _Crew(len(PASSES) * voting + len(frames), advance) as crew:
-        body = _find_body(frames, space, model, cluster, box, crew)
-        hiding = []
+        small, hiding = {}, []
+        body = _find_body(frames, space, model, cluster, box, small, crew)
         for occluder in occluders(body, model, cluster):
             crew.total += len(PASSES) * voting
             with contextlib.suppress(CaptureError):  # its points are no body
-                hiding.append(_find_body(frames, space, model, occluder, None, crew))
+                hiding.append(_find_body(frames, space, model, occluder, None, small, crew))
         crew.each(len(frames), partial(_draw_outline, frames, space, body, hiding, target))
 
 
@@ -100,19 +100,28 @@ def _looking_there(model: SparseModel) -> np.ndarray:
 
 
 def _find_body(
-    frames: list[Path], space: ColourSpace, model: SparseModel, cluster: Cluster, box: ObjectBox | None, crew: _Crew
+    frames: list[Path],
+    space: ColourSpace,
+    model: SparseModel,
+    cluster: Cluster,
+    box: ObjectBox | None,
+    small: dict,
+    crew: _Crew,
 ) -> Body:
-    """Return the object's body, found from coarse to fine by some of the frames, with its shadows in all."""
+    """Return the object's body, found from coarse to fine by some of the frames, with its shadows in all.
+
+    Frames that were made `small` once are there when the next body is sought.
+    """
     grid = Grid.over(cluster.low, cluster.high, PASSES[0].voxels)
-    shadows, near, small = None, np.ones(grid.shape, bool), {}
-    voting = _voters(len(frames))
+    shadows, near = None, np.ones(grid.shape, bool)
+    voting, behind = _voters(len(frames)), cluster.others & trusted(model)
     voters, voter = model.of_frames(voting), [path for path, votes in zip(frames, voting, strict=True) if votes]
     for stage in PASSES:
         odds = _evidence(View(voter, voters, cluster, stage, space, small), shadows, crew)
         finer = Grid.over(cluster.low, cluster.high, stage.voxels)
         candidates = finer.resample(near, grid) & _possible(finer, model, cluster, box)
         grid, camera = finer, finer.camera_for(model.camera, model.poses)
-        candidates &= ~looked_through(grid, candidates, camera, voters, cluster.others)
+        candidates &= ~looked_through(grid, candidates, camera, voters, behind)
         density = fusion.fuse(grid, candidates, camera, voters.poses, _shrunk(odds, camera.width, camera.height))
         if not density.any():
             raise CaptureError(

@@ -26,6 +26,8 @@ WIDER = 1.3
 ALONE, NARROWER = 0.97, 0.9
 """What lies below an object that turns alone is its own foot if this share of the points there lie in its column, and nine tenths
 within this share of its radius: what it turns on is wider, and shows around it."""
+FEWEST = 10
+"""Fewer points than this are no foot."""
 CLEAR = 0.4
 """The object begins so many thicknesses above its support: voxels on a plane's surface look like the shadow that lies there."""
 DEPTH = 0.6
@@ -123,7 +125,7 @@ def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool
 
 def _is_foot(across: np.ndarray) -> bool:
     """Return whether points are a body's own foot, by their distances from its axis [P] in its radii."""
-    return bool((across < WIDER).mean() > ALONE and np.quantile(across, 0.9) < NARROWER)
+    return bool(len(across) >= FEWEST and (across < WIDER).mean() > ALONE and np.quantile(across, 0.9) < NARROWER)
 
 
 def _noise(points: np.ndarray) -> np.ndarray:

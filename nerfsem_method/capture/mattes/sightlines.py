@@ -24,8 +24,8 @@ part."""
 def looked_through(grid: Grid, candidates: np.ndarray, camera: Intrinsics, model: SparseModel, others: np.ndarray) -> np.ndarray:
     """Return which of the `candidates` [X, Y, Z] bool are empty: one of the points `others` [P] bool is seen behind them.
 
-    `camera` is the model's, at the size of `Grid.camera_for`. The points must be clear of the object: reflections on
-    its glaze lie behind its surface.
+    `camera` is the model's, at the size of `Grid.camera_for`. The points must be `trusted`, and clear of the object: reflections
+    on its glaze lie behind its surface.
     """
     fine = camera.scaled(THINNER * camera.width, THINNER * camera.height)
     cells = np.argwhere(candidates)
@@ -38,10 +38,15 @@ def looked_through(grid: Grid, candidates: np.ndarray, camera: Intrinsics, model
     return empty
 
 
+def trusted(model: SparseModel) -> np.ndarray:
+    """Return which of the model's points [P] bool enough of its frames see."""
+    return np.bincount(model.views[:, 0].astype(int), minlength=len(model.points)) >= MIN_TRACK
+
+
 def _open_until(camera: Intrinsics, model: SparseModel, others: np.ndarray) -> np.ndarray:
     """Return the depth [N, H, W] up to which nothing stands in each pixel's way; 0 where no point is seen."""
     point, frame = model.views[:, 0].astype(int), model.views[:, 1].astype(int)
-    chosen = others[point] & (np.bincount(point, minlength=len(others))[point] >= MIN_TRACK)
+    chosen = others[point]
     point, frame = point[chosen], frame[chosen]
     size = np.array([camera.width, camera.height])
     pixels = model.views[chosen, 2:] * (size / (model.camera.width, model.camera.height))

@@ -202,8 +202,8 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
         )
     if model.region == "object" and not model.closures:
         warnings.append(
-            "an object that turns alone tells the focal length only where its turn is seen to close: that of a usual lens was "
-            "taken, and cameras may be bent by degrees; film more than a whole turn, or lay printed paper under the object"
+            "seen alone, an object tells the focal length only where its turn is seen to close: that of a usual lens was taken, "
+            "and cameras may be bent by degrees; film more than a whole turn, or let what turns with the object be seen, too"
         )
     if model.reprojection_error > LARGE_ERROR:
         warnings.append(
@@ -288,7 +288,7 @@ def _of_frames(facts: FrameFacts) -> list[str]:
     if (tones := float(np.median(facts.tones))) < FLAT:
         warnings.append(
             f"the frames are flat, within {tones:.0f} of 255 grey levels, as a log profile, little light, or pale things before "
-            "a pale wall make them: cameras and object were sought in spread tones; give the graded clip if there is one"
+            "a pale wall make them, so that little can be recognised: give the graded clip if there is one"
         )
     dark, bright = np.nanquantile(facts.light, (0.05, 0.95))
     if bright > EXPOSURE_RANGE * dark:

@@ -80,7 +80,7 @@ class VideoClip(Clip):
 
     def _whole(self, decoder: Decoder) -> Iterator[tuple[Any, Note, bool]]:
         """Yield a whole picture for each frame that is shown, with its note, and whether it was interlaced."""
-        whole, first, inside = Deinterlacer(), None, deque[tuple[Note, bool]]()
+        whole, first, inside = Deinterlacer(), None, deque[Note]()
         for frame, note in decoder.frames():
             size = (frame.width, frame.height)
             first = first or size
@@ -92,11 +92,11 @@ class VideoClip(Clip):
                 )
             if kind := colour.high_dynamic_range([int(frame.color_trc)], (), ""):
                 raise colour.refuse_high_range(self.path, kind)
-            inside.append((note, whole.finds(frame)))
-            for ready in whole.push(frame):
-                yield ready, *inside.popleft()
-        for ready in whole.finish():
-            yield ready, *inside.popleft()
+            inside.append(note)
+            for ready, woven in whole.push(frame):
+                yield ready, inside.popleft(), woven
+        for ready, woven in whole.finish():
+            yield ready, inside.popleft(), woven
 
     def _remarks(self, decoder: Decoder, damaged: dict[int, str], woven: list[int]) -> Iterator[str]:
         """Yield what reading to the end has shown."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +17,9 @@ _DEINTERLACE = "bwdif=mode=send_frame:parity=auto:deint="
 COMBED = 1.15
 """Where rows differ from their neighbours so many times as much as from those behind these, two half pictures were woven into
 one: in whole pictures it is 0.55 to 0.75, in noise 1, in half ones of a walk 2 and more."""
+LEAST, RUN = 1.5, 2
+"""Rows that differ by fewer grey levels say nothing, for deep pictures are dithered row by row where 8 bits are made of them; a
+picture alone says nothing either: so many in a row must be woven."""
 SPARSE = 4
 """Combs are sought in each column of this number."""
 
@@ -80,37 +84,53 @@ class Chain:
 
 def combed(frame: Any) -> bool:
     """Return whether a frame shows two half pictures of different times, whatever its file says."""
-    rows = frame.reformat(format="gray").to_ndarray()[:, ::SPARSE].astype(np.int16)
+    rows = frame.reformat(format="gray16le").to_ndarray()[:, ::SPARSE].astype(np.float32) / 257
     if len(rows) < 3:
         return False
     beside, behind = np.abs(np.diff(rows, axis=0)).mean(), np.abs(rows[2:] - rows[:-2]).mean()
-    return bool(beside > COMBED * behind)
+    return bool(beside > max(COMBED * behind, LEAST))
 
 
 class Deinterlacer:
     """This makes whole pictures of interlaced frames; until the first one comes, frames pass as they are.
 
-    Of a file that does not say which they are, all are taken for interlaced from the first that shows it.
+    Of a file that does not say which they are, all are taken for interlaced from the first RUN in a row that show it.
     """
 
     def __init__(self) -> None:
         self._chain: Chain | None = None
         self._unsaid = False
+        self._held: list[Any] = []
+        self._woven: deque[bool] = deque()
 
-    def finds(self, frame: Any) -> bool:
-        """Return whether a frame is interlaced; ask this before it is put in."""
-        self._unsaid = self._unsaid or (self._chain is None and not frame.interlaced_frame and combed(frame))
-        return self._unsaid or bool(frame.interlaced_frame)
+    def push(self, frame: Any) -> Iterator[tuple[Any, bool]]:
+        """Put a frame in and yield those that are ready, and whether they were interlaced.
 
-    def push(self, frame: Any) -> Iterator[Any]:
-        """Put a frame in and yield those that are ready; ffmpeg's bwdif looks at a frame's neighbours."""
-        if self._chain is None and (self._unsaid or frame.interlaced_frame):
-            self._chain = Chain([_DEINTERLACE + ("all" if self._unsaid else "interlaced")])
-        yield from [frame] if self._chain is None else self._chain.push(frame)
+        ffmpeg's bwdif looks at a frame's neighbours, and frames that may be the first woven ones are held back.
+        """
+        self._held.append(frame)
+        if self._chain is None and not frame.interlaced_frame and combed(frame):
+            if len(self._held) < RUN:
+                return
+            self._unsaid = True
+        yield from self._through()
 
-    def finish(self) -> Iterator[Any]:
+    def finish(self) -> Iterator[tuple[Any, bool]]:
         """Yield the frames that are still inside."""
-        yield from [] if self._chain is None else self._chain.finish()
+        yield from self._through()
+        yield from [] if self._chain is None else self._told(self._chain.finish())
+
+    def _through(self) -> Iterator[tuple[Any, bool]]:
+        """Send on what is held back."""
+        held, self._held = self._held, []
+        for frame in held:
+            self._woven.append(self._unsaid or bool(frame.interlaced_frame))
+            if self._chain is None and self._woven[-1]:
+                self._chain = Chain([_DEINTERLACE + ("all" if self._unsaid else "interlaced")])
+            yield from self._told([frame] if self._chain is None else self._chain.push(frame))
+
+    def _told(self, frames: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
+        return ((frame, self._woven.popleft()) for frame in frames)
 
 
 class Resizer:
