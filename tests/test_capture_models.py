@@ -129,6 +129,28 @@ def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeyp
     assert matched[1] == {(3, 20), (4, 21)} and adopted == [second]
 
 
+@pytest.mark.parametrize(("lost", "joined"), [(0, None), (2, None), (8, True), (8, False)])
+def test_an_island_that_a_model_loses_is_sought_where_the_turn_comes_round(
+    lost: int, joined: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last frame shows what the first one does; a model of all is kept if it holds together once it is closed, too."""
+    rng = np.random.default_rng(0)
+    descriptors = [rng.integers(0, 255, (60, 128), np.uint8) for _ in range(COUNT)]
+    descriptors[-1] = descriptors[0]
+    matched: list[tuple[int, int]] = []
+    matcher: Any = SimpleNamespace(
+        path=Path("database.db"), match=lambda chosen, stage: matched.extend(chosen), largest=lambda: descriptors
+    )
+    first, settled, whole = drawn(STEADY), drawn(STEADY, islands=tuple(range(lost))), drawn(STEADY)
+    drop_loose(settled)
+    again = whole if joined else settled
+    monkeypatch.setattr(worker, "map_frames", lambda job, database, attempt: {"islands": whole}[attempt])
+    monkeypatch.setattr(worker, "close", lambda job, matcher, model: (again, 5) if model is whole else None)
+    found, closures = worker.rejoined(job(), matcher, first, (settled, 1))
+    assert (found, closures) == ((again, 5) if joined else (settled, 1))
+    assert matched == ([] if joined is None else [(0, COUNT - 1)])
+
+
 @pytest.mark.parametrize(
     ("ordered", "drawn_by_lot", "senses", "taken"),
     [

@@ -30,6 +30,8 @@ from nerfsem_method.capture.colmap.zoom import focal_evidence, focal_lengths
 SENSE = 0.72
 """Photographs whose model makes points of a smaller share of their matches may lie in no order: right models make .74 of them and
 more, one of 60 photographs of a vase in an order drawn by lot .40, and one of 24 .62, and yet these had 58 and 24 of them."""
+ISLAND = 0.25
+"""A model that loses such a share of its frames when it settles had two parts, which nothing held together."""
 LOOKS = 2
 """A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
 
@@ -47,16 +49,22 @@ def first_model(job: Job, matcher: Matcher) -> First:
     """Make a model of the frames by their order and, where this leaves frames out, by what they show."""
     first = _in_some_order(job, matcher)
     job, matcher, model = first.job, first.matcher, first.model
-    known = poses_of(job, model) if model is not None else {}
-    lost = [frame for frame in range(len(job.names)) if frame not in known]
-    alike = pairs.alike(matcher.largest(), lost, job.reach)
-    if not alike:
+    if not _match_alike(job, matcher, model):
         return first
-    matcher.match(alike, "pairs")
     model = better(model, map_frames(job, matcher.path, "second"))
     if model is not None:
         adopt(job, matcher.path, model)
     return replace(first, model=model)
+
+
+def _match_alike(job: Job, matcher: Matcher, model: pycolmap.Reconstruction | None) -> bool:
+    """Match the frames that a model leaves out with those that look most like them, and return whether there are any."""
+    known = poses_of(job, model) if model is not None else {}
+    lost = [frame for frame in range(len(job.names)) if frame not in known]
+    alike = pairs.alike(matcher.largest(), lost, job.reach)
+    if alike:
+        matcher.match(alike, "pairs")
+    return bool(alike)
 
 
 def _in_some_order(job: Job, matcher: Matcher) -> First:
@@ -114,6 +122,24 @@ def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> tuple[p
     return model, count
 
 
+def rejoined(
+    job: Job, matcher: Matcher, first: pycolmap.Reconstruction, closed: tuple[pycolmap.Reconstruction, int]
+) -> tuple[pycolmap.Reconstruction, int]:
+    """Return a model that is `closed`, with its closures, or one with the island that it lost of its `first` state.
+
+    Where a film breaks off for a moment, mappers put its two parts anywhere. The end of a turn often looks like its beginning,
+    which ties the two together.
+    """
+    model, _ = closed
+    if first.num_reg_images() - model.num_reg_images() < ISLAND * len(job.names) or not _match_alike(job, matcher, model):
+        return closed
+    whole = map_frames(job, matcher.path, "islands")
+    if whole is None:
+        return closed
+    again = close(job, matcher, whole)
+    return again if again[0].num_reg_images() > model.num_reg_images() else closed
+
+
 def _tie(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
     """Match what the model puts close together, straighten it by the pairs that agree with it, and return their number."""
     closures: set[tuple[int, int]] = set()
@@ -136,7 +162,8 @@ def main(job: Job) -> None:
     model = first.model
     closures, stretches, evidence, sense = 0, [], None, 0.0
     if model is not None:
-        model, closures = close(first.job, first.matcher, model)
+        closed = close(first.job, first.matcher, pycolmap.Reconstruction(model))
+        model, closures = rejoined(first.job, first.matcher, model, closed)
         stretches, evidence = focal_lengths(job, model), focal_evidence(job, model)
         sense = explained(database, model, posed_alone=True)
         model.extract_colors_for_all_images(job.images)
