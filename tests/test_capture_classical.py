@@ -15,6 +15,7 @@ from nerfsem_method.capture.mattes.colour import AS_IT_IS, BINS
 from nerfsem_method.capture.mattes.evidence import View
 from nerfsem_method.capture.mattes.given import load_mattes
 from nerfsem_method.capture.mattes.hints import ObjectBox
+from nerfsem_method.capture.mattes.moving import Moving
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.camera import camera_centres, look_at_point
 from nerfsem_method.scene.hull import carve
@@ -226,6 +227,15 @@ def test_nothing_is_found_below_the_plane_on_which_it_stands(frames, few, monkey
         kept = matte[row, column] > 127
         assert kept[vase[:, 2] > middle].mean() > 0.6
         assert kept[vase[:, 2] < middle - 0.15].mean() < 0.1
+
+
+@pytest.mark.parametrize("region", ["object", "frame"])
+def test_an_object_that_turns_alone_is_sought_where_things_move(region, frames, few, monkeypatch, tmp_path):
+    upper = np.arange(240)[:, None] < 120
+    monkeypatch.setattr(classical.Moving, "of", lambda frames: Moving(np.repeat(upper, 135, 1), np.zeros((240, 135), bool)))
+    classical.segment(frames[:8], dataclasses.replace(few, region=region), tmp_path, lambda done, total: None)
+    lower = load_mattes(tmp_path)[:, 132:] > 127
+    assert lower.any() == (region == "frame")
 
 
 def test_nothing_is_found_where_cameras_look_through(frames, few, monkeypatch, tmp_path):

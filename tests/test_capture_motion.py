@@ -11,6 +11,7 @@ import pytest
 
 from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.motion import Motion
+from nerfsem_method.capture.mattes.moving import BEYOND, OUTSIDE, Moving
 from nerfsem_method.media.pictures import write_picture
 
 RNG = np.random.default_rng(0)
@@ -34,6 +35,27 @@ def test_a_turning_object_before_a_still_background_is_a_turntable() -> None:
     region = seen.region()
     assert region[32:88, 22:58].all()
     assert region[:20].sum() + region[:, :10].sum() == 0
+
+
+def test_what_turns_is_where_things_move_and_its_plain_foot_may_lie_below(tmp_path: Path) -> None:
+    """A handle shows on one side now and then, and the foot shows no change."""
+    for i, picture in enumerate(clip(0, 7).samples):
+        if i % 8 == 2:
+            picture[50:66, 60:70] = OBJECT[:16, :10]
+        picture[90:100, 30:50] = 255
+        write_picture(tmp_path / f"{i:06d}.png", cv2.resize(picture, (160, 240), interpolation=cv2.INTER_NEAREST))
+    moving = Moving.of(sorted(tmp_path.glob("*.png")))
+    assert moving is not None
+    against = moving.against((80, 120))
+    assert against[34:86, 24:56].max() == 0 and against[54:62, 62:68].max() == 0
+    assert (against[95:, 30:50] == BEYOND).all() and (against[:20, 30:50] == BEYOND).all()
+    assert (against[:, :12] == OUTSIDE).all() and (against[95:, 68:] == OUTSIDE).all()
+
+
+def test_where_nothing_moves_nothing_is_said(tmp_path: Path) -> None:
+    for i, picture in enumerate(clip(0, 0).samples):
+        write_picture(tmp_path / f"{i:06d}.png", picture)
+    assert Moving.of(sorted(tmp_path.glob("*.png"))) is None
 
 
 def test_a_moving_camera_is_no_turntable() -> None:

@@ -67,6 +67,8 @@ DRAWN = 0.8
 with 40 of a turn in order it is .64, with 150 of them .35, and 1 by lot."""
 REGULAR = 0.4
 """This share of the keyframes goes by time: motion is hard to measure where there is little to see, and no gap may be wide."""
+USUALLY = 0.1
+"""What changes in a smaller share of a clip than this may have passed by."""
 LOOSE = 0.01
 """The moving region is grown by so many long sides, so that the outline's features survive."""
 
@@ -99,16 +101,15 @@ class Motion:
     @property
     def turntable(self) -> bool:
         """Return whether something moves before a still background."""
-        height, width = self._changes.shape
+        height, width = self.samples.shape[1:]
         rim = max(round(RIM * max(height, width)), 1)
         inner = np.zeros((height, width), bool)
         inner[rim : height - rim, rim : width - rim] = True
-        return STILL_BACKGROUND < self.still_edges <= STILL_CLIP and bool(self._changes[~inner].mean() < STILL_RIM)
+        return STILL_BACKGROUND < self.still_edges <= STILL_CLIP and bool(self._changes()[~inner].mean() < STILL_RIM)
 
-    @cached_property
-    def _changes(self) -> np.ndarray:
-        """These pixels [H, W] bool change along the clip."""
-        low, high = np.quantile(self.samples, (0.1, 0.9), axis=0)
+    def _changes(self, rarely: float = USUALLY) -> np.ndarray:
+        """Return which pixels [H, W] bool change along the clip, in more than this share of it."""
+        low, high = np.quantile(self.samples, (rarely, 1 - rarely), axis=0)
         return high - low > SAME
 
     def overlays(self) -> list[Box]:
@@ -141,11 +142,14 @@ class Motion:
                 found.append(box)
         return found
 
-    def region(self) -> np.ndarray:
-        """Return where things change [H, W] bool: before a still background the object, wherever it gets to."""
+    def region(self, rarely: float = USUALLY) -> np.ndarray:
+        """Return where things change [H, W] bool: before a still background the object, wherever it gets to.
+
+        It is there in more than a share `rarely` of the clip.
+        """
         import cv2
 
-        changes = self._changes.astype(np.uint8)
+        changes = self._changes(rarely).astype(np.uint8)
         long_side = max(changes.shape)
         changes = cv2.morphologyEx(changes, cv2.MORPH_OPEN, _disc(0.006 * long_side))
         changes = cv2.morphologyEx(changes, cv2.MORPH_CLOSE, _disc(0.05 * long_side))

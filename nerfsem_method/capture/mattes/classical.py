@@ -28,6 +28,7 @@ from nerfsem_method.capture.mattes.evidence import Pass, View
 from nerfsem_method.capture.mattes.fusion import Grid
 from nerfsem_method.capture.mattes.given import write_matte
 from nerfsem_method.capture.mattes.hints import ObjectBox
+from nerfsem_method.capture.mattes.moving import Moving
 from nerfsem_method.capture.mattes.occluders import Body, occluders, without
 from nerfsem_method.capture.mattes.outline import refine
 from nerfsem_method.capture.mattes.sightlines import looked_through, trusted
@@ -80,14 +81,15 @@ def segment(
             "the classical segmenter finds no object where the cameras look: film it larger and from all sides, point it "
             "out with --object-box x,y,w,h, give --mattes DIR, or choose --segmenter birefnet"
         )
+    moving = Moving.of(frames) if model.region == "object" and not keep_support else None
     voting = int(_voters(len(frames)).sum())
     with _Crew(len(PASSES) * voting + len(frames), advance) as crew:
         small, hiding = {}, []
-        body = _find_body(frames, space, model, cluster, box, small, crew)
+        body = _find_body(frames, space, model, cluster, box, moving, small, crew)
         for occluder in occluders(body, model, cluster):
             crew.total += len(PASSES) * voting
             with contextlib.suppress(CaptureError):  # its points are no body
-                hiding.append(_find_body(frames, space, model, occluder, None, small, crew))
+                hiding.append(_find_body(frames, space, model, occluder, None, None, small, crew))
         crew.each(len(frames), partial(_draw_outline, frames, space, body, hiding, target))
 
 
@@ -105,6 +107,7 @@ def _find_body(
     model: SparseModel,
     cluster: Cluster,
     box: ObjectBox | None,
+    moving: Moving | None,
     small: dict,
     crew: _Crew,
 ) -> Body:
@@ -117,7 +120,7 @@ def _find_body(
     voting, behind = _voters(len(frames)), cluster.others & trusted(model)
     voters, voter = model.of_frames(voting), [path for path, votes in zip(frames, voting, strict=True) if votes]
     for stage in PASSES:
-        odds = _evidence(View(voter, voters, cluster, stage, space, small), shadows, crew)
+        odds = _evidence(View(voter, voters, cluster, stage, space, moving, small), shadows, crew)
         finer = Grid.over(cluster.low, cluster.high, stage.voxels)
         candidates = finer.resample(near, grid) & _possible(finer, model, cluster, box)
         grid, camera = finer, finer.camera_for(model.camera, model.poses)

@@ -10,6 +10,7 @@ import numpy as np
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes import colour
 from nerfsem_method.capture.mattes.cluster import Cluster
+from nerfsem_method.capture.mattes.moving import Moving
 from nerfsem_method.capture.mattes.outline import Zones
 from nerfsem_method.media.pictures import read_picture
 
@@ -60,6 +61,7 @@ class View:
     cluster: Cluster
     stage: Pass
     space: colour.ColourSpace
+    moving: Moving | None = None
     small: dict[tuple[Path, tuple[int, int]], np.ndarray] = dataclasses.field(default_factory=dict)
     """Frames that were made small for this pass, or for one before, lie here: they are looked at again and again."""
 
@@ -91,7 +93,7 @@ class View:
         odds[(others > 0) & (covered == 0)] = -LIMIT
         odds[~self._bounds(index)] = -LIMIT
         odds[marks > 0] = odds[marks > 0].clip(0) + COVERED
-        return odds.clip(-LIMIT, LIMIT)
+        return self._where_it_moves(odds)
 
     def palette(self, shadows: np.ndarray, index: int) -> np.ndarray:
         """Return the histograms [2, BINS^3] of the colours well inside the fused body's shadow, of object and kept support."""
@@ -107,7 +109,7 @@ class View:
         everywhere = everywhere.clip(np.where(expected > 0.5, 0, -PALETTE_LIMIT), PALETTE_LIMIT)
         nearby = colour.local_odds(colours, zones.inside, zones.outside, self.stage.radius * self.stage.long_side)
         odds = nearby.clip(-LIMIT, LIMIT) + PALETTE_WEIGHT * everywhere + COVERED * expected - DOUBTFUL
-        return np.where(zones.near, odds.clip(-LIMIT, LIMIT), np.float32(-LIMIT))
+        return np.where(zones.near, self._where_it_moves(odds), np.float32(-LIMIT))
 
     def marks(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return where a frame shows points, three pictures [H, W] uint8 of 0 and 1.
@@ -188,6 +190,12 @@ class View:
         inside = (column >= 0) & (row >= 0) & (column < self.size[0]) & (row < self.size[1])
         canvas[row[inside], column[inside]] = 1
         return cv2.dilate(canvas, _disc(SEED_PIXELS * self.stage.long_side))
+
+    def _where_it_moves(self, odds: np.ndarray) -> np.ndarray:
+        """Return log odds [H, W] within their limits, lower where nothing moves if the background stands still."""
+        if self.moving is not None:
+            odds = odds - self.moving.against(self.size)
+        return odds.clip(-LIMIT, LIMIT)
 
     def _bounds(self, index: int) -> np.ndarray:
         """Return where the object's generous box lies in a frame, bool; everywhere if it reaches behind the camera."""

@@ -1,0 +1,49 @@
+"""This module tells where an object can be that turns before a still background: where pictures change along the clip.
+
+What stands still has no points there, so that nothing else tells a still floor from an object of its colours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.capture.clip import motion
+
+OUTSIDE, BEYOND = 6.0, 2.0
+"""Where nothing moves, pixels are none of the object's by these log odds; beyond its two ends, where a plain, round foot shows no
+change, they are less likely to be."""
+RARELY = 0.03
+"""What a handle hides now and then changes, too: pixels do that differ between these quantiles, the first and one minus it."""
+END = 0.05
+"""An end of what moves is this share of its height."""
+
+
+@dataclass(frozen=True)
+class Moving:
+    """What moves in a clip is `seen` [H, W] bool, in a small picture of it, and may go on `beyond` its upper and lower end."""
+
+    seen: np.ndarray
+    beyond: np.ndarray
+
+    @classmethod
+    def of(cls, frames: list[Path]) -> Moving | None:
+        """Return what moves in the frames; None where nothing does."""
+        seen = motion.look(frames).region(RARELY)
+        rows, columns = np.nonzero(seen)
+        if not len(rows):
+            return None
+        top, bottom, end = rows.min(), rows.max(), END * np.ptp(rows)
+        beyond = np.zeros_like(seen)
+        for band, part in ((rows <= top + end, slice(0, top)), (rows >= bottom - end, slice(bottom + 1, None))):
+            beyond[part, columns[band].min() : columns[band].max() + 1] = True
+        return cls(seen, beyond)
+
+    def against(self, size: tuple[int, int]) -> np.ndarray:
+        """Return the log odds [h, w] float32 against the object in a frame of this width and height."""
+        import cv2
+
+        odds = np.where(self.seen, 0, np.where(self.beyond, BEYOND, OUTSIDE)).astype(np.float32)
+        return cv2.resize(odds, size, interpolation=cv2.INTER_LINEAR)
