@@ -97,6 +97,12 @@ def test_black_bars_are_no_picture(rows: slice) -> None:
     assert (0.0, rows.start / 120, 1.0, rows.stop / 120) in [tuple(round(edge, 6) for edge in box) for box in boxes]
 
 
+def test_a_black_ground_is_no_bar() -> None:
+    vessel = cv2.ellipse(np.zeros((120, 80), np.uint8), (40, 60), (25, 40), 0, 0, 360, (1,), -1) > 0
+    frames = np.where(vessel, clip(5, 5).samples, np.uint8(8))
+    assert Motion(frames).overlays() == []
+
+
 def disturbed(kind: str, frames: np.ndarray) -> np.ndarray:
     """Return frames, some of which show something else: two at the most."""
     frames = frames.copy()

@@ -43,6 +43,8 @@ BLACK = 32
 """Bars beside the picture are darker than this grey level, in every frame."""
 FLAT = 4
 """Bars are as black as ever within so many grey levels; what a lens darkens at the frame's rims changes with what is there."""
+BESIDE, GROUND = 0.03, 0.6
+"""Beside a bar, within the first share of the frame, less than the second is black: the bar itself ends there."""
 ALWAYS = 0.85
 """What shows in this share of the samples is burnt in: a flash, a title card or the ends of a fade may take two of them."""
 STILL_CLIP = 0.99
@@ -120,9 +122,7 @@ class Motion:
         usual = np.median(self.samples, axis=0)
         black = (np.abs(self.samples - usual) < FLAT).mean(0) > ALWAYS
         black &= usual < BLACK
-        rows, columns = black.mean(1) > 0.98, black.mean(0) > 0.98
-        top, bottom = _run(rows), _run(rows[::-1])
-        left, right = _run(columns), _run(columns[::-1])
+        top, bottom, left, right = (_bar(side) for side in (black, black[::-1], black.T, black.T[::-1]))
         bars = {(0.0, 0.0, 1.0, top), (0.0, 1 - bottom, 1.0, 1.0), (0.0, 0.0, left, 1.0), (1 - right, 0.0, 1.0, 1.0)}
         return sorted(bar for bar in bars if bar[2] > bar[0] and bar[3] > bar[1]) if top + bottom + left + right < 1 else []
 
@@ -287,9 +287,15 @@ def _step(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.quantile(shifts, 0.75)) if len(shifts) else 0.0
 
 
-def _run(black: np.ndarray) -> float:
-    """Return the share of a row [N] bool that its first unbroken run takes."""
-    return float(np.argmin(black) / len(black)) if not black.all() else 1.0
+def _bar(black: np.ndarray) -> float:
+    """Return the share of the rows of black pixels [N, M] bool that a bar takes, from the first on.
+
+    A bar ends at a picture; a black ground goes on around what stands before it.
+    """
+    dark = black.mean(1)
+    end = len(dark) if (dark > 0.98).all() else int(np.argmin(dark > 0.98))
+    beside = dark[end : end + math.ceil(BESIDE * len(dark))]
+    return end / len(dark) if not len(beside) or beside.mean() < GROUND else 0.0
 
 
 def _disc(radius: float) -> np.ndarray:

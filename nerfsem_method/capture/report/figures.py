@@ -24,7 +24,7 @@ LARGE_ERROR = 1.0
 """Above this mean reprojection error in pixels something moved, or the lens is not what COLMAP takes it for."""
 WHOLE_TURN = 340.0
 """So many degrees around the object count as all around; the last steps of a turn may be missing."""
-ZOOM = 0.08
+ZOOM = 0.065
 """Focal lengths of stretches of a clip that differ by this share are worth a word: autofocus changed those of one set of
 photographs by 0.06, a zoom by a quarter shows as 0.15 to 0.19."""
 FAR_ZOOM = 0.3
@@ -240,8 +240,8 @@ def _of_zoom(model: SparseModel) -> list[str]:
         return []
     much = " a little" if ratio < 1 + FAR_ZOOM else ""
     return [
-        f"the focal length changes: frames {longest[0]}-{longest[1]} are taken with one about {100 * (ratio - 1):.0f} % longer "
-        f"than frames {widest[0]}-{widest[1]}; all count as taken alike, which bends the cameras{much}: "
+        f"the focal length changes: frames {longest[0]}-{longest[1]} are taken with one at least {100 * (ratio - 1):.0f} % "
+        f"longer than frames {widest[0]}-{widest[1]}; all count as taken alike, which bends the cameras{much}: "
         "film without zooming, and give a close-up as a clip of its own"
     ]
 
