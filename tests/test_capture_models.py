@@ -20,7 +20,7 @@ from nerfsem_method.capture.colmap import mapping, matching, pairs, worker
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better
 from nerfsem_method.capture.colmap.matching import Matcher
-from nerfsem_method.capture.colmap.support import drop_loose, explained, held_together
+from nerfsem_method.capture.colmap.support import apart, drop_loose, explained, held_together
 from nerfsem_method.capture.colmap.zoom import focal_evidence, focal_lengths
 
 COUNT = 24
@@ -54,7 +54,7 @@ def test_more_frames_are_better_and_of_equals_more_sightings() -> None:
     assert better(None, part) is part and better(part, None) is part and better(None, None) is None
 
 
-def test_a_model_explains_the_matches_that_are_its_points(tmp_path: Path) -> None:
+def test_a_model_explains_the_matches_that_are_its_points_and_frames_apart_have_their_own(tmp_path: Path) -> None:
     model, path = drawn(STEADY), tmp_path / "database.db"
     with pycolmap.Database.open(str(path)) as database:
         for first in range(1, COUNT):
@@ -75,6 +75,7 @@ def test_a_model_explains_the_matches_that_are_its_points(tmp_path: Path) -> Non
     assert abs(explained(path, model, posed_alone=True) - 0.4) < 0.05
     for image in range(COUNT // 2, COUNT + 1):
         model.deregister_frame(model.images[image].frame_id)
+    assert apart(path, model, COUNT) == 1 and 0.5 < apart(path, model, COUNT + 10) < 0.6
     assert explained(path, model) < 0.25 and abs(explained(path, model, posed_alone=True) - 0.4) < 0.05
 
 
@@ -212,6 +213,7 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     heard: dict[str, Any] = {}
     monkeypatch.setattr(worker, "extract", lambda job, database: None)
     monkeypatch.setattr(worker, "explained", lambda path, model, posed_alone: 0.9)
+    monkeypatch.setattr(worker, "apart", lambda path, model, count: 0.0)
     monkeypatch.setattr(worker, "Matcher", lambda job, database: matcher)
     monkeypatch.setattr(worker, "first_model", lambda job, matcher: worker.First(found, matcher, drawn(STEADY)))
     monkeypatch.setattr(worker, "close", lambda job, matcher, model: (model, heard.update(closed=job.names) or 3))

@@ -76,6 +76,12 @@ def test_frames_are_named_by_number(scene) -> None:
     assert "no camera was found for frames 2, 9; they are interpolated" in warned(scene, facts(), model((2, 9)))
 
 
+@pytest.mark.parametrize("apart", [0.2, 1.0])
+def test_a_part_of_the_clip_that_is_another_one_is_called_so(scene, apart: float) -> None:
+    told = report.summarise(scene, replace(model(), apart=apart), 2000, facts(), unposed=[14, 15, 16]).warnings[0]
+    assert told.startswith("no camera was found for frames 14-16: left out") and ("another object" in told) == (apart > 0.5)
+
+
 def test_what_is_wrong_throughout_is_said_once(scene) -> None:
     assert "the whole clip is blurred" in warned(scene, facts(blur=np.full(COUNT, 2.5)))
     assert "2 separate pieces" in warned(scene, facts(pieces=np.full(COUNT, 2)))

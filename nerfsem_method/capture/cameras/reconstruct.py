@@ -232,6 +232,7 @@ def checked_model(
         stretches=result["stretches"],
         focal_evidence=result["focal_evidence"],
         explained=result["explained"],
+        apart=result["apart"],
     )
 
 

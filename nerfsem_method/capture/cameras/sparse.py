@@ -12,7 +12,7 @@ import numpy as np
 from nerfsem_method.capture.clip.motion import Box
 from nerfsem_method.scene.camera import Intrinsics
 
-SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence", "explained", "ordered")
+SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence", "explained", "apart", "ordered")
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 GIVEN = "given"
 """The cameras come from another program when this is the region of their SparseModel."""
@@ -38,7 +38,8 @@ class SparseModel:
     in `overlays`, which stand still while the rest moves. `stretches` are first frame, last frame and focal length of
     parts of the clip that would rather have their own, relative to the median. `focal_evidence` is the share by which
     a focal length a tenth off fits worse; None where that was not asked. Of the verified matches between frames with a
-    pose, the share `explained` is of these points. Frames are `ordered` where they follow each other in time, as a film's do.
+    pose, the share `explained` is of these points. Of those without one, the share `apart` has much in common with each other.
+    Frames are `ordered` where they follow each other in time, as a film's do.
     """
 
     camera: Intrinsics
@@ -54,6 +55,7 @@ class SparseModel:
     stretches: Sequence[tuple[int, int, float]] = ()
     focal_evidence: float | None = None
     explained: float = 1.0
+    apart: float = 0.0
     ordered: bool = True
 
     def save(self, folder: Path) -> None:

@@ -25,6 +25,7 @@ def save(
     stretches: list[tuple[int, int, float]],
     evidence: float | None,
     sense: float,
+    island: float,
 ) -> None:
     """Write result.json and, if there is a model, points.npz into the job's work folder.
 
@@ -33,7 +34,7 @@ def save(
     """
     work = Path(job.work)
     result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": stretches, "poses": {}}
-    result["focal_evidence"], result["explained"] = evidence, sense
+    result["focal_evidence"], result["explained"], result["apart"] = evidence, sense, island
     if model is not None:
         poses = poses_of(job, model)
         camera = next(iter(model.cameras.values()))

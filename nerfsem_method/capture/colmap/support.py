@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
+HANDFUL = 5
+"""Fewer frames than this say nothing of their own."""
 COMMON = 30
 """A frame hangs together with another one if they see so many points in common. Four frames of that head that had 27 lay wrong,
 and so did six that 24 tied to the others after all adjustments: their mattes cut a third off what the others agree on. The
@@ -38,6 +40,20 @@ def held_together(model: pycolmap.Reconstruction) -> set[int]:
             joined = group[first] | group[second]
             group.update(dict.fromkeys(joined, joined))
     return max(group.values(), key=lambda images: (len(images), -min(images)), default=set())
+
+
+def apart(database: Path, model: pycolmap.Reconstruction, count: int) -> float:
+    """Return which share of the frames without a pose, of `count` in all, COMMON verified matches tie to another such one.
+
+    The answer is 0 where these are a handful.
+    """
+    posed, tied = set(model.reg_image_ids()), set[int]()
+    with pycolmap.Database.open(str(database)) as opened:
+        for pair, geometry in zip(*opened.read_two_view_geometries(), strict=True):
+            images = pycolmap.pair_id_to_image_pair(pair)
+            if posed.isdisjoint(images) and len(geometry.inlier_matches) >= COMMON:
+                tied.update(images)
+    return len(tied) / (count - len(posed)) if len(tied) >= HANDFUL else 0.0
 
 
 def explained(database: Path, model: pycolmap.Reconstruction, posed_alone: bool = False) -> float:

@@ -24,7 +24,7 @@ from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, TIED, adopt
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of, save
-from nerfsem_method.capture.colmap.support import drop_loose, explained
+from nerfsem_method.capture.colmap.support import apart, drop_loose, explained
 from nerfsem_method.capture.colmap.zoom import focal_evidence, focal_lengths
 
 SENSE = 0.72
@@ -160,14 +160,14 @@ def main(job: Job) -> None:
     extract(job, database)
     first = first_model(job, Matcher(job, database))
     model = first.model
-    closures, stretches, evidence, sense = 0, [], None, 0.0
+    closures, stretches, evidence, sense, island = 0, [], None, 0.0, 0.0
     if model is not None:
         closed = close(first.job, first.matcher, pycolmap.Reconstruction(model))
         model, closures = rejoined(first.job, first.matcher, model, closed)
         stretches, evidence = focal_lengths(job, model), focal_evidence(job, model)
-        sense = explained(database, model, posed_alone=True)
+        sense, island = explained(database, model, posed_alone=True), apart(database, model, len(job.names))
         model.extract_colors_for_all_images(job.images)
-    save(job, model, first.matcher.median_motion(), closures, stretches, evidence, sense)
+    save(job, model, first.matcher.median_motion(), closures, stretches, evidence, sense, island)
 
 
 if __name__ == "__main__":

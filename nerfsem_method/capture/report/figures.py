@@ -27,6 +27,12 @@ WHOLE_TURN = 340.0
 ZOOM = 0.065
 """Focal lengths of stretches of a clip that differ by this share are worth a word: autofocus changed those of one set of
 photographs by 0.06, a zoom by a quarter shows as 0.15 to 0.19."""
+MOST_APART = 0.5
+"""A part of the clip is another one where more than this share of the frames without a camera hangs together."""
+OTHER_PART = (
+    "; they have much in common with each other, but not with the rest: another object, mirrored pictures, or a cut; give them "
+    "as a clip of their own"
+)
 FAR_ZOOM = 0.3
 """A cut to a close-up, twice as large, shows as 0.51 and moves cameras by a third of their distance."""
 FOCAL_EVIDENCE = 0.015
@@ -150,7 +156,8 @@ def summarise(
     warnings = [*remarks, *_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
     if unposed:
         lost = frames_text(list(unposed))
-        warnings.insert(0, f"no camera was found for {lost}: left out of the training, of the bundle and of what it plays")
+        why = OTHER_PART if model.apart > MOST_APART else ""
+        warnings.insert(0, f"no camera was found for {lost}: left out of the training, of the bundle and of what it plays{why}")
     if np.linalg.norm(look_at_point(scene.poses) - 0.5) > ASIDE:
         warnings.append(
             "the cameras circle a point beside the object that the mattes show: if there are two objects, or the mattes show "
