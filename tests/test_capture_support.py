@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sphere_views import looking_at
 
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes import cluster
 from nerfsem_method.capture.mattes.support import find_support
+from nerfsem_method.scene.camera import Intrinsics
 
 DISTANCE = 4.0
 MARBLE, STONE = (215, 200, 175), (80, 62, 58)
@@ -137,3 +140,20 @@ def test_a_foot_below_a_dark_stem_belongs_to_an_object_that_turns_alone(alone: b
     points = np.concatenate([bowl, foot, ring(300 if platter else 0, (0.3, 1.2), (-0.52, -0.5), 3)])
     mine = cluster._whole_body(points, np.array([0.0, 0.0, 1.0]), 0.1, supported=False, alone=alone)
     assert mine[:1500].mean() > 0.9 and bool(mine[1500:1650].mean() > 0.9) == kept and not mine[1650:].any()
+
+
+@pytest.mark.parametrize("over", [False, True])
+@pytest.mark.parametrize("height", [1.5, -1.5])
+@pytest.mark.parametrize("table", [True, False])
+def test_a_film_is_upside_down_where_the_object_stands_if_it_is_turned_over(over: bool, height: float, table: bool) -> None:
+    """Nothing else tells: a statue is looked at from below, and an object cut out stands on nothing."""
+    wood = noisy(1300, 1.4, 22)[: None if table else 0]
+    points, colours = painted((VASE, ORANGE), (wood, WOOD))
+    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    poses = np.stack([looking_at(np.array([3.5 * np.cos(a), 3.5 * np.sin(a), height]), AIM) for a in angles])
+    if over:
+        poses = np.diag([-1.0, -1.0, 1.0]) @ poses
+    views = np.array([(point, frame, 0, 0) for point in range(len(points)) for frame in range(3)], float)
+    model = SparseModel(Intrinsics(100, 100, 100, 100, 50, 50), poses, np.ones(16, bool), points, colours, views, 0.4, 5)
+    seen_so = over and not (table and height > 0)
+    np.testing.assert_allclose(cluster.way_up(model)[2], [0, 0, -1.0 if seen_so else 1.0], atol=1e-6)

@@ -20,6 +20,7 @@ from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.estimate import LEAST_FRAME_BYTES, announcement, frame_bytes
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.capture.mattes import vote
+from nerfsem_method.capture.mattes.cluster import way_up
 from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.capture.measured import load_measured
 from nerfsem_method.capture.options import CaptureOptions
@@ -274,7 +275,8 @@ class Capture:
         seen = report.look_at_frames(frames, mattes, drawn, advance)
         camera = model.camera.scaled(*self.size)
         on_object = model.points_on(mattes)
-        units = normalise.unit_box(camera.scaled(*mattes.shape[:0:-1]), model.poses, mattes, model.points[on_object])
+        small = camera.scaled(*mattes.shape[:0:-1])
+        units = normalise.unit_box(small, model.poses, mattes, model.points[on_object], turn=way_up(model))
         cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
         write_ply(root / "points.ply", cloud.points, cloud.colours)
         findings = frame_files.read_findings(root / "frames")

@@ -75,22 +75,27 @@ def _up(poses: np.ndarray) -> np.ndarray:
 
 
 def unit_box(
-    camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: np.ndarray, tolerance: float = HULL_TOLERANCE
+    camera: Intrinsics,
+    poses: np.ndarray,
+    mattes: np.ndarray,
+    points: np.ndarray,
+    tolerance: float = HULL_TOLERANCE,
+    turn: np.ndarray | None = None,
 ) -> Similarity:
     """Return the similarity under which the object's hull, with BORDER around it, fills the unit cube.
 
     `poses` are [N, 3, 4], `mattes` [N, H, W] uint8 at the camera's size; `points` [P, 3] are triangulated points on the
-    object, possibly none; `tolerance` is the share of views that may miss a voxel. Raises CaptureError when nothing
-    survives carving.
+    object, possibly none; `tolerance` is the share of views that may miss a voxel, and the rotation `turn` [3, 3] takes the way
+    up to +z, as `upright` does. Raises CaptureError when nothing survives carving.
     """
     shrink = min(1.0, LONG_SIDE / max(camera.width, camera.height))
     if shrink < 1:
         camera = camera.scaled(round(shrink * camera.width), round(shrink * camera.height))
         mattes = _with_thin_parts(shrunk(mattes, camera), mattes)
-    turn = Similarity(1.0, upright(poses), np.zeros(3))
-    turned = turn.poses(poses)
+    rotated = Similarity(1.0, upright(poses) if turn is None else turn, np.zeros(3))
+    turned = rotated.poses(poses)
     few = len(points) < MIN_POINTS
-    middle = look_at_point(turned) if few else np.median(turn.points(points), axis=0)
+    middle = look_at_point(turned) if few else np.median(rotated.points(points), axis=0)
     half = _generous_half_size(camera, turned, mattes, middle)
     lower, size = middle - half, 2 * half
     for resolution in ROUNDS:
@@ -105,7 +110,7 @@ def unit_box(
         low, high = lower + inside.min(0) * step, lower + (inside.max(0) + 1) * step
         size = float((high - low).max()) * (1 + 2 * BORDER)
         lower = (low + high) / 2 - size / 2
-    return Similarity(1 / size, turn.rotation, -lower / size)
+    return Similarity(1 / size, rotated.rotation, -lower / size)
 
 
 def shrunk(mattes: np.ndarray, camera: Intrinsics) -> np.ndarray:

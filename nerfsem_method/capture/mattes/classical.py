@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nerfsem_method.capture.cameras.normalise import Similarity, upright
+from nerfsem_method.capture.cameras.normalise import Similarity
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.mattes import fusion
-from nerfsem_method.capture.mattes.cluster import Cluster, find
+from nerfsem_method.capture.mattes.cluster import Cluster, find, way_up
 from nerfsem_method.capture.mattes.colour import ColourSpace
 from nerfsem_method.capture.mattes.evidence import Pass, View
 from nerfsem_method.capture.mattes.fusion import Grid
@@ -71,7 +71,7 @@ def segment(
     frames, model = [path for path, looks in zip(frames, there, strict=True) if looks], model.of_frames(there)
     box = box and box.among(there)
     space = ColourSpace.of(frames)
-    turn = Similarity(1.0, upright(model.poses), np.zeros(3))
+    turn = Similarity(1.0, way_up(model), np.zeros(3))
     model = dataclasses.replace(
         model, poses=turn.poses(model.poses), points=turn.points(model.points), colours=space.tones.spread(model.colours)
     )

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nerfsem_method.capture.cameras.normalise import upright
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes.hints import ObjectBox
-from nerfsem_method.capture.mattes.support import THICKNESS, find_support, touching
+from nerfsem_method.capture.mattes.support import THICKNESS, dense_support, find_support, touching
 from nerfsem_method.scene.camera import camera_centres, look_at_point
 
 REACH = 0.45
@@ -68,10 +69,7 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     from scipy.spatial import KDTree
 
     points = model.points
-    target = look_at_point(model.poses)
-    distance = float(np.median(np.linalg.norm(camera_centres(model.poses) - target, axis=1)))
-    near = np.linalg.norm(points - target, axis=1) < REACH * distance
-    near &= np.bincount(model.views[:, 0].astype(int), minlength=len(points)) >= MIN_TRACK
+    target, distance, near = _where_cameras_look(model)
     if box:
         near &= box.shows(points, model.camera, model.poses)
     if near.sum() < MIN_NEAR:
@@ -98,6 +96,34 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     low, high = np.min(reaches, (0, 1)), np.max(reaches, (0, 1))
     margin = MARGIN * (high - low)[: 2 if keep_support else 3].max()
     return Cluster(seeds, support, mine, others, normal, height, low - margin, high + margin)
+
+
+def way_up(model: SparseModel) -> np.ndarray:
+    """Return the rotation [3, 3] that takes the way up to +z: that of the pictures, or its opposite.
+
+    Of a film that is upside down the object stands on nothing, and does so if it is turned over, with the cameras above it.
+    """
+    turn = upright(model.poses)
+    over = np.diag([1.0, -1.0, -1.0]) @ turn
+    return over if _stands(model, over) and not _stands(model, turn) else turn
+
+
+def _stands(model: SparseModel, turn: np.ndarray) -> bool:
+    """Return whether a dense plane carries the object, below the cameras, where the rotation `turn` takes the way up to +z."""
+    target, distance, near = _where_cameras_look(model)
+    heights = (camera_centres(model.poses) - target) @ turn[2]
+    if near.sum() < MIN_NEAR or np.median(heights) < 0:
+        return False
+    return dense_support(model.points[near] @ turn.T, model.colours[near], distance, turn @ target) is not None
+
+
+def _where_cameras_look(model: SparseModel) -> tuple[np.ndarray, float, np.ndarray]:
+    """Return the point [3] that the cameras look at, their distance from it, and which points [P] bool lie near it."""
+    target = look_at_point(model.poses)
+    distance = float(np.median(np.linalg.norm(camera_centres(model.poses) - target, axis=1)))
+    near = np.linalg.norm(model.points - target, axis=1) < REACH * distance
+    near &= np.bincount(model.views[:, 0].astype(int), minlength=len(model.points)) >= MIN_TRACK
+    return target, distance, near
 
 
 def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool, alone: bool) -> np.ndarray:

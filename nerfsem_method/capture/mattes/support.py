@@ -95,12 +95,9 @@ def find_support(points: np.ndarray, colours: np.ndarray, distance: float, targe
     there is no ledge a seam between two materials counts.
     """
     thickness = THICKNESS * distance
+    if ledge := dense_support(points, colours, distance, target):
+        return ledge
     near = partial(_Layers.of, points, colours.astype(float), thickness=thickness)
-    planes = _level_planes(points[points[:, 2] < target[2]])
-    if planes:
-        fullest = max(planes, key=lambda plane: (np.abs((points - plane[1]) @ plane[0]) < thickness / 2).sum())
-        if ledge := _dense(partial(near, target=target), *fullest):
-            return ledge
     low = points[points[:, 2] < np.median(points[:, 2])]
     ledges = (layers.ledge() for layers in (near(*plane) for plane in _level_planes(low)) if layers)
     best = max(filter(None, ledges), key=lambda ledge: (round(ledge.distinct, 2), len(ledge.rim)), default=None)
@@ -108,6 +105,16 @@ def find_support(points: np.ndarray, colours: np.ndarray, distance: float, targe
         return best
     seams = (layers.seam() for layers in (near(np.array([0.0, 0.0, 1.0]), corner) for corner in low) if layers)
     return max(filter(None, seams), key=lambda seam: seam.distinct, default=None)
+
+
+def dense_support(points: np.ndarray, colours: np.ndarray, distance: float, target: np.ndarray) -> Ledge | None:
+    """Return the ledge that the level plane with the most points is, as `find_support` asks first; None where it is none."""
+    thickness = THICKNESS * distance
+    planes = _level_planes(points[points[:, 2] < target[2]])
+    if not planes:
+        return None
+    fullest = max(planes, key=lambda plane: (np.abs((points - plane[1]) @ plane[0]) < thickness / 2).sum())
+    return _dense(partial(_Layers.of, points, colours.astype(float), thickness=thickness, target=target), *fullest)
 
 
 def _level_planes(points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
