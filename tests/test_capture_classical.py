@@ -11,7 +11,7 @@ from true_scene import true_scene
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes import classical, cluster
-from nerfsem_method.capture.mattes.colour import AS_IT_IS, BINS
+from nerfsem_method.capture.mattes.colour import AS_IT_IS, BINS, COLOURLESS, own_colour
 from nerfsem_method.capture.mattes.evidence import View
 from nerfsem_method.capture.mattes.given import load_mattes
 from nerfsem_method.capture.mattes.hints import ObjectBox
@@ -126,6 +126,21 @@ def test_the_vase_is_cut_out(found, truth):
     overlap = (ours & true).sum((1, 2)) / (ours | true).sum((1, 2))
     assert overlap.mean() > 0.9
     assert overlap.min() > 0.85
+
+
+@pytest.mark.parametrize(
+    ("share", "dark", "pale"), [(0.1, (30, 50), (85, 92)), (0.24, (15, 50), (60, 95)), (0.009, (30, 50), (20, 92))]
+)
+def test_a_clay_pot_before_a_grey_wall_has_colours_and_a_tint_has_none(share, dark, pale):
+    """Its shades are its own, and it may be small; what follows from the light alone is no colour."""
+    rng, count = np.random.default_rng(0), 64000
+    seen = np.column_stack([rng.uniform(*pale, count), *rng.normal(0, 0.5, (2, count))])
+    pot = seen[: int(share * count)]
+    pot[:, 0] = rng.uniform(*dark, len(pot))
+    pot[:, 1:] += pot[:, :1] * (0.5, 0.7)
+    assert own_colour(seen[None]) > COLOURLESS
+    seen[:, 1:] = seen[:, :1] * (0.1, 0.3) + rng.normal(0, 2, (count, 2))
+    assert own_colour(seen[None]) < COLOURLESS
 
 
 @pytest.mark.parametrize("kind", ["black and white", "sepia", "flat"])

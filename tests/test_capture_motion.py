@@ -37,9 +37,12 @@ def test_a_turning_object_before_a_still_background_is_a_turntable() -> None:
     assert region[:20].sum() + region[:, :10].sum() == 0
 
 
-def test_what_turns_is_where_things_move_and_its_plain_foot_may_lie_below(tmp_path: Path) -> None:
-    """A handle shows on one side now and then, and the foot shows no change."""
+@pytest.mark.parametrize("visitor", [False, True])
+def test_what_turns_is_where_things_move_and_its_plain_foot_may_lie_below(visitor: bool, tmp_path: Path) -> None:
+    """A handle shows on one side now and then, the foot shows no change, and a tall visitor passes by once."""
     for i, picture in enumerate(clip(0, 7).samples):
+        if visitor and i == 5:
+            picture[:, 72:] = 0
         if i % 8 == 2:
             picture[50:66, 60:70] = OBJECT[:16, :10]
         picture[90:100, 30:50] = 255
@@ -48,8 +51,8 @@ def test_what_turns_is_where_things_move_and_its_plain_foot_may_lie_below(tmp_pa
     assert moving is not None
     against = moving.against((80, 120))
     assert against[34:86, 24:56].max() == 0 and against[54:62, 62:68].max() == 0
-    assert (against[95:, 30:50] == BEYOND).all() and (against[:20, 30:50] == BEYOND).all()
-    assert (against[:, :12] == OUTSIDE).all() and (against[95:, 68:] == OUTSIDE).all()
+    assert (against[96:, :60] == BEYOND).all() and (against[:20, :60] == BEYOND).all()
+    assert (against[34:86, :12] == OUTSIDE).all() and ((against[40:80, 74:] == 0).all() if visitor else True)
 
 
 def test_where_nothing_moves_nothing_is_said(tmp_path: Path) -> None:
@@ -95,6 +98,15 @@ def test_black_bars_are_no_picture(rows: slice) -> None:
     frames[:, rows] = 16
     boxes = Motion(frames).overlays()
     assert (0.0, rows.start / 120, 1.0, rows.stop / 120) in [tuple(round(edge, 6) for edge in box) for box in boxes]
+
+
+def test_bars_on_all_sides_are_bars() -> None:
+    frames = np.zeros((motion.SAMPLES, 180, 320), np.uint8)
+    shown = np.stack([BACKGROUND[:, 5 * i : 5 * i + 96] for i in range(motion.SAMPLES)])
+    frames[:, 20:160, 112:208] = shown.repeat(2, 1)[:, :140]
+    assert {tuple(np.round(box, 2)) for box in Motion(frames).overlays()} == {
+        (0, 0, 1, 0.11), (0, 0.89, 1, 1), (0, 0, 0.35, 1), (0.65, 0, 1, 1)
+    }  # fmt: skip
 
 
 def test_a_black_ground_is_no_bar() -> None:

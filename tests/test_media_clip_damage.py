@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from make_clips import ffmpeg, pattern, pictures, same
 
+from nerfsem_method.media.clip import filters
 from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.clip.door import open_clip
 
@@ -55,15 +57,57 @@ def test_whole_pictures_are_left_alone(plain: Path) -> None:
     assert found.remarks == []
 
 
-DEEP, STRIPES = "format=yuv420p10le,geq=lum=130:cb=512:cr=512", "geq=lum='16+200*mod(Y,2)*eq(N,5)'"
-
-
-@pytest.mark.parametrize("change", [DEEP, STRIPES], ids=["one grey of ten bits", "stripes"])
-def test_deep_pictures_and_stripes_of_one_frame_are_not_woven(change: str, tmp_path: Path) -> None:
-    video = pattern(tmp_path / "whole.mkv", 20, "-vf", change, "-c:v", "ffv1", size="192x96")
+def test_stripes_in_one_frame_are_not_woven(tmp_path: Path) -> None:
     found = Findings()
+    stripes = "geq=lum='16+200*mod(Y,2)*eq(N,5)'"
+    video = pattern(tmp_path / "whole.mkv", 20, "-vf", stripes, "-c:v", "ffv1", size="192x96")
     assert len(list(open_clip(video).frames(findings=found))) == 20
     assert not any("interlaced" in said for said in found.remarks)
+
+
+def test_pictures_of_ten_bits_that_ffmpeg_would_dither_are_not_woven(monkeypatch: pytest.MonkeyPatch) -> None:
+    import av
+
+    monkeypatch.setattr(filters, "LEAST", 0.0)
+    frame = av.VideoFrame(192, 96, "yuv420p10le")
+    for plane, level in zip(frame.planes, (130, 512, 512), strict=True):
+        plane.update(np.full(plane.buffer_size // 2, level, np.uint16).tobytes())
+    dithered = frame.reformat(format="gray").to_ndarray().astype(int)
+    assert np.abs(np.diff(dithered, axis=0)).mean() > np.abs(dithered[2:] - dithered[:-2]).mean()
+    assert not filters.combed(frame)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "told"),
+    [
+        ("wwcww" * 3, "......." + "C" * 8),  # one frame in five, as films on television have them
+        ("wcc" + "w" * 3, ".CCCCC"),
+        ("wcwwwwwwwwwwwcw", "." * 15),  # too far from each other
+        ("cici", "CCCC"),
+        ("wicw", ".C.."),  # the file says of each frame what it is
+        ("c", "."),
+    ],
+)
+def test_frames_are_woven_from_the_second_on_that_shows_it(kinds: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are w(hole), c(ombed) without a word, and i(nterlaced) by their file; C is told to be woven."""
+
+    class Same:
+        def __init__(self, texts: list[str]) -> None:
+            pass
+
+        def push(self, frame: object) -> list[object]:
+            return [frame]
+
+        def finish(self) -> list[object]:
+            return []
+
+    monkeypatch.setattr(filters, "Chain", Same)
+    monkeypatch.setattr(filters, "combed", lambda frame: frame.kind == "c")
+    frames = [SimpleNamespace(kind=kind, interlaced_frame=kind == "i") for kind in kinds]
+    maker = filters.Deinterlacer()
+    given = [*(ready for frame in frames for ready in maker.push(frame)), *maker.finish()]
+    assert [frame for frame, _ in given] == frames
+    assert "".join("C" if woven else "." for _, woven in given) == told
 
 
 # Damage ---------------------------------------------------------------------------------------------------------------

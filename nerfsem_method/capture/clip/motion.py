@@ -107,9 +107,9 @@ class Motion:
         rim = max(round(RIM * max(height, width)), 1)
         inner = np.zeros((height, width), bool)
         inner[rim : height - rim, rim : width - rim] = True
-        return STILL_BACKGROUND < self.still_edges <= STILL_CLIP and bool(self._changes()[~inner].mean() < STILL_RIM)
+        return STILL_BACKGROUND < self.still_edges <= STILL_CLIP and bool(self._changes(USUALLY)[~inner].mean() < STILL_RIM)
 
-    def _changes(self, rarely: float = USUALLY) -> np.ndarray:
+    def _changes(self, rarely: float) -> np.ndarray:
         """Return which pixels [H, W] bool change along the clip, in more than this share of it."""
         low, high = np.quantile(self.samples, (rarely, 1 - rarely), axis=0)
         return high - low > SAME
@@ -122,7 +122,9 @@ class Motion:
         usual = np.median(self.samples, axis=0)
         black = (np.abs(self.samples - usual) < FLAT).mean(0) > ALWAYS
         black &= usual < BLACK
-        top, bottom, left, right = (_bar(side) for side in (black, black[::-1], black.T, black.T[::-1]))
+        across, down = (~(black.mean(axis) > 0.98) for axis in (0, 1))  # the picture's columns and rows
+        inside = black[:, across] if across.any() else black, black[down].T if down.any() else black.T
+        top, bottom, left, right = (_bar(side[::way]) for side in inside for way in (1, -1))
         bars = {(0.0, 0.0, 1.0, top), (0.0, 1 - bottom, 1.0, 1.0), (0.0, 0.0, left, 1.0), (1 - right, 0.0, 1.0, 1.0)}
         return sorted(bar for bar in bars if bar[2] > bar[0] and bar[3] > bar[1]) if top + bottom + left + right < 1 else []
 
@@ -142,22 +144,22 @@ class Motion:
                 found.append(box)
         return found
 
-    def region(self, rarely: float = USUALLY) -> np.ndarray:
-        """Return where things change [H, W] bool: before a still background the object, wherever it gets to.
+    def region(self) -> np.ndarray:
+        """Return the largest region [H, W] bool where things change: where an object gets to before a still background."""
+        import cv2
 
-        It is there in more than a share `rarely` of the clip.
-        """
+        count, pieces, facts, _ = cv2.connectedComponentsWithStats(self.changing(USUALLY).astype(np.uint8))
+        return pieces == 1 + facts[1:, cv2.CC_STAT_AREA].argmax() if count > 1 else np.zeros(pieces.shape, bool)
+
+    def changing(self, rarely: float) -> np.ndarray:
+        """Return all regions [H, W] bool where things change in more than a share `rarely` of the clip."""
         import cv2
 
         changes = self._changes(rarely).astype(np.uint8)
         long_side = max(changes.shape)
         changes = cv2.morphologyEx(changes, cv2.MORPH_OPEN, _disc(0.006 * long_side))
         changes = cv2.morphologyEx(changes, cv2.MORPH_CLOSE, _disc(0.05 * long_side))
-        count, pieces, facts, _ = cv2.connectedComponentsWithStats(changes)
-        if count < 2:
-            return np.zeros(changes.shape, bool)
-        largest = pieces == 1 + facts[1:, cv2.CC_STAT_AREA].argmax()
-        return cv2.dilate(largest.astype(np.uint8), _disc(LOOSE * long_side)) > 0
+        return cv2.dilate(changes, _disc(LOOSE * long_side)) > 0
 
 
 def look(frames: list[Path]) -> Motion:

@@ -48,13 +48,13 @@ def sequential_pairs(count: int, reach: int = 0) -> list[tuple[int, int]]:
 def closing_pairs(poses: dict[int, np.ndarray], count: int, reach: int = 0) -> list[tuple[int, int]]:
     """Return the pairs far apart in a clip of `count` frames that look from nearly the same side, ascending.
 
-    Those up to `reach` apart are compared anyway. `poses` are cam_from_world [3, 4] by frame; each frame is paired with the
-    CLOSURES_PER_FRAME nearest.
+    Those up to `reach` apart, or as far apart as frames are compared anyway, are none. `poses` are cam_from_world [3, 4] by
+    frame; each frame is paired with the CLOSURES_PER_FRAME nearest.
     """
     frames = sorted(poses)
     axes = np.stack([poses[i][2, :3] for i in frames])
     angle = np.degrees(np.arccos(np.clip(axes @ axes.T, -1, 1)))
-    apart = sequential_steps(count, reach)[-1]
+    apart = reach or sequential_steps(count)[-1]
     found = set()
     for row, a in enumerate(frames):
         candidates = ((angle[row, column], b) for column, b in enumerate(frames) if abs(a - b) > apart)

@@ -45,14 +45,15 @@ def held_together(model: pycolmap.Reconstruction) -> set[int]:
 def apart(database: Path, model: pycolmap.Reconstruction, count: int) -> float:
     """Return which share of the frames without a pose, of `count` in all, COMMON verified matches tie to another such one.
 
-    The answer is 0 where these are a handful.
+    Frames that as many tie to one with a pose, too, do not count; the answer is 0 where those that do are a handful.
     """
-    posed, tied = set(model.reg_image_ids()), set[int]()
+    posed, tied, known = set(model.reg_image_ids()), set[int](), set[int]()
     with pycolmap.Database.open(str(database)) as opened:
         for pair, geometry in zip(*opened.read_two_view_geometries(), strict=True):
             images = pycolmap.pair_id_to_image_pair(pair)
-            if posed.isdisjoint(images) and len(geometry.inlier_matches) >= COMMON:
-                tied.update(images)
+            if len(geometry.inlier_matches) >= COMMON:
+                (tied if posed.isdisjoint(images) else known).update(images)
+    tied -= known
     return len(tied) / (count - len(posed)) if len(tied) >= HANDFUL else 0.0
 
 

@@ -123,21 +123,18 @@ def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> tuple[p
 
 
 def rejoined(
-    job: Job, matcher: Matcher, first: pycolmap.Reconstruction, closed: tuple[pycolmap.Reconstruction, int]
-) -> tuple[pycolmap.Reconstruction, int]:
-    """Return a model that is `closed`, with its closures, or one with the island that it lost of its `first` state.
+    job: Job, matcher: Matcher, first: pycolmap.Reconstruction, model: pycolmap.Reconstruction
+) -> tuple[pycolmap.Reconstruction, int] | None:
+    """Return a closed model with the island that `model` lost of its `first` state, and its closures; None if there is none.
 
     Where a film breaks off for a moment, mappers put its two parts anywhere. The end of a turn often looks like its beginning,
     which ties the two together.
     """
-    model, _ = closed
     if first.num_reg_images() - model.num_reg_images() < ISLAND * len(job.names) or not _match_alike(job, matcher, model):
-        return closed
+        return None
     whole = map_frames(job, matcher.path, "islands")
-    if whole is None:
-        return closed
-    again = close(job, matcher, whole)
-    return again if again[0].num_reg_images() > model.num_reg_images() else closed
+    again = close(job, matcher, whole) if whole is not None else None
+    return again if again and again[0].num_reg_images() > model.num_reg_images() else None
 
 
 def _tie(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
@@ -159,15 +156,22 @@ def main(job: Job) -> None:
     database = Path(job.work) / "database.db"
     extract(job, database)
     first = first_model(job, Matcher(job, database))
-    model = first.model
+    model = whole = first.model
     closures, stretches, evidence, sense, island = 0, [], None, 0.0, 0.0
-    if model is not None:
-        closed = close(first.job, first.matcher, pycolmap.Reconstruction(model))
-        model, closures = rejoined(first.job, first.matcher, model, closed)
+    if whole is not None:
+        model, closures = close(first.job, first.matcher, pycolmap.Reconstruction(whole))
+        sense, island = _judged(job, database, model)
+        if again := rejoined(first.job, first.matcher, whole, model):
+            model, closures = again
+            sense, island = _judged(job, database, model)
         stretches, evidence = focal_lengths(job, model), focal_evidence(job, model)
-        sense, island = explained(database, model, posed_alone=True), apart(database, model, len(job.names))
         model.extract_colors_for_all_images(job.images)
     save(job, model, first.matcher.median_motion(), closures, stretches, evidence, sense, island)
+
+
+def _judged(job: Job, database: Path, model: pycolmap.Reconstruction) -> tuple[float, float]:
+    """Return which share of the matches a model explains, and which share of the frames that it lacks hangs together."""
+    return explained(database, model, posed_alone=True), apart(database, model, len(job.names))
 
 
 if __name__ == "__main__":

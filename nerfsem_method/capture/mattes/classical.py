@@ -108,7 +108,7 @@ def _find_body(
     cluster: Cluster,
     box: ObjectBox | None,
     moving: Moving | None,
-    small: dict,
+    small: dict[tuple[Path, tuple[int, int]], np.ndarray],
     crew: _Crew,
 ) -> Body:
     """Return the object's body, found from coarse to fine by some of the frames, with its shadows in all.

@@ -9,6 +9,7 @@ import numpy as np
 from nerfsem_method.capture.cameras.normalise import upright
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes.hints import ObjectBox
+from nerfsem_method.capture.mattes.sightlines import trusted
 from nerfsem_method.capture.mattes.support import THICKNESS, dense_support, find_support, touching
 from nerfsem_method.scene.camera import camera_centres, look_at_point
 
@@ -18,8 +19,6 @@ CELLS = 20
 """The reach is so many cells long; points in touching cells belong together."""
 MIN_NEAR = 40
 """Fewer points than this are no object, but noise."""
-MIN_TRACK = 3
-"""A point that fewer frames see is not to be trusted."""
 NEIGHBOURS, SPREAD = 8, 2.5
 """A point whose NEIGHBOURS-th neighbour is SPREAD times farther away than it is for its neighbours is noise."""
 WIDER = 1.3
@@ -122,8 +121,7 @@ def _where_cameras_look(model: SparseModel) -> tuple[np.ndarray, float, np.ndarr
     target = look_at_point(model.poses)
     distance = float(np.median(np.linalg.norm(camera_centres(model.poses) - target, axis=1)))
     near = np.linalg.norm(model.points - target, axis=1) < REACH * distance
-    near &= np.bincount(model.views[:, 0].astype(int), minlength=len(model.points)) >= MIN_TRACK
-    return target, distance, near
+    return target, distance, near & trusted(model)
 
 
 def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool, alone: bool) -> np.ndarray:
@@ -141,7 +139,7 @@ def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool
         radius, foot = np.quantile(across[body], 0.95), np.quantile(heights[body], 0.05)
         column, below = across < WIDER * radius, heights < foot
         apart = below & ~body
-        own = alone and apart.any() and _is_foot(across[apart] / radius)
+        own = alone and _is_foot(across[apart] / radius)
         grown = body | (column if supported or own else column & ~below)
         if (grown == body).all():
             break

@@ -27,10 +27,10 @@ SUPPORT = 0.01
 
 LOOKED_AT = 8
 """So many frames, evenly spread, tell a clip's tones and whether it has colours."""
-COLOURLESS, STRAYING, SMALL = 6.0, 99, 320
+COLOURLESS, STRAYING, SMALL = 10.0, 99.7, 320
 """Colours are none where so many percent of them lie less than this from what L tells: in pictures of so many pixels along the
-longer side strong sepia strays by 4, marble before a white wall by 12, other clips by 19 to 57, a tint over faint colours by 2
-to 9."""
+longer side strong sepia strays by 6 to 9.7, marble before a white wall by 14, other clips by 22 to 61, a tint over faint colours
+by 2 to 9."""
 AROUND, CONTRAST, BRIGHTNESS = 0.0025, 4.0, 2.0
 """A pixel's surroundings have a standard deviation of so many long sides; what they say of its lightness is so many times as
 wide, to fill the ranges of a and b."""
@@ -84,11 +84,11 @@ def lab(picture: np.ndarray) -> np.ndarray:
 
 
 def own_colour(seen: np.ndarray) -> float:
-    """Return how far from what L alone tells of them, a cubic, nearly all of a and b of a picture [H, W, 3] lie.
+    """Return how far from what L alone tells of them, a straight line, nearly all of a and b of a picture [H, W, 3] lie.
 
-    What they are at each L would not do: a dark thing before a pale wall has its shades alone.
+    What they are at each L would not do, nor would a curve: a dark thing before a pale wall has its shades alone.
     """
-    powers = np.vander(seen[..., 0].ravel() / 100, 4)
+    powers = np.vander(seen[..., 0].ravel() / 100, 2)
     colours = seen[..., 1:].reshape(-1, 2)
     told = powers @ np.linalg.lstsq(powers, colours, rcond=None)[0]
     return float(np.percentile(np.linalg.norm(colours - told, axis=1), STRAYING))

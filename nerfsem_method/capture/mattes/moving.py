@@ -13,32 +13,29 @@ import numpy as np
 from nerfsem_method.capture.clip import motion
 
 OUTSIDE, BEYOND = 6.0, 2.0
-"""Where nothing moves, pixels are none of the object's by these log odds; beyond its two ends, where a plain, round foot shows no
-change, they are less likely to be."""
+"""Where nothing moves, pixels are none of the object's by these log odds; above and below what moves, where a plain, round part
+shows no change, they are less likely to be."""
 RARELY = 0.03
 """What a handle hides now and then changes, too: pixels do that differ between these quantiles, the first and one minus it."""
-END = 0.05
-"""An end of what moves is this share of its height."""
 
 
 @dataclass(frozen=True)
 class Moving:
-    """What moves in a clip is `seen` [H, W] bool, in a small picture of it, and may go on `beyond` its upper and lower end."""
+    """What moves in a clip is `seen` [H, W] bool, in a small picture of it; the object may go on `beyond`, above and below."""
 
     seen: np.ndarray
     beyond: np.ndarray
 
     @classmethod
     def of(cls, frames: list[Path]) -> Moving | None:
-        """Return what moves in the frames; None where nothing does."""
-        seen = motion.look(frames).region(RARELY)
-        rows, columns = np.nonzero(seen)
-        if not len(rows):
+        """Return what moves in the frames, the object and whatever passes by; None where the background does not stand still."""
+        clip = motion.look(frames)
+        rows = np.flatnonzero(clip.region().any(1))
+        if not clip.turntable or not len(rows):
             return None
-        top, bottom, end = rows.min(), rows.max(), END * np.ptp(rows)
-        beyond = np.zeros_like(seen)
-        for band, part in ((rows <= top + end, slice(0, top)), (rows >= bottom - end, slice(bottom + 1, None))):
-            beyond[part, columns[band].min() : columns[band].max() + 1] = True
+        seen = clip.changing(RARELY)
+        beyond = np.ones_like(seen)
+        beyond[rows[0] : rows[-1] + 1] = False
         return cls(seen, beyond)
 
     def against(self, size: tuple[int, int]) -> np.ndarray:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
-from nerfsem_method.capture.mattes.cluster import CELLS, MARGIN, MIN_NEAR, MIN_TRACK, REACH, Cluster, main_body
+from nerfsem_method.capture.mattes.cluster import CELLS, MARGIN, MIN_NEAR, REACH, Cluster, main_body
 from nerfsem_method.capture.mattes.fusion import SOLID, Grid, around
+from nerfsem_method.capture.mattes.sightlines import trusted
 from nerfsem_method.compiled import njit
 from nerfsem_method.compiled.threads import in_parts
 from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
@@ -99,8 +100,7 @@ def _whole(model: SparseModel, cluster: Cluster, seen: np.ndarray, cell: float) 
 
     low, high = np.quantile(model.points[seen], (0.01, 0.99), axis=0)
     wider = WIDER * (high - low).max()
-    tracked = np.bincount(model.views[:, 0].astype(int), minlength=len(model.points)) >= MIN_TRACK
-    mine = cluster.others & tracked & ((model.points > low - wider) & (model.points < high + wider)).all(1)
+    mine = cluster.others & trusted(model) & ((model.points > low - wider) & (model.points < high + wider)).all(1)
     mine[mine] = main_body(model.points[mine], cell)
     mine |= seen
     others = KDTree(model.points[mine]).query(model.points)[0] > cell

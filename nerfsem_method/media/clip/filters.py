@@ -17,9 +17,9 @@ _DEINTERLACE = "bwdif=mode=send_frame:parity=auto:deint="
 COMBED = 1.15
 """Where rows differ from their neighbours so many times as much as from those behind these, two half pictures were woven into
 one: in whole pictures it is 0.55 to 0.75, in noise 1, in half ones of a walk 2 and more."""
-LEAST, RUN = 1.5, 2
+LEAST, NEAR = 1.5, 10
 """Rows that differ by fewer grey levels say nothing, for deep pictures are dithered row by row where 8 bits are made of them; a
-picture alone says nothing either: so many in a row must be woven."""
+picture alone says nothing either: among so many in a row there must be another one."""
 SPARSE = 4
 """Combs are sought in each column of this number."""
 
@@ -94,7 +94,8 @@ def combed(frame: Any) -> bool:
 class Deinterlacer:
     """This makes whole pictures of interlaced frames; until the first one comes, frames pass as they are.
 
-    Of a file that does not say which they are, all are taken for interlaced from the first RUN in a row that show it.
+    Of a file that does not say which they are, all are taken for interlaced from the second on that shows it, see NEAR, and from
+    the first if that comes right before it.
     """
 
     def __init__(self) -> None:
@@ -102,6 +103,7 @@ class Deinterlacer:
         self._unsaid = False
         self._held: list[Any] = []
         self._woven: deque[bool] = deque()
+        self._combs: deque[bool] = deque(maxlen=NEAR)
 
     def push(self, frame: Any) -> Iterator[tuple[Any, bool]]:
         """Put a frame in and yield those that are ready, and whether they were interlaced.
@@ -109,10 +111,12 @@ class Deinterlacer:
         ffmpeg's bwdif looks at a frame's neighbours, and frames that may be the first woven ones are held back.
         """
         self._held.append(frame)
-        if self._chain is None and not frame.interlaced_frame and combed(frame):
-            if len(self._held) < RUN:
+        if self._chain is None:
+            comb = not frame.interlaced_frame and combed(frame)
+            self._unsaid = (comb or bool(frame.interlaced_frame)) and any(self._combs)
+            self._combs.append(comb)
+            if comb and not self._unsaid:
                 return
-            self._unsaid = True
         yield from self._through()
 
     def finish(self) -> Iterator[tuple[Any, bool]]:
