@@ -131,7 +131,9 @@ def test_the_vase_is_cut_out(found, truth):
 @pytest.mark.parametrize(
     ("share", "dark", "pale"), [(0.1, (30, 50), (85, 92)), (0.24, (15, 50), (60, 95)), (0.009, (30, 50), (20, 92))]
 )
-def test_a_clay_pot_before_a_grey_wall_has_colours_and_a_tint_has_none(share, dark, pale):
+def test_a_clay_pot_before_a_grey_wall_has_colours_and_a_tint_has_none(
+    share: float, dark: tuple[float, float], pale: tuple[float, float]
+) -> None:
     """Its shades are its own, and it may be small; what follows from the light alone is no colour."""
     rng, count = np.random.default_rng(0), 64000
     seen = np.column_stack([rng.uniform(*pale, count), *rng.normal(0, 0.5, (2, count))])
