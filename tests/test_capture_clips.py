@@ -47,7 +47,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def colmap(monkeypatch: pytest.MonkeyPatch) -> TrueCameras:
     cameras = TrueCameras()
     monkeypatch.setattr(poses, "solve", cameras)
-    monkeypatch.setattr(normalise, "unit_box", lambda *_: normalise.Similarity(1.0, np.eye(3), np.zeros(3)))
+    monkeypatch.setattr(normalise, "unit_box", lambda *_, **__: normalise.Similarity(1.0, np.eye(3), np.zeros(3)))
     return cameras
 
 
