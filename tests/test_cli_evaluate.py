@@ -73,7 +73,8 @@ def test_a_sweep_of_bundles_is_measured_on_the_same_frames(folder, tmp_path, kep
     fp, pc = modes["fp"]["sweep"], modes["pc"]["sweep"]
     assert list(fp) == ["small.nsem", "relic.nsem"] and list(pc) == ["relic.nsem"]
     # they are one object; a mean's last digit follows where its array lies in memory
-    assert fp["small.nsem"] == pytest.approx(fp["relic.nsem"], rel=1e-12)
+    one, same = fp["small.nsem"], fp["relic.nsem"]
+    assert one == {name: pytest.approx(value, rel=1e-12) if isinstance(value, float) else value for name, value in same.items()}
     assert "fp: small.nsem: " in capsys.readouterr().out and "small.nsem" in (tmp_path / "report/index.html").read_text()
     assert len(list(kept.glob("*.stream"))) == sum(len(mode["peers"]["x264"]) for mode in modes.values())
 
