@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from nerfsem_method.capture.clip import motion
+from nerfsem_method.capture.clip import keyframes, motion
 from nerfsem_method.capture.clip.motion import Motion
 from nerfsem_method.capture.mattes.moving import BEYOND, OUTSIDE, Moving
 from nerfsem_method.media.pictures import write_picture
@@ -174,7 +174,7 @@ def test_keyframes_are_evenly_spread_over_the_motion_and_sharp() -> None:
     way = np.concatenate([np.zeros(50), np.linspace(0, 100, 200)])  # the camera waits, then walks
     detail = np.ones(250)
     detail[60:250:10] = 2.0
-    chosen = motion.spread(way, detail, 20)
+    chosen = keyframes.spread(way, detail, 20)
     assert chosen[0] == 0 and chosen[-1] == 249
     assert 19 <= len(chosen) <= 22
     assert sum(i < 50 for i in chosen) <= 2
@@ -186,12 +186,12 @@ def test_keyframes_are_evenly_spread_over_the_motion_and_sharp() -> None:
 def test_no_gap_is_wide_where_motion_is_not_seen() -> None:
     """Along a blank stretch the camera walks on, and the measured way does not."""
     way = np.concatenate([np.linspace(0, 100, 150), np.full(100, 100.0), np.linspace(100, 200, 150)])
-    chosen = motion.spread(way, np.ones(400), 100)
-    assert np.diff(chosen).max() <= 400 / 100 / motion.REGULAR + 1
+    chosen = keyframes.spread(way, np.ones(400), 100)
+    assert np.diff(chosen).max() <= 400 / 100 / keyframes.REGULAR + 1
 
 
 def test_a_clip_without_any_motion_still_gives_keyframes() -> None:
-    chosen = motion.spread(np.zeros(30), np.ones(30), 10)
+    chosen = keyframes.spread(np.zeros(30), np.ones(30), 10)
     assert chosen[0] == 0 and chosen[-1] == 29 and len(chosen) >= 10
 
 
@@ -211,9 +211,9 @@ def test_photographs_in_no_order_are_all_keyframes(drawn: bool, ordered: bool, t
 
     What jumps about is a long way, too, of which a video has as many keyframes.
     """
-    count = motion.APART + 1
+    count = keyframes.APART + 1
     frames = panorama(tmp_path, RNG.permutation(count) if drawn else range(count))
-    found = motion.keyframes(frames, ordered)
+    found = keyframes.keyframes(frames, ordered)
     tries = found.tries
     assert found.drawn is (drawn and not ordered)
     assert (tries[0] == list(range(count))) is drawn
@@ -223,38 +223,38 @@ def test_photographs_in_no_order_are_all_keyframes(drawn: bool, ordered: bool, t
 def test_more_keyframes_are_at_hand_where_the_first_are_too_few(tmp_path: Path) -> None:
     """A film's keyframes are as far apart as its motion asks for; those of photographs and turntables are not so few."""
     frames = panorama(tmp_path, range(140))
-    few, more, everything = motion.keyframes(frames).tries
-    assert motion.FEWEST <= len(few) <= 1.1 * motion.FEWEST and motion.MOST <= len(more) <= 1.1 * motion.MOST
+    few, more, everything = keyframes.keyframes(frames).tries
+    assert keyframes.FEWEST <= len(few) <= 1.1 * keyframes.FEWEST and keyframes.MOST <= len(more) <= 1.1 * keyframes.MOST
     assert everything == list(range(140))
-    at_once = motion.Keyframes([everything])
-    assert motion.keyframes(frames, ordered=False) == at_once == motion.keyframes(frames, object_alone=True)
-    assert motion.keyframes(frames[:90]).tries == [list(range(90))]
-    few, more = motion.keyframes(frames[:110]).tries
+    at_once = keyframes.Keyframes([everything])
+    assert keyframes.keyframes(frames, ordered=False) == at_once == keyframes.keyframes(frames, object_alone=True)
+    assert keyframes.keyframes(frames[:90]).tries == [list(range(90))]
+    few, more = keyframes.keyframes(frames[:110]).tries
     assert len(few) < 85 and more == list(range(110))
 
 
 def test_a_wide_way_has_more_keyframes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(motion, "_step", lambda before, after: motion.STRIDE * 90 / 139)
-    few, everything = motion.keyframes(panorama(tmp_path, range(140))).tries
+    monkeypatch.setattr(keyframes, "_step", lambda before, after: keyframes.STRIDE * 90 / 139)
+    few, everything = keyframes.keyframes(panorama(tmp_path, range(140))).tries
     assert 88 <= len(few) <= 95 and len(everything) == 140
 
 
-def keyframes_of_a_film(monkeypatch: pytest.MonkeyPatch, count: int, step: float) -> motion.Keyframes:
+def keyframes_of_a_film(monkeypatch: pytest.MonkeyPatch, count: int, step: float) -> keyframes.Keyframes:
     """Return the keyframes of a film whose frames are `step` pixels apart."""
-    monkeypatch.setattr(motion, "_small", lambda path: np.zeros((8, 8), np.uint8))
-    monkeypatch.setattr(motion, "_step", lambda before, after: step)
-    return motion.keyframes([Path(f"{number}.png") for number in range(count)])
+    monkeypatch.setattr(keyframes, "small", lambda path: np.zeros((8, 8), np.uint8))
+    monkeypatch.setattr(keyframes, "_step", lambda before, after: step)
+    return keyframes.keyframes([Path(f"{number}.png") for number in range(count)])
 
 
 def test_keyframes_of_several_turns_are_more_and_reach_less_far(monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn is 1200 pixels long: its keyframes are no more than 10 degrees apart, and compared up to 50 degrees."""
     one = keyframes_of_a_film(monkeypatch, 300, 4)
-    assert len(one.tries[0]) <= 1.1 * motion.FEWEST and one.reach(one.tries[0]) == 0
+    assert len(one.tries[0]) <= 1.1 * keyframes.FEWEST and one.reach(one.tries[0]) == 0
     five = keyframes_of_a_film(monkeypatch, 1500, 4)
-    assert 6000 / len(five.tries[0]) <= motion.WIDEST and 4 <= five.reach(five.tries[0]) <= 6
+    assert 6000 / len(five.tries[0]) <= keyframes.WIDEST and 4 <= five.reach(five.tries[0]) <= 6
     many = keyframes_of_a_film(monkeypatch, 6000, 4)
-    assert len(many.tries[0]) <= motion.UTMOST + 2 and many.reach(many.tries[0]) == 2
+    assert len(many.tries[0]) <= keyframes.UTMOST + 2 and many.reach(many.tries[0]) == 2
 
 
 def test_photographs_are_compared_as_far_as_ever() -> None:
-    assert motion.Keyframes([list(range(60))]).reach(list(range(60))) == 0
+    assert keyframes.Keyframes([list(range(60))]).reach(list(range(60))) == 0

@@ -17,7 +17,7 @@ from nerfsem_method.capture.cameras import poses, reconstruct
 from nerfsem_method.capture.cameras.reconstruct import checked_model, write_masks
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.frames import Advance
-from nerfsem_method.capture.clip.motion import Keyframes
+from nerfsem_method.capture.clip.keyframes import Keyframes
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.camera import Intrinsics, look_at_point
 
@@ -169,7 +169,7 @@ def test_where_frames_are_missing_more_keyframes_are_tried(
     def between(paths, known, camera, tracks, advance):
         return {i: true[i] for i in range(min(known), max(known)) if i not in known}, np.zeros((0, 4))
 
-    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes([EVEN, ALL], drawn=True))
+    monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes([EVEN, ALL], drawn=True))
     monkeypatch.setattr(reconstruct, "_run_worker", run)
     monkeypatch.setattr(reconstruct, "pose_between", between)
     paths = [tmp_path / f"{i:06d}.png" for i in ALL]
@@ -186,7 +186,7 @@ def test_where_no_try_is_of_use_the_first_ones_reason_is_told(tmp_path: Path, mo
     def run(work: Path, advance: Advance) -> None:
         raise CaptureError(next(reasons))
 
-    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes([[0, 7], list(range(8))]))
+    monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes([[0, 7], list(range(8))]))
     monkeypatch.setattr(reconstruct, "_run_worker", run)
     with pytest.raises(CaptureError, match="only 3 of 8"):
         reconstruct.reconstruct(frames(tmp_path), None, "frame", False, lambda done, total: None)
@@ -197,7 +197,7 @@ def test_a_camera_that_stands_still_is_not_tried_again(tmp_path: Path, monkeypat
         (work / "result.json").write_text(json.dumps(result_of({}, motion=0.01)))
 
     tries: Any = [[0, 7], [*range(8)], None]
-    monkeypatch.setattr(reconstruct.motion, "keyframes", lambda paths, ordered, alone: Keyframes(tries))
+    monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes(tries))
     monkeypatch.setattr(reconstruct, "_run_worker", run)
     with pytest.raises(CaptureError, match="hardly moves"):
         reconstruct.reconstruct(frames(tmp_path), None, "frame", False, lambda done, total: None)

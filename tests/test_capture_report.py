@@ -16,7 +16,8 @@ from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.blur import edge_blur, rhythm
 from nerfsem_method.capture.report import figures as report
 from nerfsem_method.capture.report import page as report_page
-from nerfsem_method.capture.report.figures import FrameFacts, Report
+from nerfsem_method.capture.report.facts import FrameFacts, look_at_frames
+from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.capture.report.page import Cloud
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.scene import Scene
@@ -206,5 +207,5 @@ def test_frames_are_told_as_they_are_looked_at(tmp_path: Path) -> None:
     for path in paths:
         cv2.imwrite(str(path), rng.integers(0, 256, (48, 64), np.uint8))
     mattes = np.full((3, 24, 32), 255, np.uint8)
-    report.look_at_frames(paths, mattes, mattes, lambda done, total: told.append((done, total)))
+    look_at_frames(paths, mattes, mattes, lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]

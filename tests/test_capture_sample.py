@@ -16,7 +16,7 @@ from short_clip import HEIGHT, WIDTH, write_short_clip
 
 from nerfsem_method.capture.cameras import reconstruct
 from nerfsem_method.capture.cameras.poses import solve
-from nerfsem_method.capture.clip import motion
+from nerfsem_method.capture.clip import keyframes
 from nerfsem_method.capture.clip.frames import extract
 from nerfsem_method.capture.colmap import mapping
 from nerfsem_method.capture.colmap.job import Job
@@ -80,8 +80,8 @@ def test_the_cameras_are_the_true_ones_up_to_a_similarity(captured: Scene, truth
 def test_frames_between_keyframes_are_posed_against_the_model(captured: Scene, truth: dict, monkeypatch) -> None:
     count = 12
     pictures = sorted((captured.root / "frames").glob("*.png"))[:count]
-    monkeypatch.setattr(motion, "FEWEST", 8)
-    monkeypatch.setattr(motion, "MOST", 8)
+    monkeypatch.setattr(keyframes, "FEWEST", 8)
+    monkeypatch.setattr(keyframes, "MOST", 8)
     model = solve(pictures, None, "frame", silent)
     assert model.registered.all()
     assert set(model.views[:, 1].astype(int)) == set(range(count))

@@ -25,6 +25,7 @@ from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.capture.measured import load_measured
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report import figures as report
+from nerfsem_method.capture.report.facts import look_at_frames
 from nerfsem_method.capture.report.gaps import check_gaps
 from nerfsem_method.capture.report.page import Cloud, write_page
 from nerfsem_method.capture.report.ply import write_ply
@@ -272,7 +273,7 @@ class Capture:
         root, posed, model = self.folder.root, self._solved.posed, self._solved.of_posed_frames()
         mattes = self._mattes("mattes", frames)
         drawn = self._mattes("drawn", frames) if self.learned else mattes
-        seen = report.look_at_frames(frames, mattes, drawn, advance)
+        seen = look_at_frames(frames, mattes, drawn, advance)
         camera = model.camera.scaled(*self.size)
         on_object = model.points_on(mattes)
         small = camera.scaled(*mattes.shape[:0:-1])

@@ -17,8 +17,8 @@ import numpy as np
 from nerfsem_method.capture.cameras.between import Tracks, pose_between
 from nerfsem_method.capture.cameras.gaps import fill_gaps
 from nerfsem_method.capture.cameras.sparse import SparseModel
-from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.frames import Advance
+from nerfsem_method.capture.clip.keyframes import keyframes
 from nerfsem_method.capture.clip.legible import legible
 from nerfsem_method.capture.colmap.job import STAGES, Job
 from nerfsem_method.errors import CaptureError
@@ -59,8 +59,8 @@ def reconstruct(
     when COLMAP dies, or its result is of no use.
     """
     place, alone, shape = str(frames[0].parent), region == "object", read_picture(frames[0], grey=True).shape
-    keyframes = motion.keyframes(frames, ordered, alone)
-    asked = Job(place, "", [], max(shape), None, alone, still_background, "", ordered, keyframes.drawn)
+    chosen = keyframes(frames, ordered, alone)
+    asked = Job(place, "", [], max(shape), None, alone, still_background, "", ordered, chosen.drawn)
     furthest = 0
 
     def ahead(done: int, total: int) -> None:
@@ -69,9 +69,9 @@ def reconstruct(
         advance(furthest, 100)
 
     models, refused = [], []
-    for keys in keyframes.tries:
+    for keys in chosen.tries:
         try:
-            job = replace(asked, reach=keyframes.reach(keys))
+            job = replace(asked, reach=chosen.reach(keys))
             models.append(_solve(job, frames, keys, mattes, math.hypot(*shape), ahead))
         except CaptureError as error:
             if str(error) == HARDLY_MOVES:  # Frames that are nearer to each other show less motion still.

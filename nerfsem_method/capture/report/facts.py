@@ -1,0 +1,62 @@
+"""This module measures what pictures and mattes say of each frame; `figures` puts it into words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.capture.clip.blur import edge_blur
+from nerfsem_method.capture.clip.frames import Advance
+from nerfsem_method.capture.clip.legible import dim_share, noise
+from nerfsem_method.capture.clip.tones import Tones
+from nerfsem_method.capture.mattes import given as matte_files
+from nerfsem_method.media.pictures import read_picture
+
+PIECE_SHARE = 0.15
+"""From this share of the object on, a second piece of a matte is another object, not a stray blob."""
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """These facts are what pictures and mattes say of each frame; all are arrays [N].
+
+    `coverage` is the matte's share of the frame, `blur` the softness of the edges in pixels, `light` the object's mean
+    brightness (NaN where there is none), `border` the matte's share of the frame's border, `pieces` the number of the matte's,
+    `noise` the standard deviation of the frame's in grey levels, `dim` the share of the frame where there is little light,
+    `tones` within how many grey levels it lies. Where `redrawn` the matte is not what the segmenter drew.
+    """
+
+    coverage: np.ndarray
+    blur: np.ndarray
+    light: np.ndarray
+    border: np.ndarray
+    pieces: np.ndarray
+    noise: np.ndarray
+    dim: np.ndarray
+    tones: np.ndarray
+    redrawn: np.ndarray
+
+
+def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray, advance: Advance) -> FrameFacts:
+    """Measure all frames and their mattes [N, h, w] uint8, of any size, which were `drawn` [N, h, w] at first.
+
+    `advance` hears how many frames are done. Raises CaptureError if most frames show no object.
+    """
+    import cv2
+
+    rows = []
+    for path, matte in zip(frames, mattes, strict=True):
+        grey, solid = read_picture(path, grey=True), matte > 127
+        shown = cv2.resize(grey, solid.shape[::-1], interpolation=cv2.INTER_AREA) if grey.shape != solid.shape else grey
+        border = np.concatenate([solid[0], solid[-1], solid[:, 0], solid[:, -1]])
+        areas = cv2.connectedComponentsWithStats(solid.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
+        pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
+        light = float(shown[solid].mean()) if solid.any() else np.nan
+        tones = Tones.of([grey])
+        rows.append((edge_blur(grey), light, border.mean(), pieces, noise(grey), dim_share(grey), tones.high - tones.low))
+        advance(len(rows), len(frames))
+    blur, light, border, pieces, grain, dim, tones = (np.array(column) for column in zip(*rows, strict=True))
+    redrawn = (mattes != drawn).any((1, 2))
+    return FrameFacts(matte_files.check_coverage(mattes), blur, light, border, pieces, grain, dim, tones, redrawn)
