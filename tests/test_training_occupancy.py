@@ -45,7 +45,7 @@ def block(*voxel):
 
 def test_it_starts_as_the_hull(grid):
     assert torch.equal(grid.occupied, grid.hull)
-    assert len(grid.centers()) == 8**3
+    assert len(grid.centers()) == (2 * 8) ** 3
 
 
 def test_what_is_seen_stays_with_a_border_within_the_hull(grid):
@@ -79,10 +79,19 @@ def test_the_final_grid_keeps_weak_voxels_beside_strong_ones_alone(grid):
 
 
 def test_density_is_estimated_low_and_lost_with_the_voxel(grid):
-    grid.set_density(torch.full((8**3,), 10.0))
-    assert torch.equal(grid.density, torch.where(grid.hull, 10.0 * CONSERVATIVE, 0.0))
+    centers = grid.centers()
+    heights = centers[:, 2]
+    grid.set_density(heights)
+    x, y, z = (centers * grid.density.shape[0]).long().unbind(1)
+    assert torch.equal(grid.density[x, y, z], CONSERVATIVE * heights)
+    assert torch.equal(grid.density > 0, _finer(grid.hull))
     grid.set(block(5, 5, 5))
-    assert torch.equal(grid.density > 0, block(5, 5, 5))
+    assert torch.equal(grid.density > 0, _finer(block(5, 5, 5)))
+
+
+def _finer(voxels):
+    """Return each voxel as 2 x 2 x 2 of them."""
+    return voxels.repeat_interleave(2, 0).repeat_interleave(2, 1).repeat_interleave(2, 2)
 
 
 def test_a_shell_with_holes_becomes_cheaper_and_loses_nothing():

@@ -185,7 +185,7 @@ from triton.compiler import ASTSource
 from nerfsem_method.training.loops import accumulate_triton, encode_triton, march_triton, rate_triton
 pointers = dict(
     starts="*i64", rays="*i64", empty="*u8", parts="*i64", coded="*i8", distortion="*fp64", programs="*i64", rows="*i64",
-    firsts="*i64", chances="*fp64", arounds="*i64", count="i32", columns="i32", most="i32", size="i32", side="i32",
+    firsts="*i64", chances="*fp64", arounds="*i64", count="i32", columns="i32", most="i32", size="i32", side="i32", finer="i32",
     channels="i32", step="fp32", skip="fp32", thickest="fp32", limit="fp32",
 )
 slots = dict(offsets="*i32")

@@ -49,7 +49,7 @@ def march(
     Args:
         origins, directions: [R, 3] float32 in unit-cube coordinates, directions of length 1.
         empty: [G, G, G] uint8, how many voxels away (along the longest axis) the next occupied one is at least, 0 where occupied.
-        density: [G, G, G] float32, in occupied voxels a lower estimate of the density inside; None to end no ray.
+        density: [D, D, D] float32, in occupied voxels a lower estimate of the density inside; None to end no ray.
         step: distance between samples.
         offsets: [R] float32 in [0, 1), the jitter.
     """
@@ -111,16 +111,19 @@ def march_plain(
     far = torch.maximum(a, b).amin(1)
     steps = _most_samples(step)
     distances = near[:, None] + (torch.arange(steps, device=origins.device) + offsets[:, None]) * step  # [R, K]
-    side = empty.shape[0]
     positions = origins[:, None] + distances[..., None] * directions[:, None]
-    voxels = (positions * side).long().clamp(0, side - 1)
-    x, y, z = voxels.unbind(-1)
-    taken = (distances < far[:, None]) & (empty[x, y, z] == 0)
+    taken = (distances < far[:, None]) & (_looked_up(empty, positions) == 0)
     if density is not None:
-        optical = torch.where(taken, density[x, y, z] * step, 0.0).clamp(max=OPAQUE_DEPTH / FEWEST_OPAQUE)
+        optical = torch.where(taken, _looked_up(density, positions) * step, 0.0).clamp(max=OPAQUE_DEPTH / FEWEST_OPAQUE)
         taken &= optical.cumsum(1) - optical <= OPAQUE_DEPTH
     rays, columns = taken.nonzero(as_tuple=True)
     starts = functional.pad(taken.sum(1).cumsum(0), (1, 0))
     chosen = distances[rays, columns]
     samples = (origins[rays] + chosen[:, None] * directions[rays]).clamp(0, 1)
     return Samples(starts, rays, chosen, samples, step)
+
+
+def _looked_up(voxels: Tensor, positions: Tensor) -> Tensor:
+    """Return what a grid [G, G, G] holds at positions [..., 3] in the unit cube."""
+    side = voxels.shape[0]
+    return voxels[(positions * side).long().clamp(0, side - 1).unbind(-1)]

@@ -13,7 +13,9 @@ from nerfsem_method.training.loops.march_cpu import remember_largest
 from nerfsem_method.training.march import Samples
 
 CONSERVATIVE = 0.5
-"""Ray termination trusts this share of a voxel's estimated density."""
+"""Ray termination trusts this share of an estimated density."""
+FINER = 2
+"""A voxel has so many density estimates along each axis: about one a sample."""
 
 
 class OccupancyGrid(nn.Module):
@@ -23,8 +25,8 @@ class OccupancyGrid(nn.Module):
         hull: [G, G, G] bool, the most there can be.
         occupied: [G, G, G] bool, where samples are taken.
         seen: [G, G, G] float32, the largest share that a sample in the voxel had in the colour of a training ray, decaying.
-        empty, density: [G, G, G] uint8 and float32 for `march`: the distance in voxels (of the longest axis) to the next
-            occupied voxel, and a lower estimate of the density, 0 where nothing is occupied.
+        empty: [G, G, G] uint8 for `march`, the distance in voxels (of the longest axis) to the next occupied voxel.
+        density: [FINER * G] * 3 float32 for `march`, lower estimates of the density, 0 where nothing is occupied.
     """
 
     hull: Tensor
@@ -40,7 +42,7 @@ class OccupancyGrid(nn.Module):
         self.register_buffer("occupied", voxels.clone())
         self.register_buffer("seen", torch.zeros(hull.shape))
         self.register_buffer("empty", _emptiness(voxels), persistent=False)
-        self.register_buffer("density", torch.zeros(hull.shape), persistent=False)
+        self.register_buffer("density", torch.zeros([FINER * side for side in hull.shape]), persistent=False)
 
     @property
     def side(self) -> int:
@@ -78,15 +80,20 @@ class OccupancyGrid(nn.Module):
         """Take a grid over; its density estimate starts at 0."""
         self.occupied.copy_(occupied)
         self.empty.copy_(_emptiness(self.occupied))
-        self.density *= self.occupied
+        self._parts()[~self.occupied] = 0
 
     def centers(self) -> Tensor:
-        """Return the centres [V, 3] of the occupied voxels, in index order."""
-        return (self.occupied.nonzero() + 0.5) / self.side
+        """Return the centres [V * FINER^3, 3] of the parts of the occupied voxels that have a density estimate each."""
+        within = torch.cartesian_prod(*[torch.arange(FINER, device=self.hull.device)] * 3)
+        return ((FINER * self.occupied.nonzero()[:, None] + within + 0.5) / (FINER * self.side)).flatten(0, 1)
 
     def set_density(self, values: Tensor) -> None:
-        """Store estimated densities [V] at `centers()`."""
-        self.density[self.occupied] = CONSERVATIVE * values
+        """Store estimated densities [V * FINER^3] at `centers()`."""
+        self._parts()[self.occupied] = CONSERVATIVE * values.view(-1, FINER, FINER, FINER)
+
+    def _parts(self) -> Tensor:
+        """Return the density estimates voxel by voxel: a view of [G, G, G, FINER, FINER, FINER]."""
+        return self.density.view([self.side, FINER] * 3).permute(0, 2, 4, 1, 3, 5)
 
 
 def _grown(voxels: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import pycolmap
 
 from nerfsem_method.capture.colmap.job import Job, tell
 from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED
+from nerfsem_method.capture.colmap.pairs import DENSE
 from nerfsem_method.capture.colmap.support import drop_loose, explained
 
 
@@ -36,8 +37,9 @@ USUAL_LENS = 1.2
 EXPLAINED = 0.85
 """A model of all frames that makes points of such a share of the verified matches needs no second opinion: right ones of large
 frames do of 0.91 and 0.95, right ones of small frames of 0.78 and 0.79, bent ones of 0.74."""
-TRACKS_PER_FRAME = 300
-"""The global mapper looks at so many tracks a frame, the longest: more take longer and change nothing, for `refine` takes all."""
+TRACKS, FEWER_TRACKS = 300, 150
+"""The global mapper looks at so many tracks a frame, the longest: more take longer and change nothing, for `refine` takes all.
+The second are enough for a clip of DENSE frames and more."""
 
 
 def pipeline_options(job: Job, max_error: float = MAX_ERROR, closed: bool = False) -> pycolmap.IncrementalPipelineOptions:
@@ -111,7 +113,7 @@ def _map_globally(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruc
     options.min_num_matches = MIN_MATCHES
     options.mapper.skip_retriangulation = True
     options.mapper.ba_num_iterations = 1
-    options.mapper.track_required_tracks_per_view = TRACKS_PER_FRAME
+    options.mapper.track_required_tracks_per_view = TRACKS if len(job.names) < DENSE else FEWER_TRACKS
     adjustment = options.mapper.bundle_adjustment
     adjustment.refine_extra_params = adjustment.refine_focal_length = not job.object_alone
     models = Path(job.work) / f"{attempt}_global"

@@ -39,46 +39,59 @@ MIN_MATCHES = 15
 """Fewer matches than this fit a geometry by chance."""
 MAX_ERROR = 1.5
 """This reprojection error in pixels is still a good one; COLMAP's own 4 is meant for photographs of several megapixels."""
+FLAT = 0.8
+"""A homography that explains such a share of what a fundamental matrix explains leaves that one undetermined (COLMAP's own)."""
 MAX_TRIALS = 1000
 """RANSAC tries so many samples of a pair at most; COLMAP's 10000 are spent on pairs that are of no use anyway."""
 
 
 def extract(job: Job, database: Path) -> None:
     """Find SIFT features in every frame of the job and write them to a new database; one camera took all frames."""
-    small = job.object_alone or job.long_side < SMALL_FRAME or _few(job, database.with_name("few.db"))
-    _extract(job, database, job.names, doubled=small)
+    _list_frames(job, database)
+    doubled = job.object_alone or job.long_side < SMALL_FRAME
+    if not doubled and _few(job, database):
+        doubled = True
+        database.unlink()
+        _list_frames(job, database)
+    for start in range(0, len(job.names), BATCH):
+        tell("features", start, len(job.names))
+        _extract(job, database, job.names[start : start + BATCH], doubled)
 
 
 def _few(job: Job, database: Path) -> bool:
-    """Return whether few features are found in the job's frames as they are."""
+    """Return whether few features are found in the job's frames as they are; those of the frames looked at stay there."""
     names = [job.names[k] for k in np.unique(np.linspace(0, len(job.names) - 1, SOME).round().astype(int))]
     _extract(job, database, names, doubled=False)
     with pycolmap.Database.open(str(database)) as found:
         counts = [found.num_keypoints_for_image(image_id(found, name)) for name in names]
-    database.unlink()
     return float(np.median(counts)) < FEW_FEATURES
 
 
+def _list_frames(job: Job, database: Path) -> None:
+    """Number the job's frames in a new database; left to parallel extraction, these numbers, and the model, change by chance."""
+    pycolmap.Database.open(str(database)).close()  # Frames are imported into a database that exists.
+    pycolmap.import_images(str(database), job.legible, pycolmap.CameraMode.SINGLE, job.names, _reader(job))
+
+
 def _extract(job: Job, database: Path, names: list[str], doubled: bool) -> None:
-    """Do as `extract` does with some frames, looking at the doubled picture, too, or not."""
-    reader = pycolmap.ImageReaderOptions()
-    reader.camera_model = "SIMPLE_RADIAL"
-    if job.masks:
-        reader.mask_path = job.masks
+    """Find the features of those of the frames that have none yet, in the doubled picture, too, or not."""
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     options.sift.max_num_features = MOST_FEATURES
     options.sift.peak_threshold, options.sift.edge_threshold = PEAK, EDGE
     options.sift.first_octave = -1 if doubled else 0
-    pycolmap.Database.open(str(database)).close()  # Frames are imported into a database that exists.
-    # Frames are numbered here: left to the parallel extraction, their numbers, and with them the model, change by chance.
-    pycolmap.import_images(str(database), job.legible, pycolmap.CameraMode.SINGLE, names, reader)
-    for start in range(0, len(names), BATCH):
-        tell("features", start, len(names))
-        pycolmap.extract_features(
-            str(database), job.legible, image_names=names[start : start + BATCH], camera_mode=pycolmap.CameraMode.SINGLE,
-            reader_options=reader, extraction_options=options,
-        )  # fmt: skip
+    pycolmap.extract_features(
+        str(database), job.legible, image_names=names, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=_reader(job),
+        extraction_options=options,
+    )  # fmt: skip
+
+
+def _reader(job: Job) -> pycolmap.ImageReaderOptions:
+    reader = pycolmap.ImageReaderOptions()
+    reader.camera_model = "SIMPLE_RADIAL"
+    if job.masks:
+        reader.mask_path = job.masks
+    return reader
 
 
 def image_id(database: pycolmap.Database, name: str) -> int:
@@ -92,6 +105,31 @@ def read_features(database: pycolmap.Database, image: int) -> tuple[np.ndarray, 
     """Return the keypoints [K, 6], pixels and shapes, and the descriptors [K, 128] uint8 of a frame; K is 0 for a black one."""
     descriptors = np.asarray(database.read_descriptors(image).data, np.uint8).reshape(-1, 128)
     return np.asarray(database.read_keypoints(image), np.float32).reshape(len(descriptors), 6), descriptors
+
+
+def two_view_geometry(first: np.ndarray, second: np.ndarray, matches: np.ndarray) -> pycolmap.TwoViewGeometry | None:
+    """Return the geometry of two frames that explains their `matches` [M, 2], of features at pixels [M, 2] each; None without.
+
+    It is what COLMAP's own verification finds of cameras whose focal length is not known, in a third of the time. Where a
+    homography explains as much, the camera only turned, or all is flat.
+    """
+    if len(matches) < MIN_MATCHES:
+        return None
+    options = pycolmap.RANSACOptions()
+    options.max_num_trials, options.max_error, options.random_seed = MAX_TRIALS, MAX_ERROR, RANDOM_SEED
+    options.min_num_trials, options.confidence, options.min_inlier_ratio = 100, 0.999, 0.25
+    epipolar = pycolmap.estimate_fundamental_matrix(first, second, options)
+    planar = pycolmap.estimate_homography_matrix(first, second, options)
+    if epipolar is None or epipolar["num_inliers"] < MIN_MATCHES:
+        return None
+    flat = planar is not None and planar["num_inliers"] > FLAT * epipolar["num_inliers"]
+    kind = pycolmap.TwoViewGeometryConfiguration
+    geometry = pycolmap.TwoViewGeometry()
+    geometry.config = kind.PLANAR_OR_PANORAMIC if flat else kind.UNCALIBRATED
+    geometry.F, geometry.inlier_matches = epipolar["F"], matches[epipolar["inlier_mask"]]
+    if planar is not None:
+        geometry.H = planar["H"]
+    return geometry
 
 
 class Matcher:
@@ -108,31 +146,27 @@ class Matcher:
             features = [read_features(database, i) for i in self.ids]
         self.keypoints = [keypoints[:, :2] for keypoints, _ in features]
         self.descriptors = [descriptors for _, descriptors in features]
-        self._matched: set[tuple[int, int]] = set()
+        self._geometries: dict[tuple[int, int], pycolmap.TwoViewGeometry | None] = {}
         scales = (np.linalg.norm(keypoints[:, 2:4], axis=1) for keypoints, _ in features)
         self._largest = [np.argsort(-scale, kind="stable")[:LARGEST] for scale in scales]
 
     def match(self, chosen: list[tuple[int, int]], stage: str) -> None:
-        """Match the `chosen` pairs and verify their two-view geometry, as the stage `stage`."""
-        fresh = sorted(set(chosen) - self._matched)
-        self._matched.update(fresh)
+        """Match the `chosen` pairs, as the stage `stage`; the database holds the geometry of all that have one then."""
+        fresh = sorted(set(chosen) - self._geometries.keys())
         with ThreadPoolExecutor(os.cpu_count()) as pool, pycolmap.Database.open(str(self.path)) as database:
-            for done, ((a, b), matches) in enumerate(zip(fresh, pool.map(self._matches, fresh), strict=True), 1):
+            for done, (pair, (matches, geometry)) in enumerate(zip(fresh, pool.map(self._compare, fresh), strict=True), 1):
                 if len(matches) >= MIN_MATCHES:
-                    database.write_matches(self.ids[a], self.ids[b], matches)
+                    database.write_matches(*self._numbers(pair), matches)
+                self._geometries[pair] = geometry
                 tell(stage, done, len(fresh))
-        names = self.job.names
-        listing = self.path.with_name("pairs.txt")
-        listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in chosen))
-        options = pycolmap.TwoViewGeometryOptions()
-        options.ransac.max_num_trials = MAX_TRIALS
-        options.ransac.max_error = MAX_ERROR
-        options.ransac.random_seed = RANDOM_SEED
-        pycolmap.verify_matches(str(self.path), str(listing), options)
+            for pair in sorted(set(chosen)):
+                geometry = self._geometries[pair]
+                if geometry is not None and not database.exists_two_view_geometry(*self._numbers(pair)):
+                    database.write_two_view_geometry(*self._numbers(pair), geometry)
 
     def forget(self) -> None:
         """Forget all matches, in the database too."""
-        self._matched.clear()
+        self._geometries.clear()
         with pycolmap.Database.open(str(self.path)) as database:
             database.clear_matches()
             database.clear_two_view_geometries()
@@ -151,6 +185,14 @@ class Matcher:
                 found[a, a + 1 :] = [len(matches) for matches in alike]
                 tell("pairs", a + 1, count)
         return found + found.T
+
+    def _numbers(self, pair: tuple[int, int]) -> tuple[int, int]:
+        return self.ids[pair[0]], self.ids[pair[1]]
+
+    def _compare(self, pair: tuple[int, int]) -> tuple[np.ndarray, pycolmap.TwoViewGeometry | None]:
+        matches = self._matches(pair)
+        first, second = (self.keypoints[k][rows] for k, rows in zip(pair, matches.T, strict=True))
+        return matches, two_view_geometry(first, second, matches)
 
     def _matches(self, pair: tuple[int, int]) -> np.ndarray:
         a, b = pair

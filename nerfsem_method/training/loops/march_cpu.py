@@ -13,8 +13,8 @@ import numpy as np
 from nerfsem_method.compiled import njit
 from nerfsem_method.raycast.marching import SKIPPED, UNIT_BOX, span
 
-FEWEST_OPAQUE = 8
-"""So many samples at least end a ray: a dense voxel's near part may be empty, and what lies behind must be seen."""
+FEWEST_OPAQUE = 3
+"""More samples than these end a ray: a dense place's near part may be empty, and what lies behind must be seen."""
 
 
 class Rays(NamedTuple):
@@ -30,7 +30,7 @@ class Voxels(NamedTuple):
 
     Attributes:
         empty: [G, G, G] uint8, how many voxels away the next occupied one is at least, see `raycast.marching.voxel_distances`.
-        density: [G, G, G] float32, a lower estimate of the density in each voxel; of size 0 to end no ray.
+        density: [D, D, D] float32, lower estimates of the density; of size 0 to end no ray.
         step: distance between samples.
         limit: optical depth at which a ray ends.
     """
@@ -41,13 +41,18 @@ class Voxels(NamedTuple):
     limit: float
 
 
+@njit(inline="always")
+def _place(position, side):
+    """Return which of `side` voxels along an axis holds a position."""
+    return np.uint32(min(max(np.int32(position * np.float32(side)), np.int32(0)), side - np.int32(1)))
+
+
 @njit(cache=True, nogil=True)
 def march_rays(rays, voxels, start, stop, counts, distances):
     """Write the numbers of samples of the rays start ... stop - 1 to `counts`, and all their distances one after the other."""
     empty, density, step, offsets = voxels.empty, voxels.density, voxels.step, rays.offsets
-    side = np.int32(empty.shape[0])
-    last, scale = np.int32(side - 1), np.float32(side)
-    skip = SKIPPED / (scale * step)
+    side, finer = np.int32(empty.shape[0]), np.int32(density.shape[0])
+    skip = SKIPPED / (np.float32(side) * step)
     thickest = voxels.limit / FEWEST_OPAQUE
     total = 0
     for ray in range(start, stop):
@@ -61,17 +66,15 @@ def march_rays(rays, voxels, start, stop, counts, distances):
             if distance >= far:
                 break
             k += 1
-            x = min(max(np.int32((ox + distance * dx) * scale), np.int32(0)), last)
-            y = min(max(np.int32((oy + distance * dy) * scale), np.int32(0)), last)
-            z = min(max(np.int32((oz + distance * dz) * scale), np.int32(0)), last)
-            away = empty[np.uint32(x), np.uint32(y), np.uint32(z)]
+            x, y, z = ox + distance * dx, oy + distance * dy, oz + distance * dz
+            away = empty[_place(x, side), _place(y, side), _place(z, side)]
             if away > 0:  # the next occupied voxel is so many voxels away, along any axis
                 k += np.int64(np.float32(away - 1) * skip)
                 continue
             distances[total] = distance
             total += 1
-            if density.size:
-                depth += min(density[np.uint32(x), np.uint32(y), np.uint32(z)] * step, thickest)
+            if finer:
+                depth += min(density[_place(x, finer), _place(y, finer), _place(z, finer)] * step, thickest)
         counts[ray] = total - before
 
 

@@ -38,16 +38,21 @@ def _span(origins, directions, ray, there):
 
 
 @triton.jit
-def _voxel(origin, direction, distance, side):
-    """Return the voxel along one axis in which a point of a ray lies."""
-    inside = ((origin + distance * direction) * side.to(tl.float32)).to(tl.int32)
-    return tl.minimum(tl.maximum(inside, 0), side - 1)
+def _voxel(x, y, z, side):
+    """Return the number of the voxel that holds a point, of side^3."""
+    return (_place(x, side) * side + _place(y, side)) * side + _place(z, side)
+
+
+@triton.jit
+def _place(position, side):
+    """Return which of `side` voxels along an axis holds a position."""
+    return tl.minimum(tl.maximum((position * side.to(tl.float32)).to(tl.int32), 0), side - 1)
 
 
 @triton.jit
 def _march(
     origins, directions, offsets, empty, density, starts, rays, distances, positions,
-    count, side, step, skip, thickest, limit,
+    count, side, finer, step, skip, thickest, limit,
     ENDS: tl.constexpr, WRITE: tl.constexpr, RAYS: tl.constexpr,
 ):  # fmt: skip
     """Count the samples of rays into starts[1:], or write them when their numbers are known."""
@@ -66,19 +71,18 @@ def _march(
     going = there & (distance < far)
     while tl.max(going.to(tl.int32), 0) > 0:
         k += 1
-        x, y, z = _voxel(ox, dx, distance, side), _voxel(oy, dy, distance, side), _voxel(oz, dz, distance, side)
-        voxel = (x * side + y) * side + z
-        away = tl.load(empty + voxel, mask=going, other=0).to(tl.int32)
+        x, y, z = ox + distance * dx, oy + distance * dy, oz + distance * dz
+        away = tl.load(empty + _voxel(x, y, z, side), mask=going, other=0).to(tl.int32)
         taken = going & (away == 0)
         if WRITE:
             tl.store(rays + found, ray, mask=taken)
             tl.store(distances + found, distance, mask=taken)
-            tl.store(positions + 3 * found, tl.minimum(tl.maximum(ox + distance * dx, 0.0), 1.0), mask=taken)
-            tl.store(positions + 3 * found + 1, tl.minimum(tl.maximum(oy + distance * dy, 0.0), 1.0), mask=taken)
-            tl.store(positions + 3 * found + 2, tl.minimum(tl.maximum(oz + distance * dz, 0.0), 1.0), mask=taken)
+            tl.store(positions + 3 * found, tl.minimum(tl.maximum(x, 0.0), 1.0), mask=taken)
+            tl.store(positions + 3 * found + 1, tl.minimum(tl.maximum(y, 0.0), 1.0), mask=taken)
+            tl.store(positions + 3 * found + 2, tl.minimum(tl.maximum(z, 0.0), 1.0), mask=taken)
         found += taken.to(tl.int64)
         if ENDS:
-            optical = tl.load(density + voxel, mask=taken, other=0.0) * step
+            optical = tl.load(density + _voxel(x, y, z, finer), mask=taken, other=0.0) * step
             depth += tl.minimum(optical, thickest).to(tl.float64)
         k += tl.where(away > 0, ((away - 1).to(tl.float32) * skip).to(tl.int64), 0)
         distance = near + (k.to(tl.float32) + offset) * step
@@ -94,13 +98,13 @@ def march(
 
     A ray ends at the optical depth `limit`. The device is asked once: how many samples there are.
     """
-    count, side = len(origins), empty.shape[0]
+    count, side, finer = len(origins), empty.shape[0], 0 if density is None else density.shape[0]
     starts = torch.zeros(count + 1, dtype=torch.int64, device=origins.device)
     single = np.float32(step)
     skip = SKIPPED / (np.float32(side) * single)
     space = empty, origins if density is None else density
     given = origins.contiguous(), directions.contiguous(), offsets, *space
-    rest = count, side, float(single), float(skip), limit / FEWEST_OPAQUE, limit
+    rest = count, side, finer, float(single), float(skip), limit / FEWEST_OPAQUE, limit
 
     def follow(*out: Tensor, write: bool) -> None:
         grid = (triton.cdiv(count, RAYS),)

@@ -1,0 +1,124 @@
+"""Frames have features, and pairs of frames a geometry, in a database of COLMAP's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("pycolmap")
+
+import pycolmap
+
+from nerfsem_method.capture.colmap.job import Job
+from nerfsem_method.capture.colmap.matching import FEW_FEATURES, MAX_ERROR, Matcher, extract, two_view_geometry
+
+FOCAL, WIDTH, HEIGHT = 900.0, 800, 600
+Kind = pycolmap.TwoViewGeometryConfiguration
+
+
+def seen(points: np.ndarray, angle: float, shift: float) -> np.ndarray:
+    """Return where a camera that has turned by an angle in degrees, and moved aside, sees points [P, 3]: pixels [P, 2]."""
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    local = (points - [shift, 0, 0]) @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T
+    return (FOCAL * local[:, :2] / local[:, 2:] + (WIDTH / 2, HEIGHT / 2)).astype(np.float32)
+
+
+def scene(depth: float) -> np.ndarray:
+    """Return points [200, 3] around ten units before the first camera, within so much depth."""
+    rng = np.random.default_rng(3)
+    return rng.uniform((-3, -2, 10 - depth), (3, 2, 10 + depth), (200, 3))
+
+
+@pytest.mark.parametrize(
+    ("depth", "shift", "kind"),
+    [(4.0, 1.5, Kind.UNCALIBRATED), (0.0, 1.5, Kind.PLANAR_OR_PANORAMIC), (4.0, 0.0, Kind.PLANAR_OR_PANORAMIC)],
+    ids=["deep", "flat", "turned alone"],
+)
+def test_a_pair_has_the_geometry_that_explains_its_matches(depth: float, shift: float, kind: Kind) -> None:
+    points, rng = scene(depth), np.random.default_rng(4)
+    first, second = seen(points, 0, 0), seen(points, 4, shift)
+    wrong = rng.permutation(60)
+    second[:60] = second[wrong] + 40
+    matches = np.stack([np.arange(200), np.arange(200)], 1).astype(np.uint32)
+    found = two_view_geometry(first, second, matches)
+    assert found is not None and found.config == kind
+    kept = found.inlier_matches[:, 0]
+    assert set(range(60, 200)) <= set(kept.tolist()) and (kept < 60).sum() < 20
+    ones, epipolar = np.ones((200, 1)), np.asarray(found.F)
+    lines = np.hstack([first, ones]) @ epipolar.T
+    away = (lines * np.hstack([second, ones])).sum(1) / np.hypot(lines[:, 0], lines[:, 1])
+    assert np.abs(away[60:]).max() < MAX_ERROR
+    again = two_view_geometry(first, second, matches)
+    assert again is not None and np.array_equal(np.asarray(again.F), epipolar)
+
+
+def test_a_handful_of_matches_and_matches_of_nothing_have_none() -> None:
+    first, rng = seen(scene(4.0), 0, 0), np.random.default_rng(5)
+    matches = np.stack([np.arange(200), np.arange(200)], 1).astype(np.uint32)
+    assert two_view_geometry(first[:14], seen(scene(4.0), 4, 1.5)[:14], matches[:14]) is None
+    assert two_view_geometry(first[:0], first[:0], matches[:0]) is None
+    assert two_view_geometry(first[:20], rng.uniform(0, 600, (20, 2)).astype(np.float32), matches[:20]) is None
+
+
+def job(folder: Path, names: list[str]) -> Job:
+    return Job(str(folder), str(folder), names, WIDTH, None, False, False, str(folder))
+
+
+def picture(path: Path, blots: int, seed: int) -> None:
+    """Draw a picture with so many dark blots of three to six pixels."""
+    rng = np.random.default_rng(seed)
+    canvas = np.full((150, WIDTH), 200, np.uint8)
+    for x, y, size in rng.integers((10, 10, 3), (WIDTH - 10, 140, 7), (blots, 3)):
+        cv2.circle(canvas, (int(x), int(y)), int(size) // 2, (int(rng.integers(20, 120)),), -1)
+    assert cv2.imwrite(str(path), canvas)
+
+
+@pytest.mark.parametrize(("blots", "doubled"), [(800, False), (60, True)])
+def test_large_frames_are_doubled_where_little_is_seen_in_them(blots: int, doubled: bool, tmp_path: Path) -> None:
+    names = [f"{frame}.png" for frame in range(7)]
+    for frame, name in enumerate(names):
+        picture(tmp_path / name, blots, frame)
+    asked = job(tmp_path, names)
+    extract(asked, tmp_path / "database.db")
+    finest = []
+    with pycolmap.Database.open(str(tmp_path / "database.db")) as database:
+        assert sorted(image.name for image in database.read_all_images()) == names
+        for image in database.read_all_images():
+            keypoints = np.asarray(database.read_keypoints(image.image_id))
+            assert len(keypoints) and (len(keypoints) >= FEW_FEATURES or doubled)
+            finest.append(np.hypot(keypoints[:, 2], keypoints[:, 3]).min())
+    assert (max(finest) < 1.6) == doubled  # SIFT's smallest scale is 1.6 pixels, and half of it in the doubled picture
+
+
+def test_a_pair_whose_geometry_was_dropped_has_it_again_when_it_is_chosen_again(tmp_path: Path) -> None:
+    points, rng, path = scene(4.0), np.random.default_rng(6), tmp_path / "database.db"
+    descriptors = rng.integers(0, 256, (len(points), 128), np.uint8)
+    asked = job(tmp_path, ["0.png", "1.png", "2.png"])
+    with pycolmap.Database.open(str(path)) as database:
+        camera = pycolmap.Camera(model="SIMPLE_RADIAL", width=WIDTH, height=HEIGHT, params=[FOCAL, WIDTH / 2, HEIGHT / 2, 0])
+        number = database.write_camera(camera)
+        for frame, name in enumerate(asked.names):
+            image = database.write_image(pycolmap.Image(name=name, camera_id=number))
+            shapes = np.tile(np.array([1, 0, 0, 1], np.float32), (len(points), 1))
+            database.write_keypoints(image, np.hstack([seen(points, 4 * frame, 1.5 * frame), shapes]))
+            database.write_descriptors(image, pycolmap.FeatureDescriptors(pycolmap.FeatureExtractorType.SIFT, descriptors))
+    matcher = Matcher(asked, path)
+    matcher.match([(0, 1), (1, 2)], "pairs")
+
+    def known() -> list[bool]:
+        with pycolmap.Database.open(str(path)) as database:
+            return [database.exists_two_view_geometry(*matcher.ids[a : a + 2]) for a in (0, 1)]
+
+    assert known() == [True, True]
+    with pycolmap.Database.open(str(path)) as database:
+        for first, second in ((0, 1), (1, 2)):
+            database.delete_two_view_geometry(matcher.ids[first], matcher.ids[second])
+    matcher.match([(1, 2)], "closures")
+    assert known() == [False, True]
+    matcher.forget()
+    assert known() == [False, False]
+    matcher.match([(0, 1)], "pairs")
+    assert known() == [True, False]
