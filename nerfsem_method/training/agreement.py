@@ -16,8 +16,9 @@ from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.windows import framed, largest, smallest
 
-ROUGH = 0.0012
-"""Outlines farther from the field's than this (root mean square, in the larger side of the frame) are rough everywhere."""
+ROUGH = 0.001
+"""Outlines farther from the field's than this (root mean square, in the larger side of the frame) are rough everywhere: drawn or
+guessed ones are .0012 and .003 away, exact ones .0007 and .0008 (docs/decisions/020)."""
 THICK = 0.003
 """A difference is an area if a square of this size, in the larger side of the frame, fits into it; 2 pixels at least."""
 SHARPNESS = 3.0
