@@ -39,8 +39,6 @@ MIN_MATCHES = 15
 """Fewer matches than this fit a geometry by chance."""
 MAX_ERROR = 1.5
 """This reprojection error in pixels is still a good one; COLMAP's own 4 is meant for photographs of several megapixels."""
-FLAT = 0.8
-"""A homography that explains such a share of what a fundamental matrix explains leaves that one undetermined (COLMAP's own)."""
 MAX_TRIALS = 1000
 """RANSAC tries so many samples of a pair at most; COLMAP's 10000 are spent on pairs that are of no use anyway."""
 
@@ -107,23 +105,29 @@ def read_features(database: pycolmap.Database, image: int) -> tuple[np.ndarray, 
     return np.asarray(database.read_keypoints(image), np.float32).reshape(len(descriptors), 6), descriptors
 
 
-def two_view_geometry(first: np.ndarray, second: np.ndarray, matches: np.ndarray) -> pycolmap.TwoViewGeometry | None:
-    """Return the geometry of two frames that explains their `matches` [M, 2], of features at pixels [M, 2] each; None without.
+def two_view_geometry(
+    camera: pycolmap.Camera, first: np.ndarray, second: np.ndarray, matches: np.ndarray, hasty: bool
+) -> pycolmap.TwoViewGeometry | None:
+    """Return the geometry of two frames that explains their `matches` [M, 2], of features at pixels [K, 2] each; None without.
 
-    It is what COLMAP's own verification finds of cameras whose focal length is not known, in a third of the time. Where a
-    homography explains as much, the camera only turned, or all is flat.
+    `hasty` takes a quarter of the time: a fundamental matrix, and a homography that tells whether the camera only turned or all
+    is flat, as COLMAP's own verification finds them where a focal length is not known, but less exact.
     """
     if len(matches) < MIN_MATCHES:
         return None
-    options = pycolmap.RANSACOptions()
-    options.max_num_trials, options.max_error, options.random_seed = MAX_TRIALS, MAX_ERROR, RANDOM_SEED
-    options.min_num_trials, options.confidence, options.min_inlier_ratio = 100, 0.999, 0.25
-    epipolar = pycolmap.estimate_fundamental_matrix(first, second, options)
-    planar = pycolmap.estimate_homography_matrix(first, second, options)
+    options = pycolmap.TwoViewGeometryOptions()
+    ransac = options.ransac
+    ransac.max_num_trials, ransac.max_error, ransac.random_seed = MAX_TRIALS, MAX_ERROR, RANDOM_SEED
+    kind = pycolmap.TwoViewGeometryConfiguration
+    if not hasty:
+        found = pycolmap.estimate_two_view_geometry(camera, first, camera, second, matches, options)
+        return found if len(found.inlier_matches) >= MIN_MATCHES and found.config != kind.DEGENERATE else None
+    pixels = first[matches[:, 0]], second[matches[:, 1]]
+    epipolar = pycolmap.estimate_fundamental_matrix(*pixels, ransac)
     if epipolar is None or epipolar["num_inliers"] < MIN_MATCHES:
         return None
-    flat = planar is not None and planar["num_inliers"] > FLAT * epipolar["num_inliers"]
-    kind = pycolmap.TwoViewGeometryConfiguration
+    planar = pycolmap.estimate_homography_matrix(*pixels, ransac)
+    flat = planar is not None and planar["num_inliers"] > options.max_H_inlier_ratio * epipolar["num_inliers"]
     geometry = pycolmap.TwoViewGeometry()
     geometry.config = kind.PLANAR_OR_PANORAMIC if flat else kind.UNCALIBRATED
     geometry.F, geometry.inlier_matches = epipolar["F"], matches[epipolar["inlier_mask"]]
@@ -144,6 +148,7 @@ class Matcher:
         with pycolmap.Database.open(str(path)) as database:
             self.ids = [image_id(database, name) for name in job.names]
             features = [read_features(database, i) for i in self.ids]
+            self._camera = database.read_all_cameras()[0]
         self.keypoints = [keypoints[:, :2] for keypoints, _ in features]
         self.descriptors = [descriptors for _, descriptors in features]
         self._geometries: dict[tuple[int, int], pycolmap.TwoViewGeometry | None] = {}
@@ -190,9 +195,8 @@ class Matcher:
         return self.ids[pair[0]], self.ids[pair[1]]
 
     def _compare(self, pair: tuple[int, int]) -> tuple[np.ndarray, pycolmap.TwoViewGeometry | None]:
-        matches = self._matches(pair)
-        first, second = (self.keypoints[k][rows] for k, rows in zip(pair, matches.T, strict=True))
-        return matches, two_view_geometry(first, second, matches)
+        matches, hasty = self._matches(pair), len(self.ids) >= pairs.DENSE
+        return matches, two_view_geometry(self._camera, self.keypoints[pair[0]], self.keypoints[pair[1]], matches, hasty)
 
     def _matches(self, pair: tuple[int, int]) -> np.ndarray:
         a, b = pair
