@@ -8,7 +8,7 @@ import numpy as np
 
 STEPS, FEWER_STEPS, DENSE = (1, 2, 3, 4, 5, 6, 8, 10), (1, 2, 3, 5, 8), 75
 """Frames are compared that are so many frames apart, in a clip of up to TURN frames; the second are enough for a clip of DENSE
-frames and more, whose frames are seen from many others anyway; it is verified and straightened in haste, too (docs/decisions/018)."""
+frames and more, whose frames are seen from many others anyway; it is verified and straightened in haste, too."""
 TURN = 120
 """STEPS span enough parallax in a turn of so many frames; longer clips are compared at wider steps too."""
 MAX_RATIO = 0.9
