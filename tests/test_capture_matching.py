@@ -12,11 +12,12 @@ pytest.importorskip("pycolmap")
 
 import pycolmap
 
+from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.matching import FEW_FEATURES, MAX_ERROR, Matcher, extract, two_view_geometry
 
 FOCAL, WIDTH, HEIGHT = 900.0, 800, 600
-CAMERA = pycolmap.Camera(model="SIMPLE_RADIAL", width=WIDTH, height=HEIGHT, params=[FOCAL, WIDTH / 2, HEIGHT / 2, 0])
+CAMERA = pycolmap.Camera(camera_id=1, model="SIMPLE_RADIAL", width=WIDTH, height=HEIGHT, params=[FOCAL, WIDTH / 2, HEIGHT / 2, 0])
 Kind = pycolmap.TwoViewGeometryConfiguration
 
 
@@ -97,26 +98,46 @@ def test_large_frames_are_doubled_where_little_is_seen_in_them(blots: int, doubl
     assert (max(finest) < 1.6) == doubled  # SIFT's smallest scale is 1.6 pixels, and half of it in the doubled picture
 
 
-def test_a_pair_whose_geometry_was_dropped_has_it_again_when_it_is_chosen_again(tmp_path: Path) -> None:
-    points, rng, path = scene(4.0), np.random.default_rng(6), tmp_path / "database.db"
+def drawn_matcher(folder: Path) -> Matcher:
+    """Return the matcher of three frames that see the same points."""
+    points, rng, path = scene(4.0), np.random.default_rng(6), folder / "database.db"
     descriptors = rng.integers(0, 256, (len(points), 128), np.uint8)
-    asked = job(tmp_path, ["0.png", "1.png", "2.png"])
+    asked = job(folder, ["0.png", "1.png", "2.png"])
     with pycolmap.Database.open(str(path)) as database:
         number = database.write_camera(CAMERA)
         for frame, name in enumerate(asked.names):
             image = database.write_image(pycolmap.Image(name=name, camera_id=number))
             shapes = np.tile(np.array([1, 0, 0, 1], np.float32), (len(points), 1))
-            database.write_keypoints(image, np.hstack([seen(points, 4 * frame, 1.5 * frame), shapes]))
+            pixels = seen(points, 4 * frame, 1.5 * frame) + rng.normal(0, 0.2, (len(points), 2))
+            database.write_keypoints(image, np.hstack([pixels, shapes]))
             database.write_descriptors(image, pycolmap.FeatureDescriptors(pycolmap.FeatureExtractorType.SIFT, descriptors))
-    matcher = Matcher(asked, path)
+    return Matcher(asked, path)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_dense_clip_is_verified_in_haste(dense: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "DENSE", 3 if dense else 4)
+    matcher = drawn_matcher(tmp_path)
+    matcher.match([(0, 1)], "pairs")
+    matches = np.stack([np.arange(200), np.arange(200)], 1).astype(np.uint32)
+    expected = two_view_geometry(CAMERA, matcher.keypoints[0], matcher.keypoints[1], matches, dense)
+    other = two_view_geometry(CAMERA, matcher.keypoints[0], matcher.keypoints[1], matches, not dense)
+    with pycolmap.Database.open(str(matcher.path)) as database:
+        found = database.read_two_view_geometry(*matcher.ids[:2])
+    assert expected is not None and other is not None
+    assert np.allclose(np.asarray(found.F), np.asarray(expected.F)) and not np.allclose(np.asarray(found.F), np.asarray(other.F))
+
+
+def test_a_pair_whose_geometry_was_dropped_has_it_again_when_it_is_chosen_again(tmp_path: Path) -> None:
+    matcher = drawn_matcher(tmp_path)
     matcher.match([(0, 1), (1, 2)], "pairs")
 
     def known() -> list[bool]:
-        with pycolmap.Database.open(str(path)) as database:
+        with pycolmap.Database.open(str(matcher.path)) as database:
             return [database.exists_two_view_geometry(*matcher.ids[a : a + 2]) for a in (0, 1)]
 
     assert known() == [True, True]
-    with pycolmap.Database.open(str(path)) as database:
+    with pycolmap.Database.open(str(matcher.path)) as database:
         for first, second in ((0, 1), (1, 2)):
             database.delete_two_view_geometry(matcher.ids[first], matcher.ids[second])
     matcher.match([(1, 2)], "closures")

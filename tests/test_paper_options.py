@@ -24,6 +24,7 @@ from nerfsem_method.plugin.config import NerfsemTrainerConfig, trainer_config
 from nerfsem_method.plugin.scene_hull import scene_hull
 from nerfsem_method.plugin.training import train
 from nerfsem_method.training import presets
+from nerfsem_method.training.occupancy import CONSERVATIVE
 from nerfsem_method.training.options import PaperOptions
 from nerfsem_method.training.radiance import RadianceField
 
@@ -93,8 +94,9 @@ def test_the_density_decides_where_asked(vase_scene, tmp_path):
     hull = scene_hull(vase_scene, 32)
     dense = field.occupancy.occupied.numpy()
     assert (dense == hull).mean() > 0.99, "such a threshold keeps everything"
-    before = field.densities(field.occupancy.centers())
-    field.occupy_by_density(float(before.detach().median()))
+    field.estimate_density()
+    known = field.occupancy.density
+    field.occupy_by_density(float(known[known > 0].median()) / CONSERVATIVE)
     kept = field.occupancy.occupied.numpy()
     assert 0.2 * hull.sum() < kept.sum() < 0.8 * hull.sum() and not (kept & ~hull).any()
 

@@ -253,6 +253,16 @@ def test_marching_equals_the_torch_twin_and_stays_in_occupied_voxels():
     assert len(full.rays) > len(fast.rays)  # opaque matter ends a ray
 
 
+@pytest.mark.parametrize("march", [marching.march, marching.march_plain])
+@pytest.mark.parametrize(("opaque", "samples"), [(3, 64), (4, 32 + 4), (20, 32 + 4)])
+def test_four_opaque_samples_end_a_ray(march, opaque, samples):
+    density = torch.zeros(64, 64, 64)
+    density[..., 32 : 32 + opaque] = 1e9
+    solid = torch.zeros(8, 8, 8, dtype=torch.uint8)
+    found = march(torch.tensor([[0.3, 0.4, -1.0]]), torch.tensor([[0.0, 0.0, 1.0]]), solid, density, 1 / 64, torch.tensor([0.5]))
+    assert len(found.rays) == samples
+
+
 def test_rays_project_back_to_their_pixels():
     cameras, frames, pixels = _rays()
     origins, directions = cameras.rays(frames, pixels)

@@ -45,7 +45,6 @@ def block(*voxel):
 
 def test_it_starts_as_the_hull(grid):
     assert torch.equal(grid.occupied, grid.hull)
-    assert len(grid.centers()) == (2 * 8) ** 3
 
 
 def test_what_is_seen_stays_with_a_border_within_the_hull(grid):
@@ -79,12 +78,10 @@ def test_the_final_grid_keeps_weak_voxels_beside_strong_ones_alone(grid):
 
 
 def test_density_is_estimated_low_and_lost_with_the_voxel(grid):
-    centers = grid.centers()
-    heights = centers[:, 2]
-    grid.set_density(heights)
-    x, y, z = (centers * grid.density.shape[0]).long().unbind(1)
-    assert torch.equal(grid.density[x, y, z], CONSERVATIVE * heights)
-    assert torch.equal(grid.density > 0, _finer(grid.hull))
+    grid.estimate(lambda positions: positions @ torch.tensor([100.0, 10.0, 1.0]))
+    at = (torch.arange(2 * SIDE) + 0.5) / (2 * SIDE)
+    expected = 100 * at[:, None, None] + 10 * at[:, None] + at
+    torch.testing.assert_close(grid.density, torch.where(_finer(grid.hull), CONSERVATIVE * expected, 0.0))
     grid.set(block(5, 5, 5))
     assert torch.equal(grid.density > 0, _finer(block(5, 5, 5)))
 

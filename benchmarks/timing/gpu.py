@@ -164,6 +164,7 @@ class Subject:
     def __init__(self, made: Bundle, count: int, device: str) -> None:
         self.device, self.count = device, count
         self.field = RadianceField.from_state(made.state).to(device)
+        self.field.estimate_density()
         cameras = CameraPath(made.camera, made.poses).to(device)
         generator = torch.Generator().manual_seed(0)
         frames = torch.randint(made.video.frames, (count,), generator=generator).to(device)

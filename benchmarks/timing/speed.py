@@ -68,6 +68,7 @@ class Work:
 def field_rows(made: Bundle, machine: Machine, stopwatch: Stopwatch) -> list[Row]:
     """Time encoding, marching and heads of a training step's samples."""
     field = RadianceField.from_state(made.state)
+    field.estimate_density()
     work, tables = Work(made.state.spec), range(len(made.state.spec.tables))
     cameras = _rays(made)
     samples = _march(field, cameras)

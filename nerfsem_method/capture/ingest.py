@@ -39,7 +39,7 @@ from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import part_of, progress_bar
 from nerfsem_method.scene.scene import AGREED, Frame, Scene, Video
 
-CAPTURE_VERSION = 25
+CAPTURE_VERSION = 26
 """Every cache key contains this number: raise it when a stage's result changes."""
 REMARKS = "remarks.json"
 """What is to be said about given mattes is kept beside them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ CONSERVATIVE = 0.5
 """Ray termination trusts this share of an estimated density."""
 FINER = 2
 """A voxel has so many density estimates along each axis: about one a sample."""
+CHUNK = 1 << 14
+"""Densities are estimated in so many voxels at a time."""
 
 
 class OccupancyGrid(nn.Module):
@@ -82,14 +86,13 @@ class OccupancyGrid(nn.Module):
         self.empty.copy_(_emptiness(self.occupied))
         self._parts()[~self.occupied] = 0
 
-    def centers(self) -> Tensor:
-        """Return the centres [V * FINER^3, 3] of the parts of the occupied voxels that have a density estimate each."""
+    def estimate(self, density: Callable[[Tensor], Tensor]) -> None:
+        """Estimate the density anew in the middle of each part of the occupied voxels, `density` [S] at positions [S, 3]."""
         within = torch.cartesian_prod(*[torch.arange(FINER, device=self.hull.device)] * 3)
-        return ((FINER * self.occupied.nonzero()[:, None] + within + 0.5) / (FINER * self.side)).flatten(0, 1)
-
-    def set_density(self, values: Tensor) -> None:
-        """Store estimated densities [V * FINER^3] at `centers()`."""
-        self._parts()[self.occupied] = CONSERVATIVE * values.view(-1, FINER, FINER, FINER)
+        for voxels in self.occupied.nonzero().split(CHUNK):
+            centers = (FINER * voxels[:, None] + within + 0.5) / (FINER * self.side)
+            values = density(centers.flatten(0, 1)).view(-1, FINER, FINER, FINER)
+            self._parts()[voxels.unbind(1)] = CONSERVATIVE * values
 
     def _parts(self) -> Tensor:
         """Return the density estimates voxel by voxel: a view of [G, G, G, FINER, FINER, FINER]."""

@@ -149,10 +149,8 @@ class RadianceField(nn.Module):
 
     @torch.no_grad()
     def estimate_density(self) -> None:
-        """Evaluate the density at the voxels' centres, for ray termination."""
-        centers = self.occupancy.centers()
-        values = [self.densities(part) for part in centers.split(CHUNK)]
-        self.occupancy.set_density(torch.cat(values) if values else centers.new_zeros(0))
+        """Evaluate the density in the occupied voxels, for ray termination."""
+        self.occupancy.estimate(self.densities)
 
     def densities(self, positions: Tensor) -> Tensor:
         """Return the density [S] per unit length at positions [S, 3]."""
@@ -165,11 +163,10 @@ class RadianceField(nn.Module):
 
     @classmethod
     def from_state(cls, state: FieldState) -> RadianceField:
-        """Return a field that renders what a bundle holds."""
+        """Return a field that renders what a bundle holds; the density that ends training rays is not estimated."""
         field = cls(state.spec, state.occupancy)
         field.grids.load_tables(state.tables)
         field.heads.load(state.heads)
         field.rate.load(state.contexts)
         field.rate.refresh_projection(field.grids)
-        field.estimate_density()
         return field

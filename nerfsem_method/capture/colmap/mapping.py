@@ -34,7 +34,8 @@ SETTLED = Rounds(reach=MAX_ERROR, loss_scale=0.5, rounds=4)
 and a half, agree with each other, and lengthen the focal length together."""
 THOROUGH, HASTY = (25, 1e-5), (10, 1e-4)
 """An adjustment ends after so many iterations, or when one lowers the cost by a smaller share than the second number. Before a
-clip of DENSE frames and more is settled, hasty ones do; of fewer frames they leave a model where it does not settle well."""
+clip of DENSE frames and more is settled, hasty ones do; of fewer frames they leave a model where it does not settle well, and the
+focal length of an object alone may have far to go."""
 USUAL_LENS = 1.2
 """A focal length that is not known is taken for so many long sides, as COLMAP does."""
 EXPLAINED = 0.85
@@ -181,7 +182,8 @@ def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds
     tell("refinement", int(how is SETTLED), 2)
     options = pipeline_options(job, how.reach, closed)
     adjustment = options.get_global_bundle_adjustment()
-    iterations, tolerance = HASTY if how is not SETTLED and len(job.names) >= DENSE else THOROUGH
+    hasty = how is not SETTLED and len(job.names) >= DENSE and not job.object_alone
+    iterations, tolerance = HASTY if hasty else THOROUGH
     adjustment.ceres.solver_options.max_num_iterations = iterations
     adjustment.ceres.solver_options.function_tolerance = tolerance
     adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY

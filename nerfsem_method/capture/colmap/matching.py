@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import partial
 from pathlib import Path
 
@@ -110,30 +111,19 @@ def two_view_geometry(
 ) -> pycolmap.TwoViewGeometry | None:
     """Return the geometry of two frames that explains their `matches` [M, 2], of features at pixels [K, 2] each; None without.
 
-    `hasty` takes a quarter of the time: a fundamental matrix, and a homography that tells whether the camera only turned or all
-    is flat, as COLMAP's own verification finds them where a focal length is not known, but less exact.
+    One camera took both, so that COLMAP looks for a focal length that the two share. `hasty` takes a quarter of the time, for
+    COLMAP is told of two cameras, and looks for a fundamental matrix alone.
     """
-    if len(matches) < MIN_MATCHES:
-        return None
     options = pycolmap.TwoViewGeometryOptions()
-    ransac = options.ransac
-    ransac.max_num_trials, ransac.max_error, ransac.random_seed = MAX_TRIALS, MAX_ERROR, RANDOM_SEED
-    kind = pycolmap.TwoViewGeometryConfiguration
-    if not hasty:
-        found = pycolmap.estimate_two_view_geometry(camera, first, camera, second, matches, options)
-        return found if len(found.inlier_matches) >= MIN_MATCHES and found.config != kind.DEGENERATE else None
-    pixels = first[matches[:, 0]], second[matches[:, 1]]
-    epipolar = pycolmap.estimate_fundamental_matrix(*pixels, ransac)
-    if epipolar is None or epipolar["num_inliers"] < MIN_MATCHES:
-        return None
-    planar = pycolmap.estimate_homography_matrix(*pixels, ransac)
-    flat = planar is not None and planar["num_inliers"] > options.max_H_inlier_ratio * epipolar["num_inliers"]
-    geometry = pycolmap.TwoViewGeometry()
-    geometry.config = kind.PLANAR_OR_PANORAMIC if flat else kind.UNCALIBRATED
-    geometry.F, geometry.inlier_matches = epipolar["F"], matches[epipolar["inlier_mask"]]
-    if planar is not None:
-        geometry.H = planar["H"]
-    return geometry
+    options.ransac.max_num_trials = MAX_TRIALS
+    options.ransac.max_error = MAX_ERROR
+    options.ransac.random_seed = RANDOM_SEED
+    other = camera
+    if hasty:
+        other = copy(camera)
+        other.camera_id = camera.camera_id + 1
+    found = pycolmap.estimate_two_view_geometry(camera, first, other, second, matches, options)
+    return found if len(found.inlier_matches) >= MIN_MATCHES else None
 
 
 class Matcher:
