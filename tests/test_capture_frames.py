@@ -66,6 +66,26 @@ def test_a_picture_without_alpha_among_cut_outs_is_told(tmp_path: Path) -> None:
     assert said.startswith("frames 3, 7 of 10 have no alpha channel") and not (tmp_path / "frames" / "alpha").exists()
 
 
+def opaque_but(folder: Path, corner: int, alpha: int) -> Path:
+    """Return a folder of pictures that are opaque but for a corner of so many pixels each way."""
+    folder.mkdir()
+    for number in range(10):
+        picture = np.full((48, 64, 4), 255, np.uint8)
+        picture[..., :3] = 10 * number
+        picture[:corner, :corner, 3] = alpha
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    return folder
+
+
+def test_alpha_that_leaves_out_next_to_nothing_is_not_heeded(tmp_path: Path) -> None:
+    """Erasers leave single pixels of 254, screenshots of a window have round corners."""
+    for name, corner, alpha, said in (("eraser", 1, 254, 0), ("window", 4, 0, 1), ("object", 40, 0, 0)):
+        decode(opaque_but(tmp_path / name, corner, alpha), tmp_path / f"{name}-frames")
+        assert (tmp_path / f"{name}-frames" / "alpha").exists() == (name == "object")
+        remarks = read_findings(tmp_path / f"{name}-frames").remarks
+        assert len(remarks) == said and all("leaves out next to nothing" in remark for remark in remarks)
+
+
 def test_odd_sizes_and_awkward_paths_are_kept(tmp_path: Path) -> None:
     folder = tmp_path / "100 % relic's"
     folder.mkdir()
@@ -109,8 +129,14 @@ def test_a_damaged_video_is_not_a_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", ["270", "270x480", "0:480", "-1:480", "a:b"])
 def test_a_wrong_scale_is_explained(scale: str) -> None:
     with pytest.raises(CaptureError, match="W:H"):
-        parse_scale(scale)
+        parse_scale(scale, (540, 960))
 
 
 def test_a_scale_is_width_then_height() -> None:
-    assert parse_scale("270:480") == (270, 480)
+    assert parse_scale("270:480", (540, 960)) == (270, 480)
+    assert parse_scale("101:179", (540, 960)) == (101, 179)
+
+
+def test_a_scale_that_squashes_is_refused() -> None:
+    with pytest.raises(CaptureError, match="--scale 480:270 would squash pictures of 270x480; give their shape, as in 270:480"):
+        parse_scale("480:270", (270, 480))

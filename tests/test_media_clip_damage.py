@@ -65,6 +65,18 @@ def test_stripes_in_one_frame_are_not_woven(tmp_path: Path) -> None:
     assert not any("interlaced" in said for said in found.remarks)
 
 
+def test_the_dither_of_a_gif_is_not_woven(tmp_path: Path) -> None:
+    moving = "gradients=s=96x80:d=1:r=12:c0=navy:c1=gold:x0=0:y0=0:x1=95:y1=79:speed=0.02"
+    dithered = "split[a][b];[a]palettegen=16[p];[b][p]paletteuse=dither=bayer:bayer_scale=0"
+    ffmpeg("-f", "lavfi", "-i", moving, "-vf", dithered, tmp_path / "a.gif")
+    ffmpeg("-i", tmp_path / "a.gif", "-pix_fmt", "yuv444p", "-c:v", "libx264", "-qp", "0", tmp_path / "a.mkv")
+    found = Findings(), Findings()
+    for name, findings in zip(("a.gif", "a.mkv"), found, strict=True):
+        assert len(list(open_clip(tmp_path / name).frames(findings=findings))) == 12
+    assert not any("interlaced" in remark for remark in found[0].remarks)
+    assert any("interlaced" in remark for remark in found[1].remarks), "this dither looks woven"
+
+
 def test_pictures_of_ten_bits_that_ffmpeg_would_dither_are_not_woven(monkeypatch: pytest.MonkeyPatch) -> None:
     import av
 

@@ -300,12 +300,37 @@ def test_damaged_photographs_are_left_out_and_named(shots: Path) -> None:
     assert "IMG_9.JPG is left out: not a picture that can be read" in said
 
 
+def test_links_to_nothing_are_named(shots: Path, tmp_path: Path) -> None:
+    (shots / "IMG_13.JPG").symlink_to(tmp_path / "gone.JPG")
+    (shots / "notes.txt").symlink_to(tmp_path / "gone.txt")
+    said = remarks(shots)
+    assert len(levels(shots)) == 12 and "notes" not in said
+    assert "IMG_13.JPG is left out: a link to a file that is not there" in said
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "a.JPG").symlink_to(tmp_path / "gone.JPG")
+    with pytest.raises(CaptureError, match="holds no photographs but 1 links to files that are not there, such as a.JPG"):
+        open_clip(tmp_path / "all")
+
+
+def test_of_an_edited_photograph_the_original_is_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "phone"
+    folder.mkdir()
+    for number in range(1, 10):
+        photograph(folder / f"IMG_000{number}.JPG", 10 * number)
+    photograph(folder / "IMG_E0004.JPG", 200)
+    photograph(folder / "IMG_E0011.JPG", 110)  # its original is not there
+    assert levels(folder) == [*range(10, 100, 10), 110]
+    assert "IMG_E0004.JPG is left out: an edited copy" in remarks(folder)
+
+
 def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.NEF").write_bytes(b"raw")
     (tmp_path / "rubbish").mkdir()
     (tmp_path / "rubbish" / "a.jpg").write_bytes(b"rubbish")
+    for name in ("clip.zip", "relic.nsem"):
+        (tmp_path / name).write_bytes(b"something")
     for name in ("split/100CANON", "split/101CANON", "split/one/100CANON"):
         shutil.copytree(shots, tmp_path / name)
     (tmp_path / "film").mkdir()
@@ -321,6 +346,9 @@ def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) ->
         (tmp_path / "split" / "one", "holds no photographs; .*100CANON does: name that folder"),
         (tmp_path / "rubbish", "none of the 1 photographs of .*rubbish can be read"),
         (tmp_path / "film", "is a folder with a video: name the video, .*a.mp4"),
+        (tmp_path / "clip.zip", "is an archive; unpack it"),
+        (tmp_path / "relic.nsem", "is a bundle, .*nerfsem decode gives its video back"),
+        (Path("file:///home/me/relic.mp4"), "is an address; name the file by its path alone"),
         (shots / "*.tif", "does not exist, and no file fits it"),
         (shots / "IMG_%05d.JPG", "no file fits it"),
         (shots / "nothing*" / "*.JPG", "no file fits it"),

@@ -191,6 +191,31 @@ def test_white_along_much_of_the_border_is_told(tmp_path):
     assert "border" in remark
 
 
+def test_trimaps_are_no_mattes(tmp_path):
+    def trimap(matte):
+        grown, shrunk = np.zeros_like(matte), matte.copy()
+        grown[:-2, :-2] = matte[:-2, :-2] | matte[2:, :-2] | matte[:-2, 2:] | matte[2:, 2:]
+        shrunk[:-2, :-2] &= matte[2:, :-2] & matte[:-2, 2:] & matte[2:, 2:]
+        return np.where(shrunk, 255, np.where(grown | matte, 128, 0)).astype(np.uint8)
+
+    with pytest.raises(CaptureError, match="trimaps, grey where the object is not known"):
+        given_mattes(folder_of(tmp_path / "m", trimap))
+
+
+@pytest.mark.parametrize("black", [3, 4])
+def test_mattes_that_are_black_in_many_frames_are_refused_by_number(black, tmp_path):
+    folder = folder_of(tmp_path / "m", grey)
+    for index in range(COUNT - black, COUNT):
+        Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(folder / f"m{index}.png")
+    (tmp_path / "taken").mkdir()
+    given = folder, tmp_path / "taken", COUNT, (WIDTH, HEIGHT), lambda done, total: None
+    if black <= COUNT / 4:
+        copy_mattes(*given)
+    else:
+        with pytest.raises(CaptureError, match="the mattes of frames 8-11 show no object, 4 of 12: give ones that do"):
+            copy_mattes(*given)
+
+
 def test_pictures_are_no_mattes(tmp_path):
     noise = np.random.default_rng(0).integers(30, 220, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     with pytest.raises(CaptureError, match="pictures, no mattes"):

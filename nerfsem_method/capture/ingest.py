@@ -87,8 +87,8 @@ class Capture:
     @cached_property
     def size(self) -> tuple[int, int]:
         """Return the frames' width and height."""
-        scale = self.options.scale
-        return frame_files.parse_scale(scale) if scale else (self.clip.width, self.clip.height)
+        shown, scale = (self.clip.width, self.clip.height), self.options.scale
+        return frame_files.parse_scale(scale, shown) if scale else shown
 
     @cached_property
     def box(self) -> ObjectBox | None:

@@ -16,6 +16,8 @@ LOSSY_NOISE = 16
 """Noise of lossy files stays within so many levels of black and of white."""
 GREY_SHARE, SOFT_SHARE = 0.01, 0.05
 """Outlines alone make no larger share of a frame grey, and soft ones of an object that fills the frame no larger one."""
+TRIMAP_SHARE = 0.002
+"""Of a trimap, black, white and one grey, such a share is grey at least."""
 WHITE_ALL_OVER = 200
 """Mattes that are nowhere darker than this leave nothing out."""
 INVERTED, DOUBTFUL = 0.75, 0.5
@@ -43,6 +45,12 @@ def check_kind(folder: Path, looks: list[np.ndarray], whole: Iterable[np.ndarray
     white, grey = (np.mean([share(look) for look in looks]) for share in (_white, _grey))
     if grey > max(white, GREY_SHARE) or grey > max(1 - white - grey, SOFT_SHARE):
         raise CaptureError(f"the files in {folder} are pictures, no mattes: these are white where the object is, black elsewhere")
+    levels = np.unique(np.concatenate([np.unique(look) for look in looks]))
+    if len(levels) == 3 and levels[0] == 0 and levels[2] == 255 and 47 < levels[1] < 208 and grey > TRIMAP_SHARE:
+        raise CaptureError(
+            f"the files in {folder} are trimaps, grey where the object is not known: make mattes of them, in which white is the "
+            "object and black all else"
+        )
     full = "white" if min(look.min() for look in looks) > WHITE_ALL_OVER else ""
     if not any(look.any() for look in looks) and not any(matte.any() for matte in whole):
         full = "black"

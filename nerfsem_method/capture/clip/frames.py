@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.clip.alpha import constant
 from nerfsem_method.media.clip.clip import Clip, Findings
 from nerfsem_method.media.matte_names import frames_text, shortened
 from nerfsem_method.media.pictures import write_picture
@@ -27,16 +28,28 @@ FINDINGS = "clip.json"
 """What reading a clip has brought to light is kept in this file beside its frames."""
 ALPHA = "alpha"
 """The mattes that a clip's own alpha channel holds lie in this folder beside its frames."""
+SQUASHED = 0.03
+"""A scaled picture's width and height may differ by so much in their scale: sizes are rounded."""
+WHOLE = 0.97
+"""Alpha that leaves out a smaller part of every frame than what is missing here shows a frame, and no object."""
 _WRITERS, _QUEUE = 2, 6
 """So many threads write files, and so many pictures wait for them at most: those of a 4K clip take 25 MB each."""
 
 
-def parse_scale(scale: str) -> tuple[int, int]:
-    """Return the (width, height) that "W:H" names. Raises CaptureError for anything else."""
+def parse_scale(scale: str, shown: tuple[int, int]) -> tuple[int, int]:
+    """Return the (width, height) that "W:H" names, for pictures of the size `shown`.
+
+    Raises CaptureError for anything else, and for a size into which they would have to be squashed.
+    """
     match = re.fullmatch(r"(\d+):(\d+)", scale)
     size = (int(match[1]), int(match[2])) if match else (0, 0)
     if min(size) < 16:
         raise CaptureError(f"--scale {scale} is not a frame size; give W:H in pixels, for example 270:480")
+    across, down = size[0] / shown[0], size[1] / shown[1]
+    if abs(across / down - 1) > SQUASHED:
+        factor = (across * down) ** 0.5
+        fitting = f"{round(factor * shown[0])}:{round(factor * shown[1])}"
+        raise CaptureError(f"--scale {scale} would squash pictures of {shown[0]}x{shown[1]}; give their shape, as in {fitting}")
     return size
 
 
@@ -48,7 +61,7 @@ def extract(clip: Clip, target: Path, size: tuple[int, int], advance: Advance) -
     """
     findings, written = Findings(), 0
     opaque: list[int] = []
-    alpha_varies = False
+    alpha_varies, least = False, 1.0
     (target / ALPHA).mkdir()
     with _Writers() as writers:
         for written, frame in enumerate(clip.frames(size, findings), 1):
@@ -58,15 +71,18 @@ def extract(clip: Clip, target: Path, size: tuple[int, int], advance: Advance) -
                 opaque.append(frame.number)
             else:
                 writers.write(target / ALPHA / name, frame.alpha)
-                alpha_varies = alpha_varies or frame.alpha.min() != frame.alpha.max()
+                alpha_varies = alpha_varies or not constant(frame.alpha)
+                least = min(least, float((frame.alpha > 127).mean()))
             advance(written, clip.announced)
-    if opaque or not alpha_varies:
+    if opaque or not alpha_varies or least > WHOLE:
         shutil.rmtree(target / ALPHA)
     if opaque and alpha_varies:
         findings.remarks.append(
             f"{shortened(frames_text(opaque))} of {written} have no alpha channel, so that those of the others are no mattes: "
             "cut the object out of all of them, or give --mattes"
         )
+    elif alpha_varies and least > WHOLE:
+        findings.remarks.append("the pictures' alpha channel leaves out next to nothing, such as corners; it is not heeded")
     if written < MIN_FRAMES:
         found = "".join(f"; {remark}" for remark in findings.remarks)
         raise CaptureError(

@@ -18,6 +18,8 @@ ASPECT_TOLERANCE = 0.02
 """A matte's aspect may differ from the frame's by this share, because sizes are rounded."""
 MIN_COVERAGE = 0.002
 """A matte that covers a smaller share of its frame shows no object."""
+MOST_BLACK = 0.25
+"""Where a larger share of the mattes shows nothing, the others make no shape that all frames agree on."""
 FEWEST_VIEWS = 20
 """A frame with fewer points on the object says nothing about its matte."""
 AGREEMENT, AGREEMENT_OF_ONE = 0.965, 0.9
@@ -47,6 +49,7 @@ def copy_mattes(
     remarks = [] if by_name and len(own) == count else check_number(folder, files, len(files) if len(own) == count else count)
     remarks += in_doubt(own, findings.names) if findings is not None and findings.names else []
     given = given_mattes(folder, lambda done: advance(done, len(files) + count))
+    black = []
     for index, position in enumerate(chosen):
         source, matte = given.files[position], given.read(position)
         height, width = matte.shape
@@ -55,8 +58,14 @@ def copy_mattes(
             raise CaptureError(f"{source.name} is {width}x{height}: not the shape of the {size[0]}x{size[1]} frames{turned}")
         if (width, height) != size:
             matte = cv2.resize(matte, size, interpolation=cv2.INTER_AREA if width > size[0] else cv2.INTER_LINEAR)
+        black += [index] * (matte.max() <= 127)
         write_matte(target, f"{index:06d}.png", matte)
         advance(len(files) + index + 1, len(files) + count)
+    if len(black) > MOST_BLACK * count:
+        raise CaptureError(
+            f"the mattes of frames {shortened(spans(black))} show no object, {len(black)} of {count}: give ones that do, or a "
+            "clip without these frames"
+        )
     return [*remarks, *given.remarks]
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+FAINT = 5
+"""Alpha that varies by no more levels than these says nothing: an eraser or resampling leaves single ones behind."""
+
 
 class Ground:
     """The ground is the one colour that is put under transparent pixels: the object's mean in the first frame that shows it.
@@ -26,5 +29,5 @@ class Ground:
 
 
 def constant(alpha: np.ndarray) -> bool:
-    """Return whether alpha [H, W] is the same everywhere and so says nothing."""
-    return bool(alpha.min() == alpha.max())
+    """Return whether alpha [H, W] is the same everywhere, or nearly so, and says nothing."""
+    return int(alpha.max()) - int(alpha.min()) <= FAINT

@@ -14,6 +14,8 @@ from nerfsem_method.media.clip.listing import CAMERA_KINDS, RAW_KINDS, list_fold
 from nerfsem_method.media.clip.photographs import open_photographs
 from nerfsem_method.media.clip.picture import count_pictures
 
+ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+
 
 def open_clip(path: Path, every: int = 1) -> Clip:
     """Return the clip at `path`, of which every `every`-th frame is taken.
@@ -32,6 +34,8 @@ def open_clip(path: Path, every: int = 1) -> Clip:
         regular, exists = path.is_file(), path.exists()
     except OSError as error:
         raise CaptureError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if not exists and str(path).startswith("file:/"):
+        raise CaptureError(f"{path} is an address; name the file by its path alone, as in /home/me/relic.mp4")
     if not exists and re.match(r"https?:/", str(path)):
         raise CaptureError(f"{path} is an address: save the video as a file first, and name that")
     if not exists:
@@ -40,6 +44,10 @@ def open_clip(path: Path, every: int = 1) -> Clip:
     if not regular:
         raise CaptureError(f"{path} is not a file but a pipe or a device; save the video as a file first")
     kind = path.suffix.lower()
+    if kind in ARCHIVES:
+        raise CaptureError(f"{path} is an archive; unpack it and name the video, or the folder of photographs, that is in it")
+    if kind == ".nsem":
+        raise CaptureError(f"{path} is a bundle, made of a clip before; nerfsem decode gives its video back")
     if kind in RAW_KINDS:
         raise CaptureError(f"{path} is one RAW photograph; develop all of them to JPEG or TIFF and name their folder")
     pictures = count_pictures(path) if kind in CAMERA_KINDS else None

@@ -83,7 +83,12 @@ class Chain:
 
 
 def combed(frame: Any) -> bool:
-    """Return whether a frame shows two half pictures of different times, whatever its file says."""
+    """Return whether a frame shows two half pictures of different times, whatever its file says.
+
+    Pictures in RGB, such as a GIF's, are taken for whole: no camera films half ones in RGB, and dither looks woven.
+    """
+    if frame.format.is_rgb:
+        return False
     rows = frame.reformat(format="gray16le").to_ndarray()[:, ::SPARSE].astype(np.float32) / 257
     if len(rows) < 3:
         return False

@@ -35,6 +35,10 @@ _PICTURES = "rgb|colou?r|image|img|photo|original"
 _PHOTOGRAPH_NAME = re.compile(rf"(.+?)[ ._-](?:{_PICTURES})|(?:{_PICTURES})[ ._-](.+)")
 """A photograph 7_rgb or rgb_7 has a mask 7_mask."""
 
+GONE = "a link to a file that is not there"
+_EDITED = re.compile(r"^(img_)e(?=\d{4}$)")
+"""An iPhone calls the edited copy of IMG_0001 IMG_E0001."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -59,8 +63,14 @@ def list_folder(folder: Path) -> Listing:
     if not found.photographs and found.videos:
         raise CaptureError(f"{folder} is a folder with a video: name the video, {found.videos[0]}")
     if not found.photographs:
-        raise CaptureError(_raw_alone(entries) or f"{folder} holds no photographs{_where_else(folder)}")
+        raise CaptureError(_raw_alone(entries) or f"{folder} holds no photographs{_broken(found) or _where_else(folder)}")
     return found
+
+
+def _broken(found: Listing) -> str:
+    """Return what is to be said of links in the place of photographs."""
+    links = [name for name, reason in found.left_out.items() if reason == GONE]
+    return f" but {len(links)} links to files that are not there, such as {links[0]}: bring these back" if links else ""
 
 
 def _where_else(folder: Path) -> str:
@@ -101,23 +111,30 @@ def _numbered(pattern: Path) -> Iterable[Path]:
 
 def _sort_out(entries: Iterable[Path]) -> Listing:
     """Return which of some files are photographs, each picture once; hidden files and those of other kinds are passed over."""
-    files = in_order(path for path in entries if not path.name.startswith(".") and path.is_file())
+    shown = [path for path in entries if not path.name.startswith(".")]
+    files = in_order(path for path in shown if path.is_file())
     twins: dict[tuple[Path, str], list[Path]] = {}
     for path in files:
         if path.suffix.lower() in CAMERA_KINDS:
             twins.setdefault(_kin(path), []).append(path)
     best = {min(same, key=lambda path: CAMERA_KINDS.index(path.suffix.lower())) for same in twins.values()}
     stems, names = {stem for path in best for stem in _called(path)}, {(path.parent, path.name.casefold()) for path in best}
-    left_out = {}
+    left_out = {path.name: GONE for path in in_order(shown) if _is_broken(path)}
     for path in files:
         if path.suffix.lower() in RAW_KINDS and _kin(path) not in twins:
             left_out[path.name] = "a RAW file has to be developed to JPEG or TIFF first"
+        elif (original := _EDITED.sub(r"\1", path.stem.casefold())) != path.stem.casefold() and (path.parent, original) in twins:
+            left_out[path.name] = "an edited copy of a photograph that lies there, too"
         elif path.suffix.lower() in CAMERA_KINDS and path not in best:
             left_out[path.name] = "the same photograph lies there as a file of another kind"
         elif _is_mask(path, stems, names):
             left_out[path.name] = "it is a mask of another photograph; --mattes takes a folder of such"
     chosen = [path for path in files if path in best and path.name not in left_out]
     return Listing(chosen, left_out, [path for path in files if path.suffix.lower() in VIDEO_KINDS])
+
+
+def _is_broken(path: Path) -> bool:
+    return path.suffix.lower() in CAMERA_KINDS and path.is_symlink() and not path.exists()
 
 
 def _called(path: Path) -> list[tuple[Path, str]]:
