@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import Findings, folder_of, stem_of
 from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.media.clip.picture import read_transfer
 
 SIZE = (32, 24)
 
@@ -249,6 +251,32 @@ def test_pictures_of_all_modes_are_rgb(mode: str, tmp_path: Path) -> None:
         Image.new("RGB", SIZE, "white").convert(mode).save(tmp_path / f"a.{kind}")
     (frame,) = open_clip(tmp_path).frames()
     assert frame.rgb.shape == (24, 32, 3) and frame.rgb.min() >= 254
+
+
+def with_transfer(path: Path, transfer: int) -> Path:
+    """Write a PNG that names the transfer characteristics of its colours."""
+    data = photograph(path, 90).read_bytes()
+    chunk = b"cICP" + bytes([9, transfer, 0, 1])
+    path.write_bytes(data[:33] + (4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + data[33:])
+    return path
+
+
+def test_photographs_of_high_dynamic_range_are_no_others(tmp_path: Path) -> None:
+    box = b"\0\0\0\x13colrnclx" + bytes([0, 9, 0, 18, 0, 9, 0x80])
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40) + box)
+    assert read_transfer(tmp_path / "a.heic") == 18
+    (tmp_path / "a.heic").unlink()
+    for number in range(1, 10):
+        photograph(tmp_path / f"{number}.png", 10 * number)
+    assert read_transfer(tmp_path / "1.png") is None
+    with_transfer(tmp_path / "10.png", 13)
+    with_transfer(tmp_path / "11.png", 16)
+    assert levels(tmp_path) == [*range(10, 100, 10), 90]
+    assert "11.png is left out: high dynamic range" in remarks(tmp_path)
+    for number in range(1, 10):
+        with_transfer(tmp_path / f"{number}.png", 18)
+    with pytest.raises(CaptureError, match="10 of the photographs of .*, such as 1.png, are of high dynamic range"):
+        open_clip(tmp_path)
 
 
 def test_an_alpha_channel_is_the_matte_and_gives_no_fringe(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import Ground
 from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size, left_out_texts, text_of
+from nerfsem_method.media.clip.colour import high_dynamic_range
 from nerfsem_method.media.clip.filters import Resizer
 from nerfsem_method.media.clip.listing import Listing
-from nerfsem_method.media.clip.picture import read_focal_length, read_picture, read_size
+from nerfsem_method.media.clip.picture import read_focal_length, read_picture, read_size, read_transfer
 from nerfsem_method.media.matte_names import frames_text, shortened
 
 RATE = Fraction(5)
@@ -77,11 +78,21 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
     """
     left_out = {**listing.left_out, **{video.name: "a video among photographs" for video in listing.videos}}
     sizes: dict[Path, tuple[int, int]] = {}
+    high = []
     for photograph in listing.photographs:
         try:
             sizes[photograph] = read_size(photograph)
+            high += [photograph] * bool(high_dynamic_range([read_transfer(photograph) or 0], [], ""))
         except OSError:
             left_out[photograph.name] = "not a picture that can be read; JPEG, PNG and 8-bit TIFF can"
+    if 2 * len(high) > len(sizes):
+        raise CaptureError(
+            f"{len(high)} of the photographs of {path}, such as {high[0].name}, are of high dynamic range; export them anew in "
+            "standard range (sRGB), as JPEG or PNG"
+        )
+    for photograph in high:
+        left_out[photograph.name] = "high dynamic range, where the others are of standard range"
+        del sizes[photograph]
     if not sizes:
         raise CaptureError(f"none of the {len(listing.photographs)} photographs of {path} can be read; save them as JPEG")
     (size, count), *others = Counter(sizes.values()).most_common()

@@ -26,6 +26,8 @@ _UPRIGHT_ALREADY = ("TIFF", "HEIF")
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 """A file that begins with one of these brands is a HEIC photograph, unless one of `_AVIF` is there, which Pillow reads itself."""
 _AVIF = {b"avif", b"avis"}
+_HEAD = 1 << 16
+"""What a file says of its colours lies in so many bytes at its beginning."""
 _END_OF_JPEG = b"\xff\xd9"
 _FOREIGN = bytes(random.Random(0).choices(range(255), k=64))
 """These bytes, none of which begins a marker, are part of no photograph."""
@@ -48,6 +50,20 @@ def read_size(path: Path) -> tuple[int, int]:
     with _opened(path) as image:
         turned = _orientation(image) in _ON_THEIR_SIDE and image.format not in _UPRIGHT_ALREADY
         return image.size[::-1] if turned else image.size
+
+
+def read_transfer(path: Path) -> int | None:
+    """Return the transfer characteristics (ISO/IEC 23091-2) that a HEIC, AVIF or PNG file names; None where it names none.
+
+    These two lie in the box `colr`, of the kind `nclx`, or in the chunk `cICP`. Raises OSError.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if (at := head.find(b"colrnclx")) >= 0:
+        return int.from_bytes(head[at + 10 : at + 12], "big")
+    if head.startswith(b"\x89PNG") and 0 <= (at := head.find(b"cICP")) < len(head) - 5:
+        return head[at + 5]
+    return None
 
 
 def count_pictures(path: Path) -> int:
