@@ -131,6 +131,24 @@ def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeyp
     assert matched[1] == {(3, 20), (4, 21)} and adopted == [second]
 
 
+HASTE = [(DRIFTING, False, True, 10), (SETTLED, False, True, 25), (DRIFTING, True, True, 25), (DRIFTING, False, False, 25)]
+
+
+@pytest.mark.parametrize(("how", "alone", "dense", "iterations"), HASTE)
+def test_a_dense_clip_is_straightened_in_haste_before_it_settles(
+    how: mapping.Rounds, alone: bool, dense: bool, iterations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def refined(rounds: int, change: float, options: Any, adjustment: Any, triangulation: Any) -> None:
+        found.append(adjustment.ceres.solver_options.max_num_iterations)
+
+    monkeypatch.setattr(mapping, "DENSE", COUNT if dense else COUNT + 1)
+    monkeypatch.setattr(mapping, "reopened", lambda *given: nullcontext(SimpleNamespace(iterative_global_refinement=refined)))
+    mapping.refine(job(object_alone=alone), Path("database.db"), drawn(STEADY), how, closed=False)
+    assert found == [iterations]
+
+
 @pytest.mark.parametrize(("lost", "joined"), [(0, None), (2, None), (8, True), (8, False)])
 def test_an_island_that_a_model_loses_is_sought_where_the_turn_comes_round(
     lost: int, joined: bool | None, monkeypatch: pytest.MonkeyPatch

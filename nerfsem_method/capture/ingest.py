@@ -13,36 +13,29 @@ from typing import Any, Self
 
 import numpy as np
 
-from nerfsem_method.capture.cameras import normalise, poses
+from nerfsem_method.capture.assembly import REMARKS, Found, assemble
+from nerfsem_method.capture.cameras import poses
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.estimate import LEAST_FRAME_BYTES, announcement, frame_bytes
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.capture.mattes import vote
-from nerfsem_method.capture.mattes.cluster import way_up
 from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.capture.measured import load_measured
 from nerfsem_method.capture.options import CaptureOptions
-from nerfsem_method.capture.report import figures as report
-from nerfsem_method.capture.report.facts import look_at_frames
 from nerfsem_method.capture.report.gaps import check_gaps
-from nerfsem_method.capture.report.page import Cloud, write_page
-from nerfsem_method.capture.report.ply import write_ply
 from nerfsem_method.capture.stages import StageFolder
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import hash_file, named, scratch
-from nerfsem_method.log import LOG
 from nerfsem_method.media.clip.clip import Clip, folder_of
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import part_of, progress_bar
-from nerfsem_method.scene.scene import AGREED, Frame, Scene, Video
+from nerfsem_method.scene.scene import AGREED, Scene
 
 CAPTURE_VERSION = 26
 """Every cache key contains this number: raise it when a stage's result changes."""
-REMARKS = "remarks.json"
-"""What is to be said about given mattes is kept beside them."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
 SFM_FRAMES_PERCENT = 15
@@ -182,7 +175,7 @@ class Capture:
             label, make = ("mattes of all views", self._set_right) if self.learned else ("mattes", self._segment)
             self.folder.fill("mattes", self.mattes_key, label, partial(make, frames))
             with progress_bar("scene") as advance:
-                scene = self._assemble(frames, advance)
+                scene = assemble(self._found(frames), advance)
                 scene.save()
             self.folder.remember("scene", self.scene_key)
             return scene
@@ -268,39 +261,8 @@ class Capture:
             rest = part_of(advance, SFM_FRAMES_PERCENT, 100)
             poses.solve(frames, ready, region, rest, clip.ordered).save(target)
 
-    def _assemble(self, frames: list[Path], advance: Advance) -> Scene:
-        """Return the scene in units of the object's hull, and write points.ply, report.json and report.html."""
-        root, posed, model = self.folder.root, self._solved.posed, self._solved.of_posed_frames()
+    def _found(self, frames: list[Path]) -> Found:
+        """Return what all stages have found of `frames`, those with a pose."""
         mattes = self._mattes("mattes", frames)
         drawn = self._mattes("drawn", frames) if self.learned else mattes
-        seen = look_at_frames(frames, mattes, drawn, advance)
-        camera = model.camera.scaled(*self.size)
-        on_object = model.points_on(mattes)
-        small = camera.scaled(*mattes.shape[:0:-1])
-        units = normalise.unit_box(small, model.poses, mattes, model.points[on_object], turn=way_up(model))
-        cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
-        write_ply(root / "points.ply", cloud.points, cloud.colours)
-        findings = frame_files.read_findings(root / "frames")
-        unposed = [number for number, found in zip(findings.numbers, posed, strict=True) if not found]
-        left_out = tuple(sorted({*unposed, *findings.damaged}))
-        video = Video(self.clip.name, *self.size, len(frames), self.clip.rate, self.clip.sha256, left_out)
-        source = np.where(model.registered, "registered", "interpolated").tolist()
-        cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
-        made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
-        scene = Scene(root, video, camera, tuple(made))
-        summary = report.summarise(scene, model, len(cloud.points), seen, self._remarks(mattes, model), unposed)
-        for warning in summary.warnings:
-            LOG.info("warning: %s", warning)
-        summary.save(root)
-        write_page(scene, summary, cloud)
-        return scene
-
-    def _remarks(self, mattes: np.ndarray, model: SparseModel) -> list[str]:
-        """Return what is to be said about the clip and about given mattes."""
-        root = self.folder.root
-        of_clip = frame_files.read_findings(root / "frames").remarks
-        if not self.given:
-            return of_clip
-        path = root / "mattes" / REMARKS
-        of_mattes = json.loads(path.read_text()) if path.exists() else []
-        return [*of_clip, *of_mattes, *matte_files.disagreement(mattes, model)]
+        return Found(self.folder.root, self.clip, self.size, frames, self._solved, mattes, drawn, bool(self.given))

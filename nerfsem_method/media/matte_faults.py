@@ -37,7 +37,7 @@ MOST_ARE = 0.8
 
 
 def check_kind(folder: Path, looks: list[np.ndarray], whole: Iterable[np.ndarray]) -> None:
-    """Raise CaptureError for what is no matte or leaves nothing out.
+    """Raise CaptureError for what is no matte, such as a picture or a trimap, or leaves nothing out.
 
     Mattes `looks`, as seen from afar, are pictures where they are grey in more places than white, or than black. Where no look
     shows anything, the `whole` mattes are asked: a thin object may stand between what was looked at.

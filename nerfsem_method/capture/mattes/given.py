@@ -38,7 +38,8 @@ def copy_mattes(
     """Write ready-made mattes to `target`/000000.png ... at `size` (width, height), and return remarks about them.
 
     The clip's `findings` say which mattes are the `count` frames', where the folder may hold those of others, too. Raises
-    CaptureError on a wrong number of mattes, a wrong aspect, an unreadable file, or what is no matte of one object.
+    CaptureError on a wrong number of mattes, a wrong aspect, an unreadable file, what is no matte of one object, or many that
+    show nothing.
     """
     import cv2
 

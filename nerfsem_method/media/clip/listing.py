@@ -35,7 +35,7 @@ _PICTURES = "rgb|colou?r|image|img|photo|original"
 _PHOTOGRAPH_NAME = re.compile(rf"(.+?)[ ._-](?:{_PICTURES})|(?:{_PICTURES})[ ._-](.+)")
 """A photograph 7_rgb or rgb_7 has a mask 7_mask."""
 
-GONE = "a link to a file that is not there"
+_GONE = "a link to a file that is not there"
 _EDITED = re.compile(r"^(img_)e(?=\d{4}$)")
 """An iPhone calls the edited copy of IMG_0001 IMG_E0001."""
 
@@ -69,7 +69,7 @@ def list_folder(folder: Path) -> Listing:
 
 def _broken(found: Listing) -> str:
     """Return what is to be said of links in the place of photographs."""
-    links = [name for name, reason in found.left_out.items() if reason == GONE]
+    links = [name for name, reason in found.left_out.items() if reason == _GONE]
     return f" but {len(links)} links to files that are not there, such as {links[0]}: bring these back" if links else ""
 
 
@@ -119,7 +119,7 @@ def _sort_out(entries: Iterable[Path]) -> Listing:
             twins.setdefault(_kin(path), []).append(path)
     best = {min(same, key=lambda path: CAMERA_KINDS.index(path.suffix.lower())) for same in twins.values()}
     stems, names = {stem for path in best for stem in _called(path)}, {(path.parent, path.name.casefold()) for path in best}
-    left_out = {path.name: GONE for path in in_order(shown) if _is_broken(path)}
+    left_out = {path.name: _GONE for path in in_order(shown) if _is_broken(path)}
     for path in files:
         if path.suffix.lower() in RAW_KINDS and _kin(path) not in twins:
             left_out[path.name] = "a RAW file has to be developed to JPEG or TIFF first"

@@ -55,15 +55,14 @@ def read_size(path: Path) -> tuple[int, int]:
 def read_transfer(path: Path) -> int | None:
     """Return the transfer characteristics (ISO/IEC 23091-2) that a HEIC, AVIF or PNG file names; None where it names none.
 
-    These two lie in the box `colr`, of the kind `nclx`, or in the chunk `cICP`. Raises OSError.
+    It stands in a box `colr` of the kind `nclx`, or in a chunk `cICP` before the pixels. Raises OSError.
     """
     with path.open("rb") as stream:
         head = stream.read(_HEAD)
     if (at := head.find(b"colrnclx")) >= 0:
         return int.from_bytes(head[at + 10 : at + 12], "big")
-    if head.startswith(b"\x89PNG") and 0 <= (at := head.find(b"cICP")) < len(head) - 5:
-        return head[at + 5]
-    return None
+    chunks = head.partition(b"IDAT")[0] if head.startswith(b"\x89PNG") else b""
+    return chunks[at + 5] if 0 <= (at := chunks.find(b"cICP")) < len(chunks) - 5 else None
 
 
 def count_pictures(path: Path) -> int:

@@ -1,0 +1,86 @@
+"""What the stages of a capture have found becomes a scene in units of its object, and a report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nerfsem_method.capture.cameras import normalise
+from nerfsem_method.capture.cameras.sparse import SparseModel
+from nerfsem_method.capture.clip import frames as frame_files
+from nerfsem_method.capture.clip.frames import Advance
+from nerfsem_method.capture.mattes import given as matte_files
+from nerfsem_method.capture.mattes.cluster import way_up
+from nerfsem_method.capture.report import figures as report
+from nerfsem_method.capture.report.facts import look_at_frames
+from nerfsem_method.capture.report.page import Cloud, write_page
+from nerfsem_method.capture.report.ply import write_ply
+from nerfsem_method.log import LOG
+from nerfsem_method.media.clip.clip import Clip
+from nerfsem_method.scene.scene import Frame, Scene, Video
+
+REMARKS = "remarks.json"
+"""What is to be said about given mattes is kept beside them."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """This is what the stages in a scene folder have found.
+
+    Attributes:
+        root: the scene folder.
+        clip: what was captured.
+        size: width and height of the frames.
+        frames: the files of the N frames with a pose.
+        solved: cameras and points of all frames.
+        mattes: [N, h, w] uint8, those of the scene.
+        drawn: [N, h, w] uint8, as a network drew them, where all views judged these; the same mattes elsewhere.
+        given: whether the mattes were given.
+    """
+
+    root: Path
+    clip: Clip
+    size: tuple[int, int]
+    frames: list[Path]
+    solved: SparseModel
+    mattes: np.ndarray
+    drawn: np.ndarray
+    given: bool
+
+
+def assemble(found: Found, advance: Advance) -> Scene:
+    """Return the scene in units of the object's hull, and write points.ply, report.json and report.html."""
+    root, clip, frames, mattes = found.root, found.clip, found.frames, found.mattes
+    posed, model = found.solved.posed, found.solved.of_posed_frames()
+    seen = look_at_frames(frames, mattes, found.drawn, advance)
+    camera = model.camera.scaled(*found.size)
+    on_object = model.points_on(mattes)
+    small = camera.scaled(*mattes.shape[:0:-1])
+    units = normalise.unit_box(small, model.poses, mattes, model.points[on_object], turn=way_up(model))
+    cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
+    write_ply(root / "points.ply", cloud.points, cloud.colours)
+    findings = frame_files.read_findings(root / "frames")
+    unposed = [number for number, has in zip(findings.numbers, posed, strict=True) if not has]
+    left_out = tuple(sorted({*unposed, *findings.damaged}))
+    video = Video(clip.name, *found.size, len(frames), clip.rate, clip.sha256, left_out)
+    source = np.where(model.registered, "registered", "interpolated").tolist()
+    cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
+    made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
+    scene = Scene(root, video, camera, tuple(made))
+    remarks = [*findings.remarks, *(_of_given(root, mattes, model) if found.given else [])]
+    summary = report.summarise(scene, model, len(cloud.points), seen, remarks, unposed)
+    for warning in summary.warnings:
+        LOG.info("warning: %s", warning)
+    summary.save(root)
+    write_page(scene, summary, cloud)
+    return scene
+
+
+def _of_given(root: Path, mattes: np.ndarray, model: SparseModel) -> list[str]:
+    """Return what is to be said about given mattes."""
+    path = root / "mattes" / REMARKS
+    said = json.loads(path.read_text()) if path.exists() else []
+    return [*said, *matte_files.disagreement(mattes, model)]
