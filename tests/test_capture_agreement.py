@@ -55,12 +55,24 @@ def test_mattes_in_another_order_are_told(order, model):
     assert line.startswith("the mattes do not move with the object") and "in their order?" in line
 
 
-WRONG = {"shifted": discs(MIDDLES + 8), "mirrored": discs(MIDDLES)[:, :, ::-1], "cut": discs(MIDDLES * [1, 0.8])}
+WRONG = {"shifted": discs(MIDDLES + 8), "cut": discs(MIDDLES * [1, 0.8])}
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
 def test_mattes_of_another_picture_are_told(wrong, model):
     assert "do not move with the object" in disagreement(wrong, model)[0]
+
+
+LYING = {
+    "mirrored": discs(MIDDLES)[:, :, ::-1],
+    "turned by 180 degrees": discs(MIDDLES)[:, ::-1, ::-1],
+    "turned upside down": discs(MIDDLES)[:, ::-1],
+}
+
+
+@pytest.mark.parametrize("way", LYING)
+def test_mattes_that_lie_otherwise_than_the_frames_are_told(way, model):
+    assert disagreement(LYING[way], model) == [f"the mattes are {way}, beside the frames: give them as the frames lie"]
 
 
 def test_single_wrong_mattes_are_named_and_their_neighbours_are_not(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,8 @@ pytest.importorskip("pycolmap")
 
 import pycolmap
 
-from nerfsem_method.capture.colmap import pairs
+from nerfsem_method.capture.colmap import job as colmap_job
+from nerfsem_method.capture.colmap import matching
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.matching import FEW_FEATURES, MAX_ERROR, Matcher, extract, two_view_geometry
 
@@ -98,6 +100,38 @@ def test_large_frames_are_doubled_where_little_is_seen_in_them(blots: int, doubl
     assert (max(finest) < 1.6) == doubled  # SIFT's smallest scale is 1.6 pixels, and half of it in the doubled picture
 
 
+@pytest.mark.parametrize(("dense", "many", "sparing"), [(True, True, True), (False, True, False), (True, False, False)])
+def test_dense_frames_of_many_features_have_one_orientation_each(
+    dense: bool, many: bool, sparing: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those frames that were looked at for their number of features keep two."""
+    names = [f"{frame}.png" for frame in range(9)]
+    for name in names:
+        picture(tmp_path / name, 800, 0)
+    monkeypatch.setattr(colmap_job, "DENSE", 9 if dense else 10)
+    monkeypatch.setattr(matching, "MANY_FEATURES", FEW_FEATURES if many else 10**6)
+    extract(job(tmp_path, names), tmp_path / "database.db")
+    with pycolmap.Database.open(str(tmp_path / "database.db")) as database:
+        places = [np.asarray(database.read_keypoints(image.image_id))[:, :2] for image in database.read_all_images()]
+    again = [len(there) - len(np.unique(there, axis=0)) for there in places]
+    assert all(again[::2]) and all(bool(more) != sparing for more in again[1::2])
+
+
+def test_frames_are_listed_as_colmap_lists_them(tmp_path: Path) -> None:
+    names = [f"{frame}.png" for frame in range(7)]
+    for frame, name in enumerate(names):
+        picture(tmp_path / name, 800, frame)
+    extract(job(tmp_path, names), tmp_path / "ours.db")
+    pycolmap.Database.open(str(tmp_path / "theirs.db")).close()
+    options = pycolmap.ImageReaderOptions()
+    options.camera_model = "SIMPLE_RADIAL"
+    pycolmap.import_images(str(tmp_path / "theirs.db"), str(tmp_path), pycolmap.CameraMode.SINGLE, names, options)
+    with sqlite3.connect(tmp_path / "ours.db") as ours, sqlite3.connect(tmp_path / "theirs.db") as theirs:
+        for table in ("cameras", "rigs", "frames", "frame_data", "images"):
+            held = ours.execute(f"SELECT * FROM {table}").fetchall()
+            assert held and held == theirs.execute(f"SELECT * FROM {table}").fetchall()
+
+
 def drawn_matcher(folder: Path) -> Matcher:
     """Return the matcher of three frames that see the same points."""
     points, rng, path = scene(4.0), np.random.default_rng(6), folder / "database.db"
@@ -116,7 +150,7 @@ def drawn_matcher(folder: Path) -> Matcher:
 
 @pytest.mark.parametrize("dense", [True, False])
 def test_a_dense_clip_is_verified_in_haste(dense: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs, "DENSE", 3 if dense else 4)
+    monkeypatch.setattr(colmap_job, "DENSE", 3 if dense else 4)
     matcher = drawn_matcher(tmp_path)
     matcher.match([(0, 1)], "pairs")
     matches = np.stack([np.arange(200), np.arange(200)], 1).astype(np.uint32)

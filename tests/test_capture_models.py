@@ -16,12 +16,13 @@ pytest.importorskip("pycolmap")
 import pycolmap
 from drawn_models import FOCAL, drawn, name
 
+from nerfsem_method.capture.colmap import job as colmap_job
 from nerfsem_method.capture.colmap import mapping, matching, pairs, worker
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.support import apart, drop_loose, explained, held_together
-from nerfsem_method.capture.colmap.zoom import focal_evidence, focal_lengths
+from nerfsem_method.capture.colmap.zoom import asked_for_focal_length
 
 COUNT = 24
 STEADY = [FOCAL] * COUNT
@@ -81,25 +82,25 @@ def test_a_model_explains_the_matches_that_are_its_points_and_frames_apart_have_
 
 
 def test_a_steady_lens_has_no_stretches() -> None:
-    assert focal_lengths(job(), drawn(STEADY)) == []
+    assert asked_for_focal_length(job(), drawn(STEADY)).stretches == []
 
 
 def test_a_turn_tells_its_focal_length_and_a_few_steps_do_not() -> None:
-    sure = focal_evidence(job(), drawn(STEADY))
+    sure = asked_for_focal_length(job(), drawn(STEADY)).evidence
     part = drawn([FOCAL] * 90)
     for frame in range(6, 90):
         part.deregister_frame(part.images[frame + 1].frame_id)
-    unsure = focal_evidence(job(), part)
+    unsure = asked_for_focal_length(job(), part).evidence
     assert sure is not None and sure > 0.1
     assert unsure is not None and unsure < 0.3 * sure
-    assert focal_evidence(job(object_alone=True), drawn(STEADY)) is None
+    assert asked_for_focal_length(job(object_alone=True), drawn(STEADY)).evidence is None
 
 
 @pytest.mark.parametrize("moment", ["all along", "in the middle"])
 def test_a_zoom_is_seen_where_it_is(moment: str) -> None:
     way = np.linspace(0, 1, COUNT)
     zoom = 1 + 0.25 * (way if moment == "all along" else (way > 0.5))
-    stretches = focal_lengths(job(), drawn((FOCAL * zoom).tolist()))
+    stretches = asked_for_focal_length(job(), drawn((FOCAL * zoom).tolist())).stretches
     assert [stretch[0] for stretch in stretches] == [0, 6, 12, 18] and stretches[-1][1] == COUNT - 1
     lengths = np.array([stretch[2] for stretch in stretches])
     true = np.array([zoom[first : last + 1].mean() for first, last, _ in stretches])
@@ -108,8 +109,8 @@ def test_a_zoom_is_seen_where_it_is(moment: str) -> None:
 
 def test_an_object_alone_and_a_handful_of_frames_say_nothing_of_a_zoom() -> None:
     zoomed = (FOCAL * np.linspace(1, 1.25, COUNT)).tolist()
-    assert focal_lengths(job(object_alone=True), drawn(zoomed)) == []
-    assert focal_lengths(job(8), drawn(zoomed[:8])) == []
+    assert asked_for_focal_length(job(object_alone=True), drawn(zoomed)).stretches == []
+    assert asked_for_focal_length(job(8), drawn(zoomed[:8])).stretches == []
 
 
 def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,22 +132,29 @@ def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeyp
     assert matched[1] == {(3, 20), (4, 21)} and adopted == [second]
 
 
-HASTE = [(DRIFTING, False, True, 10), (SETTLED, False, True, 25), (DRIFTING, True, True, 25), (DRIFTING, False, False, 25)]
+HASTE = [
+    (DRIFTING, False, True, 10, 2),
+    (SETTLED, False, True, 25, 3),
+    (SETTLED, False, False, 25, 4),
+    (DRIFTING, True, True, 25, 2),
+    (SETTLED, True, True, 25, 4),
+    (DRIFTING, False, False, 25, 2),
+]
 
 
-@pytest.mark.parametrize(("how", "alone", "dense", "iterations"), HASTE)
-def test_a_dense_clip_is_straightened_in_haste_before_it_settles(
-    how: mapping.Rounds, alone: bool, dense: bool, iterations: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("how", "alone", "dense", "iterations", "rounds"), HASTE)
+def test_a_dense_clip_is_straightened_in_haste_and_settles_sooner(
+    how: mapping.Rounds, alone: bool, dense: bool, iterations: int, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
 
-    def refined(rounds: int, change: float, options: Any, adjustment: Any, triangulation: Any) -> None:
-        found.append(adjustment.ceres.solver_options.max_num_iterations)
+    def refined(times: int, change: float, options: Any, adjustment: Any, triangulation: Any) -> None:
+        found.append((adjustment.ceres.solver_options.max_num_iterations, times))
 
-    monkeypatch.setattr(mapping, "DENSE", COUNT if dense else COUNT + 1)
+    monkeypatch.setattr(colmap_job, "DENSE", COUNT if dense else COUNT + 1)
     monkeypatch.setattr(mapping, "reopened", lambda *given: nullcontext(SimpleNamespace(iterative_global_refinement=refined)))
     mapping.refine(job(object_alone=alone), Path("database.db"), drawn(STEADY), how, closed=False)
-    assert found == [iterations]
+    assert found == [(iterations, rounds)]
 
 
 @pytest.mark.parametrize(("lost", "joined"), [(0, None), (2, None), (8, True), (8, False)])

@@ -194,3 +194,18 @@ def test_frames_without_a_picture_are_frames(effect: str, tmp_path: Path) -> Non
 
 def test_a_fade_from_black_is_twenty_frames(cases: Path) -> None:
     assert len(pictures(cases / "black-frame/fade.mp4")) == 20
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("a.mkv", "libx264"), ("a.webm", "libvpx-vp9")])
+def test_mattes_may_be_of_an_even_rate(plain: Path, tmp_path: Path, name: str, codec: str) -> None:
+    """Where a frame is shown for longer, ffmpeg writes it once more; an AVI has empty frames there, which are no damage."""
+    without = "-vf", "select='not(eq(n,3)+eq(n,4))'", "-fps_mode", "vfr"
+    ffmpeg("-i", plain, *without, "-c:v", codec, "-q:v", "2", tmp_path / name)
+    (tmp_path / "files").mkdir()
+    ffmpeg("-i", tmp_path / name, tmp_path / "files" / "%d.png")
+    files, found = sorted((tmp_path / "files").iterdir()), Findings()
+    assert len(list(open_clip(tmp_path / name).frames(findings=found))) == found.total == 8 and len(files) == 10
+    assert found.mattes(files) == [0, 1, 2, 5, 6, 7, 8, 9]
+    assert found.mattes(files[:8]) == list(range(8))
+    assert [said for said in found.remarks if "missing" in said] == []
+    assert [said for said in found.remarks if "2 frames are empty" in said] == found.remarks[: name == "a.avi"]

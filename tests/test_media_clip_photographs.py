@@ -253,6 +253,18 @@ def test_pictures_of_all_modes_are_rgb(mode: str, tmp_path: Path) -> None:
     assert frame.rgb.shape == (24, 32, 3) and frame.rgb.min() >= 254
 
 
+@pytest.mark.parametrize(("brightest", "bits"), [(4080, 12), (1020, 10), (16320, 14), (200, 8), (65280, 16)])
+def test_greys_of_fewer_bits_than_their_files_are_as_bright_as_others(brightest: int, bits: int, tmp_path: Path) -> None:
+    """A camera for measuring writes 12 bits into files of 16."""
+    for number in range(1, 9):
+        Image.fromarray(np.full((24, 32), brightest * number // 8, np.uint16)).save(tmp_path / f"{number}.png")
+    found = Findings()
+    shown = [int(frame.rgb.max()) for frame in open_clip(tmp_path).frames(findings=found)]
+    assert shown == [brightest * number // 8 >> bits - 8 for number in range(1, 9)]
+    assert [said for said in found.remarks if f"greys use {bits} of 16 bits" in said] == found.remarks
+    assert len(found.remarks) == (bits < 16)
+
+
 def with_transfer(path: Path, transfer: int) -> Path:
     """Write a PNG that names the transfer characteristics of its colours."""
     data = photograph(path, 90).read_bytes()

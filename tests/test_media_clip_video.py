@@ -17,6 +17,7 @@ from PIL import Image
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import Findings, folder_of, stem_of
 from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.media.clip.shape import wrapped
 
 
 @pytest.fixture(scope="module")
@@ -248,3 +249,24 @@ def test_photographs_in_a_row_are_a_video(ending: str, tmp_path: Path) -> None:
     made = pattern(tmp_path / "a.avi", 5, "-c:v", "mjpeg", "-q:v", "2")
     ffmpeg("-i", made, "-c", "copy", "-f", "mjpeg", tmp_path / f"a{ending}")
     assert same(pictures(tmp_path / f"a{ending}"), pictures(made))
+
+
+# Both eyes, and all around ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["in the container", "in the frames"])
+def test_a_picture_for_each_eye_is_refused_with_a_command_that_keeps_one(way: str, plain: Path, tmp_path: Path) -> None:
+    tag = ("-c:v", "mpeg4", "-metadata:s:v:0", "stereo_mode=left_right")
+    tag = tag if way == "in the container" else ("-c:v", "libx264", "-x264-params", "frame-packing=3")
+    ffmpeg("-i", plain, "-vf", "split[a][b];[a][b]hstack", *tag, tmp_path / "eyes.mkv")
+    with pytest.raises(CaptureError, match=r"for each eye in a frame \(side by side\)") as refused:
+        open_clip(tmp_path / "eyes.mkv")
+    filters = str(refused.value).partition(" -vf '")[2].partition("'")[0]
+    ffmpeg("-i", tmp_path / "eyes.mkv", "-vf", filters, tmp_path / "one.mp4")
+    assert open_clip(tmp_path / "one.mp4").width == 64
+
+
+def test_films_of_all_around_are_told_by_what_ffmpeg_says_of_them() -> None:
+    said = "0:0: Video: h264, 3840x1920\n    Side data:\n      spherical: "
+    assert wrapped(f"{said}equirectangular (0.000000/0.000000/0.000000) ") == "equirectangular"
+    assert not wrapped(f"{said}rectilinear (0/0/0)") and not wrapped("0:0: Video: h264, 3840x1920")

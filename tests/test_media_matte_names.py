@@ -25,6 +25,11 @@ from nerfsem_method.media.matte_names import frames_text, in_doubt, in_order, li
         "Mask_1 mask_2 MASK_3",
         "f1000 f1001 f999999999999999999999",
         "a b c1 c2 c10",
+        "0.0 0.04 0.08 0.2 0.24 1.0 10.04",
+        "1.1 1.2 1.9 1.10 1.11 2.1",
+        "f3_left_2 f4_left_1 f5_left_0",
+        "0.93_0001 0.5_0002 0.71_0003",
+        "9c-frame_8 a0-frame_9 3f2a-frame_10",
     ],
 )
 def test_numbers_are_compared_as_numbers(names, tmp_path):
@@ -57,6 +62,7 @@ PHOTOGRAPHS = {
     "a text before": (["a.jpg", "b.jpg"], "mask of {}.tif"),
     "with their endings": (["7.jpg", "8.jpg"], "{}.jpg.png"),
     "one name within another": (["1.jpg", "11.jpg", "111.jpg"], "1_{}_1.png"),
+    "letters before each": (["IMG_1.jpg", "IMG_2.jpg", "IMG_10.jpg"], "{0}{0}-{0}.png"),
     "numbers that count down": (["c3.jpg", "b2.jpg", "a1.jpg"], "{}.png"),
 }
 

@@ -17,6 +17,8 @@ SUFFIXES = (
 )
 """Files of a folder of mattes with these endings are mattes; all others, and hidden files, are passed over."""
 _NUMBER = re.compile(r"([0-9]+)")
+_DECIMAL = re.compile(r"[0-9]+\.([0-9]+)")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)")
 _SIGNED = re.compile(r"(?<![0-9A-Za-z])-(?=[0-9])")
 """A hyphen before a number may be a minus, but not one between letters or numbers, as in frame-1 and 2024-11-14."""
 
@@ -42,16 +44,37 @@ def _is_image(path: Path) -> bool:
 def in_order(files: Iterable[Path]) -> list[Path]:
     """Return files in the order that the numbers in their names count: IMG_2 comes before IMG_10, and t-1 before t0.
 
-    Those of one folder stay together.
+    Those of one folder stay together. Names that count at their end alone are in that order, whatever stands before.
     """
     files = list(files)
     signed = not all(_SIGNED.search(path.stem) for path in files)  # a hyphen that all of them have is no minus
+    number = _PART if _decimals([path.stem for path in files]) else _NUMBER
 
-    def place(path: Path) -> tuple[list[list[str | int]], list[str | int], str]:
-        folders = [_natural(part.casefold(), signed=False) for part in path.parent.parts]
-        return folders, _natural(path.stem.casefold(), signed), path.name
+    def place(path: Path) -> tuple[list[list[str | float]], list[str | float], str]:
+        folders = [_natural(part.casefold(), False, _NUMBER) for part in path.parent.parts]
+        return folders, _natural(path.stem.casefold(), signed, number), path.name
 
-    return sorted(files, key=place)
+    ordered = sorted(files, key=place)
+    counts = _counts_at_the_end(ordered)
+    return ordered if counts is None else [ordered[index] for index in sorted(range(len(ordered)), key=counts.__getitem__)]
+
+
+def _decimals(stems: list[str]) -> bool:
+    """Return whether names hold decimals as programs print them, 0.04 before 0.2, and no parts, of which 1.10 is after 1.9."""
+    found = [match[1] for stem in stems for match in _DECIMAL.finditer(stem)]
+    unequal = len({len(fraction) for fraction in found}) > 1
+    return unequal and any(fraction[0] == "0" != fraction for fraction in found) and not any(f[-1] == "0" != f for f in found)
+
+
+def _counts_at_the_end(files: list[Path]) -> list[int] | None:
+    """Return the last number of each name where these alone count; None where another one does, or none of them."""
+    found = [[int(number) for number in _NUMBER.findall(path.stem)] for path in files]
+    if len({path.parent for path in files}) != 1 or not all(found) or any(_SIGNED.search(path.stem) for path in files):
+        return None
+    alike = len({len(numbers) for numbers in found}) == 1
+    columns = list(zip(*found, strict=True)) if alike else [tuple(numbers[-1] for numbers in found)]
+    counting = [index for index, column in enumerate(columns) if len(set(column)) == len(files) == max(column) - min(column) + 1]
+    return list(columns[-1]) if counting == [len(columns) - 1] else None
 
 
 def partners(mattes: list[Path], names: list[str]) -> list[int] | None:
@@ -76,7 +99,22 @@ def partners(mattes: list[Path], names: list[str]) -> list[int] | None:
         if len(set(keys)) == len(keys) and (("", "") in fits or len(fits) == 1):
             before, after = ("", "") if ("", "") in fits else fits[0]
             return [index_of[f"{before}{key}{after}"] for key in keys]
-    return None
+    return _named_anyhow(index_of, _stems(names))
+
+
+def _named_anyhow(index_of: dict[str, int], keys: list[str]) -> list[int] | None:
+    """Return the index of the one matte whose name holds each photograph's as a word of its own; None unless all have one.
+
+    What stands around it may differ: programs for drawing mattes put letters of their own before each name.
+    """
+    found: list[int] = []
+    for key in keys:
+        word = re.compile(f"(?<![^\\W_]){re.escape(key)}(?![^\\W_])")
+        bearers = [index for stem, index in index_of.items() if key in stem and word.search(stem)]
+        if len(bearers) != 1:
+            return None
+        found += bearers
+    return found if len(set(found)) == len(keys) else None
 
 
 def in_doubt(mattes: list[Path], names: list[str]) -> list[str]:
@@ -97,13 +135,14 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _natural(stem: str, signed: bool) -> list[str | int]:
+def _natural(stem: str, signed: bool, number: re.Pattern[str]) -> list[str | float]:
     """Return a name as texts and numbers in turn, by which names are compared."""
-    parts: list[str | int] = list(_NUMBER.split(stem))
+    parts: list[str | float] = list(number.split(stem))
     for index in range(1, len(parts), 2):
-        before, number = str(parts[index - 1]), int(parts[index])
+        before, text = str(parts[index - 1]), str(parts[index])
+        value = float(text) if "." in text else int(text)
         minus = signed and before.endswith("-") and not before[-2:-1].isalnum() and (before != "-" or index == 1)
-        parts[index - 1 : index + 1] = [before[:-1], -number] if minus else [before, number]
+        parts[index - 1 : index + 1] = [before[:-1], -value] if minus else [before, value]
     return parts
 
 

@@ -112,7 +112,7 @@ def fit_pose(camera: Intrinsics, guess: np.ndarray, points: np.ndarray, pixels: 
 
     The errors are in pixels of the undistorted picture. Reweighted Gauss-Newton steps minimise a Cauchy loss of LOSS_SCALE.
     """
-    from scipy.spatial.transform import Rotation
+    import cv2
 
     rotation, shift = guess[:, :3], guess[:, 3]
     seen = camera.pixel_directions(pixels)[:, :2]
@@ -133,7 +133,7 @@ def fit_pose(camera: Intrinsics, guess: np.ndarray, points: np.ndarray, pixels: 
         weighted = slope / (1 + (off**2).sum(1) / LOSS_SCALE**2)[:, None, None]
         normal = np.einsum("nij,nik->jk", slope, weighted) + 1e-9 * np.eye(6)
         change = np.linalg.solve(normal, np.einsum("nij,ni->j", weighted, off))
-        small = Rotation.from_rotvec(change[:3]).as_matrix()
+        small = cv2.Rodrigues(change[:3])[0]
         rotation, shift = small @ rotation, small @ shift + change[3:]
         if np.abs(change / [1, 1, 1, *[abs(float(depth.mean()))] * 3]).max() < SETTLED:
             break

@@ -14,10 +14,10 @@ FEWEST_TRIALS = 5
 
 def between(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
     """Return the pose [3, 4] at a share of the way from one to another: constant rotation, and a straight line of the centre."""
-    from scipy.spatial.transform import Rotation
+    import cv2
 
-    turn = Rotation.from_matrix(second[:, :3] @ first[:, :3].T).as_rotvec()
-    rotation = Rotation.from_rotvec(share * turn).as_matrix() @ first[:, :3]
+    turn, _ = cv2.Rodrigues(second[:, :3] @ first[:, :3].T)
+    rotation = cv2.Rodrigues(share * turn)[0] @ first[:, :3]
     centres = camera_centres(np.stack([first, second]))
     return np.column_stack([rotation, -rotation @ (centres[0] + share * (centres[1] - centres[0]))])
 

@@ -9,6 +9,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+DENSE = 75
+"""Frames of a clip show so much of each other from this number on that COLMAP may be hasty with them. Of fewer each shortcut has
+made some small clip wrong (docs/decisions/018)."""
 STAGES = {"features": 0.4, "pairs": 0.3, "cameras": 0.1, "closures": 0.1, "refinement": 0.1}
 """COLMAP's process goes through these stages, each of which takes about such a share of its time."""
 
@@ -44,6 +47,11 @@ class Job:
     def read(cls, path: Path) -> Job:
         """Read a job that `write` wrote."""
         return cls(**json.loads(path.read_text()))
+
+
+def dense(count: int) -> bool:
+    """Return whether COLMAP may be hasty with so many frames."""
+    return count >= DENSE
 
 
 def tell(stage: str, done: int, total: int) -> None:

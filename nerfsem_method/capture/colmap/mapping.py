@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pycolmap
 
-from nerfsem_method.capture.colmap.job import Job, tell
+from nerfsem_method.capture.colmap.job import Job, dense, tell
 from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED
-from nerfsem_method.capture.colmap.pairs import DENSE
 from nerfsem_method.capture.colmap.support import drop_loose, explained
 
 
@@ -34,8 +33,10 @@ SETTLED = Rounds(reach=MAX_ERROR, loss_scale=0.5, rounds=4)
 and a half, agree with each other, and lengthen the focal length together."""
 THOROUGH, HASTY = (25, 1e-5), (10, 1e-4)
 """An adjustment ends after so many iterations, or when one lowers the cost by a smaller share than the second number. Before a
-clip of DENSE frames and more is settled, hasty ones do; of fewer frames they leave a model where it does not settle well, and the
-focal length of an object alone may have far to go."""
+dense clip is settled, hasty ones do; of fewer frames they leave a model where it does not settle well, and the focal length of an
+object alone may have far to go."""
+ENOUGH_ROUNDS = 3
+"""A dense clip is settled after so many rounds: a fourth one turns its cameras by thousandths of a degree."""
 USUAL_LENS = 1.2
 """A focal length that is not known is taken for so many long sides, as COLMAP does."""
 EXPLAINED = 0.85
@@ -43,7 +44,7 @@ EXPLAINED = 0.85
 frames do of 0.91 and 0.95, right ones of small frames of 0.78 and 0.79, bent ones of 0.74."""
 TRACKS, FEWER_TRACKS = 300, 150
 """The global mapper looks at so many tracks a frame, the longest: more take longer and change nothing, for `refine` takes all.
-The second are enough for a clip of DENSE frames and more."""
+The second are enough for a dense clip."""
 
 
 def pipeline_options(job: Job, max_error: float = MAX_ERROR, closed: bool = False) -> pycolmap.IncrementalPipelineOptions:
@@ -117,7 +118,7 @@ def _map_globally(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruc
     options.min_num_matches = MIN_MATCHES
     options.mapper.skip_retriangulation = True
     options.mapper.ba_num_iterations = 1
-    options.mapper.track_required_tracks_per_view = TRACKS if len(job.names) < DENSE else FEWER_TRACKS
+    options.mapper.track_required_tracks_per_view = FEWER_TRACKS if dense(len(job.names)) else TRACKS
     adjustment = options.mapper.bundle_adjustment
     adjustment.refine_extra_params = adjustment.refine_focal_length = not job.object_alone
     models = Path(job.work) / f"{attempt}_global"
@@ -182,12 +183,13 @@ def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds
     tell("refinement", int(how is SETTLED), 2)
     options = pipeline_options(job, how.reach, closed)
     adjustment = options.get_global_bundle_adjustment()
-    hasty = how is not SETTLED and len(job.names) >= DENSE and not job.object_alone
-    iterations, tolerance = HASTY if hasty else THOROUGH
+    clear = dense(len(job.names)) and not job.object_alone
+    iterations, tolerance = HASTY if clear and how is not SETTLED else THOROUGH
+    rounds = min(how.rounds, ENOUGH_ROUNDS) if clear else how.rounds
     adjustment.ceres.solver_options.max_num_iterations = iterations
     adjustment.ceres.solver_options.function_tolerance = tolerance
     adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     adjustment.ceres.loss_function_scale = how.loss_scale
     with reopened(database, model) as mapper:
-        mapper.iterative_global_refinement(how.rounds, 0.0005, options.get_mapper(), adjustment, options.get_triangulation())
+        mapper.iterative_global_refinement(rounds, 0.0005, options.get_mapper(), adjustment, options.get_triangulation())
     model.update_point_3d_errors()

@@ -12,7 +12,7 @@ import numpy as np
 import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
-from nerfsem_method.capture.colmap.job import Job, tell
+from nerfsem_method.capture.colmap.job import Job, dense, tell
 
 RANDOM_SEED = 0
 """COLMAP draws its random samples from this seed everywhere, so that the same frames give the same cameras."""
@@ -24,6 +24,8 @@ SMALL_FRAME = 640
 in larger ones that takes four times as long and finds nothing but noise, unless there is little to see in them."""
 FEW_FEATURES = 500
 """Frames in which SIFT finds fewer than this, counted in `SOME` of them, show as little as small ones: bars fill the rest."""
+MANY_FEATURES, STRICTER_EDGE = 1000, 15.0
+"""In a dense clip whose frames have so many, features of one orientation, and fewer along edges, are enough; `SOME` keep all."""
 SOME = 5
 PEAK, EDGE = 0.002, 20.0
 """These thresholds of SIFT's peaks and edges are lower than COLMAP's: smooth objects have few features, and matching tells."""
@@ -47,37 +49,50 @@ MAX_TRIALS = 1000
 def extract(job: Job, database: Path) -> None:
     """Find SIFT features in every frame of the job and write them to a new database; one camera took all frames."""
     _list_frames(job, database)
-    doubled = job.object_alone or job.long_side < SMALL_FRAME
-    if not doubled and _few(job, database):
-        doubled = True
-        database.unlink()
-        _list_frames(job, database)
+    doubled, sparing = job.object_alone or job.long_side < SMALL_FRAME, False
+    if not doubled:
+        usual = _counted(job, database)
+        doubled, sparing = usual < FEW_FEATURES, usual >= MANY_FEATURES and dense(len(job.names))
+        if doubled:
+            database.unlink()
+            _list_frames(job, database)
     for start in range(0, len(job.names), BATCH):
         tell("features", start, len(job.names))
-        _extract(job, database, job.names[start : start + BATCH], doubled)
+        _extract(job, database, job.names[start : start + BATCH], doubled, sparing)
 
 
-def _few(job: Job, database: Path) -> bool:
-    """Return whether few features are found in the job's frames as they are; those of the frames looked at stay there."""
+def _counted(job: Job, database: Path) -> float:
+    """Return how many features are usual in the job's frames as they are; those of the frames looked at stay there."""
     names = [job.names[k] for k in np.unique(np.linspace(0, len(job.names) - 1, SOME).round().astype(int))]
     _extract(job, database, names, doubled=False)
     with pycolmap.Database.open(str(database)) as found:
-        counts = [found.num_keypoints_for_image(image_id(found, name)) for name in names]
-    return float(np.median(counts)) < FEW_FEATURES
+        return float(np.median([found.num_keypoints_for_image(image_id(found, name)) for name in names]))
 
 
 def _list_frames(job: Job, database: Path) -> None:
     """Number the job's frames in a new database; left to parallel extraction, these numbers, and the model, change by chance."""
     pycolmap.Database.open(str(database)).close()  # Frames are imported into a database that exists.
-    pycolmap.import_images(str(database), job.legible, pycolmap.CameraMode.SINGLE, job.names, _reader(job))
+    pycolmap.import_images(str(database), job.legible, pycolmap.CameraMode.SINGLE, job.names[:1], _reader(job))
+    with pycolmap.Database.open(str(database)) as listed:
+        (frame,) = listed.read_all_frames()
+        (first,) = listed.read_all_images()
+        for name in job.names[1:]:  # COLMAP would read all of each picture for its size, which is that of the first.
+            image = pycolmap.Image(name=name, camera_id=first.camera_id)
+            image.image_id = listed.write_image(image)
+            alone = pycolmap.Frame()
+            alone.rig_id = frame.rig_id
+            alone.add_data_id(image.data_id)
+            listed.write_frame(alone)
 
 
-def _extract(job: Job, database: Path, names: list[str], doubled: bool) -> None:
-    """Find the features of those of the frames that have none yet, in the doubled picture, too, or not."""
+def _extract(job: Job, database: Path, names: list[str], doubled: bool, sparing: bool = False) -> None:
+    """Find the features of those of the frames that have none yet, in the doubled picture, too, or not; fewer if `sparing`."""
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     options.sift.max_num_features = MOST_FEATURES
     options.sift.peak_threshold, options.sift.edge_threshold = PEAK, EDGE
+    if sparing:
+        options.sift.edge_threshold, options.sift.max_num_orientations = STRICTER_EDGE, 1
     options.sift.first_octave = -1 if doubled else 0
     pycolmap.extract_features(
         str(database), job.legible, image_names=names, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=_reader(job),
@@ -185,7 +200,7 @@ class Matcher:
         return self.ids[pair[0]], self.ids[pair[1]]
 
     def _compare(self, pair: tuple[int, int]) -> tuple[np.ndarray, pycolmap.TwoViewGeometry | None]:
-        matches, hasty = self._matches(pair), len(self.ids) >= pairs.DENSE
+        matches, hasty = self._matches(pair), dense(len(self.ids))
         return matches, two_view_geometry(self._camera, self.keypoints[pair[0]], self.keypoints[pair[1]], matches, hasty)
 
     def _matches(self, pair: tuple[int, int]) -> np.ndarray:

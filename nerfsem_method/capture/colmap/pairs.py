@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-STEPS, FEWER_STEPS, DENSE = (1, 2, 3, 4, 5, 6, 8, 10), (1, 2, 3, 5, 8), 75
-"""Frames are compared that are so many frames apart, in a clip of up to TURN frames; the second are enough for a clip of DENSE
-frames and more, whose frames are seen from many others anyway; it is verified and straightened in haste, too."""
+from nerfsem_method.capture.colmap.job import dense
+
+STEPS, FEWER_STEPS = (1, 2, 3, 4, 5, 6, 8, 10), (1, 2, 3, 5, 8)
+"""Frames are compared that are so many frames apart, in a clip of up to TURN frames; the second are enough for a dense clip."""
 TURN = 120
 """STEPS span enough parallax in a turn of so many frames; longer clips are compared at wider steps too."""
 MAX_RATIO = 0.9
@@ -36,7 +37,8 @@ def sequential_steps(count: int, reach: int = 0) -> list[int]:
     Farther apart than that, frames show another side, and on a turned vessel that looks like this one.
     """
     stretch = 1 if reach else math.ceil(count / TURN)
-    steps = {1, 2, 4} | {step * stretch for step in STEPS} if count < DENSE else {1, 2} | {step * stretch for step in FEWER_STEPS}
+    some, more = ({1, 2}, FEWER_STEPS) if dense(count) else ({1, 2, 4}, STEPS)
+    steps = some | {step * stretch for step in more}
     return sorted(step for step in steps if step < count and step <= (reach or count))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pycolmap
 
 from nerfsem_method.capture.colmap.job import Job
+from nerfsem_method.capture.colmap.zoom import Focal
 
 
 def poses_of(job: Job, model: pycolmap.Reconstruction) -> dict[int, np.ndarray]:
@@ -22,8 +23,7 @@ def save(
     model: pycolmap.Reconstruction | None,
     motion: float | None,
     closures: int,
-    stretches: list[tuple[int, int, float]],
-    evidence: float | None,
+    focal: Focal,
     sense: float,
     island: float,
 ) -> None:
@@ -33,8 +33,8 @@ def save(
     and `views` [M, 4], a row (point, index into `job.names`, u, v) for each time that a frame sees a point.
     """
     work = Path(job.work)
-    result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": stretches, "poses": {}}
-    result["focal_evidence"], result["explained"], result["apart"] = evidence, sense, island
+    result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": focal.stretches, "poses": {}}
+    result["focal_evidence"], result["explained"], result["apart"] = focal.evidence, sense, island
     if model is not None:
         poses = poses_of(job, model)
         camera = next(iter(model.cameras.values()))

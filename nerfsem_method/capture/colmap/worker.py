@@ -25,7 +25,7 @@ from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of, save
 from nerfsem_method.capture.colmap.support import apart, drop_loose, explained
-from nerfsem_method.capture.colmap.zoom import focal_evidence, focal_lengths
+from nerfsem_method.capture.colmap.zoom import Focal, asked_for_focal_length
 
 SENSE = 0.72
 """Photographs whose model makes points of a smaller share of their matches may lie in no order: right models make .74 of them and
@@ -157,16 +157,16 @@ def main(job: Job) -> None:
     extract(job, database)
     first = first_model(job, Matcher(job, database))
     model = whole = first.model
-    closures, stretches, evidence, sense, island = 0, [], None, 0.0, 0.0
+    closures, focal, sense, island = 0, Focal(None, []), 0.0, 0.0
     if whole is not None:
         model, closures = close(first.job, first.matcher, pycolmap.Reconstruction(whole))
         sense, island = _judged(job, database, model)
         if again := rejoined(first.job, first.matcher, whole, model):
             model, closures = again
             sense, island = _judged(job, database, model)
-        stretches, evidence = focal_lengths(job, model), focal_evidence(job, model)
+        focal = asked_for_focal_length(job, model)
         model.extract_colors_for_all_images(job.images)
-    save(job, model, first.matcher.median_motion(), closures, stretches, evidence, sense, island)
+    save(job, model, first.matcher.median_motion(), closures, focal, sense, island)
 
 
 def _judged(job: Job, database: Path, model: pycolmap.Reconstruction) -> tuple[float, float]:

@@ -9,6 +9,8 @@ gains without them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pycolmap
 
@@ -27,40 +29,41 @@ TRIED = (0.9, 1.1)
 """How surely the focal length is told is what these times of it cost."""
 
 
-def focal_evidence(job: Job, model: pycolmap.Reconstruction) -> float | None:
-    """Return by which share the cost rises, in the mean, when the focal length is another one of TRIED and all else is adjusted.
+@dataclass(frozen=True)
+class Focal:
+    """This is what a model says of its focal length.
 
-    Where that is next to nothing, the clip does not tell the focal length, and cameras are bent by whatever it was taken for. The
-    answer is None for an object alone, whose focal length is not measured before its turn closes.
+    `evidence` is the share by which the cost rises, in the mean, when the focal length is another one of TRIED and all else is
+    adjusted: where that is next to nothing, the clip does not tell it, and cameras are bent by whatever it was taken for. It is
+    None where that was not measured. `stretches` are first frame, last frame and focal length of parts of the clip, by indices
+    into `job.names`, relative to the median; without evidence of a zoom there are none.
     """
-    images = sorted(number for number, image in model.images.items() if image.has_pose)
-    if job.object_alone or len(images) < SHORTEST:
-        return None
-    alone, tracks = dict.fromkeys(images, 0), _longest_tracks(model, images)
-    best, (focal,) = _adjusted(model, alone, tracks, lens=True)
-    tried = [_adjusted(model, alone, tracks, lens=True, focal=share * focal)[0] for share in TRIED]
-    return float(np.mean(tried) / max(best, 1e-9) - 1)
+
+    evidence: float | None
+    stretches: list[tuple[int, int, float]]
 
 
-def focal_lengths(job: Job, model: pycolmap.Reconstruction) -> list[tuple[int, int, float]]:
-    """Return first frame, last frame and focal length of each stretch, by indices into `job.names`; none without evidence.
-
-    The focal lengths are relative to their median. An object alone in the middle of the frame tells nothing about them.
-    """
+def asked_for_focal_length(job: Job, model: pycolmap.Reconstruction) -> Focal:
+    """Ask a finished model for its focal length; an object alone tells nothing of it before its turn closes."""
     index_of = {name: index for index, name in enumerate(job.names)}
     images = sorted((index_of[image.name], number) for number, image in model.images.items() if image.has_pose)
+    if job.object_alone or len(images) < SHORTEST:
+        return Focal(None, [])
+    alone = dict.fromkeys((number for _, number in images), 0)
+    tracks = _longest_tracks(model, list(alone))
+    one, (focal,) = _adjusted(model, alone, tracks, lens=True)
+    tried = [_adjusted(model, alone, tracks, lens=True, focal=share * focal)[0] for share in TRIED]
+    evidence = float(np.mean(tried) / max(one, 1e-9) - 1)
     count = min(STRETCHES, len(images) // SHORTEST)
-    if job.object_alone or count < 2:
-        return []
+    if count < 2:
+        return Focal(evidence, [])
     stretch_of = {number: place * count // len(images) for place, (_, number) in enumerate(images)}
-    tracks = _longest_tracks(model, list(stretch_of))
-    one, _ = _adjusted(model, dict.fromkeys(stretch_of, 0), tracks, lens=True)
     many, lengths = _adjusted(model, stretch_of, tracks, lens=False)
     if many > (1 - EVIDENCE) * one:
-        return []
+        return Focal(evidence, [])
     relative = lengths / np.median(lengths)
     members = [[frame for frame, number in images if stretch_of[number] == stretch] for stretch in range(count)]
-    return [(frames[0], frames[-1], float(length)) for frames, length in zip(members, relative, strict=True)]
+    return Focal(evidence, [(frames[0], frames[-1], float(length)) for frames, length in zip(members, relative, strict=True)])
 
 
 def _longest_tracks(model: pycolmap.Reconstruction, images: list[int]) -> list[int]:

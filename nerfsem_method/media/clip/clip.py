@@ -52,6 +52,9 @@ class Findings:
         times: They are shown at these times in seconds.
         total: The source has so many frames, those included that are damaged or not taken.
         whole: It announces so many of which the end is missing; 0 where all are there.
+        places: At an even rate, at which ffmpeg makes files of a video, the frames that were yielded have these places, and each
+            is shown once more in the places up to the next; empty for photographs.
+        even: There are so many such places.
         files: The frames of the source, by their numbers, are files of these names; empty for a video.
         damaged: The frames of these numbers would have been taken, but are damaged, for these reasons.
         remarks: These sentences, without a full stop, tell a user what was found, the damaged frames included.
@@ -61,6 +64,8 @@ class Findings:
     times: list[float] = field(default_factory=list)
     total: int = 0
     whole: int = 0
+    places: list[int] = field(default_factory=list)
+    even: int = 0
     files: list[str] = field(default_factory=list)
     damaged: dict[int, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
@@ -74,12 +79,14 @@ class Findings:
         """Return the indices of the mattes `files` that belong to the frames that were yielded; of all if nothing tells which.
 
         Mattes may be called after photographs. Otherwise they are in the frames' order, one for each that was yielded or for each
-        of the source, perhaps before its end was lost.
+        of the source, perhaps before its end was lost, or one for each place of an even rate.
         """
         if (found := partners(files, self.files)) is not None:
             return [found[number] for number in self.numbers]
         if files and len(files) in (self.total, self.whole):
             return list(self.numbers)
+        if files and len(files) == self.even:
+            return list(self.places)
         return partners(files, self.names) or list(range(len(files)))
 
 

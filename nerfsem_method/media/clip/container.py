@@ -23,7 +23,7 @@ from nerfsem_method.media.clip.damage import Note
 from nerfsem_method.media.clip.decoder import Decoder
 from nerfsem_method.media.clip.filters import Chain, Deinterlacer, Resizer, scaling
 from nerfsem_method.media.clip.messages import heard, summary
-from nerfsem_method.media.clip.shape import Shape, crop_of, display_matrix, shape_of
+from nerfsem_method.media.clip.shape import Shape, crop_of, eyes_of, one_eye, shape_of, side_data, wrapped
 from nerfsem_method.media.clip.streams import beside, main_stream, promised_packets, sane_rate
 from nerfsem_method.media.matte_names import frames_text
 
@@ -56,12 +56,19 @@ class VideoClip(Clip):
         return hash_file(self.path)
 
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
-        convert, start, woven = _Converter(self, size), None, []
+        convert, start, woven, following = _Converter(self, size), None, [], 0
         with _opened(self.path) as (container, stream, _):
-            decoder = Decoder(container, stream)
+            decoder, even = Decoder(container, stream), stream.guessed_rate or self.rate * self.every
             for frame, note, interlaced in self._whole(decoder):
                 assert note.number is not None
                 start = note.pts if start is None else start
+                if note.pts is None or start is None:
+                    time, place = note.number / (self.rate * self.every), note.number
+                else:
+                    time = (note.pts - start) * stream.time_base
+                    place = max(round(time * even), following)
+                following = place + 1
+                findings.even = place + max(round((frame.duration or 0) * stream.time_base * even), 1)
                 if note.number % self.every:
                     continue
                 if note.damage:
@@ -69,14 +76,13 @@ class VideoClip(Clip):
                     continue
                 if interlaced:
                     woven.append(note.number)
-                if note.pts is None or start is None:
-                    time = note.number / (self.rate * self.every)
-                else:
-                    time = (note.pts - start) * stream.time_base
+                findings.places.append(place)
                 yield ClipFrame(note.number, float(time), *convert(frame))
+            empty = max(findings.even - decoder.packets, 0) if container.format.name == "avi" else 0
         findings.total = decoder.shown
-        findings.whole = self.promised if self.promised > decoder.packets else 0
-        findings.remarks += [*self.notes, *self._remarks(decoder, findings.damaged, woven)]
+        lost = max(self.promised - decoder.packets - empty, 0)
+        findings.whole = self.promised if lost else 0
+        findings.remarks += [*self.notes, *self._remarks(decoder, findings.damaged, woven, empty, bool(lost))]
 
     def _whole(self, decoder: Decoder) -> Iterator[tuple[Any, Note, bool]]:
         """Yield a whole picture for each frame that is shown, with its note, and whether it was interlaced."""
@@ -98,15 +104,17 @@ class VideoClip(Clip):
         for ready, woven in whole.finish():
             yield ready, inside.popleft(), woven
 
-    def _remarks(self, decoder: Decoder, damaged: dict[int, str], woven: list[int]) -> Iterator[str]:
-        """Yield what reading to the end has shown."""
+    def _remarks(self, decoder: Decoder, damaged: dict[int, str], woven: list[int], empty: int, lost: bool) -> Iterator[str]:
+        """Yield what reading to the end has shown: there are `empty` frames in between, and the end is `lost` or not."""
         if numbers := list(damaged):
             yield f"{frames_text(numbers)} of the video {_is(numbers)} damaged and left out: {damaged[numbers[0]]}"
         if woven:
             yield f"{frames_text(woven)} of the video {_is(woven)} interlaced; whole pictures were made of the half ones"
         if decoder.missing:
             yield f"{decoder.missing} picture{'s' * (decoder.missing > 1)} of the video could not be decoded at all"
-        if self.promised > decoder.packets:
+        if empty:
+            yield f"{empty} frame{'s are' if empty > 1 else ' is'} empty, as AVI may have them: left out"
+        if lost:
             yield f"the video announces {self.promised} frames, {decoder.packets} could be read: its end is missing"
         elif decoder.cut:
             yield "the file is cut off: its end is missing"
@@ -136,8 +144,16 @@ def open_video(path: Path, every: int) -> VideoClip:
         kinds = [item.type.name for item in list(frame.side_data)]
         if kind := colour.high_dynamic_range([*transfers, int(frame.color_trc)], kinds, description):
             raise colour.refuse_high_range(path, kind)
+        if eyes := eyes_of(side_data(frame, "STEREO3D"), description):
+            half = one_eye(eyes)
+            remedy = f"keep that of one: {colour.conversion(path, half)}" if half else "give a film of one"
+            raise CaptureError(f"{path} is a 3D film with a picture for each eye in a frame ({eyes}); {remedy}")
+        if projection := wrapped(description):
+            raise CaptureError(
+                f"{path} is a film of all around the camera ({projection}); let its program export the view of the object, flat"
+            )
         aspect = stream.sample_aspect_ratio or decoder.context.sample_aspect_ratio
-        shape = shape_of((frame.width, frame.height), aspect, display_matrix(frame), crop_of(description))
+        shape = shape_of((frame.width, frame.height), aspect, side_data(frame, "DISPLAYMATRIX"), crop_of(description))
         check_size(shape.width, shape.height, path)
         colour.matrix_option(frame, (shape.width, shape.height), path)
         gamut = colour.wide_gamut(frame)

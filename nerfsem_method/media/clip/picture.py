@@ -89,8 +89,19 @@ def read_focal_length(path: Path) -> float | None:
     return length if 0 < length < float("inf") else None
 
 
-def read_picture(path: Path, upright: bool = True) -> Picture:
+def read_depth(path: Path) -> int:
+    """Return how many of the up to 16 bits of a grey picture are used, 8 at least; 0 for other pictures.
+
+    Raises OSError for a file that is no picture.
+    """
+    with _opened(path) as image:
+        return max(int(np.asarray(_load(image)[0]).max()).bit_length(), 8) if image.mode.startswith("I") else 0
+
+
+def read_picture(path: Path, upright: bool = True, bits: int = 16) -> Picture:
     """Return a photograph, `upright` or as it is stored; what is missing of a damaged one is grey or black.
+
+    White is the largest number of so many `bits` in a grey picture of more than 8.
 
     Raises OSError for a file that is no picture.
     """
@@ -106,7 +117,7 @@ def read_picture(path: Path, upright: bool = True) -> Picture:
             damage = damage or _jpeg_complaint(data)
         if upright and _orientation(image) is not None:
             loaded = ImageOps.exif_transpose(loaded)
-        return Picture(*_channels(loaded), damage)
+        return Picture(*_channels(loaded, bits), damage)
 
 
 @contextmanager
@@ -190,10 +201,10 @@ def _jpeg_complaint(data: bytes) -> str:
     return spoilt(messages)
 
 
-def _channels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
+def _channels(image: Any, bits: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Return sRGB [H, W, 3] and alpha [H, W] or None, both uint8, of a decoded picture of any mode."""
     if image.mode.startswith("I") or image.mode == "F":
-        grey = _eight_bits(np.asarray(image))
+        grey = _eight_bits(np.asarray(image), bits)
         return np.repeat(grey[..., None], 3, axis=2), None
     alpha = None
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -209,12 +220,12 @@ def _channels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
     return np.array((shown or layers).convert("RGB")), alpha
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Return whole or real numbers of any range as uint8: of 16 bits the upper half, of fractions 255 for 1."""
+def _eight_bits(values: np.ndarray, bits: int) -> np.ndarray:
+    """Return whole or real numbers of any range as uint8: of whole ones the upper 8 of `bits`, of fractions 255 for 1."""
     if values.dtype.kind == "f":
         top = 1.0 if np.nanmax(values, initial=0.0) <= 1 else 65535.0 if np.nanmax(values) > 255 else 255.0
         return np.rint(255 * np.clip(np.nan_to_num(values) / top, 0, 1)).astype(np.uint8)
-    return (np.clip(values, 0, 65535) >> 8).astype(np.uint8)
+    return (np.clip(values, 0, (1 << bits) - 1) >> (bits - 8)).astype(np.uint8)
 
 
 def _to_srgb(image: Any, profile: bytes) -> Any | None:

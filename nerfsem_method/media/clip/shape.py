@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+_EYES = {1: "side by side", 2: "top and bottom", 4: "checkerboard", 5: "side by side", 6: "interleaved lines"}
+"""So ffmpeg numbers and describes frames that hold a picture for each eye; ones that show both in turn (3) are none."""
+_HALF = {"side by side": "crop=iw/2:ih:0:0", "top and bottom": "crop=iw:ih/2:0:0"}
+_UNTAGGED = "sidedata=delete:type=STEREO3D"
+"""These filters keep the picture of one eye, which would still be marked as two without the last one."""
+_FLAT = ("rectilinear",)
+"""A picture of this projection is one that a lens makes."""
 STRETCH = 8
 """Pixels are not more oblong than this; a header that says so is wrong and is not followed."""
 
@@ -69,10 +76,10 @@ def turn_filters(matrix: bytes | None) -> list[str]:
     return [f"transpose={directions[b > 0, c > 0]}"]
 
 
-def display_matrix(frame: Any) -> bytes | None:
-    """Return the display matrix of a decoded frame, None where it has none."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    return None if matrix is None else bytes(matrix)
+def side_data(frame: Any, kind: str) -> bytes | None:
+    """Return a decoded frame's side data of a kind, None where it has none."""
+    data = frame.side_data.get(kind)
+    return None if data is None else bytes(data)
 
 
 def crop_of(description: str) -> Crop:
@@ -82,3 +89,21 @@ def crop_of(description: str) -> Crop:
         return Crop()
     left, right, top, bottom = map(int, found.groups())
     return Crop(top, bottom, left, right)
+
+
+def eyes_of(side_data: bytes | None, description: str) -> str:
+    """Return how the pictures for both eyes lie in a frame, by its side data or its stream's description; "" if it is one."""
+    kind = struct.unpack("<i", side_data[:4])[0] if side_data and len(side_data) >= 4 else 0
+    said = [name for name in _EYES.values() if f"Stereo 3D: {name}" in description]
+    return _EYES.get(kind, said[0] if said else "")
+
+
+def one_eye(eyes: str) -> str:
+    """Return ffmpeg's filter that keeps one of two pictures that lie in a frame so, "" where there is none."""
+    return f"{_HALF[eyes]},{_UNTAGGED}" if eyes in _HALF else ""
+
+
+def wrapped(description: str) -> str:
+    """Return the projection that wraps all around the camera, by ffmpeg's description of a stream; "" for a lens's picture."""
+    found = re.search(r"[Ss]pherical(?: Mapping)?: ([a-z-]+)", description)
+    return found[1] if found and found[1] not in _FLAT else ""
