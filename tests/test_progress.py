@@ -80,7 +80,14 @@ def test_a_long_clip_is_told_with_its_frames_its_time_and_what_to_do(frames, eve
     line = announcement(frames, (3840, 2160))
     assert line is not None and line.startswith(f"{frames} frames of 3840 x 2160: roughly ")
     assert "minutes" in line and "GB of disk" in line and f"--every {every} takes one in {every}" in line
-    assert announcement(-(-frames // every), (3840, 2160)) is None
+    assert announcement(-(-frames // every), (1920, 1080)) is None
+
+
+def test_a_clip_of_large_frames_is_told_with_a_size_that_does():
+    line = announcement(24, (5472, 3648))
+    assert line is not None and line.startswith("24 frames of 5472 x 3648: roughly 4 minutes ")
+    assert "--scale 1225:816 " in line and "--every" not in line
+    assert announcement(24, (1225, 816)) is None
 
 
 def test_a_clip_of_usual_length_is_not():

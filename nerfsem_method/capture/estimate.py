@@ -1,4 +1,4 @@
-"""This module says before the work of a long clip how much of it there is, and whether the disk has room for it."""
+"""This module says before the work of a long or large clip how much of it there is, and whether the disk has room for it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ EXTRACT_SECONDS = 0.05
 """A million pixels of frames are extracted in this time (measured on two cores: 0.050 to 0.052 on three clips)."""
 SOLVE_SECONDS = 1.5
 """A frame's camera and matte take this time (measured on two cores: 172 seconds for 120 frames of 540x960)."""
+LARGE, FINE = 4_000_000, 1_000_000
+"""A clip whose frames have more pixels than the first is told about: a bundle keeps hardly more than the second shows."""
+LARGE_SECONDS = 0.55
+"""A million pixels of a large frame take this time in all (measured on two cores: 270 seconds for 24 frames of 20 million)."""
 
 
 def frame_bytes(frames: int, size: tuple[int, int], each: float = FRAME_BYTES) -> float:
@@ -19,16 +23,19 @@ def frame_bytes(frames: int, size: tuple[int, int], each: float = FRAME_BYTES) -
 
 
 def announcement(frames: int, size: tuple[int, int], every: int = 1) -> str | None:
-    """Return a line about a long clip: its frames, and roughly the time and disk that its capture takes; None for a short one.
+    """Return a line about a clip of many frames, or of large ones: roughly the time that its capture takes; None for others.
 
-    So many `frames` are left where of the source's each `every`-th is taken.
+    So many `frames` of (width, height) are left where of the source's each `every`-th is taken.
     """
-    if frames <= LONG:
+    if frames > LONG:
+        minutes = frames * (size[0] * size[1] / 1e6 * EXTRACT_SECONDS + SOLVE_SECONDS) / 60
+        fewer = every * -(-frames // LONG)
+        remedy = f"60 to {LONG} frames are good: --every {fewer} takes one in {fewer}, --scale W:H makes them smaller"
+    elif size[0] * size[1] > LARGE:
+        minutes = frames * size[0] * size[1] / 1e6 * LARGE_SECONDS / 60
+        width, height = (round(side * (FINE / (size[0] * size[1])) ** 0.5) for side in size)
+        remedy = f"a bundle keeps hardly more than --scale {width}:{height} shows"
+    else:
         return None
-    minutes = frames * (size[0] * size[1] / 1e6 * EXTRACT_SECONDS + SOLVE_SECONDS) / 60
-    fewer = every * -(-frames // LONG)
-    return (
-        f"{frames} frames of {size[0]} x {size[1]}: roughly {minutes:.0f} minutes for cameras and mattes on two cores, and "
-        f"{frame_bytes(frames, size) / 1e9:.1f} GB of disk; 60 to {LONG} frames are good: --every {fewer} takes one in {fewer}, "
-        "--scale W:H makes them smaller"
-    )
+    about = f"{frames} frames of {size[0]} x {size[1]}: roughly {max(round(minutes), 1)} minutes for cameras and mattes"
+    return f"{about} on two cores, and {frame_bytes(frames, size) / 1e9:.1f} GB of disk; {remedy}"
