@@ -369,6 +369,9 @@ def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) ->
     (tmp_path / "raw" / "a.NEF").write_bytes(b"raw")
     (tmp_path / "rubbish").mkdir()
     (tmp_path / "rubbish" / "a.jpg").write_bytes(b"rubbish")
+    for name in [f"{kind}/img{number}{kind}" for number in range(9) for kind in (".dpx", "")]:
+        (tmp_path / "other" / name.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "other" / name.lstrip("/")).write_bytes(b"picture")
     for name in ("clip.zip", "relic.nsem"):
         (tmp_path / name).write_bytes(b"something")
     for name in ("split/100CANON", "split/101CANON", "split/one/100CANON"):
@@ -385,6 +388,8 @@ def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) ->
         (tmp_path / "split", r"2 folders in it do \(100CANON, 101CANON\): name one, or all as a pattern, '.*split/\*/\*'"),
         (tmp_path / "split" / "one", "holds no photographs; .*100CANON does: name that folder"),
         (tmp_path / "rubbish", "none of the 1 photographs of .*rubbish can be read"),
+        (tmp_path / "other" / ".dpx", "holds no photographs but 9 .dpx files, such as img0.dpx: save them as PNG or JPEG"),
+        (tmp_path / "other", "holds no photographs but 9 files without an ending, such as img0: give them that of their kind"),
         (tmp_path / "film", "is a folder with a video: name the video, .*a.mp4"),
         (tmp_path / "clip.zip", "is an archive; unpack it"),
         (tmp_path / "relic.nsem", "is a bundle, .*nerfsem decode gives its video back"),

@@ -110,6 +110,15 @@ def test_mattes_one_folder_deeper_are_named(tmp_path):
         list_mattes(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("m.zip", "unpack the archive"), ("0001.png", "name the folder, .*mattes$"), ("*.png", "name the folder, .*mattes$")],
+)
+def test_what_is_no_folder_of_mattes_is_told_what_to_name(name, words, tmp_path):
+    with pytest.raises(CaptureError, match=f"is no folder of mattes.*{words}"):
+        list_mattes(tmp_path / "mattes" / name)
+
+
 def test_accents_are_written_in_two_ways():
     assert partners([Path("e\u0301.png"), Path("f.png")], ["f.jpg", "\u00e9.jpg"]) == [1, 0]
 

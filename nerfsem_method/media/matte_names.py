@@ -16,6 +16,8 @@ SUFFIXES = (
     ".jpf", ".jpx", ".exr",
 )
 """Files of a folder of mattes with these endings are mattes; all others, and hidden files, are passed over."""
+ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+"""Files with these endings hold others, which are to be unpacked first."""
 _NUMBER = re.compile(r"([0-9]+)")
 _DECIMAL = re.compile(r"[0-9]+\.([0-9]+)")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)")
@@ -26,15 +28,23 @@ _SIGNED = re.compile(r"(?<![0-9A-Za-z])-(?=[0-9])")
 def list_mattes(folder: Path) -> list[Path]:
     """Return the images of a folder in the order that their numbers count. Raises CaptureError if there are none."""
     if not folder.is_dir():
-        command = f"mkdir mattes && ffmpeg -i {shlex.quote(str(folder))} -fps_mode passthrough mattes/%06d.png"
-        hint = f"; save the frames of a video of mattes into one: {command}" if folder.is_file() else ""
-        raise CaptureError(f"{folder} is no folder of mattes{hint}")
+        raise CaptureError(f"{folder} is no folder of mattes{_instead(folder)}")
     found = [path for path in folder.iterdir() if _is_image(path)]
     if not found:
         deeper = [entry for entry in in_order(folder.iterdir()) if entry.is_dir() and any(map(_is_image, entry.iterdir()))]
         hint = f"; {deeper[0]} does: name that folder" if deeper else "; mattes are PNG files, one a frame"
         raise CaptureError(f"{folder} holds no images{hint}")
     return in_order(found)
+
+
+def _instead(path: Path) -> str:
+    """Return what to name in the place of a path that is no folder of mattes."""
+    if "*" in path.name or path.suffix.lower() in SUFFIXES:
+        return f": name the folder, {path.parent}"
+    if path.suffix.lower() in ARCHIVES:
+        return ": unpack the archive, and name the folder that is in it"
+    command = f"mkdir mattes && ffmpeg -i {shlex.quote(str(path))} -fps_mode passthrough mattes/%06d.png"
+    return f"; save the frames of a video of mattes into one: {command}" if path.is_file() else ""
 
 
 def _is_image(path: Path) -> bool:

@@ -13,8 +13,7 @@ from nerfsem_method.media.clip.container import open_video
 from nerfsem_method.media.clip.listing import CAMERA_KINDS, RAW_KINDS, list_folder, list_pattern
 from nerfsem_method.media.clip.photographs import open_photographs
 from nerfsem_method.media.clip.picture import count_pictures
-
-ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+from nerfsem_method.media.matte_names import ARCHIVES
 
 
 def open_clip(path: Path, every: int = 1) -> Clip:

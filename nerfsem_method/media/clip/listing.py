@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ VIDEO_KINDS = (
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
     ".webm", ".wmv", ".gif",
 )
+SEVERAL = 8
+"""So many files of one unknown kind may well be pictures."""
 _MASKS = "masks?|mattes?|alpha|seg|segmentation|foreground|fg|labels?|depth|disp|disparity|normals?|ao"
 _MASK_NAMES = (
     re.compile(rf"(.+?)(?:[ ._-](?:{_MASKS})|mask|matte)(?:[._-]?\d+)?"),
@@ -63,7 +66,10 @@ def list_folder(folder: Path) -> Listing:
     if not found.photographs and found.videos:
         raise CaptureError(f"{folder} is a folder with a video: name the video, {found.videos[0]}")
     if not found.photographs:
-        raise CaptureError(_raw_alone(entries) or f"{folder} holds no photographs{_broken(found) or _where_else(folder)}")
+        nearly = _broken(found) or _where_else(folder) or _of_another_kind(entries)
+        raise CaptureError(
+            _raw_alone(entries) or f"{folder} holds no photographs{nearly or '; name a video or a folder of photographs'}"
+        )
     return found
 
 
@@ -74,14 +80,25 @@ def _broken(found: Listing) -> str:
 
 
 def _where_else(folder: Path) -> str:
-    """Return where photographs lie instead: in a folder below, or several; a camera begins a new one now and then."""
+    """Return where photographs lie instead: in a folder below, or several; a camera begins a new one now and then. Or nothing."""
     deeper = [entry for entry in in_order(folder.iterdir()) if entry.is_dir() and _holds_photographs(entry)]
     if not deeper:
-        return "; name a video or a folder of photographs"
+        return ""
     if len(deeper) == 1:
         return f"; {deeper[0]} does: name that folder"
     names = ", ".join(entry.name for entry in deeper[:4]) + ", ..." * (len(deeper) > 4)
     return f"; {len(deeper)} folders in it do ({names}): name one, or all as a pattern, '{folder / '*' / '*'}'"
+
+
+def _of_another_kind(entries: Iterable[Path]) -> str:
+    """Return what is to be said of files that may well be pictures, of a kind that is not read or without an ending."""
+    files = [path for path in in_order(entries) if path.is_file() and not path.name.startswith(".")]
+    (kind, count), *_ = Counter(path.suffix.lower() for path in files).most_common(1) or [("", 0)]
+    if count < SEVERAL:
+        return ""
+    what = f"{kind} files" if kind else "files without an ending"
+    remedy = "save them as PNG or JPEG" if kind else "give them that of their kind, such as .jpg"
+    return f" but {count} {what}, such as {next(path.name for path in files if path.suffix.lower() == kind)}: {remedy}"
 
 
 def list_pattern(pattern: Path) -> Listing:
