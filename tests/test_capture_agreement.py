@@ -45,7 +45,7 @@ def test_right_mattes_are_not_complained_of_at_any_size(model):
 ORDERS = {
     "as texts are sorted": sorted(range(COUNT), key=lambda index: str(index + 1)),
     "one frame late": np.roll(np.arange(COUNT), 1),
-    "backwards": np.arange(COUNT)[::-1],
+    "by twos": np.argsort(np.arange(COUNT) % 2, kind="stable"),
 }
 
 
@@ -66,13 +66,33 @@ def test_mattes_of_another_picture_are_told(wrong, model):
 LYING = {
     "mirrored": discs(MIDDLES)[:, :, ::-1],
     "turned by 180 degrees": discs(MIDDLES)[:, ::-1, ::-1],
-    "turned upside down": discs(MIDDLES)[:, ::-1],
+    "flipped top to bottom": discs(MIDDLES)[:, ::-1],
+    "in reverse order": discs(MIDDLES)[::-1],
 }
 
 
 @pytest.mark.parametrize("way", LYING)
 def test_mattes_that_lie_otherwise_than_the_frames_are_told(way, model):
-    assert disagreement(LYING[way], model) == [f"the mattes are {way}, beside the frames: give them as the frames lie"]
+    (line,) = disagreement(LYING[way], model)
+    assert line == f"the mattes would fit the frames if they were {way}: give them as the frames are"
+
+
+def test_all_ways_in_which_mattes_would_fit_are_named(model):
+    """Along the middle row what is turned looks like what is mirrored."""
+    shift = MIDDLES - np.array([0, HEIGHT / 2])
+    views = model.views.copy()
+    views[:, 3] -= shift[views[:, 1].astype(int), 1]
+    (line,) = disagreement(discs(MIDDLES - shift * [0, 1])[:, :, ::-1], SparseModel(**{**vars(model), "views": views}))
+    assert "if they were turned by 180 degrees, or mirrored:" in line
+
+
+def test_mattes_that_would_meet_no_point_fit_in_no_way(model):
+    """Turned, these mattes lie where no point is, which agrees with nothing."""
+    aside = np.column_stack([15 + 3 * np.sin(np.arange(COUNT)), 22 + 3 * np.cos(2 * np.arange(COUNT))])
+    views = model.views[model.views[:, 0] < 200].copy()
+    views[:, 2:] += (aside - MIDDLES)[views[:, 1].astype(int)]
+    (line,) = disagreement(np.roll(discs(aside), 5, 0), SparseModel(**{**vars(model), "views": views}))
+    assert "do not move with the object" in line
 
 
 def test_single_wrong_mattes_are_named_and_their_neighbours_are_not(model):

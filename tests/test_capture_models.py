@@ -22,7 +22,7 @@ from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.support import apart, drop_loose, explained, held_together
-from nerfsem_method.capture.colmap.zoom import asked_for_focal_length
+from nerfsem_method.capture.colmap.zoom import measure_focal_length
 
 COUNT = 24
 STEADY = [FOCAL] * COUNT
@@ -82,25 +82,25 @@ def test_a_model_explains_the_matches_that_are_its_points_and_frames_apart_have_
 
 
 def test_a_steady_lens_has_no_stretches() -> None:
-    assert asked_for_focal_length(job(), drawn(STEADY)).stretches == []
+    assert measure_focal_length(job(), drawn(STEADY)).stretches == []
 
 
 def test_a_turn_tells_its_focal_length_and_a_few_steps_do_not() -> None:
-    sure = asked_for_focal_length(job(), drawn(STEADY)).evidence
+    sure = measure_focal_length(job(), drawn(STEADY)).evidence
     part = drawn([FOCAL] * 90)
     for frame in range(6, 90):
         part.deregister_frame(part.images[frame + 1].frame_id)
-    unsure = asked_for_focal_length(job(), part).evidence
+    unsure = measure_focal_length(job(), part).evidence
     assert sure is not None and sure > 0.1
     assert unsure is not None and unsure < 0.3 * sure
-    assert asked_for_focal_length(job(object_alone=True), drawn(STEADY)).evidence is None
+    assert measure_focal_length(job(object_alone=True), drawn(STEADY)).evidence is None
 
 
 @pytest.mark.parametrize("moment", ["all along", "in the middle"])
 def test_a_zoom_is_seen_where_it_is(moment: str) -> None:
     way = np.linspace(0, 1, COUNT)
     zoom = 1 + 0.25 * (way if moment == "all along" else (way > 0.5))
-    stretches = asked_for_focal_length(job(), drawn((FOCAL * zoom).tolist())).stretches
+    stretches = measure_focal_length(job(), drawn((FOCAL * zoom).tolist())).stretches
     assert [stretch[0] for stretch in stretches] == [0, 6, 12, 18] and stretches[-1][1] == COUNT - 1
     lengths = np.array([stretch[2] for stretch in stretches])
     true = np.array([zoom[first : last + 1].mean() for first, last, _ in stretches])
@@ -109,8 +109,8 @@ def test_a_zoom_is_seen_where_it_is(moment: str) -> None:
 
 def test_an_object_alone_and_a_handful_of_frames_say_nothing_of_a_zoom() -> None:
     zoomed = (FOCAL * np.linspace(1, 1.25, COUNT)).tolist()
-    assert asked_for_focal_length(job(object_alone=True), drawn(zoomed)).stretches == []
-    assert asked_for_focal_length(job(8), drawn(zoomed[:8])).stretches == []
+    assert measure_focal_length(job(object_alone=True), drawn(zoomed)).stretches == []
+    assert measure_focal_length(job(8), drawn(zoomed[:8])).stretches == []
 
 
 def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,16 +196,80 @@ def test_a_fade_from_black_is_twenty_frames(cases: Path) -> None:
     assert len(pictures(cases / "black-frame/fade.mp4")) == 20
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("a.mkv", "libx264"), ("a.webm", "libvpx-vp9")])
-def test_mattes_may_be_of_an_even_rate(plain: Path, tmp_path: Path, name: str, codec: str) -> None:
+# A steady rate --------------------------------------------------------------------------------------------------------
+
+WITHOUT = ("-vf", "select='not(eq(n,3)+eq(n,4))'", "-fps_mode", "vfr")
+"""Frame 2 is shown for three times as long as the others."""
+
+
+def files_of(video: Path) -> list[Path]:
+    """Return the files that ffmpeg makes of a video."""
+    folder = video.parent / f"{video.name} files"
+    folder.mkdir()
+    ffmpeg("-i", video, folder / "%03d.png")
+    return sorted(folder.iterdir())
+
+
+STEADY = {
+    "a.avi": ("-c:v", "mpeg4", "-q:v", "2"),
+    "a.mkv": ("-c:v", "libx264", "-bf", "0"),
+    "a.mp4": ("-c:v", "libx264", "-bf", "0"),
+    "a.webm": ("-c:v", "libvpx-vp9"),
+}
+
+
+@pytest.mark.parametrize("name", STEADY)
+def test_mattes_may_be_of_a_steady_rate(plain: Path, tmp_path: Path, name: str) -> None:
     """Where a frame is shown for longer, ffmpeg writes it once more; an AVI has empty frames there, which are no damage."""
-    without = "-vf", "select='not(eq(n,3)+eq(n,4))'", "-fps_mode", "vfr"
-    ffmpeg("-i", plain, *without, "-c:v", codec, "-q:v", "2", tmp_path / name)
-    (tmp_path / "files").mkdir()
-    ffmpeg("-i", tmp_path / name, tmp_path / "files" / "%d.png")
-    files, found = sorted((tmp_path / "files").iterdir()), Findings()
+    ffmpeg("-i", plain, *WITHOUT, *STEADY[name], tmp_path / name)
+    files, found = files_of(tmp_path / name), Findings()
     assert len(list(open_clip(tmp_path / name).frames(findings=found))) == found.total == 8 and len(files) == 10
     assert found.mattes(files) == [0, 1, 2, 5, 6, 7, 8, 9]
     assert found.mattes(files[:8]) == list(range(8))
     assert [said for said in found.remarks if "missing" in said] == []
     assert [said for said in found.remarks if "2 frames are empty" in said] == found.remarks[: name == "a.avi"]
+    each_second = Findings()
+    list(open_clip(tmp_path / name, 2).frames(findings=each_second))
+    assert each_second.mattes(files) == [0, 2, 6, 8]
+
+
+def test_mattes_of_a_steady_rate_are_not_guessed_where_frames_are_reordered(plain: Path, tmp_path: Path) -> None:
+    """ffmpeg repeats frames by how long their packets last, and MP4 tells that in the order of decoding."""
+    ffmpeg("-i", plain, *WITHOUT, "-c:v", "libx264", "-bf", "2", tmp_path / "a.mp4")
+    found = Findings()
+    list(open_clip(tmp_path / "a.mp4").frames(findings=found))
+    assert found.mattes([Path(f"{number}.png") for number in range(10)]) == list(range(10))  # which are too many
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_mattes_of_a_steady_rate_pass_over_damaged_frames(plain: Path, tmp_path: Path, every: int) -> None:
+    ffmpeg("-i", plain, *WITHOUT, "-c:v", "mjpeg", tmp_path / "a.mkv")
+    data = bytearray((tmp_path / "a.mkv").read_bytes())
+    sixth = [at for at in range(len(data)) if data[at : at + 3] == b"\xff\xd8\xff"][6]
+    data[sixth + 700 : sixth + 760] = b"\xff\x00" * 30
+    (tmp_path / "a.mkv").write_bytes(data)
+    found = Findings()
+    list(open_clip(tmp_path / "a.mkv", every).frames(findings=found))
+    assert list(found.damaged) == [6]
+    files = [Path(f"{number}.png") for number in range(10)]
+    assert found.mattes(files) == [[0, 1, 2, 5, 6, 7, 9], [0, 5]][every > 1]
+
+
+@pytest.mark.parametrize("codec", [("libx264",), ("libx264", "-bf", "0"), ("mpeg2video", "-flags", "+ildct")])
+def test_an_avi_that_is_whole_has_no_empty_frames(plain: Path, tmp_path: Path, codec: tuple[str, ...]) -> None:
+    """H.264 is shown two frames after it is decoded, and interlaced frames are counted in halves."""
+    ffmpeg("-i", plain, "-vf", "interlace,setfield=tff", "-c:v", *codec, tmp_path / "a.avi")
+    found = Findings()
+    list(open_clip(tmp_path / "a.avi").frames(findings=found))
+    assert found.empty == found.whole == 0 and [said for said in found.remarks if "interlaced" not in said] == []
+    assert found.mattes(files_of(tmp_path / "a.avi")) == found.numbers == list(range(5))
+
+
+def test_an_avi_that_is_cut_off_takes_the_mattes_of_the_whole(plain: Path, tmp_path: Path) -> None:
+    ffmpeg("-i", plain, *WITHOUT, "-c:v", "mjpeg", tmp_path / "whole.avi")
+    data = (tmp_path / "whole.avi").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(data[: len(data) * 4 // 5])
+    files, found = files_of(tmp_path / "whole.avi"), Findings()
+    list(open_clip(tmp_path / "cut.avi").frames(findings=found))
+    assert found.empty == 2 and found.whole == len(files) == 10
+    assert 4 < len(found.numbers) < 8 and found.mattes(files) == [0, 1, 2, 5, 6, 7, 8][: len(found.numbers)]

@@ -15,9 +15,10 @@ from make_clips import ffmpeg, near, pattern, pictures, same
 from PIL import Image
 
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.clip import colour
 from nerfsem_method.media.clip.clip import Findings, folder_of, stem_of
 from nerfsem_method.media.clip.door import open_clip
-from nerfsem_method.media.clip.shape import wrapped
+from nerfsem_method.media.clip.shape import projection_around
 
 
 @pytest.fixture(scope="module")
@@ -254,19 +255,43 @@ def test_photographs_in_a_row_are_a_video(ending: str, tmp_path: Path) -> None:
 # Both eyes, and all around ------------------------------------------------------------------------------------------------
 
 
+EYES = {"side by side": ("hstack", "left_right", 3, 1), "top and bottom": ("vstack", "top_bottom", 4, 2)}
+
+
 @pytest.mark.parametrize("way", ["in the container", "in the frames"])
-def test_a_picture_for_each_eye_is_refused_with_a_command_that_keeps_one(way: str, plain: Path, tmp_path: Path) -> None:
-    tag = ("-c:v", "mpeg4", "-metadata:s:v:0", "stereo_mode=left_right")
-    tag = tag if way == "in the container" else ("-c:v", "libx264", "-x264-params", "frame-packing=3")
-    ffmpeg("-i", plain, "-vf", "split[a][b];[a][b]hstack", *tag, tmp_path / "eyes.mkv")
-    with pytest.raises(CaptureError, match=r"for each eye in a frame \(side by side\)") as refused:
+@pytest.mark.parametrize("eyes", EYES)
+def test_a_picture_for_each_eye_is_refused_with_a_command_that_keeps_one(
+    way: str, eyes: str, plain: Path, tmp_path: Path
+) -> None:
+    stack, mode, packing, _ = EYES[eyes]
+    tag = ("-c:v", "mpeg4", "-metadata:s:v:0", f"stereo_mode={mode}")
+    tag = tag if way == "in the container" else ("-c:v", "libx264", "-x264-params", f"frame-packing={packing}")
+    ffmpeg("-i", plain, "-vf", f"split[a][b];[a][b]{stack}", *tag, tmp_path / "eyes.mkv")
+    with pytest.raises(CaptureError, match=rf"for each eye in a frame \({eyes}\)") as refused:
         open_clip(tmp_path / "eyes.mkv")
     filters = str(refused.value).partition(" -vf '")[2].partition("'")[0]
     ffmpeg("-i", tmp_path / "eyes.mkv", "-vf", filters, tmp_path / "one.mp4")
-    assert open_clip(tmp_path / "one.mp4").width == 64
+    assert (open_clip(tmp_path / "one.mp4").width, open_clip(tmp_path / "one.mp4").height) == (64, 48)
 
 
-def test_films_of_all_around_are_told_by_what_ffmpeg_says_of_them() -> None:
-    said = "0:0: Video: h264, 3840x1920\n    Side data:\n      spherical: "
-    assert wrapped(f"{said}equirectangular (0.000000/0.000000/0.000000) ") == "equirectangular"
-    assert not wrapped(f"{said}rectilinear (0/0/0)") and not wrapped("0:0: Video: h264, 3840x1920")
+def test_columns_for_each_eye_are_refused(plain: Path, tmp_path: Path) -> None:
+    ffmpeg("-i", plain, "-c:v", "libx264", "-x264-params", "frame-packing=1", tmp_path / "eyes.mkv")
+    with pytest.raises(CaptureError, match=r"for each eye in a frame \(interleaved columns\); give a film of one"):
+        open_clip(tmp_path / "eyes.mkv")
+
+
+SAID = "0:0: Video: h264, 3840x1920\n    Metadata:\n      title           : {}\n    Side data:\n      {}\n"
+
+
+def test_films_of_all_around_are_refused(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = SAID.format("a vase", "spherical: half equirectangular (0.000000/0.000000/0.000000) ")
+    monkeypatch.setattr(colour, "stream_description", lambda whole, index: said)
+    with pytest.raises(CaptureError, match=r"a film of all around the camera \(half equirectangular\)"):
+        open_clip(plain)
+
+
+def test_a_title_does_not_make_a_film_another(plain: Path, tmp_path: Path) -> None:
+    assert not projection_around(SAID.format("a", "spherical: rectilinear (0/0/0)"))
+    for title in ("Spherical: a vase", "Stereo 3D: side by side", "Side data:"):
+        ffmpeg("-i", plain, "-c", "copy", "-metadata:s:v:0", f"title={title}", tmp_path / "titled.mkv")
+        assert open_clip(tmp_path / "titled.mkv").width == 64

@@ -8,7 +8,9 @@ import pytest
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import Findings
-from nerfsem_method.media.matte_names import frames_text, in_doubt, in_order, list_mattes, partners
+from nerfsem_method.media.matte_names import check_number, frames_text, in_doubt, in_order, list_mattes, partners
+
+LETTERS = ("9c", "a0", "3f2a", "b", "77", "c1", "0d", "e", "2")
 
 
 @pytest.mark.parametrize(
@@ -26,10 +28,18 @@ from nerfsem_method.media.matte_names import frames_text, in_doubt, in_order, li
         "f1000 f1001 f999999999999999999999",
         "a b c1 c2 c10",
         "0.0 0.04 0.08 0.2 0.24 1.0 10.04",
+        "t0.0 t0.25 t0.5 t0.75 t1.0 t1.25",
+        "0.1 0.2 0.30000000000000004 0.4",
+        "0.03 0.07 0.1 0.13 0.17 0.2",
         "1.1 1.2 1.9 1.10 1.11 2.1",
-        "f3_left_2 f4_left_1 f5_left_0",
-        "0.93_0001 0.5_0002 0.71_0003",
-        "9c-frame_8 a0-frame_9 3f2a-frame_10",
+        "1.1 1.2 1.9 1.11 1.12 2.1",
+        " ".join(f"take2.{number:02d}" for number in range(1, 131, 2)),
+        " ".join(f"f{10 * number:04d}_{9 - number}" for number in range(10)),
+        "IMG_9 " + " ".join(f"IMG_9(copy{number})" for number in range(1, 9)),
+        "a_3 a_4 b_1 b_2",
+        " ".join(f"0.{score}_{number:04d}" for number, score in enumerate((93, 5, 71, 8, 4, 66, 91, 2, 12))),
+        " ".join(f"{letters}-frame_{number}" for number, letters in enumerate(LETTERS, 3)),
+        "m_-3_a1 m_-2_a2 m_-1_a3 m_0_a4 m_1_a5 m_2_a6 m_3_a7 m_4_a8",
     ],
 )
 def test_numbers_are_compared_as_numbers(names, tmp_path):
@@ -87,8 +97,12 @@ def test_mattes_called_after_photographs_are_theirs(kind, others):
         (["depth_1.png", "depth_2.png", "mask_1.png", "mask_2.png"], ["1.jpg", "2.jpg"]),
         ([f"{number}.png" for number in range(1, 20)], [f"{number}.jpg" for number in range(10)]),
         (["a_1.png", "a_2.png"], ["1.jpg", "1.png"]),
+        (["x-IMG_1.png", "yy-IMG_1.png", "z-IMG_2.png"], ["IMG_1.jpg", "IMG_2.jpg"]),
+        (["xIMG_1.png", "yyIMG_2.png"], ["IMG_1.jpg", "IMG_2.jpg"]),
+        (["x-IMG_1-IMG_2.png", "y.png"], ["IMG_1.jpg", "IMG_2.jpg"]),
     ],
-    ids=["counted from 1", "a video", "two of a name", "other names", "two kinds", "a part of a number", "a name twice"],
+    ids=["counted from 1", "a video", "two of a name", "other names", "two kinds", "a part of a number", "a name twice",
+         "two of one", "no word of its own", "one of two"],
 )
 def test_other_names_say_nothing(mattes, names):
     assert partners([Path(name) for name in mattes], names) is None
@@ -128,6 +142,15 @@ def test_mattes_that_are_counted_from_0_are_in_order(taken):
     """Photographs are counted from 1: some of them alone would find their names among the mattes of the next ones."""
     found = Findings(numbers=list(taken), total=40, files=[f"{number + 1:04d}.jpg" for number in range(40)])
     assert found.mattes([Path(f"{number:04d}.png") for number in range(40)]) == list(taken)
+
+
+def test_letters_of_their_own_may_stand_around_the_names():
+    assert partners([Path("a_IMG_1 b.png"), Path("cc_IMG_2.png")], ["IMG_2.jpg", "IMG_1.jpg"]) == [1, 0]
+
+
+def test_decimals_skip_no_numbers(tmp_path):
+    files = [tmp_path / f"{0.04 * number:.2f}".rstrip("0") for number in range(1, 12)]
+    assert check_number(tmp_path, [file.with_name(f"{file.name}.png") for file in files], 11) == []
 
 
 def test_names_that_nearly_fit_take_no_time():

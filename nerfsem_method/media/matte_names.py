@@ -18,9 +18,11 @@ SUFFIXES = (
 """Files of a folder of mattes with these endings are mattes; all others, and hidden files, are passed over."""
 ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 """Files with these endings hold others, which are to be unpacked first."""
+FEWEST = 8
+"""The last numbers of fewer names may run without gaps by chance."""
 _NUMBER = re.compile(r"([0-9]+)")
-_DECIMAL = re.compile(r"[0-9]+\.([0-9]+)")
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)")
+_DECIMAL = re.compile(r"([0-9]+(?:\.[0-9]+)?)")
+_LAST_NUMBER = re.compile(r"([0-9]+)([^0-9]*)$")
 _SIGNED = re.compile(r"(?<![0-9A-Za-z])-(?=[0-9])")
 """A hyphen before a number may be a minus, but not one between letters or numbers, as in frame-1 and 2024-11-14."""
 
@@ -52,16 +54,16 @@ def _is_image(path: Path) -> bool:
 
 
 def in_order(files: Iterable[Path]) -> list[Path]:
-    """Return files in the order that the numbers in their names count: IMG_2 comes before IMG_10, and t-1 before t0.
+    """Return files in the order that the numbers in their names count: IMG_2 comes before IMG_10, t-1 before t0, 0.04 before 0.2.
 
-    Those of one folder stay together. Names that count at their end alone are in that order, whatever stands before.
+    Those of one folder stay together. Where the last numbers alone run without gaps, they are the order, whatever stands before.
     """
     files = list(files)
     signed = not all(_SIGNED.search(path.stem) for path in files)  # a hyphen that all of them have is no minus
-    number = _PART if _decimals([path.stem for path in files]) else _NUMBER
+    number = _DECIMAL if _are_decimals([path.stem for path in files]) else _NUMBER
 
     def place(path: Path) -> tuple[list[list[str | float]], list[str | float], str]:
-        folders = [_natural(part.casefold(), False, _NUMBER) for part in path.parent.parts]
+        folders = [_natural(part.casefold(), signed=False, number=_NUMBER) for part in path.parent.parts]
         return folders, _natural(path.stem.casefold(), signed, number), path.name
 
     ordered = sorted(files, key=place)
@@ -69,22 +71,38 @@ def in_order(files: Iterable[Path]) -> list[Path]:
     return ordered if counts is None else [ordered[index] for index in sorted(range(len(ordered)), key=counts.__getitem__)]
 
 
-def _decimals(stems: list[str]) -> bool:
-    """Return whether names hold decimals as programs print them, 0.04 before 0.2, and no parts, of which 1.10 is after 1.9."""
-    found = [match[1] for stem in stems for match in _DECIMAL.finditer(stem)]
-    unequal = len({len(fraction) for fraction in found}) > 1
-    return unequal and any(fraction[0] == "0" != fraction for fraction in found) and not any(f[-1] == "0" != f for f in found)
+def _are_decimals(stems: list[str]) -> bool:
+    """Return whether each name's last number is a decimal as programs print them, and not the part of a count, 1.10 after 1.9.
+
+    A part is padded with zeros to the length of the shortest. What has no such zeros is a decimal if it goes up steadily.
+    """
+    found = [numbers[-1] for stem in stems if (numbers := _DECIMAL.findall(stem))]
+    fractions = [number.partition(".")[2] for number in found if "." in number]
+    if len(found) != len(stems) or len({len(fraction) for fraction in fractions}) < 2:
+        return False
+    shortest = min(map(len, fractions))
+    padded = any(len(fraction) > shortest and fraction.startswith("0") for fraction in fractions)
+    return padded or _steady([float(number) for number in found])
+
+
+def _steady(values: list[float]) -> bool:
+    """Return whether values, in their order, go up by about as much each time; rounding makes a step half as large again."""
+    steps = [later - earlier for earlier, later in zip(sorted(values), sorted(values)[1:], strict=False)]
+    return bool(steps) and max(steps) < 1.5 * min(steps)
 
 
 def _counts_at_the_end(files: list[Path]) -> list[int] | None:
-    """Return the last number of each name where these alone count; None where another one does, or none of them."""
-    found = [[int(number) for number in _NUMBER.findall(path.stem)] for path in files]
-    if len({path.parent for path in files}) != 1 or not all(found) or any(_SIGNED.search(path.stem) for path in files):
+    """Return the last number of each name where these run without gaps, and no number before them counts; None elsewhere."""
+    ends = [_LAST_NUMBER.search(path.stem) for path in files]
+    if len(files) < FEWEST or len({path.parent for path in files}) != 1 or any(_SIGNED.search(path.stem) for path in files):
         return None
-    alike = len({len(numbers) for numbers in found}) == 1
-    columns = list(zip(*found, strict=True)) if alike else [tuple(numbers[-1] for numbers in found)]
-    counting = [index for index, column in enumerate(columns) if len(set(column)) == len(files) == max(column) - min(column) + 1]
-    return list(columns[-1]) if counting == [len(columns) - 1] else None
+    counts = [int(end[1]) for end in ends if end]
+    alike = len({end[2] for end in ends if end}) == 1  # what follows the number
+    if len(counts) != len(files) or not alike or len(set(counts)) < len(files) or max(counts) - min(counts) >= len(files):
+        return None
+    before = [[int(number) for number in _NUMBER.findall(path.stem)][:-1] for path in files]
+    columns = list(zip(*before, strict=True)) if len({len(numbers) for numbers in before}) == 1 else []
+    return None if any(_steady(list(column)) for column in columns) else counts
 
 
 def partners(mattes: list[Path], names: list[str]) -> list[int] | None:
@@ -92,7 +110,7 @@ def partners(mattes: list[Path], names: list[str]) -> list[int] | None:
 
     They are where each photograph has one matte whose name is its own between the same two texts, be these empty: 7.jpg has
     7.png, mask_7.png or 7.jpg.png. Mattes of other photographs may lie there, too. With two kinds of such mattes, depth_7.png
-    beside mask_7.png, only those of the photographs' very names are sure.
+    beside mask_7.png, only those of the photographs' very names are sure. Else each must have one matte that bears its name.
     """
     index_of = {_plain(path.stem): index for index, path in enumerate(mattes)}
     if not names or len(index_of) < len(mattes):
@@ -109,10 +127,10 @@ def partners(mattes: list[Path], names: list[str]) -> list[int] | None:
         if len(set(keys)) == len(keys) and (("", "") in fits or len(fits) == 1):
             before, after = ("", "") if ("", "") in fits else fits[0]
             return [index_of[f"{before}{key}{after}"] for key in keys]
-    return _named_anyhow(index_of, _stems(names))
+    return _one_bearer_each(index_of, _stems(names))
 
 
-def _named_anyhow(index_of: dict[str, int], keys: list[str]) -> list[int] | None:
+def _one_bearer_each(index_of: dict[str, int], keys: list[str]) -> list[int] | None:
     """Return the index of the one matte whose name holds each photograph's as a word of its own; None unless all have one.
 
     What stands around it may differ: programs for drawing mattes put letters of their own before each name.
@@ -171,7 +189,7 @@ def check_number(folder: Path, files: list[Path], count: int) -> list[str]:
     if len(files) != count:
         hint = _why(files, numbers, count)
         raise CaptureError(f"{folder} holds {len(files)} mattes, the video has {count} frames; one a frame is needed{hint}")
-    if numbers is not None and _step(numbers) is None:
+    if numbers is not None and _step(numbers) is None and not _are_decimals([path.stem for path in files]):
         skipped = spans(sorted(set(range(min(numbers), max(numbers))) - set(numbers)))
         return [f"the numbers of the mattes skip {shortened(skipped)}; they were taken in order, one for each frame"]
     return []

@@ -30,6 +30,4 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
     """Write a picture, uint8 [H, W] or [H, W, 3] with blue first, as PNG. Raises OSError when the disk refuses."""
     import cv2
 
-    # Colours hardly ever repeat, as mattes do, so that looking for repetitions takes time and saves no bytes.
-    how = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY] if picture.ndim == 3 else []
-    path.write_bytes(cv2.imencode(".png", picture, how)[1].tobytes())
+    path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())

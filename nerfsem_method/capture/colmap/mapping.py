@@ -183,9 +183,9 @@ def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds
     tell("refinement", int(how is SETTLED), 2)
     options = pipeline_options(job, how.reach, closed)
     adjustment = options.get_global_bundle_adjustment()
-    clear = dense(len(job.names)) and not job.object_alone
-    iterations, tolerance = HASTY if clear and how is not SETTLED else THOROUGH
-    rounds = min(how.rounds, ENOUGH_ROUNDS) if clear else how.rounds
+    hasten = dense(len(job.names)) and not job.object_alone
+    iterations, tolerance = HASTY if hasten and how is not SETTLED else THOROUGH
+    rounds = min(how.rounds, ENOUGH_ROUNDS) if hasten else how.rounds
     adjustment.ceres.solver_options.max_num_iterations = iterations
     adjustment.ceres.solver_options.function_tolerance = tolerance
     adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY

@@ -74,15 +74,15 @@ def _list_frames(job: Job, database: Path) -> None:
     pycolmap.Database.open(str(database)).close()  # Frames are imported into a database that exists.
     pycolmap.import_images(str(database), job.legible, pycolmap.CameraMode.SINGLE, job.names[:1], _reader(job))
     with pycolmap.Database.open(str(database)) as listed:
-        (frame,) = listed.read_all_frames()
+        (rig,) = listed.read_all_rigs()
         (first,) = listed.read_all_images()
         for name in job.names[1:]:  # COLMAP would read all of each picture for its size, which is that of the first.
             image = pycolmap.Image(name=name, camera_id=first.camera_id)
             image.image_id = listed.write_image(image)
-            alone = pycolmap.Frame()
-            alone.rig_id = frame.rig_id
-            alone.add_data_id(image.data_id)
-            listed.write_frame(alone)
+            its_frame = pycolmap.Frame()
+            its_frame.rig_id = rig.rig_id
+            its_frame.add_data_id(image.data_id)
+            listed.write_frame(its_frame)
 
 
 def _extract(job: Job, database: Path, names: list[str], doubled: bool, sparing: bool = False) -> None:

@@ -25,7 +25,7 @@ from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of, save
 from nerfsem_method.capture.colmap.support import apart, drop_loose, explained
-from nerfsem_method.capture.colmap.zoom import Focal, asked_for_focal_length
+from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
 
 SENSE = 0.72
 """Photographs whose model makes points of a smaller share of their matches may lie in no order: right models make .74 of them and
@@ -164,7 +164,7 @@ def main(job: Job) -> None:
         if again := rejoined(first.job, first.matcher, whole, model):
             model, closures = again
             sense, island = _judged(job, database, model)
-        focal = asked_for_focal_length(job, model)
+        focal = measure_focal_length(job, model)
         model.extract_colors_for_all_images(job.images)
     save(job, model, first.matcher.median_motion(), closures, focal, sense, island)
 

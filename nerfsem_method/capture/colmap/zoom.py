@@ -43,23 +43,23 @@ class Focal:
     stretches: list[tuple[int, int, float]]
 
 
-def asked_for_focal_length(job: Job, model: pycolmap.Reconstruction) -> Focal:
-    """Ask a finished model for its focal length; an object alone tells nothing of it before its turn closes."""
+def measure_focal_length(job: Job, model: pycolmap.Reconstruction) -> Focal:
+    """Return what a finished model says of its focal length, which is nothing of an object alone and of a handful of frames."""
     index_of = {name: index for index, name in enumerate(job.names)}
     images = sorted((index_of[image.name], number) for number, image in model.images.items() if image.has_pose)
     if job.object_alone or len(images) < SHORTEST:
         return Focal(None, [])
-    alone = dict.fromkeys((number for _, number in images), 0)
-    tracks = _longest_tracks(model, list(alone))
-    one, (focal,) = _adjusted(model, alone, tracks, lens=True)
-    tried = [_adjusted(model, alone, tracks, lens=True, focal=share * focal)[0] for share in TRIED]
-    evidence = float(np.mean(tried) / max(one, 1e-9) - 1)
+    one_lens = dict.fromkeys((number for _, number in images), 0)
+    tracks = _longest_tracks(model, list(one_lens))
+    cost, (focal,) = _adjusted(model, one_lens, tracks, lens=True)
+    tried = [_adjusted(model, one_lens, tracks, lens=True, focal=share * focal)[0] for share in TRIED]
+    evidence = float(np.mean(tried) / max(cost, 1e-9) - 1)
     count = min(STRETCHES, len(images) // SHORTEST)
     if count < 2:
         return Focal(evidence, [])
     stretch_of = {number: place * count // len(images) for place, (_, number) in enumerate(images)}
-    many, lengths = _adjusted(model, stretch_of, tracks, lens=False)
-    if many > (1 - EVIDENCE) * one:
+    cost_of_many, lengths = _adjusted(model, stretch_of, tracks, lens=False)
+    if cost_of_many > (1 - EVIDENCE) * cost:
         return Focal(evidence, [])
     relative = lengths / np.median(lengths)
     members = [[frame for frame, number in images if stretch_of[number] == stretch] for stretch in range(count)]

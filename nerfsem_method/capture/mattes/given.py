@@ -106,20 +106,21 @@ def disagreement(mattes: np.ndarray, model: SparseModel) -> list[str]:
     height, width = mattes.shape[1:]
     column = (model.views[:, 2] * width / model.camera.width).astype(int).clip(0, width - 1)
     row = (model.views[:, 3] * height / model.camera.height).astype(int).clip(0, height - 1)
+    inside = mattes[frame, row, column] > 127
     shown = mattes.any((1, 2))  # empty ones do not know where the object is, and do not make the others look wrong
-
-    def agree(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        inside = mattes[frame, rows, columns] > 127
-        agreement, heard = _agreement(inside, point, frame, shown)
-        return inside, agreement, heard, float(np.median(agreement[heard & shown])) if (heard & shown).any() else 1.0
-
-    inside, agreement, heard, usual = agree(row, column)
+    agreement, heard = _agreement(inside, point, frame, shown)
+    usual = float(np.median(agreement[heard & shown])) if (heard & shown).any() else 1.0
     if usual < AGREEMENT:
         below, beside = height - 1 - row, width - 1 - column
-        other_ways = {"turned by 180 degrees": (below, beside), "mirrored": (row, beside), "turned upside down": (below, column)}
-        fitting = [way for way, places in other_ways.items() if agree(*places)[3] >= AGREEMENT]
+        otherwise = {
+            "turned by 180 degrees": (frame, below, beside),
+            "mirrored": (frame, row, beside),
+            "flipped top to bottom": (frame, below, column),
+            "in reverse order": (len(mattes) - 1 - frame, row, column),
+        }
+        fitting = [way for way, place in otherwise.items() if _fits(mattes[place] > 127, point, frame)]
         if fitting:
-            return [f"the mattes are {fitting[0]}, beside the frames: give them as the frames lie"]
+            return [f"the mattes would fit the frames if they were {', or '.join(fitting)}: give them as the frames are"]
         return [
             f"the mattes do not move with the object ({100 * usual:.0f} % agreement in the median frame): are they of this clip, "
             "one for each of its frames, in their order?"
@@ -128,6 +129,12 @@ def disagreement(mattes: np.ndarray, model: SparseModel) -> list[str]:
     agreement, heard = _agreement(inside, point, frame, ~doubtful)  # those beside a wrong one are right by all others
     wrong = np.flatnonzero(doubtful & heard & (agreement < AGREEMENT_OF_ONE)).tolist()
     return [f"the mattes of frames {shortened(spans(wrong))} show something else than all others"] if wrong else []
+
+
+def _fits(inside: np.ndarray, point: np.ndarray, frame: np.ndarray) -> bool:
+    """Return whether views that lie `inside` mattes which are taken otherwise agree in most frames."""
+    agreement, heard = _agreement(inside, point, frame, np.ones(frame.max() + 1, bool))
+    return bool(heard.mean() > 0.5 and np.median(agreement[heard]) >= AGREEMENT)
 
 
 def _agreement(inside: np.ndarray, point: np.ndarray, frame: np.ndarray, voters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import Ground
-from nerfsem_method.media.clip.picture import Picture, read_picture
+from nerfsem_method.media.clip.picture import BITS, Picture, grey_bits, read_picture
 from nerfsem_method.scene.camera import Intrinsics
 
 SAME = 0.05
@@ -66,6 +67,11 @@ class Shots:
         params = np.median([shot.camera.scaled(first.width, first.height).params for shot in self.shots], 0)
         return Intrinsics(first.width, first.height, *params.tolist())
 
+    @cached_property
+    def bits(self) -> int:
+        """Return how many bits the numbers of grey pictures use, 16 for colours."""
+        return grey_bits(shot.image for shot in self.shots)
+
     @property
     def matted(self) -> bool:
         """Return whether every shot has a matte."""
@@ -92,7 +98,7 @@ class Shots:
         Raises CaptureError for a file that is no picture, or has not the shape of its camera.
         """
         shot = self.shots[index]
-        picture = _read(shot.image, shot.camera)
+        picture = _read(shot.image, shot.camera, self.bits)
         if picture.damage:
             return picture
         mask = picture if shot.matte == shot.image else _read(shot.matte, shot.camera) if shot.matte else None
@@ -106,10 +112,10 @@ class Shots:
         return Picture(_resampled(rgb, shot.camera, self.camera, size), alpha)
 
 
-def _read(path: Path, camera: Intrinsics) -> Picture:
-    """Return a picture as it is stored, for that is what its camera describes."""
+def _read(path: Path, camera: Intrinsics, bits: int = BITS[-1]) -> Picture:
+    """Return a picture as it is stored, for that is what its camera describes; greys may have fewer `bits` than their files."""
     try:
-        picture = read_picture(path, upright=False)
+        picture = read_picture(path, upright=False, bits=bits)
     except OSError as error:
         raise CaptureError(f"{path} cannot be read as an image ({error})") from None
     height, width = picture.rgb.shape[:2]

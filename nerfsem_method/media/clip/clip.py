@@ -52,9 +52,10 @@ class Findings:
         times: They are shown at these times in seconds.
         total: The source has so many frames, those included that are damaged or not taken.
         whole: It announces so many of which the end is missing; 0 where all are there.
-        places: At an even rate, at which ffmpeg makes files of a video, the frames that were yielded have these places, and each
-            is shown once more in the places up to the next; empty for photographs.
-        even: There are so many such places.
+        empty: It has so many frames without a picture, which AVI may have, beside these; `whole` counts them, too.
+        places: The frames that were yielded are in these places of files that ffmpeg makes of the video (`places`); empty for
+            photographs, and where that cannot be told.
+        place_count: There are so many such files.
         files: The frames of the source, by their numbers, are files of these names; empty for a video.
         damaged: The frames of these numbers would have been taken, but are damaged, for these reasons.
         remarks: These sentences, without a full stop, tell a user what was found, the damaged frames included.
@@ -64,8 +65,9 @@ class Findings:
     times: list[float] = field(default_factory=list)
     total: int = 0
     whole: int = 0
+    empty: int = 0
     places: list[int] = field(default_factory=list)
-    even: int = 0
+    place_count: int = 0
     files: list[str] = field(default_factory=list)
     damaged: dict[int, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
@@ -79,13 +81,13 @@ class Findings:
         """Return the indices of the mattes `files` that belong to the frames that were yielded; of all if nothing tells which.
 
         Mattes may be called after photographs. Otherwise they are in the frames' order, one for each that was yielded or for each
-        of the source, perhaps before its end was lost, or one for each place of an even rate.
+        of the source, perhaps before its end was lost, or one for each file that ffmpeg makes of a video.
         """
         if (found := partners(files, self.files)) is not None:
             return [found[number] for number in self.numbers]
-        if files and len(files) in (self.total, self.whole):
+        if files and len(files) in (self.total, 0 if self.empty else self.whole):
             return list(self.numbers)
-        if files and len(files) == self.even:
+        if files and self.places and len(files) in (self.whole, self.place_count):
             return list(self.places)
         return partners(files, self.names) or list(range(len(files)))
 

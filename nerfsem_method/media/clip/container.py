@@ -23,7 +23,8 @@ from nerfsem_method.media.clip.damage import Note
 from nerfsem_method.media.clip.decoder import Decoder
 from nerfsem_method.media.clip.filters import Chain, Deinterlacer, Resizer, scaling
 from nerfsem_method.media.clip.messages import heard, summary
-from nerfsem_method.media.clip.shape import Shape, crop_of, eyes_of, one_eye, shape_of, side_data, wrapped
+from nerfsem_method.media.clip.places import Places
+from nerfsem_method.media.clip.shape import Shape, crop_of, eyes_of, one_eye, projection_around, shape_of, side_data
 from nerfsem_method.media.clip.streams import beside, main_stream, promised_packets, sane_rate
 from nerfsem_method.media.matte_names import frames_text
 
@@ -56,19 +57,17 @@ class VideoClip(Clip):
         return hash_file(self.path)
 
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
-        convert, start, woven, following = _Converter(self, size), None, [], 0
+        convert, start, woven = _Converter(self, size), None, []
         with _opened(self.path) as (container, stream, _):
-            decoder, even = Decoder(container, stream), stream.guessed_rate or self.rate * self.every
+            decoder, places = Decoder(container, stream), Places(stream.guessed_rate or self.rate * self.every)
             for frame, note, interlaced in self._whole(decoder):
                 assert note.number is not None
-                start = note.pts if start is None else start
-                if note.pts is None or start is None:
-                    time, place = note.number / (self.rate * self.every), note.number
+                if note.pts is None:
+                    time = note.number / (self.rate * self.every)
                 else:
+                    start = note.pts if start is None else start
                     time = (note.pts - start) * stream.time_base
-                    place = max(round(time * even), following)
-                following = place + 1
-                findings.even = place + max(round((frame.duration or 0) * stream.time_base * even), 1)
+                place = places.of(time, note.duration * stream.time_base)
                 if note.number % self.every:
                     continue
                 if note.damage:
@@ -78,11 +77,13 @@ class VideoClip(Clip):
                     woven.append(note.number)
                 findings.places.append(place)
                 yield ClipFrame(note.number, float(time), *convert(frame))
-            empty = max(findings.even - decoder.packets, 0) if container.format.name == "avi" else 0
-        findings.total = decoder.shown
-        lost = max(self.promised - decoder.packets - empty, 0)
-        findings.whole = self.promised if lost else 0
-        findings.remarks += [*self.notes, *self._remarks(decoder, findings.damaged, woven, empty, bool(lost))]
+            counted = container.format.name == "avi"
+            findings.empty = max(decoder.slots - decoder.packets, 0) if counted else 0
+        if decoder.reordered or (counted and places.count != decoder.slots):
+            findings.places.clear()  # Files of such videos repeat frames in ways that their times do not tell.
+        findings.total, findings.place_count = decoder.shown, places.count
+        findings.whole = self.promised if self.promised > decoder.packets + findings.empty else 0
+        findings.remarks += [*self.notes, *self._remarks(decoder, findings, woven)]
 
     def _whole(self, decoder: Decoder) -> Iterator[tuple[Any, Note, bool]]:
         """Yield a whole picture for each frame that is shown, with its note, and whether it was interlaced."""
@@ -104,8 +105,9 @@ class VideoClip(Clip):
         for ready, woven in whole.finish():
             yield ready, inside.popleft(), woven
 
-    def _remarks(self, decoder: Decoder, damaged: dict[int, str], woven: list[int], empty: int, lost: bool) -> Iterator[str]:
-        """Yield what reading to the end has shown: there are `empty` frames in between, and the end is `lost` or not."""
+    def _remarks(self, decoder: Decoder, findings: Findings, woven: list[int]) -> Iterator[str]:
+        """Yield what reading to the end has shown."""
+        damaged, empty = findings.damaged, findings.empty
         if numbers := list(damaged):
             yield f"{frames_text(numbers)} of the video {_is(numbers)} damaged and left out: {damaged[numbers[0]]}"
         if woven:
@@ -114,7 +116,7 @@ class VideoClip(Clip):
             yield f"{decoder.missing} picture{'s' * (decoder.missing > 1)} of the video could not be decoded at all"
         if empty:
             yield f"{empty} frame{'s are' if empty > 1 else ' is'} empty, as AVI may have them: left out"
-        if lost:
+        if findings.whole:
             yield f"the video announces {self.promised} frames, {decoder.packets} could be read: its end is missing"
         elif decoder.cut:
             yield "the file is cut off: its end is missing"
@@ -148,7 +150,7 @@ def open_video(path: Path, every: int) -> VideoClip:
             half = one_eye(eyes)
             remedy = f"keep that of one: {colour.conversion(path, half)}" if half else "give a film of one"
             raise CaptureError(f"{path} is a 3D film with a picture for each eye in a frame ({eyes}); {remedy}")
-        if projection := wrapped(description):
+        if projection := projection_around(description):
             raise CaptureError(
                 f"{path} is a film of all around the camera ({projection}); let its program export the view of the object, flat"
             )

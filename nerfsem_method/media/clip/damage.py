@@ -27,6 +27,7 @@ class Note:
         number: The frame has this number among those shown; None if none was shown.
         lost: The decoder refused the packet.
         damage: This is the judgement, "" if the frame is sound; None before it is judged.
+        duration: The frame is shown for so long, in the stream's own units; 0 where the container does not say.
     """
 
     key: bool
@@ -36,6 +37,7 @@ class Note:
     number: int | None = None
     lost: bool = False
     damage: str | None = None
+    duration: int = 0
 
 
 class Judge:

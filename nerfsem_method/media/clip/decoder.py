@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -37,6 +38,8 @@ class Decoder:
         said: These are the texts of ffmpeg's complaints.
         cut: ffmpeg says that the file ends before its data do.
         packets: So many packets have been read.
+        slots: A container that counts its packets, AVI, would have room for so many up to the last one.
+        reordered: Packets do not come in the order in which they are shown, or do not say when they are.
         shown: So many frames have been yielded.
         missing: So many packets were refused by the decoder.
     """
@@ -47,7 +50,8 @@ class Decoder:
         self._witness = None if self.context is not stream.codec_context else _library_of(stream, self.codec)
         self.said: list[str] = []
         self.cut = False
-        self.packets = self.shown = self.missing = 0
+        self.packets = self.slots = self.shown = self.missing = 0
+        self.reordered, self._latest = False, -math.inf
         cut = container.format.name in _CUT_ANYWHERE and self.codec not in _SELF_STARTING
         self._judge, self._waiting = Judge(cut), deque[Note]()
         self._blocks = Blocks() if self.codec in _SILENT else None
@@ -68,13 +72,16 @@ class Decoder:
             if packet is None:
                 break
             self.packets += packet.dts is not None or packet.size > 0
+            self.slots = max(self.slots, (packet.dts or 0) + 1)
             if packet.size:  # Empty ones are dropped frames of an AVI, or the end.
                 yield from self._decode(packet, messages)
         yield from self._give(None, Note(False))
         self.missing += sum(note.lost for note in self._waiting)
 
     def _decode(self, packet: Any, before: list[Message]) -> Iterator[tuple[Any, Note]]:
-        note = Note(bool(packet.is_keyframe), packet.pts)
+        note = Note(bool(packet.is_keyframe), packet.pts, duration=packet.duration or 0)
+        self.reordered = self.reordered or packet.pts is None or packet.pts < self._latest
+        self._latest = self._latest if packet.pts is None else packet.pts
         note.alone = refers_to_nobody(bytes(packet), self.codec, self.context.extradata)
         self._waiting.append(note)
         packet.opaque = note

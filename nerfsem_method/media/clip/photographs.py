@@ -17,29 +17,21 @@ from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size
 from nerfsem_method.media.clip.colour import high_dynamic_range
 from nerfsem_method.media.clip.filters import Resizer
 from nerfsem_method.media.clip.listing import Listing
-from nerfsem_method.media.clip.picture import read_depth, read_focal_length, read_picture, read_size, read_transfer
+from nerfsem_method.media.clip.picture import BITS, grey_bits, read_focal_length, read_picture, read_size, read_transfer
 from nerfsem_method.media.matte_names import frames_text, shortened
 
 RATE = Fraction(5)
 """Photographs are shown at so many a second: slow enough to see each, and a turn of 60 takes 12 seconds."""
 SAME_LENS = 1.02
 """Focal lengths within this ratio are one: EXIF data round them."""
-LOOKED_AT = 5
-"""So many pictures tell how many bits the greys of all have."""
-BITS = (8, 10, 12, 14, 16)
-"""Cameras for measuring give greys of so many bits, and their programs write them into files of 16."""
 
 
 @dataclass(frozen=True)
 class PhotographClip(Clip):
-    """A clip of photographs has one size; `files` are all of them, before thinning, and `notes` say what is left out.
-
-    Greys of more than 8 bits have `bits`.
-    """
+    """A clip of photographs has one size; `files` are all of them, before thinning, and `notes` say what is left out."""
 
     files: tuple[Path, ...]
     notes: tuple[str, ...]
-    bits: int
 
     @property
     def ordered(self) -> bool:
@@ -58,11 +50,12 @@ class PhotographClip(Clip):
 
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
         ground, resize = Ground(), Resizer(size)
+        bits = grey_bits(self.files)
         findings.total, findings.files = len(self.files), [text_of(path.name) for path in self.files]
         for number in range(0, len(self.files), self.every):
             path = self.files[number]
             try:
-                picture = read_picture(path, bits=self.bits)
+                picture = read_picture(path, bits=bits)
             except OSError as error:
                 raise CaptureError(f"{path} cannot be read any more ({error})") from None
             if picture.damage:
@@ -76,6 +69,9 @@ class PhotographClip(Clip):
             yield ClipFrame(number, float(number / RATE), resize(rgb), alpha)
         damaged = {self.files[number].name: f"damaged, {reason}" for number, reason in findings.damaged.items()}
         findings.remarks += [*self.notes, *left_out_texts(damaged)]
+        if bits < BITS[-1]:
+            white = (1 << bits) - 1
+            findings.remarks.append(f"the photographs are grey with {bits} bits in files of 16: {white} is taken for white")
 
 
 def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip:
@@ -112,19 +108,8 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
         if other != size:
             left_out[photograph.name] = f"{other[0]}x{other[1]}, where the others are {size[0]}x{size[1]}"
     kept = tuple(photograph for photograph in sizes if sizes[photograph] == size)
-    bits = _bits_of(kept)
-    few = [f"the photographs' greys use {bits} of 16 bits: the largest number of so many is white"] if bits < BITS[-1] else []
-    notes = (*left_out_texts(left_out), *_of_lenses(kept), *few)
-    return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes, bits)
-
-
-def _bits_of(files: tuple[Path, ...]) -> int:
-    """Return how many bits the greys of photographs have, 16 for colours and where it cannot be told."""
-    try:
-        most = max(read_depth(path) for path in files[:: -(-len(files) // LOOKED_AT)])
-    except OSError:
-        most = 0
-    return next((bits for bits in BITS if most and bits >= most), BITS[-1])
+    notes = (*left_out_texts(left_out), *_of_lenses(kept))
+    return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes)
 
 
 def _of_lenses(files: tuple[Path, ...]) -> list[str]:

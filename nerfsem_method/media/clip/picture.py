@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +17,8 @@ import numpy as np
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.messages import heard, spoilt
 
+BITS = (8, 10, 12, 14, 16)
+"""Cameras for measuring give greys of so many bits, and their programs write them into files of 16."""
 _ORIENTATION = 0x112
 _EXIF, _FOCAL_LENGTH, _FOCAL_LENGTH_IN_35_MM = 0x8769, 0x920A, 0xA405
 _ON_THEIR_SIDE = (5, 6, 7, 8)
@@ -89,19 +91,27 @@ def read_focal_length(path: Path) -> float | None:
     return length if 0 < length < float("inf") else None
 
 
-def read_depth(path: Path) -> int:
-    """Return how many of the up to 16 bits of a grey picture are used, 8 at least; 0 for other pictures.
+def grey_bits(files: Iterable[Path]) -> int:
+    """Return how many bits the numbers of grey pictures use, one of BITS; 16 for colours, of which the first file tells.
 
-    Raises OSError for a file that is no picture.
+    A picture that cannot be read says nothing.
     """
-    with _opened(path) as image:
-        return max(int(np.asarray(_load(image)[0]).max()).bit_length(), 8) if image.mode.startswith("I") else 0
+    brightest = 0
+    for path in files:
+        try:
+            with _opened(path) as image:
+                if not image.mode.startswith("I"):
+                    return BITS[-1]
+                brightest = max(brightest, int(np.asarray(_load(image)[0]).max()))
+        except OSError:
+            continue
+    return next((bits for bits in BITS if brightest and brightest < 1 << bits), BITS[-1])
 
 
 def read_picture(path: Path, upright: bool = True, bits: int = 16) -> Picture:
     """Return a photograph, `upright` or as it is stored; what is missing of a damaged one is grey or black.
 
-    White is the largest number of so many `bits` in a grey picture of more than 8.
+    In a grey picture of more than 8 bits the largest number of so many `bits` is white.
 
     Raises OSError for a file that is no picture.
     """

@@ -1,4 +1,4 @@
-"""This module knows how a player shows coded pictures: cropped, with square pixels and upright."""
+"""This module knows how coded pictures are shown: cropped, with square pixels and upright, and which are no picture of a lens."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-_EYES = {1: "side by side", 2: "top and bottom", 4: "checkerboard", 5: "side by side", 6: "interleaved lines"}
-"""So ffmpeg numbers and describes frames that hold a picture for each eye; ones that show both in turn (3) are none."""
+_EYES = ("side by side", "top and bottom", "checkerboard", "interleaved lines", "interleaved columns")
+"""So ffmpeg describes frames that hold a picture for each eye; films that show both eyes in turn are none."""
+_EYES_BY_NUMBER = {1: _EYES[0], 2: _EYES[1], 4: _EYES[2], 5: _EYES[0], 6: _EYES[3], 7: _EYES[4]}
+"""So ffmpeg numbers them."""
 _HALF = {"side by side": "crop=iw/2:ih:0:0", "top and bottom": "crop=iw:ih/2:0:0"}
+"""These filters keep the picture of one eye."""
 _UNTAGGED = "sidedata=delete:type=STEREO3D"
-"""These filters keep the picture of one eye, which would still be marked as two without the last one."""
-_FLAT = ("rectilinear",)
-"""A picture of this projection is one that a lens makes."""
+"""Without this one the picture of one eye would still be marked as two."""
 STRETCH = 8
 """Pixels are not more oblong than this; a header that says so is wrong and is not followed."""
 
@@ -94,8 +95,8 @@ def crop_of(description: str) -> Crop:
 def eyes_of(side_data: bytes | None, description: str) -> str:
     """Return how the pictures for both eyes lie in a frame, by its side data or its stream's description; "" if it is one."""
     kind = struct.unpack("<i", side_data[:4])[0] if side_data and len(side_data) >= 4 else 0
-    said = [name for name in _EYES.values() if f"Stereo 3D: {name}" in description]
-    return _EYES.get(kind, said[0] if said else "")
+    said = [eyes for eyes in _EYES if f"Stereo 3D: {eyes}" in _described_side_data(description)]
+    return _EYES_BY_NUMBER.get(kind, said[0] if said else "")
 
 
 def one_eye(eyes: str) -> str:
@@ -103,7 +104,12 @@ def one_eye(eyes: str) -> str:
     return f"{_HALF[eyes]},{_UNTAGGED}" if eyes in _HALF else ""
 
 
-def wrapped(description: str) -> str:
+def projection_around(description: str) -> str:
     """Return the projection that wraps all around the camera, by ffmpeg's description of a stream; "" for a lens's picture."""
-    found = re.search(r"[Ss]pherical(?: Mapping)?: ([a-z-]+)", description)
-    return found[1] if found and found[1] not in _FLAT else ""
+    found = re.search(r"^ +spherical(?: mapping)?: ([a-z -]+)", _described_side_data(description), re.IGNORECASE | re.MULTILINE)
+    return "" if found is None or found[1].startswith("rectilinear") else found[1].strip()
+
+
+def _described_side_data(description: str) -> str:
+    """Return what ffmpeg's description of a stream says of side data; before that stand titles, which may say anything."""
+    return description.partition("\n    Side data:\n")[2]
