@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from make_clips import ffmpeg, pattern, pictures, same
+from PIL import Image
 
 from nerfsem_method.media.clip import filters
 from nerfsem_method.media.clip.clip import Findings
@@ -210,49 +211,64 @@ def files_of(video: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
+def assert_same_pictures(video: Path, every: int, found: Findings, files: list[Path]) -> None:
+    """Check that each frame is in the file that it is to take its matte from."""
+    frames = list(open_clip(video, every).frames(findings=found))
+    chosen = found.mattes(files)
+    assert len(chosen) == len(frames) > 0
+    shown = [np.asarray(Image.open(file).convert("RGB"), int) for file in files]
+    for frame, index in zip(frames, chosen, strict=True):
+        away = [np.abs(picture - frame.rgb).mean() for picture in shown]
+        assert away[index] < min(away) + 0.01, (frame.number, index)
+
+
 STEADY = {
     "a.avi": ("-c:v", "mpeg4", "-q:v", "2"),
-    "a.mkv": ("-c:v", "libx264", "-bf", "0"),
-    "a.mp4": ("-c:v", "libx264", "-bf", "0"),
+    "a.mkv": ("-c:v", "libx264", "-bf", "2"),
+    "a.mp4": ("-c:v", "libx264", "-bf", "2"),
+    "b.mp4": ("-c:v", "libx264", "-bf", "0"),
+    "a.mov": ("-c:v", "mpeg4", "-q:v", "2"),
     "a.webm": ("-c:v", "libvpx-vp9"),
 }
+GAPS = ("select='not(eq(n,13)+eq(n,14)+eq(n,25))'", "setpts='N/TB/10+lt(11,N)*lt(N,20)*(N-11)*0.07/TB'")
+"""Frames are missing, so that others are shown for longer; or a part of the film is slower."""
 
 
-@pytest.mark.parametrize("name", STEADY)
-def test_mattes_may_be_of_a_steady_rate(plain: Path, tmp_path: Path, name: str) -> None:
+FILMS = [*((name, gaps, "10") for name in STEADY for gaps in GAPS), ("a.mp4", GAPS[0], "30000/1001"), ("a.mkv", GAPS[0], "30000/1001")]
+
+
+@pytest.mark.parametrize(("name", "gaps", "rate"), FILMS)
+def test_mattes_may_be_of_a_steady_rate(name: str, gaps: str, rate: str, tmp_path: Path) -> None:
     """Where a frame is shown for longer, ffmpeg writes it once more; an AVI has empty frames there, which are no damage."""
-    ffmpeg("-i", plain, *WITHOUT, *STEADY[name], tmp_path / name)
-    files, found = files_of(tmp_path / name), Findings()
-    assert len(list(open_clip(tmp_path / name).frames(findings=found))) == found.total == 8 and len(files) == 10
-    assert found.mattes(files) == [0, 1, 2, 5, 6, 7, 8, 9]
-    assert found.mattes(files[:8]) == list(range(8))
+    moving = f"{gaps},settb=1/30000" if rate != "10" else gaps
+    made = pattern(tmp_path / "plain.mkv", 40, "-r", rate, source="testsrc2")
+    ffmpeg("-i", made, "-vf", moving, "-fps_mode", "vfr", *STEADY[name], tmp_path / name)
+    files, found, each_third = files_of(tmp_path / name), Findings(), Findings()
+    assert_same_pictures(tmp_path / name, 1, found, files)
+    assert_same_pictures(tmp_path / name, 3, each_third, files)
+    assert found.total < len(files) or gaps == GAPS[1]
+    assert found.mattes(files[: found.total]) == list(range(found.total))
     assert [said for said in found.remarks if "missing" in said] == []
-    assert [said for said in found.remarks if "2 frames are empty" in said] == found.remarks[: name == "a.avi"]
-    each_second = Findings()
-    list(open_clip(tmp_path / name, 2).frames(findings=each_second))
-    assert each_second.mattes(files) == [0, 2, 6, 8]
 
 
-def test_mattes_of_a_steady_rate_are_not_guessed_where_frames_are_reordered(plain: Path, tmp_path: Path) -> None:
-    """ffmpeg repeats frames by how long their packets last, and MP4 tells that in the order of decoding."""
-    ffmpeg("-i", plain, *WITHOUT, "-c:v", "libx264", "-bf", "2", tmp_path / "a.mp4")
+def test_empty_frames_of_an_avi_are_told(plain: Path, tmp_path: Path) -> None:
+    ffmpeg("-i", plain, *WITHOUT, *STEADY["a.avi"], tmp_path / "a.avi")
     found = Findings()
-    list(open_clip(tmp_path / "a.mp4").frames(findings=found))
-    assert found.mattes([Path(f"{number}.png") for number in range(10)]) == list(range(10))  # which are too many
+    list(open_clip(tmp_path / "a.avi").frames(findings=found))
+    assert found.empty == 2 and found.remarks == ["2 frames are empty, as AVI may have them: left out"]
 
 
 @pytest.mark.parametrize("every", [1, 3])
 def test_mattes_of_a_steady_rate_pass_over_damaged_frames(plain: Path, tmp_path: Path, every: int) -> None:
     ffmpeg("-i", plain, *WITHOUT, "-c:v", "mjpeg", tmp_path / "a.mkv")
+    files = files_of(tmp_path / "a.mkv")
     data = bytearray((tmp_path / "a.mkv").read_bytes())
     sixth = [at for at in range(len(data)) if data[at : at + 3] == b"\xff\xd8\xff"][6]
     data[sixth + 700 : sixth + 760] = b"\xff\x00" * 30
     (tmp_path / "a.mkv").write_bytes(data)
     found = Findings()
-    list(open_clip(tmp_path / "a.mkv", every).frames(findings=found))
-    assert list(found.damaged) == [6]
-    files = [Path(f"{number}.png") for number in range(10)]
-    assert found.mattes(files) == [[0, 1, 2, 5, 6, 7, 9], [0, 5]][every > 1]
+    assert_same_pictures(tmp_path / "a.mkv", every, found, files)
+    assert list(found.damaged) == [6] and len(files) == 10 and found.total == 8
 
 
 @pytest.mark.parametrize("codec", [("libx264",), ("libx264", "-bf", "0"), ("mpeg2video", "-flags", "+ildct")])
@@ -270,6 +286,14 @@ def test_an_avi_that_is_cut_off_takes_the_mattes_of_the_whole(plain: Path, tmp_p
     data = (tmp_path / "whole.avi").read_bytes()
     (tmp_path / "cut.avi").write_bytes(data[: len(data) * 4 // 5])
     files, found = files_of(tmp_path / "whole.avi"), Findings()
-    list(open_clip(tmp_path / "cut.avi").frames(findings=found))
-    assert found.empty == 2 and found.whole == len(files) == 10
-    assert 4 < len(found.numbers) < 8 and found.mattes(files) == [0, 1, 2, 5, 6, 7, 8][: len(found.numbers)]
+    assert_same_pictures(tmp_path / "cut.avi", 1, found, files)
+    assert found.empty == 2 and found.whole == len(files) == 10 and 4 < len(found.numbers) < 8
+
+
+def test_an_avi_of_many_slots_is_whole(plain: Path, tmp_path: Path) -> None:
+    """A film that was copied into AVI may have a slot for each unit of its time."""
+    ffmpeg("-i", plain, "-c:v", "mpeg4", "-bf", "0", "-video_track_timescale", "360", tmp_path / "a.mp4")
+    ffmpeg("-i", tmp_path / "a.mp4", "-c", "copy", "-r", "360", tmp_path / "a.avi")
+    found = Findings()
+    assert len(list(open_clip(tmp_path / "a.avi").frames(findings=found))) == 10
+    assert found.empty == found.whole == 0 and found.remarks == []

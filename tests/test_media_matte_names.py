@@ -39,6 +39,9 @@ LETTERS = ("9c", "a0", "3f2a", "b", "77", "c1", "0d", "e", "2")
         "a_3 a_4 b_1 b_2",
         " ".join(f"0.{score}_{number:04d}" for number, score in enumerate((93, 5, 71, 8, 4, 66, 91, 2, 12))),
         " ".join(f"{letters}-frame_{number}" for number, letters in enumerate(LETTERS, 3)),
+        " ".join(f"2024-11-14_10-{4 + second // 60:02d}-{second % 60:02d}" for second in range(31, 91)),
+        " ".join(f"01.00.{frame // 25:02d}.{frame % 25:02d}" for frame in range(10, 35)),
+        " ".join(f"frame_{number:06d}_{9 - i}" for i, number in enumerate((10, 11, 15, 16, 18, 30, 31, 40, 44))),
         "m_-3_a1 m_-2_a2 m_-1_a3 m_0_a4 m_1_a5 m_2_a6 m_3_a7 m_4_a8",
     ],
 )

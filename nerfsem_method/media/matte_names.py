@@ -92,7 +92,11 @@ def _steady(values: list[float]) -> bool:
 
 
 def _counts_at_the_end(files: list[Path]) -> list[int] | None:
-    """Return the last number of each name where these run without gaps, and no number before them counts; None elsewhere."""
+    """Return the last number of each name where these run without gaps, and what stands before them is no order; None elsewhere.
+
+    It is one where names share it, as minutes before seconds, or where a number in it is another in each name and either goes up
+    steadily or is padded.
+    """
     ends = [_LAST_NUMBER.search(path.stem) for path in files]
     if len(files) < FEWEST or len({path.parent for path in files}) != 1 or any(_SIGNED.search(path.stem) for path in files):
         return None
@@ -100,9 +104,12 @@ def _counts_at_the_end(files: list[Path]) -> list[int] | None:
     alike = len({end[2] for end in ends if end}) == 1  # what follows the number
     if len(counts) != len(files) or not alike or len(set(counts)) < len(files) or max(counts) - min(counts) >= len(files):
         return None
-    before = [[int(number) for number in _NUMBER.findall(path.stem)][:-1] for path in files]
-    columns = list(zip(*before, strict=True)) if len({len(numbers) for numbers in before}) == 1 else []
-    return None if any(_steady(list(column)) for column in columns) else counts
+    before = [path.stem[: end.start()] for path, end in zip(files, ends, strict=True) if end]
+    counters = [[number for number in _DECIMAL.findall(text) if "." not in number] for text in before]
+    columns = list(zip(*counters, strict=True)) if len({len(numbers) for numbers in counters}) == 1 else []
+    padded = (len(set(column)) == len(files) and len({len(number) for number in column}) == 1 for column in columns)
+    steady = (_steady([int(number) for number in column]) for column in columns)
+    return None if len(set(before)) < len(files) or any(padded) or any(steady) else counts
 
 
 def partners(mattes: list[Path], names: list[str]) -> list[int] | None:
@@ -188,6 +195,8 @@ def check_number(folder: Path, files: list[Path], count: int) -> list[str]:
     numbers = frame_numbers(files)
     if len(files) != count:
         hint = _why(files, numbers, count)
+        if not hint and len(files) > count:
+            hint = "; ffmpeg makes files of its very frames with -fps_mode passthrough"
         raise CaptureError(f"{folder} holds {len(files)} mattes, the video has {count} frames; one a frame is needed{hint}")
     if numbers is not None and _step(numbers) is None and not _are_decimals([path.stem for path in files]):
         skipped = spans(sorted(set(range(min(numbers), max(numbers))) - set(numbers)))

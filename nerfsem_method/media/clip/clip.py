@@ -53,8 +53,8 @@ class Findings:
         total: The source has so many frames, those included that are damaged or not taken.
         whole: It announces so many of which the end is missing; 0 where all are there.
         empty: It has so many frames without a picture, which AVI may have, beside these; `whole` counts them, too.
-        places: The frames that were yielded are in these places of files that ffmpeg makes of the video (`places`); empty for
-            photographs, and where that cannot be told.
+        places: Of the files that ffmpeg makes of the video these are the first to show the frames that were yielded (`places`);
+            empty for photographs, and where a frame is in none.
         place_count: There are so many such files.
         files: The frames of the source, by their numbers, are files of these names; empty for a video.
         damaged: The frames of these numbers would have been taken, but are damaged, for these reasons.

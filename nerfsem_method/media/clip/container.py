@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,12 @@ class VideoClip(Clip):
         return hash_file(self.path)
 
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
+        import av
+
         convert, start, woven = _Converter(self, size), None, []
         with _opened(self.path) as (container, stream, _):
             decoder, places = Decoder(container, stream), Places(stream.guessed_rate or self.rate * self.every)
+            begin = Fraction(container.start_time or 0, av.time_base)
             for frame, note, interlaced in self._whole(decoder):
                 assert note.number is not None
                 if note.pts is None:
@@ -67,7 +71,7 @@ class VideoClip(Clip):
                 else:
                     start = note.pts if start is None else start
                     time = (note.pts - start) * stream.time_base
-                place = places.of(time, note.duration * stream.time_base)
+                places.add(note.shown * stream.time_base - begin, note.lasting * stream.time_base)
                 if note.number % self.every:
                     continue
                 if note.damage:
@@ -75,14 +79,12 @@ class VideoClip(Clip):
                     continue
                 if interlaced:
                     woven.append(note.number)
-                findings.places.append(place)
                 yield ClipFrame(note.number, float(time), *convert(frame))
-            counted = container.format.name == "avi"
-            findings.empty = max(decoder.slots - decoder.packets, 0) if counted else 0
-        if decoder.reordered or (counted and places.count != decoder.slots):
-            findings.places.clear()  # Files of such videos repeat frames in ways that their times do not tell.
+            read, findings.empty = decoder.slots if container.format.name == "avi" else (decoder.packets, 0)
+        first = [places.first[number] for number in findings.numbers]
+        findings.places = [place for place in first if place is not None] if None not in first else []
         findings.total, findings.place_count = decoder.shown, places.count
-        findings.whole = self.promised if self.promised > decoder.packets + findings.empty else 0
+        findings.whole = self.promised if self.promised > read else 0
         findings.remarks += [*self.notes, *self._remarks(decoder, findings, woven)]
 
     def _whole(self, decoder: Decoder) -> Iterator[tuple[Any, Note, bool]]:

@@ -27,7 +27,8 @@ class Note:
         number: The frame has this number among those shown; None if none was shown.
         lost: The decoder refused the packet.
         damage: This is the judgement, "" if the frame is sound; None before it is judged.
-        duration: The frame is shown for so long, in the stream's own units; 0 where the container does not say.
+        shown: The decoder says that the frame is to be shown at this time, in the stream's own units,
+        lasting: and for so long; 0 where it does not say.
     """
 
     key: bool
@@ -37,7 +38,8 @@ class Note:
     number: int | None = None
     lost: bool = False
     damage: str | None = None
-    duration: int = 0
+    shown: int = 0
+    lasting: int = 0
 
 
 class Judge:

@@ -38,8 +38,6 @@ class Decoder:
         said: These are the texts of ffmpeg's complaints.
         cut: ffmpeg says that the file ends before its data do.
         packets: So many packets have been read.
-        slots: A container that counts its packets, AVI, would have room for so many up to the last one.
-        reordered: Packets do not come in the order in which they are shown, or do not say when they are.
         shown: So many frames have been yielded.
         missing: So many packets were refused by the decoder.
     """
@@ -50,11 +48,21 @@ class Decoder:
         self._witness = None if self.context is not stream.codec_context else _library_of(stream, self.codec)
         self.said: list[str] = []
         self.cut = False
-        self.packets = self.slots = self.shown = self.missing = 0
-        self.reordered, self._latest = False, -math.inf
+        self.packets = self.shown = self.missing = 0
+        self._slots: set[int] = set()
         cut = container.format.name in _CUT_ANYWHERE and self.codec not in _SELF_STARTING
         self._judge, self._waiting = Judge(cut), deque[Note]()
         self._blocks = Blocks() if self.codec in _SILENT else None
+
+    @property
+    def slots(self) -> tuple[int, int]:
+        """Return how many slots a container that counts these, AVI, has up to the last packet, and how many of them are empty.
+
+        Where a packet comes in every second slot alone, or in every hundredth, the others are none.
+        """
+        taken = sorted({0} | self._slots)
+        unit = math.gcd(*(later - earlier for earlier, later in zip(taken, taken[1:], strict=False)), 0) or 1
+        return taken[-1] + unit, taken[-1] // unit + 1 - len(taken)
 
     def frames(self) -> Iterator[tuple[Any, Note]]:
         """Yield all frames that the stream shows, with their notes, which are judged."""
@@ -72,16 +80,15 @@ class Decoder:
             if packet is None:
                 break
             self.packets += packet.dts is not None or packet.size > 0
-            self.slots = max(self.slots, (packet.dts or 0) + 1)
+            if packet.dts is not None and packet.size:
+                self._slots.add(packet.dts)
             if packet.size:  # Empty ones are dropped frames of an AVI, or the end.
                 yield from self._decode(packet, messages)
         yield from self._give(None, Note(False))
         self.missing += sum(note.lost for note in self._waiting)
 
     def _decode(self, packet: Any, before: list[Message]) -> Iterator[tuple[Any, Note]]:
-        note = Note(bool(packet.is_keyframe), packet.pts, duration=packet.duration or 0)
-        self.reordered = self.reordered or packet.pts is None or packet.pts < self._latest
-        self._latest = self._latest if packet.pts is None else packet.pts
+        note = Note(bool(packet.is_keyframe), packet.pts)
         note.alone = refers_to_nobody(bytes(packet), self.codec, self.context.extradata)
         self._waiting.append(note)
         packet.opaque = note
@@ -126,7 +133,7 @@ class Decoder:
         if not isinstance(note, Note):
             note = Note(False, frame.pts)
             self._waiting.append(note)
-        note.number = self.shown
+        note.number, note.shown, note.lasting = self.shown, frame.pts or 0, frame.duration or 0
         note.complaint = note.complaint or ("the decoder marks it as corrupt" if frame.is_corrupt else "")
         broken = self._blocks.complaint(frame) if self._blocks else ""
         note.complaint = note.complaint or broken

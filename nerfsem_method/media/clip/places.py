@@ -1,22 +1,49 @@
-"""This module knows where a video's frames are among files that ffmpeg makes of it at a steady rate, as mattes may be of them."""
+"""This module knows which frame of a video is in each of the files that ffmpeg makes of it, for mattes may be made of these.
+
+Files are of a steady rate: where a frame is shown for longer it comes once more, and one that comes too soon is left out. The
+rule is that of ffmpeg's `-fps_mode cfr` (fftools/ffmpeg_filter.c, video_sync_process).
+"""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
+TOO_FAR = 1.1
+"""A file is left out, or written once more, where a frame is so many files off."""
+LATE = 0.6
+"""Files before a late frame show the one before up to so much of a file."""
+
 
 class Places:
-    """Places are where a video's frames come at a steady `rate` a second; where one is shown for longer, it comes once more.
+    """Places are the numbers of the first files that show each frame, at a steady `rate` of files a second.
 
-    There are `count` so far.
+    Attributes:
+        first: by frame, None for one that no file shows.
     """
 
     def __init__(self, rate: Fraction) -> None:
-        self.rate, self.count, self._next = rate, 0, 0
+        self.rate = rate
+        self.first: list[int | None] = []
+        self._next = 0
+        self._repeated = [0, 0, 0]
 
-    def of(self, time: Fraction, seconds: Fraction) -> int:
-        """Return the place of the next frame, which is shown at a `time` for so many `seconds`."""
-        place = max(round(time * self.rate), self._next)
-        self._next = place + 1
-        self.count = place + max(round(seconds * self.rate), 1)
-        return place
+    @property
+    def count(self) -> int:
+        """Return how many files there are so far; ffmpeg goes on at the end as it did in the median of the last three frames."""
+        return self._next + sorted(self._repeated)[1]
+
+    def add(self, time: Fraction, seconds: Fraction) -> None:
+        """Take the next frame, which is shown at a `time` of the file for so many `seconds`."""
+        early = float(time * self.rate) - self._next
+        due = early + float(seconds * self.rate)
+        files, repeated = 1, 0
+        if due < -TOO_FAR:
+            files = 0
+        elif due > TOO_FAR:
+            files = round(due)
+            repeated = min(round(early - LATE), files) if early > TOO_FAR else 0
+        # Files that show the frame before once more come first; the first frame has none before.
+        before = repeated if self.first else 0
+        self.first.append(self._next + before if files > before else None)
+        self._next += files
+        self._repeated = [*self._repeated[1:], repeated]
