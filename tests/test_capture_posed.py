@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nerfsem_method.capture.entry import capture, is_posed
+from nerfsem_method.capture.entry import capture, is_posed, open_source
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.errors import CaptureError, NerfsemError
+from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.pipeline import Options, compress
 from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig
 from nerfsem_method.scene.camera import camera_centres
 
 TURN = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """The other program's world lies on its side,"""
+EYE = np.eye(4).tolist()
 SCALE, SHIFT = 7.0, np.array([3.0, -2.0, 11.0])
 """is larger, and has its origin elsewhere."""
 
@@ -227,11 +229,92 @@ def test_ten_comes_after_nine(vase_scene, tmp_path, kind):
     ({"frames": [{"file_path": "images/none.png", "transform_matrix": np.eye(4).tolist()}] * 9}, "does not exist"),
     ({"frames": [{"file_path": "images/000000.png", "transform_matrix": [[1, 2]]}] * 9}, "no pose"),
     ({"frames": 3}, "no list"),
+    ({"is_fisheye": True}, "a fisheye .*: undistort"),
+    ({"fl_x": 0}, "a focal length of 0 pixels for 000000.png"),
+    ({"fl_x": -90.0}, "a focal length of -90 pixels"),
+    ({"frames": [{"file_path": "images/000000.png"}]}, "does not say 'transform_matrix'"),
+    ({"frames": [{"file_path": f"images/{i:06d}.png", "transform_matrix": EYE} for i in range(9)]}, "all stand in one place"),
+    ({"frames": [{"file_path": "images/000000.png", "transform_matrix": np.diag([1.0, 1, -1, 1]).tolist()}] * 9}, "left-handed"),
 ])  # fmt: skip
 def test_what_cannot_be_taken_over_is_told_in_a_line(vase_scene, tmp_path, change, words):
     data = write(tmp_path / "scan", listing(vase_scene, tmp_path / "scan") | change)
     with pytest.raises(CaptureError, match=words):
         capture(data, CaptureOptions())
+
+
+def test_a_list_without_a_focal_length_is_told_what_to_name(vase_scene, tmp_path):
+    data = listing(vase_scene, tmp_path / "scan")
+    del data["fl_x"]
+    with pytest.raises(CaptureError, match="names no focal length for 000000.png: fl_x in pixels, or camera_angle_x"):
+        capture(write(tmp_path / "scan", data), CaptureOptions())
+
+
+def test_a_list_of_another_machine_is_read(vase_scene, tmp_path):
+    """It names folders that are not here, and Windows begins it with a mark."""
+    data = listing(vase_scene, tmp_path / "scan")
+    for frame in data["frames"]:
+        frame |= {key: f"/home/anna/scan/{frame[key]}" for key in ("file_path", "mask_path")}
+    (tmp_path / "scan/transforms.json").write_text(json.dumps(data), encoding="utf-8-sig")
+    assert_same_cameras(capture(tmp_path / "scan", CaptureOptions()), vase_scene)
+
+
+@pytest.mark.parametrize("order", ["right", "reverse", "turned"])
+def test_mattes_that_disagree_with_cameras_without_points_are_told(vase_scene, tmp_path, order):
+    data = write(tmp_path / "scan", listing(vase_scene, tmp_path / "scan"))
+    (tmp_path / "mattes").mkdir()
+    files = sorted((data / "masks").iterdir())
+    for file, other in zip(files, files if order != "reverse" else files[::-1], strict=True):
+        matte = Image.open(other)
+        (matte.rotate(180) if order == "turned" else matte).save(tmp_path / "mattes" / file.name)
+    report = read_report(capture(data, CaptureOptions(mattes=tmp_path / "mattes")).root)
+    assert any("the mattes and the cameras disagree (" in said for said in report.warnings) == (order != "right")
+
+
+@pytest.mark.parametrize("kind", ["masks/{}.jpg", "mask/{}.png", "masks/{}.png.png", "masks/cam/{}.png", "masks/of {}.png"])
+def test_mattes_beside_the_pictures_are_found_or_it_is_told_that_they_are_not(vase_scene, tmp_path, kind):
+    """Pictures of two cameras have the same names, and each its own mattes."""
+    folder = tmp_path / "scan"
+    data = listing(vase_scene, folder)
+    shutil.move(folder / "masks", tmp_path / "own")
+    for number, frame in enumerate(sorted(data["frames"], key=lambda frame: frame["file_path"])):
+        camera = f"cam{number % 2}" if "cam" in kind else "."
+        (folder / "images" / camera).mkdir(exist_ok=True)
+        name = f"{number // 2 if 'cam' in kind else number:06d}"
+        place = folder / kind.replace("cam", camera).format(name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(tmp_path / "own" / f"{number:06d}.png").save(place, quality=95)
+        moved = folder / "images" / camera / f"{name}_.png"
+        (folder / frame["file_path"]).rename(moved)
+        frame["file_path"] = str(moved.relative_to(folder))
+        del frame["mask_path"]
+    for path in (folder / "images").rglob("*_.png"):
+        path.rename(path.with_name(path.name.replace("_.png", ".png")))
+    for frame in data["frames"]:
+        frame["file_path"] = frame["file_path"].replace("_.png", ".png")
+    clip = open_source(write(folder, data), CaptureOptions())
+    found = Findings()
+    alphas = [frame.alpha for frame in clip.frames(findings=found)]
+    if kind == "masks/of {}.png":
+        assert all(alpha is None for alpha in alphas)
+        assert any("called otherwise than the pictures and not heeded: give --mattes" in said for said in found.remarks)
+        return
+    order = [*range(0, 12, 2), *range(1, 12, 2)] if "cam" in kind else range(12)
+    for alpha, number in zip(alphas, order, strict=True):
+        truth = np.asarray(Image.open(tmp_path / "own" / f"{number:06d}.png"))
+        assert alpha is not None and ((alpha > 127) == (truth > 127)).mean() > 0.995
+    assert found.remarks == []
+
+
+def test_the_largest_model_of_colmap_is_taken_and_pictures_without_a_camera_are_told(vase_scene, tmp_path):
+    folder = tmp_path / "scan"
+    listing(vase_scene, folder)
+    shutil.copy(folder / "images/000000.png", folder / "images/more.png")
+    colmap_text(vase_scene, folder / "sparse/1")
+    colmap_text(replace(vase_scene, frames=vase_scene.frames[:9]), folder / "sparse/0")
+    clip, found = open_source(folder, CaptureOptions()), Findings()
+    assert len(list(clip.frames(findings=found))) == 12
+    assert "of 2 models the largest is taken: sparse/1, of 12 pictures" in found.remarks
+    assert "1 pictures have no camera in the model and are left out: more.png" in found.remarks
 
 
 def test_masks_that_only_hide_a_corner_are_no_mattes(vase_scene, tmp_path):

@@ -234,7 +234,8 @@ GAPS = ("select='not(eq(n,13)+eq(n,14)+eq(n,25))'", "setpts='N/TB/10+lt(11,N)*lt
 """Frames are missing, so that others are shown for longer; or a part of the film is slower."""
 
 
-FILMS = [*((name, gaps, "10") for name in STEADY for gaps in GAPS), ("a.mp4", GAPS[0], "30000/1001"), ("a.mkv", GAPS[0], "30000/1001")]
+FILMS = [(name, gaps, "10") for name in STEADY for gaps in GAPS]
+FILMS += [("a.mp4", GAPS[0], "30000/1001"), ("a.mkv", GAPS[0], "30000/1001")]
 
 
 @pytest.mark.parametrize(("name", "gaps", "rate"), FILMS)

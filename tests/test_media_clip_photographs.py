@@ -253,22 +253,30 @@ def test_pictures_of_all_modes_are_rgb(mode: str, tmp_path: Path) -> None:
     assert frame.rgb.shape == (24, 32, 3) and frame.rgb.min() >= 254
 
 
-@pytest.mark.parametrize("mode", ["uint16", "int32"])
-@pytest.mark.parametrize(("brightest", "bits"), [(4080, 12), (1020, 10), (16320, 14), (200, 8), (65280, 16)])
-def test_greys_of_fewer_bits_than_their_files_are_as_bright_as_others(
-    brightest: int, bits: int, mode: str, tmp_path: Path
-) -> None:
-    """A camera for measuring writes 12 bits into files of 16; only one of the pictures may be bright."""
-    kind = "png" if mode == "uint16" else "tif"
+GREYS = [("uint16", bits) for bits in (8, 10, 12, 14, 16)] + [("int32", bits) for bits in (12, 16, 24)]
+
+
+@pytest.mark.parametrize(("kind", "bits"), GREYS)
+def test_greys_of_other_bits_than_their_files_are_as_bright_as_others(kind: str, bits: int, tmp_path: Path) -> None:
+    """A camera for measuring writes 12 bits into files of 16; only one of the pictures may be bright, and a pixel is hot."""
+    brightest = 0xF0 << bits - 8
     values = [brightest // 8, brightest // 8, 0, brightest, brightest // 4]
     for number, value in enumerate(values):
-        Image.fromarray(np.full((24, 32), value, mode)).save(tmp_path / f"{number}.{kind}")
-    (tmp_path / f"9.{kind}").write_bytes((tmp_path / f"0.{kind}").read_bytes()[:60])
+        picture = np.full((48, 64), value, kind)
+        picture[5, 5] = np.iinfo(kind).max
+        Image.fromarray(picture).save(tmp_path / f"{number}.{'png' if kind == 'uint16' else 'tif'}")
     found = Findings()
-    shown = [int(frame.rgb.max()) for frame in open_clip(tmp_path).frames(findings=found)]
-    assert shown[:5] == [value >> bits - 8 for value in values]
-    told = f"the photographs are grey with {bits} bits in files of 16: {(1 << bits) - 1} is taken for white"
-    assert (told in found.remarks) == (bits < 16)
+    shown = [int(frame.rgb[9, 9, 0]) for frame in open_clip(tmp_path).frames(findings=found)]
+    assert shown == [value >> bits - 8 for value in values]
+    told = f"the photographs are grey with numbers of more than 8 bits, of which {(1 << bits) - 1} is taken for white"
+    assert found.remarks == ([told] if bits != 16 else [])
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
+def test_fractions_of_all_pictures_have_one_white(white: float, tmp_path: Path) -> None:
+    for number, share in enumerate((0.5, 0.001, 1.015, 0.25)):
+        Image.fromarray(np.full((24, 32), share * white, "float32")).save(tmp_path / f"{number}.tif")
+    assert [int(frame.rgb.max()) for frame in open_clip(tmp_path).frames()] == [128, 0, 255, 64]
 
 
 def with_transfer(path: Path, transfer: int) -> Path:

@@ -13,6 +13,7 @@ from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.mattes import given as matte_files
+from nerfsem_method.capture.mattes import silhouettes
 from nerfsem_method.capture.mattes.cluster import way_up
 from nerfsem_method.capture.report import figures as report
 from nerfsem_method.capture.report.facts import look_at_frames
@@ -83,4 +84,5 @@ def _of_given(root: Path, mattes: np.ndarray, model: SparseModel) -> list[str]:
     """Return what is to be said about given mattes."""
     path = root / "mattes" / REMARKS
     said = json.loads(path.read_text()) if path.exists() else []
-    return [*said, *matte_files.disagreement(mattes, model)]
+    compared = matte_files if len(model.views) else silhouettes
+    return [*said, *compared.disagreement(mattes, model)]

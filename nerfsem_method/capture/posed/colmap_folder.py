@@ -13,19 +13,58 @@ import numpy as np
 
 from nerfsem_method.capture.posed.shots import Shot, Shots
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.media.matte_names import in_order
+from nerfsem_method.media.clip.listing import CAMERA_KINDS
+from nerfsem_method.media.matte_names import in_order, shortened
 from nerfsem_method.scene.camera import Intrinsics
 
-MODELS = ("colmap/sparse/0", "sparse/0", "sparse", "colmap", ".")
-"""A model may be in any of these folders; the first two are nerfstudio's and COLMAP's own."""
+MODELS = ("colmap/sparse", "sparse", "colmap", ".")
+"""A model may be in any of these folders, or in one below the first two: COLMAP's mapper numbers the parts that it finds."""
 
 
 def find(folder: Path) -> Path | None:
-    """Return the folder of the model below a folder, None where there is none."""
+    """Return the folder of the model below a folder that has most pictures, the first of equals; None where there is none."""
+    return max(_models(folder), key=_pictures_of, default=None)
+
+
+def _models(folder: Path) -> list[Path]:
+    """Return the folders of all models in the first of MODELS that has any."""
     for name in MODELS:
-        if any((folder / name / f"images.{ending}").is_file() for ending in ("bin", "txt")):
-            return folder / name
-    return None
+        below = in_order(entry for entry in (folder / name).glob("*") if entry.is_dir()) if "sparse" in name else []
+        found = [place for place in (*below, folder / name) if _file_of(place) is not None]
+        if found:
+            return found
+    return []
+
+
+def _file_of(model: Path) -> Path | None:
+    return next((model / f"images.{ending}" for ending in ("bin", "txt") if (model / f"images.{ending}").is_file()), None)
+
+
+def _pictures_of(model: Path) -> int:
+    """Return how many pictures a model has: a binary file begins with that number, a text has two lines for each."""
+    path = _file_of(model)
+    assert path is not None, model
+    if path.suffix == ".bin":
+        with path.open("rb") as stream:
+            return int.from_bytes(stream.read(8), "little")
+    lines = [line for line in path.read_text(errors="replace").splitlines() if not line.startswith("#")]
+    return -(-len(lines) // 2)
+
+
+def _notes(folder: Path, model: Path, images: list[Path]) -> list[str]:
+    """Return what is to be said of other models, and of pictures that have no camera."""
+    notes, others = [], [other for other in _models(folder) if other != model]
+    if others:
+        notes.append(f"of {1 + len(others)} models the largest is taken: {model.relative_to(folder)}, of {len(images)} pictures")
+    known = {path.resolve() for path in images}
+    lost = in_order(
+        path for path in {image.parent for image in images} for path in path.iterdir()
+        if path.suffix.lower() in CAMERA_KINDS and path.resolve() not in known
+    )  # fmt: skip
+    if lost:
+        names = shortened(", ".join(path.name for path in lost))
+        notes.append(f"{len(lost)} pictures have no camera in the model and are left out: {names}")
+    return notes
 
 
 def read(folder: Path, model: Path) -> Shots:
@@ -43,12 +82,13 @@ def read(folder: Path, model: Path) -> Shots:
             points, colours, views = (arrays[key] for key in ("positions", "colours", "views"))
     number_of = {Path(each["name"]): number for number, each in enumerate(pictures)}
     order = [number_of[name] for name in in_order(number_of)]
-    shots = (
+    shots = [
         Shot(_picture(folder, model, each["name"]), Intrinsics.from_colmap(*each["camera"]), np.array(each["pose"]))
         for each in (pictures[number] for number in order)
-    )
+    ]
     views[:, 1] = np.argsort(order)[views[:, 1].astype(int)]
-    return Shots(folder, tuple(shots), points, colours, views)
+    notes = _notes(folder, model, [shot.image for shot in shots])
+    return Shots(folder, tuple(shots), points, colours, views, tuple(notes))
 
 
 def _picture(folder: Path, model: Path, name: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +13,19 @@ import numpy as np
 from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import Ground
-from nerfsem_method.media.clip.picture import BITS, Picture, grey_bits, read_picture
-from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.media.clip.picture import Picture, read_picture, white_of_greys
+from nerfsem_method.scene.camera import Intrinsics, camera_centres
 
 SAME = 0.05
 """Cameras that differ by less than this, in pixels, are one: no picture is resampled for so little."""
 FEWEST = 8
 """Fewer pictures than this do not go around an object."""
+LENSES = (0.1, 100.0)
+"""Focal lengths lie between so many longer sides of the picture."""
+MASKS = ("masks", "mask")
+"""Folders of these names beside that of the pictures may hold mattes,"""
+ENDINGS = (".png", ".jpg", ".jpeg")
+"""in files of the pictures' names with these endings instead of their own, or after these."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Shots:
     """These are all shots of an object in their order, and the points that were triangulated, if they are known.
 
     `points` [P, 3] have `colours` [P, 3] uint8; `views` [M, 4] has a row (point, shot, u, v), in pixels of the shot's camera.
+    `notes` are to be said of what was taken.
     """
 
     folder: Path
@@ -45,12 +54,22 @@ class Shots:
     points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     colours: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
     views: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.shots) < FEWEST:
             raise CaptureError(
                 f"{self.folder} holds {len(self.shots)} posed pictures; at least {FEWEST} around the object are needed"
             )
+        for shot in self.shots:
+            focal, long_side = min(shot.camera.fx, shot.camera.fy), max(shot.camera.width, shot.camera.height)
+            if not LENSES[0] < focal / long_side < LENSES[1]:
+                name = shot.image.name
+                raise CaptureError(f"{self.folder} has a focal length of {focal:g} pixels for {name}, which no lens has")
+        poses = np.stack([shot.pose for shot in self.shots])
+        centres = camera_centres(poses[np.isfinite(poses).all((1, 2))])
+        if len(centres) and np.ptp(centres, 0).max() <= 1e-6 * max(np.abs(centres).max(), 1e-6):
+            raise CaptureError(f"the cameras of {self.folder} all stand in one place: are these their poses?")
         lenses = {shot.camera.distortion for shot in self.shots}
         if len(lenses) > 1:
             raise CaptureError(
@@ -68,9 +87,9 @@ class Shots:
         return Intrinsics(first.width, first.height, *params.tolist())
 
     @cached_property
-    def bits(self) -> int:
-        """Return how many bits the numbers of grey pictures use, 16 for colours."""
-        return grey_bits(shot.image for shot in self.shots)
+    def white(self) -> float | None:
+        """Return the number that is white in grey pictures of more than 8 bits; None for others."""
+        return white_of_greys(shot.image for shot in self.shots)
 
     @property
     def matted(self) -> bool:
@@ -98,7 +117,7 @@ class Shots:
         Raises CaptureError for a file that is no picture, or has not the shape of its camera.
         """
         shot = self.shots[index]
-        picture = _read(shot.image, shot.camera, self.bits)
+        picture = _read(shot.image, shot.camera, self.white)
         if picture.damage:
             return picture
         mask = picture if shot.matte == shot.image else _read(shot.matte, shot.camera) if shot.matte else None
@@ -112,10 +131,10 @@ class Shots:
         return Picture(_resampled(rgb, shot.camera, self.camera, size), alpha)
 
 
-def _read(path: Path, camera: Intrinsics, bits: int = BITS[-1]) -> Picture:
-    """Return a picture as it is stored, for that is what its camera describes; greys may have fewer `bits` than their files."""
+def _read(path: Path, camera: Intrinsics, white: float | None = None) -> Picture:
+    """Return a picture as it is stored, for that is what its camera describes; of greys this number is `white`."""
     try:
-        picture = read_picture(path, upright=False, bits=bits)
+        picture = read_picture(path, upright=False, white=white)
     except OSError as error:
         raise CaptureError(f"{path} cannot be read as an image ({error})") from None
     height, width = picture.rgb.shape[:2]
@@ -146,11 +165,19 @@ def _resampled(values: np.ndarray, own: Intrinsics, scene: Intrinsics, size: tup
 
 
 def with_mattes_beside(shots: Shots) -> Shots:
-    """Return the shots with the mattes of a folder `masks` beside the pictures' own, or with their alpha, where there is one."""
-    found = [_matte_of(shot) for shot in shots.shots]
-    if not any(found):
-        return shots
-    return replace(shots, shots=tuple(replace(s, matte=m) for s, m in zip(shots.shots, found, strict=True)))
+    """Return the shots with the mattes of a folder beside the pictures' own, or with their alpha, where there is one.
+
+    Of a folder whose files are called otherwise a note is made.
+    """
+    images = Path(os.path.commonpath([shot.image.parent for shot in shots.shots]))
+    stems = Counter(shot.image.stem for shot in shots.shots)
+    found = [_matte_of(shot, images, stems[shot.image.stem] == 1) for shot in shots.shots]
+    notes = [*shots.notes]
+    for masks in (images.parent / name for name in MASKS):
+        if masks.is_dir() and not any(matte is not None and masks in matte.parents for matte in found):
+            notes.append(f"the files in {masks} are called otherwise than the pictures and not heeded: give --mattes {masks}")
+    mattes = zip(shots.shots, found, strict=True)
+    return replace(shots, shots=tuple(replace(shot, matte=matte) for shot, matte in mattes), notes=tuple(notes))
 
 
 def without_mattes(shots: Shots) -> Shots:
@@ -158,13 +185,20 @@ def without_mattes(shots: Shots) -> Shots:
     return replace(shots, shots=tuple(replace(shot, matte=None) for shot in shots.shots))
 
 
-def _matte_of(shot: Shot) -> Path | None:
+def _matte_of(shot: Shot, images: Path, alone: bool) -> Path | None:
+    """Return a shot's matte: its own, one beside the folder `images` of all pictures, or the picture itself if it has alpha.
+
+    A matte lies in the same folder below; of a picture that is `alone` of its name anywhere.
+    """
     if shot.matte is not None:
         return shot.matte
-    beside = shot.image.parent.parent / "masks"
-    for name in (f"{shot.image.stem}.png", f"{shot.image.name}.png"):
-        if (beside / name).is_file():
-            return beside / name
+    below = shot.image.relative_to(images)
+    for masks in (images.parent / name for name in MASKS):
+        for place in (below, Path(below.name)) if alone else (below,):
+            for ending in ENDINGS:
+                for name in (place.with_suffix(ending), place.with_name(f"{place.name}{ending}")):
+                    if (masks / name).is_file():
+                        return masks / name
     return shot.image if _has_alpha(shot.image) else None
 
 

@@ -19,6 +19,7 @@ ENDINGS = ("", ".png", ".jpg", ".jpeg")
 """Blender's files name pictures without these."""
 PINHOLES = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "PERSPECTIVE", "RADIAL", "SIMPLE_RADIAL")
 """These models are OPENCV's, or that with some coefficients 0."""
+AGAIN = "write it again with ns-process-data"
 FLIP = np.diag([1.0, -1.0, -1.0])
 """OpenGL's camera looks along -z and has y up."""
 
@@ -34,13 +35,15 @@ def read(path: Path) -> Shots:
     Raises CaptureError when the list is damaged, a picture is missing or its camera is no pinhole with OpenCV's lens.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
         names = in_order({Path(_posix(frame["file_path"])) for frame in data["frames"]})
         place = {name: number for number, name in enumerate(names)}
         frames = sorted(data["frames"], key=lambda frame: place[Path(_posix(frame["file_path"]))])
         return Shots(path.parent, tuple(_shot(path, {**data, **frame}) for frame in frames))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CaptureError(f"{path} is no list of posed pictures ({error!r}); write it again with ns-process-data") from None
+    except KeyError as error:
+        raise CaptureError(f"{path} does not say {error}, which a list of posed pictures has; {AGAIN}") from None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise CaptureError(f"{path} is no list of posed pictures ({error!r}); {AGAIN}") from None
 
 
 def _shot(path: Path, facts: dict[str, Any]) -> Shot:
@@ -48,6 +51,7 @@ def _shot(path: Path, facts: dict[str, Any]) -> Shot:
     matrix = np.array(facts["transform_matrix"], np.float64)
     if matrix.shape not in ((3, 4), (4, 4)):
         raise CaptureError(f"{path} has no pose for {image.name}: a matrix of 4 x 4 numbers is needed")
+    _check_handedness(path, image, matrix)
     matte = facts.get("mask_path")
     return Shot(image, _camera(path, image, facts), _pose(matrix), _file(path, matte) if matte else None)
 
@@ -66,6 +70,14 @@ def _nearest_rotation(matrix: np.ndarray) -> np.ndarray:
     return left @ right
 
 
+def _check_handedness(path: Path, image: Path, matrix: np.ndarray) -> None:
+    if np.isfinite(matrix).all() and np.linalg.det(matrix[:3, :3]) < 0:
+        raise CaptureError(
+            f"{path} has a left-handed pose for {image.name}, in which the world is mirrored; let the program that wrote it give "
+            "right-handed camera-to-world matrices, as OpenGL has them"
+        )
+
+
 def _posix(name: str) -> str:
     """Return a path as it is written here: Windows separates folders otherwise."""
     return str(name).replace("\\", "/")
@@ -75,17 +87,22 @@ def _file(path: Path, name: str) -> Path:
     for ending in ENDINGS:
         if (found := path.parent / f"{_posix(name)}{ending}").is_file():
             return found
+    for above in list(Path(_posix(name)).parents)[:-1]:  # A list that was made elsewhere names the folders of that machine.
+        if (found := path.parent / Path(_posix(name)).relative_to(above)).is_file():
+            return found
     raise CaptureError(f"{path.parent / name} does not exist, though {path.name} names it")
 
 
 def _camera(path: Path, image: Path, facts: dict[str, Any]) -> Intrinsics:
     """Return the camera that a frame's facts, or those of the whole list, describe."""
-    model = facts.get("camera_model", "OPENCV")
+    model = "a fisheye" if facts.get("is_fisheye") else facts.get("camera_model", "OPENCV")
     if model not in PINHOLES or any(abs(float(facts.get(name, 0.0))) > 1e-9 for name in ("k3", "k4")):
         raise CaptureError(f"{path} has a camera of the kind {model} or a lens with k3: undistort the pictures first")
     width, height = int(facts.get("w", 0)), int(facts.get("h", 0))
     if not width or not height:
         width, height = _size(image)
+    if "fl_x" not in facts and "camera_angle_x" not in facts:
+        raise CaptureError(f"{path} names no focal length for {image.name}: fl_x in pixels, or camera_angle_x in radians")
     focal = float(facts["fl_x"]) if "fl_x" in facts else width / (2 * np.tan(float(facts["camera_angle_x"]) / 2))
     upright = float(facts.get("fl_y", focal))
     centre = float(facts.get("cx", width / 2)), float(facts.get("cy", height / 2))

@@ -17,13 +17,15 @@ from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size
 from nerfsem_method.media.clip.colour import high_dynamic_range
 from nerfsem_method.media.clip.filters import Resizer
 from nerfsem_method.media.clip.listing import Listing
-from nerfsem_method.media.clip.picture import BITS, grey_bits, read_focal_length, read_picture, read_size, read_transfer
+from nerfsem_method.media.clip.picture import read_focal_length, read_picture, read_size, read_transfer, white_of_greys
 from nerfsem_method.media.matte_names import frames_text, shortened
 
 RATE = Fraction(5)
 """Photographs are shown at so many a second: slow enough to see each, and a turn of 60 takes 12 seconds."""
 SAME_LENS = 1.02
 """Focal lengths within this ratio are one: EXIF data round them."""
+USUAL_WHITES = (1.0, 65535.0)
+"""Fractions of white, and whole numbers of all of a file's 16 bits, are as they should be."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,12 @@ class PhotographClip(Clip):
 
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
         ground, resize = Ground(), Resizer(size)
-        bits = grey_bits(self.files)
+        white = white_of_greys(self.files)
         findings.total, findings.files = len(self.files), [text_of(path.name) for path in self.files]
         for number in range(0, len(self.files), self.every):
             path = self.files[number]
             try:
-                picture = read_picture(path, bits=bits)
+                picture = read_picture(path, white=white)
             except OSError as error:
                 raise CaptureError(f"{path} cannot be read any more ({error})") from None
             if picture.damage:
@@ -69,9 +71,9 @@ class PhotographClip(Clip):
             yield ClipFrame(number, float(number / RATE), resize(rgb), alpha)
         damaged = {self.files[number].name: f"damaged, {reason}" for number, reason in findings.damaged.items()}
         findings.remarks += [*self.notes, *left_out_texts(damaged)]
-        if bits < BITS[-1]:
-            white = (1 << bits) - 1
-            findings.remarks.append(f"the photographs are grey with {bits} bits in files of 16: {white} is taken for white")
+        if white not in (None, *USUAL_WHITES):
+            greys = "the photographs are grey with numbers of more than 8 bits"
+            findings.remarks.append(f"{greys}, of which {white:.0f} is taken for white")
 
 
 def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip:

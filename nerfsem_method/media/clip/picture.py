@@ -17,8 +17,10 @@ import numpy as np
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.messages import heard, spoilt
 
-BITS = (8, 10, 12, 14, 16)
-"""Cameras for measuring give greys of so many bits, and their programs write them into files of 16."""
+WHITES = {"i": tuple(float((1 << bits) - 1) for bits in (8, 10, 12, 14, 16, 24, 31)), "f": (1.0, 255.0, 65535.0)}
+"""Cameras for measuring give greys of so many bits, and their programs write them into files of 16 or more, or as fractions."""
+HOT, OVER = 1e-3, 1.02
+"""So many of a picture's pixels may be hot, and the others a little brighter than white."""
 _ORIENTATION = 0x112
 _EXIF, _FOCAL_LENGTH, _FOCAL_LENGTH_IN_35_MM = 0x8769, 0x920A, 0xA405
 _ON_THEIR_SIDE = (5, 6, 7, 8)
@@ -91,27 +93,29 @@ def read_focal_length(path: Path) -> float | None:
     return length if 0 < length < float("inf") else None
 
 
-def grey_bits(files: Iterable[Path]) -> int:
-    """Return how many bits the numbers of grey pictures use, one of BITS; 16 for colours, of which the first file tells.
+def white_of_greys(files: Iterable[Path]) -> float | None:
+    """Return the number that is white in grey pictures of more than 8 bits, one of WHITES; None where one of the files is no such.
 
-    A picture that cannot be read says nothing.
+    No more than a thousandth of any picture's pixels is brighter. A picture that cannot be read says nothing.
     """
-    brightest = 0
+    brightest, whites = 0.0, WHITES["i"]
     for path in files:
         try:
             with _opened(path) as image:
-                if not image.mode.startswith("I"):
-                    return BITS[-1]
-                brightest = max(brightest, int(np.asarray(_load(image)[0]).max()))
+                if not image.mode.startswith(("I", "F")):
+                    return None
+                values = np.asarray(_load(image)[0])
         except OSError:
             continue
-    return next((bits for bits in BITS if brightest and brightest < 1 << bits), BITS[-1])
+        whites = WHITES.get(values.dtype.kind, WHITES["i"])
+        brightest = max(brightest, float(np.nanquantile(values, 1 - HOT)))
+    return next((white for white in whites if 0 < brightest <= OVER * white), None)
 
 
-def read_picture(path: Path, upright: bool = True, bits: int = 16) -> Picture:
+def read_picture(path: Path, upright: bool = True, white: float | None = None) -> Picture:
     """Return a photograph, `upright` or as it is stored; what is missing of a damaged one is grey or black.
 
-    In a grey picture of more than 8 bits the largest number of so many `bits` is white.
+    In a grey picture of more than 8 bits this number is `white`; where it is None, that of all 16 bits, or what fits fractions.
 
     Raises OSError for a file that is no picture.
     """
@@ -127,7 +131,7 @@ def read_picture(path: Path, upright: bool = True, bits: int = 16) -> Picture:
             damage = damage or _jpeg_complaint(data)
         if upright and _orientation(image) is not None:
             loaded = ImageOps.exif_transpose(loaded)
-        return Picture(*_channels(loaded, bits), damage)
+        return Picture(*_channels(loaded, white), damage)
 
 
 @contextmanager
@@ -211,10 +215,10 @@ def _jpeg_complaint(data: bytes) -> str:
     return spoilt(messages)
 
 
-def _channels(image: Any, bits: int) -> tuple[np.ndarray, np.ndarray | None]:
+def _channels(image: Any, white: float | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Return sRGB [H, W, 3] and alpha [H, W] or None, both uint8, of a decoded picture of any mode."""
     if image.mode.startswith("I") or image.mode == "F":
-        grey = _eight_bits(np.asarray(image), bits)
+        grey = _eight_bits(np.asarray(image), white)
         return np.repeat(grey[..., None], 3, axis=2), None
     alpha = None
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -230,12 +234,13 @@ def _channels(image: Any, bits: int) -> tuple[np.ndarray, np.ndarray | None]:
     return np.array((shown or layers).convert("RGB")), alpha
 
 
-def _eight_bits(values: np.ndarray, bits: int) -> np.ndarray:
-    """Return whole or real numbers of any range as uint8: of whole ones the upper 8 of `bits`, of fractions 255 for 1."""
+def _eight_bits(values: np.ndarray, white: float | None) -> np.ndarray:
+    """Return whole or real numbers of any range as uint8: of whole ones the upper 8 bits, of fractions 255 for white."""
     if values.dtype.kind == "f":
-        top = 1.0 if np.nanmax(values, initial=0.0) <= 1 else 65535.0 if np.nanmax(values) > 255 else 255.0
+        top = white or (1.0 if np.nanmax(values, initial=0.0) <= 1 else 65535.0 if np.nanmax(values) > 255 else 255.0)
         return np.rint(255 * np.clip(np.nan_to_num(values) / top, 0, 1)).astype(np.uint8)
-    return (np.clip(values, 0, (1 << bits) - 1) >> (bits - 8)).astype(np.uint8)
+    largest = int(white or 65535)
+    return (np.clip(values, 0, largest) >> largest.bit_length() - 8).astype(np.uint8)
 
 
 def _to_srgb(image: Any, profile: bytes) -> Any | None:
