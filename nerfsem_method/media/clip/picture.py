@@ -94,7 +94,7 @@ def read_focal_length(path: Path) -> float | None:
 
 
 def white_of_greys(files: Iterable[Path]) -> float | None:
-    """Return the number that is white in grey pictures of more than 8 bits, one of WHITES; None where one of the files is no such.
+    """Return the number that is white in grey pictures of more than 8 bits, one of WHITES; None where a file is no such.
 
     No more than a thousandth of any picture's pixels is brighter. A picture that cannot be read says nothing.
     """
