@@ -234,6 +234,17 @@ def test_a_png_beside_a_file_of_a_rarer_kind_is_the_photograph(kind: str, tmp_pa
     np.testing.assert_allclose(levels(tmp_path), [40, 80, 120], atol=1)
 
 
+def test_a_renderers_pictures_may_be_numbered_without_a_sign_between(tmp_path: Path) -> None:
+    folder = tmp_path / "Scan [1]"
+    folder.mkdir()
+    for number in range(1, 4):
+        photograph(folder / f"Image{number:04d}.png", 40 * number)
+        photograph(folder / f"Depth{number:04d}.png", 7)
+        photograph(folder / f"Image{number:04d}_albedo.png", 9)
+    np.testing.assert_allclose(levels(folder), [40, 80, 120], atol=1)
+    np.testing.assert_allclose(levels(folder / "Image*.png"), [40, 80, 120], atol=1)
+
+
 @pytest.mark.parametrize("pass_of", ["normal", "normals", "disparity", "ao", "depth"])
 def test_what_a_renderer_writes_beside_its_pictures_is_no_photograph(pass_of: str, tmp_path: Path) -> None:
     for number in range(1, 4):

@@ -28,15 +28,18 @@ VIDEO_KINDS = (
 )
 SEVERAL = 8
 """So many files of one unknown kind may well be pictures."""
-_MASKS = "masks?|mattes?|alpha|seg|segmentation|foreground|fg|labels?|depth|disp|disparity|normals?|ao"
+_MASKS = (
+    "masks?|mattes?|alpha|seg|segmentation|foreground|fg|labels?|depth|disp|disparity|normals?|ao|albedo|roughness|metallic|conf"
+    "|confidence"
+)
 _MASK_NAMES = (
     re.compile(rf"(.+?)(?:[ ._-](?:{_MASKS})|mask|matte)(?:[._-]?\d+)?"),
-    re.compile(rf"(?:(?:{_MASKS})[ ._-]|mask|matte)(.+)"),
+    re.compile(rf"(?:(?:{_MASKS})(?:[ ._-]|(?=\d))|mask|matte)(.+)"),
 )
-"""A mask of 7 is called 7_mask, 7mask, 7_mask_0 or mask_7; COLMAP wants 7.jpg.png."""
+"""A mask of 7 is called 7_mask, 7mask, 7_mask_0, mask_7 or depth7; COLMAP wants 7.jpg.png."""
 _PICTURES = "rgb|colou?r|image|img|photo|original"
-_PHOTOGRAPH_NAME = re.compile(rf"(.+?)[ ._-](?:{_PICTURES})|(?:{_PICTURES})[ ._-](.+)")
-"""A photograph 7_rgb or rgb_7 has a mask 7_mask."""
+_PHOTOGRAPH_NAME = re.compile(rf"(.+?)[ ._-](?:{_PICTURES})|(?:{_PICTURES})(?:[ ._-]|(?=\d))(.+)")
+"""A photograph 7_rgb, rgb_7 or rgb7 has a mask 7_mask."""
 
 _GONE = "a link to a file that is not there"
 _EDITED = re.compile(r"^(img_)e(?=\d{4}$)")
@@ -106,8 +109,12 @@ def list_pattern(pattern: Path) -> Listing:
 
     Raises CaptureError where nothing usable fits.
     """
-    entries = _numbered(pattern) if re.search(r"%0?\d*d", pattern.name) else map(Path, glob.glob(str(pattern), recursive=True))
-    entries = list(entries)
+    if re.search(r"%0?\d*d", pattern.name):
+        entries = list(_numbered(pattern))
+    elif pattern.parent.is_dir():  # Brackets in the name of a folder are part of it.
+        entries = [pattern.parent / name for name in glob.glob(pattern.name, root_dir=pattern.parent)]
+    else:
+        entries = [Path(name) for name in glob.glob(str(pattern), recursive=True)]
     if not entries:
         raise CaptureError(f"{pattern} does not exist, and no file fits it as a pattern")
     found = _sort_out(entries)
