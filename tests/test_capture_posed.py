@@ -258,19 +258,35 @@ def test_a_list_of_another_machine_is_read(vase_scene, tmp_path):
     assert_same_cameras(capture(tmp_path / "scan", CaptureOptions()), vase_scene)
 
 
-@pytest.mark.parametrize("order", ["right", "reverse", "turned"])
+ORDERS = {
+    "right": ([*range(12)], ""),
+    "reverse": ([*range(12)][::-1], "the mattes would fit the cameras better if they were in reverse order"),
+    "late": ([11, *range(11)], "the mattes would fit the cameras better if they were one frame earlier"),
+    "turned": ([*range(12)], "the mattes would fit the cameras better if they were turned by 180 degrees"),
+    "drawn by lot": ([7, 2, 9, 4, 11, 0, 5, 10, 3, 8, 1, 6], "the mattes "),
+    "with empty ones": ([*range(12)], ""),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
 def test_mattes_that_disagree_with_cameras_without_points_are_told(vase_scene, tmp_path, order):
     data = write(tmp_path / "scan", listing(vase_scene, tmp_path / "scan"))
     (tmp_path / "mattes").mkdir()
-    files = sorted((data / "masks").iterdir())
-    for file, other in zip(files, files if order != "reverse" else files[::-1], strict=True):
-        matte = Image.open(other)
-        (matte.rotate(180) if order == "turned" else matte).save(tmp_path / "mattes" / file.name)
+    files, (taken, words) = sorted((data / "masks").iterdir()), ORDERS[order]
+    for number, file in enumerate(files):
+        matte = Image.open(files[taken[number]])
+        matte = matte.rotate(180) if order == "turned" else matte
+        matte = Image.new("L", matte.size) if order == "with empty ones" and number in (2, 7) else matte
+        matte.save(tmp_path / "mattes" / file.name)
     report = read_report(capture(data, CaptureOptions(mattes=tmp_path / "mattes")).root)
-    assert any("the mattes and the cameras disagree (" in said for said in report.warnings) == (order != "right")
+    said = [text for text in report.warnings if "are they of these pictures, one for each" in text]
+    assert len(said) == bool(words) and all(text.startswith(words) for text in said)
 
 
-@pytest.mark.parametrize("kind", ["masks/{}.jpg", "mask/{}.png", "masks/{}.png.png", "masks/cam/{}.png", "masks/of {}.png"])
+BESIDE = ("masks/{}.jpg", "masks/{}.png.png", "masks/cam/{}.png", "masks/cam/{}.png.png", "masks/of {}.png", "mask/{}.png")
+
+
+@pytest.mark.parametrize("kind", BESIDE)
 def test_mattes_beside_the_pictures_are_found_or_it_is_told_that_they_are_not(vase_scene, tmp_path, kind):
     """Pictures of two cameras have the same names, and each its own mattes."""
     folder = tmp_path / "scan"
@@ -294,15 +310,34 @@ def test_mattes_beside_the_pictures_are_found_or_it_is_told_that_they_are_not(va
     clip = open_source(write(folder, data), CaptureOptions())
     found = Findings()
     alphas = [frame.alpha for frame in clip.frames(findings=found)]
-    if kind == "masks/of {}.png":
+    if kind in BESIDE[-2:]:
         assert all(alpha is None for alpha in alphas)
-        assert any("called otherwise than the pictures and not heeded: give --mattes" in said for said in found.remarks)
+        assert any("are not called after one picture each, and not heeded" in said for said in found.remarks)
         return
     order = [*range(0, 12, 2), *range(1, 12, 2)] if "cam" in kind else range(12)
     for alpha, number in zip(alphas, order, strict=True):
         truth = np.asarray(Image.open(tmp_path / "own" / f"{number:06d}.png"))
         assert alpha is not None and ((alpha > 127) == (truth > 127)).mean() > 0.995
     assert found.remarks == []
+
+
+def test_pictures_of_one_name_do_not_share_a_matte(vase_scene, tmp_path):
+    """Folders of two cameras lie beside each other, and one folder of masks; or each camera has its own."""
+    folder = tmp_path / "scan"
+    data = listing(vase_scene, folder)
+    for number, frame in enumerate(data["frames"]):
+        place = folder / f"cam{number % 2}" / "images"
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / frame["file_path"], place / f"{number // 2}.png")
+        shutil.copy(folder / frame["mask_path"], folder / "masks" / f"{number // 2}.png")
+        frame["file_path"] = str((place / f"{number // 2}.png").relative_to(folder))
+        del frame["mask_path"]
+    shared = open_source(write(folder, data), CaptureOptions())
+    assert all(frame.alpha is None for frame in shared.frames())
+    for camera in ("cam0", "cam1"):
+        shutil.copytree(folder / "masks", folder / camera / "masks")
+    own = open_source(folder, CaptureOptions())
+    assert all(frame.alpha is not None for frame in own.frames())
 
 
 def test_the_largest_model_of_colmap_is_taken_and_pictures_without_a_camera_are_told(vase_scene, tmp_path):

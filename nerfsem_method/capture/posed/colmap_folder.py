@@ -13,7 +13,7 @@ import numpy as np
 
 from nerfsem_method.capture.posed.shots import Shot, Shots
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.media.clip.listing import CAMERA_KINDS
+from nerfsem_method.media.clip.listing import list_folder
 from nerfsem_method.media.matte_names import in_order, shortened
 from nerfsem_method.scene.camera import Intrinsics
 
@@ -56,11 +56,9 @@ def _notes(folder: Path, model: Path, images: list[Path]) -> list[str]:
     notes, others = [], [other for other in _models(folder) if other != model]
     if others:
         notes.append(f"of {1 + len(others)} models the largest is taken: {model.relative_to(folder)}, of {len(images)} pictures")
-    known = {path.resolve() for path in images}
-    lost = in_order(
-        path for path in {image.parent for image in images} for path in path.iterdir()
-        if path.suffix.lower() in CAMERA_KINDS and path.resolve() not in known
-    )  # fmt: skip
+    known = {(path.parent.resolve(), path.stem) for path in images}
+    beside = (path for place in {image.parent for image in images} for path in list_folder(place).photographs)
+    lost = in_order(path for path in beside if (path.parent.resolve(), path.stem) not in known)
     if lost:
         names = shortened(", ".join(path.name for path in lost))
         notes.append(f"{len(lost)} pictures have no camera in the model and are left out: {names}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,10 +21,10 @@ FEWEST = 8
 """Fewer pictures than this do not go around an object."""
 LENSES = (0.1, 100.0)
 """Focal lengths lie between so many longer sides of the picture."""
-MASKS = ("masks", "mask")
-"""Folders of these names beside that of the pictures may hold mattes,"""
+MASKS, OTHERS = "masks", "mask"
+"""A folder of the first name beside that of the pictures may hold mattes; one of the second may as well hide what walks past."""
 ENDINGS = (".png", ".jpg", ".jpeg")
-"""in files of the pictures' names with these endings instead of their own, or after these."""
+"""Mattes have the pictures' names with one of these endings instead of their own, or after it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Shots:
                 raise CaptureError(f"{self.folder} has a focal length of {focal:g} pixels for {name}, which no lens has")
         poses = np.stack([shot.pose for shot in self.shots])
         centres = camera_centres(poses[np.isfinite(poses).all((1, 2))])
-        if len(centres) and np.ptp(centres, 0).max() <= 1e-6 * max(np.abs(centres).max(), 1e-6):
+        if len(centres) and np.ptp(centres, 0).max() <= 1e-9 * max(np.abs(centres).max(), 1e-3):
             raise CaptureError(f"the cameras of {self.folder} all stand in one place: are these their poses?")
         lenses = {shot.camera.distortion for shot in self.shots}
         if len(lenses) > 1:
@@ -167,17 +166,21 @@ def _resampled(values: np.ndarray, own: Intrinsics, scene: Intrinsics, size: tup
 def with_mattes_beside(shots: Shots) -> Shots:
     """Return the shots with the mattes of a folder beside the pictures' own, or with their alpha, where there is one.
 
-    Of a folder whose files are called otherwise a note is made.
+    A file that several pictures would take is none of theirs. Where there are no mattes, but a folder that may hold some, a note
+    is made.
     """
-    images = Path(os.path.commonpath([shot.image.parent for shot in shots.shots]))
-    stems = Counter(shot.image.stem for shot in shots.shots)
-    found = [_matte_of(shot, images, stems[shot.image.stem] == 1) for shot in shots.shots]
-    notes = [*shots.notes]
-    for masks in (images.parent / name for name in MASKS):
-        if masks.is_dir() and not any(matte is not None and masks in matte.parents for matte in found):
-            notes.append(f"the files in {masks} are called otherwise than the pictures and not heeded: give --mattes {masks}")
-    mattes = zip(shots.shots, found, strict=True)
-    return replace(shots, shots=tuple(replace(shot, matte=matte) for shot, matte in mattes), notes=tuple(notes))
+    found = [shot.matte or _beside(shot.image, shots.folder) for shot in shots.shots]
+    takers = Counter(found)
+    mattes = [
+        matte if matte is not None and takers[matte] == 1 else shot.image if _has_alpha(shot.image) else None
+        for shot, matte in zip(shots.shots, found, strict=True)
+    ]
+    changed = tuple(replace(shot, matte=matte) for shot, matte in zip(shots.shots, mattes, strict=True))
+    notes = [] if any(mattes) else [
+        f"the files in {folder} are not called after one picture each, and not heeded; --mattes takes a folder of mattes"
+        for folder in (shots.folder / name for name in (MASKS, OTHERS)) if folder.is_dir() and any(folder.iterdir())
+    ]  # fmt: skip
+    return replace(shots, shots=changed, notes=(*shots.notes, *notes))
 
 
 def without_mattes(shots: Shots) -> Shots:
@@ -185,21 +188,21 @@ def without_mattes(shots: Shots) -> Shots:
     return replace(shots, shots=tuple(replace(shot, matte=None) for shot in shots.shots))
 
 
-def _matte_of(shot: Shot, images: Path, alone: bool) -> Path | None:
-    """Return a shot's matte: its own, one beside the folder `images` of all pictures, or the picture itself if it has alpha.
+def _beside(image: Path, folder: Path) -> Path | None:
+    """Return a picture's matte in a folder beside one that it lies in, up to the `folder` of all; None where there is none.
 
-    A matte lies in the same folder below; of a picture that is `alone` of its name anywhere.
+    It lies there as deep as the picture does, or right in it.
     """
-    if shot.matte is not None:
-        return shot.matte
-    below = shot.image.relative_to(images)
-    for masks in (images.parent / name for name in MASKS):
-        for place in (below, Path(below.name)) if alone else (below,):
+    for above in image.parents:
+        below = image.relative_to(above)
+        for place in (below, Path(below.name)):
             for ending in ENDINGS:
                 for name in (place.with_suffix(ending), place.with_name(f"{place.name}{ending}")):
-                    if (masks / name).is_file():
-                        return masks / name
-    return shot.image if _has_alpha(shot.image) else None
+                    if (matte := above.parent / MASKS / name).is_file() and matte != image:
+                        return matte
+        if above == folder or above.parent == folder:
+            return None
+    return None
 
 
 def _has_alpha(path: Path) -> bool:

@@ -53,7 +53,7 @@ def _shot(path: Path, facts: dict[str, Any]) -> Shot:
         raise CaptureError(f"{path} has no pose for {image.name}: a matrix of 4 x 4 numbers is needed")
     _check_handedness(path, image, matrix)
     matte = facts.get("mask_path")
-    return Shot(image, _camera(path, image, facts), _pose(matrix), _file(path, matte) if matte else None)
+    return Shot(image, _camera(path, image, facts), _pose(matrix), _file(path, matte, image) if matte else None)
 
 
 def _pose(matrix: np.ndarray) -> np.ndarray:
@@ -83,12 +83,13 @@ def _posix(name: str) -> str:
     return str(name).replace("\\", "/")
 
 
-def _file(path: Path, name: str) -> Path:
+def _file(path: Path, name: str, other: Path | None = None) -> Path:
+    """Return the file of a name that a list gives; never the `other` one, whose matte is sought."""
     for ending in ENDINGS:
         if (found := path.parent / f"{_posix(name)}{ending}").is_file():
             return found
     for above in list(Path(_posix(name)).parents)[:-1]:  # A list that was made elsewhere names the folders of that machine.
-        if (found := path.parent / Path(_posix(name)).relative_to(above)).is_file():
+        if (found := path.parent / Path(_posix(name)).relative_to(above)).is_file() and found != other:
             return found
     raise CaptureError(f"{path.parent / name} does not exist, though {path.name} names it")
 

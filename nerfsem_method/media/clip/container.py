@@ -71,7 +71,8 @@ class VideoClip(Clip):
                 else:
                     start = note.pts if start is None else start
                     time = (note.pts - start) * stream.time_base
-                places.add(note.shown * stream.time_base - begin, note.lasting * stream.time_base)
+                shown = time if note.shown is None else note.shown * stream.time_base - begin
+                places.add(shown, note.lasting * stream.time_base)
                 if note.number % self.every:
                     continue
                 if note.damage:

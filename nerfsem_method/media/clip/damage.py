@@ -28,7 +28,7 @@ class Note:
         lost: The decoder refused the packet.
         damage: This is the judgement, "" if the frame is sound; None before it is judged.
         shown: The decoder says that the frame is to be shown at this time, in the stream's own units,
-        lasting: and for so long; 0 where it does not say.
+        lasting: and for so long; None and 0 where it does not say.
     """
 
     key: bool
@@ -38,7 +38,7 @@ class Note:
     number: int | None = None
     lost: bool = False
     damage: str | None = None
-    shown: int = 0
+    shown: int | None = None
     lasting: int = 0
 
 

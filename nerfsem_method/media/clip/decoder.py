@@ -60,9 +60,9 @@ class Decoder:
 
         Where a packet comes in every second slot alone, or in every hundredth, the others are none.
         """
-        taken = sorted({0} | self._slots)
+        taken = sorted(self._slots) or [0]
         unit = math.gcd(*(later - earlier for earlier, later in zip(taken, taken[1:], strict=False)), 0) or 1
-        return taken[-1] + unit, taken[-1] // unit + 1 - len(taken)
+        return taken[-1] + unit, (taken[-1] - taken[0]) // unit + 1 - len(taken)
 
     def frames(self) -> Iterator[tuple[Any, Note]]:
         """Yield all frames that the stream shows, with their notes, which are judged."""
@@ -133,7 +133,7 @@ class Decoder:
         if not isinstance(note, Note):
             note = Note(False, frame.pts)
             self._waiting.append(note)
-        note.number, note.shown, note.lasting = self.shown, frame.pts or 0, frame.duration or 0
+        note.number, note.shown, note.lasting = self.shown, frame.pts, frame.duration or 0
         note.complaint = note.complaint or ("the decoder marks it as corrupt" if frame.is_corrupt else "")
         broken = self._blocks.complaint(frame) if self._blocks else ""
         note.complaint = note.complaint or broken

@@ -111,7 +111,7 @@ def list_pattern(pattern: Path) -> Listing:
     """
     if re.search(r"%0?\d*d", pattern.name):
         entries = list(_numbered(pattern))
-    elif pattern.parent.is_dir():  # Brackets in the name of a folder are part of it.
+    elif pattern.parent.is_dir() and "**" not in pattern.name:  # Brackets in the name of a folder are part of it.
         entries = [pattern.parent / name for name in glob.glob(pattern.name, root_dir=pattern.parent)]
     else:
         entries = [Path(name) for name in glob.glob(str(pattern), recursive=True)]
