@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -258,3 +259,15 @@ def test_keyframes_of_several_turns_are_more_and_reach_less_far(monkeypatch: pyt
 
 def test_photographs_are_compared_as_far_as_ever() -> None:
     assert keyframes.Keyframes([list(range(60))]).reach(list(range(60))) == 0
+
+
+def test_a_small_picture_is_read_once_and_anew_when_its_file_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "0.png"
+    write_picture(path, np.full((700, 400), 90, np.uint8))
+    first = motion.small(path)
+    assert first.shape == (320, 183) and (first == 90).all() and motion.small(path) is first
+    with pytest.raises(ValueError, match="read-only"):
+        first[0, 0] = 1
+    write_picture(path, np.full((700, 400), 30, np.uint8))
+    os.utime(path, ns=(0, 10**9))
+    assert (motion.small(path) == 30).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ Box = tuple[float, float, float, float]
 """A box is left, top, right and bottom, in shares of the frame's width and height."""
 LONG_SIDE = 320
 """Motion is looked at in pictures with so many pixels along their longer side; it shows in small ones too."""
+KEPT = 150
+"""So many small pictures, of 60 kB each, stay in memory."""
 SAMPLES = 16
 """So many frames, evenly spread, are compared: few, because each one meets all the others."""
 CANDIDATES = 64
@@ -160,12 +162,19 @@ def _evenly(count: int, most: int) -> list[int]:
 
 
 def small(path: Path) -> np.ndarray:
-    """Return a frame in grey, at LONG_SIDE."""
+    """Return a frame in grey, at LONG_SIDE, read-only: the last KEPT of them are asked for again when keyframes are chosen."""
+    return _small(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(KEPT)
+def _small(path: Path, _written: int) -> np.ndarray:
     import cv2
 
     picture = read_picture(path, grey=True)
     shrink = LONG_SIDE / max(picture.shape)
-    return cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else picture
+    picture = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else picture
+    picture.flags.writeable = False
+    return picture
 
 
 def _bar(black: np.ndarray) -> float:
