@@ -121,9 +121,9 @@ def check_writable(path: Path) -> None:
                 raise OutputError(f"{path} is a device or a pipe; name a file")
             if not os.access(target, os.W_OK):
                 raise OutputError(f"{path} is write-protected; {_ELSEWHERE}")
-        else:  # names that this file system does not take are told now
-            target.open("xb").close()
-            target.unlink()
+        else:  # Names that this file system does not take are told now, and apart: whoever is killed here leaves no empty file.
+            with tempfile.TemporaryDirectory(prefix=".nerfsem-", dir=target.parent) as apart:
+                (Path(apart) / target.name).open("xb").close()
         with tempfile.TemporaryFile(dir=target.parent):
             pass
     if is_full(target.parent):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nerfsem_method.errors import OutputError
@@ -58,3 +60,12 @@ def test_what_cannot_be_written_is_named(tmp_path):
     assert not (tmp_path / "new").exists()
     check_writable(tmp_path / "new" / "deeper" / "out.mp4")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine", "new"]
+
+
+def test_whoever_is_killed_while_a_name_is_tried_leaves_no_empty_file(tmp_path, monkeypatch):
+    def killed(path, *_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "unlink", killed)
+    check_writable(tmp_path / "relic.nsem")
+    assert not list(tmp_path.iterdir())
