@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.entry import capture, is_posed, open_source
+from nerfsem_method.capture.mattes import silhouettes
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.errors import CaptureError, NerfsemError
@@ -319,6 +321,47 @@ def test_mattes_beside_the_pictures_are_found_or_it_is_told_that_they_are_not(va
         truth = np.asarray(Image.open(tmp_path / "own" / f"{number:06d}.png"))
         assert alpha is not None and ((alpha > 127) == (truth > 127)).mean() > 0.995
     assert found.remarks == []
+
+
+def test_a_mask_that_the_list_names_for_several_pictures_is_theirs(vase_scene, tmp_path):
+    data = listing(vase_scene, tmp_path / "scan")
+    for frame in data["frames"]:
+        frame["mask_path"] = "masks/000003.png"
+    alphas = [frame.alpha for frame in open_source(write(tmp_path / "scan", data), CaptureOptions()).frames()]
+    assert all(alpha is not None and np.array_equal(alpha, alphas[0]) for alpha in alphas)
+
+
+def test_pictures_of_a_kind_that_no_camera_makes_are_taken_over(vase_scene, tmp_path):
+    folder = tmp_path / "scan"
+    listing(vase_scene, folder)
+    for path in (folder / "images").iterdir():
+        Image.open(path).save(path.with_suffix(".pcx"))
+        path.unlink()
+    colmap_text(vase_scene, folder / "sparse/0", "{:06d}.pcx")
+    found = Findings()
+    assert len(list(open_source(folder, CaptureOptions()).frames(findings=found))) == 12 and found.remarks == []
+
+
+@pytest.mark.parametrize(("shares", "thick", "words"), [
+    ((0.6, 0.6), True, "the mattes and the cameras disagree (60 %"),
+    ((0.6, 0.6), False, ""),
+    ((0.6, 0.7), False, "the mattes and the cameras disagree (60 %"),
+    ((0.8, 0.9), False, "the mattes would fit the cameras better if they were in reverse order"),
+    ((0.8, 0.82), True, ""),
+    ((0.96, 1.0), True, ""),
+])  # fmt: skip
+def test_thin_things_may_differ_from_their_silhouettes(shares, thick, words, monkeypatch):
+    mattes = np.zeros((9, 90, 60), np.uint8)
+    mattes[:, 10:80, 20 : 40 if thick else 22] = 255
+    mattes[0, 10, 20] = 254  # by which the order is told
+
+    def share(given, model):
+        return shares[1] if given[-1, 10, 20] == 254 else shares[0]
+
+    monkeypatch.setattr(silhouettes, "_share", share)
+    monkeypatch.setattr(SparseModel, "of_frames", lambda model, chosen: model)
+    found = silhouettes.disagreement(mattes, SparseModel.__new__(SparseModel))
+    assert len(found) == bool(words) and all(said.startswith(words) for said in found)
 
 
 def test_pictures_of_one_name_do_not_share_a_matte(vase_scene, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from PIL import Image
 from nerfsem_method.media.clip import filters
 from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.media.clip.places import Places
 
 
 @pytest.fixture(scope="module")
@@ -298,3 +300,25 @@ def test_an_avi_of_many_slots_is_whole(plain: Path, tmp_path: Path) -> None:
     found = Findings()
     assert len(list(open_clip(tmp_path / "a.avi").frames(findings=found))) == 10
     assert found.empty == found.whole == 0 and found.remarks == []
+
+
+def test_a_frame_that_no_file_shows_has_no_place() -> None:
+    places, tenth = Places(Fraction(10)), Fraction(1, 10)
+    for time, seconds in ((Fraction(0), tenth), (Fraction(0), 0 * tenth), (Fraction(0), 0 * tenth), (2 * tenth, tenth)):
+        places.add(time, seconds)
+    assert places.first == [0, 1, None, 2] and places.count == 3
+
+
+def test_files_may_show_a_frame_for_the_first_time_when_the_next_one_is_late() -> None:
+    places, tenth = Places(Fraction(10)), Fraction(1, 10)
+    for time, seconds in ((Fraction(0), tenth), (Fraction(34, 100), 0 * tenth), (6 * tenth, tenth)):
+        places.add(time, seconds)
+    assert places.first == [0, 3, 5] and places.count == 9
+
+
+def test_exact_middles_are_rounded_as_ffmpeg_rounds_them() -> None:
+    """Two and a half files become three."""
+    places, tenth = Places(Fraction(10)), Fraction(1, 10)
+    places.add(Fraction(0), tenth)
+    places.add(tenth + tenth * 3 / 2, tenth)
+    assert places.first == [0, 2] and places.count == 4

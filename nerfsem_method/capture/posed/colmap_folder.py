@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,10 @@ def _notes(folder: Path, model: Path, images: list[Path]) -> list[str]:
     if others:
         notes.append(f"of {1 + len(others)} models the largest is taken: {model.relative_to(folder)}, of {len(images)} pictures")
     known = {(path.parent.resolve(), path.stem) for path in images}
-    beside = (path for place in {image.parent for image in images} for path in list_folder(place).photographs)
+    beside: list[Path] = []
+    for place in {image.parent for image in images}:
+        with suppress(CaptureError):  # The model's own pictures may be of a kind that no folder of photographs holds.
+            beside += list_folder(place).photographs
     lost = in_order(path for path in beside if (path.parent.resolve(), path.stem) not in known)
     if lost:
         names = shortened(", ".join(path.name for path in lost))

@@ -166,13 +166,13 @@ def _resampled(values: np.ndarray, own: Intrinsics, scene: Intrinsics, size: tup
 def with_mattes_beside(shots: Shots) -> Shots:
     """Return the shots with the mattes of a folder beside the pictures' own, or with their alpha, where there is one.
 
-    A file that several pictures would take is none of theirs. Where there are no mattes, but a folder that may hold some, a note
-    is made.
+    A file that several pictures would take by its name is none of theirs. Where there are no mattes, but a folder that may hold
+    some, a note is made.
     """
-    found = [shot.matte or _beside(shot.image, shots.folder) for shot in shots.shots]
+    found = [_beside(shot.image, shots.folder) if shot.matte is None else None for shot in shots.shots]
     takers = Counter(found)
     mattes = [
-        matte if matte is not None and takers[matte] == 1 else shot.image if _has_alpha(shot.image) else None
+        shot.matte or (matte if takers[matte] == 1 else None) or (shot.image if _has_alpha(shot.image) else None)
         for shot, matte in zip(shots.shots, found, strict=True)
     ]
     changed = tuple(replace(shot, matte=matte) for shot, matte in zip(shots.shots, mattes, strict=True))

@@ -6,12 +6,15 @@ rule is that of ffmpeg's `-fps_mode cfr` (fftools/ffmpeg_filter.c, video_sync_pr
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 TOO_FAR = 1.1
 """A file is left out, or written once more, where a frame is so many files off."""
 LATE = 0.6
 """Files before a late frame show the one before up to so much of a file."""
+DUST = 2.0**-17
+"""So much of a file times are farther from 0, lest rounding decides about exact middles."""
 
 
 class Places:
@@ -34,7 +37,8 @@ class Places:
 
     def add(self, time: Fraction, seconds: Fraction) -> None:
         """Take the next frame, which is shown at a `time` of the file for so many `seconds`."""
-        early = float(time * self.rate) - self._next
+        at = float(time * self.rate)
+        early = at + math.copysign(DUST, at) * (at != 0) - self._next
         due = early + float(seconds * self.rate)
         files, repeated = 1, 0
         if due < -TOO_FAR:
@@ -42,8 +46,10 @@ class Places:
         elif due > TOO_FAR:
             files = round(due)
             repeated = min(round(early - LATE), files) if early > TOO_FAR else 0
-        # Files that show the frame before once more come first; the first frame has none before.
+        # Files that show the frame before once more come first, and may be its only ones; the first frame has none before.
         before = repeated if self.first else 0
+        if before and self.first[-1] is None:
+            self.first[-1] = self._next
         self.first.append(self._next + before if files > before else None)
         self._next += files
         self._repeated = [*self._repeated[1:], repeated]
