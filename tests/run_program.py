@@ -17,6 +17,7 @@ PROGRAMS = {
     "benchmarks.timing.half_cube": "HalfCube",
     "benchmarks.timing.tcnn": "Tcnn",
     "benchmarks.timing.by_turns": "ByTurns",
+    "benchmarks.timing.steps": "Steps",
     "benchmarks.timing.collection": "Collection",
     "benchmarks.study.rate_distortion": "RateDistortion",
     "benchmarks.study.ablation": "Ablation",
@@ -29,8 +30,8 @@ PROGRAMS = {
     "benchmarks.study.parts": "PartsStudy",
     "benchmarks.fuzz.__main__": "Fuzz",
 }
-"""These programs keep a record, and each is run below, but for ByTurns, which has a file of tests of its own; the values are
-their classes."""
+"""These programs keep a record, and each is run below, but for ByTurns and Steps, which have files of tests of their own; the
+values are their classes."""
 
 
 def smoke(program: str, results: Path, *arguments: object) -> list[Table]:

@@ -12,8 +12,8 @@ from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.grid_adam import GridAdam
-from nerfsem_method.training.loops.encode_cpu import RUN
 from nerfsem_method.training.radiance import RadianceField
+from nerfsem_method.training.slots import RUN
 
 STEPS = 4
 
@@ -146,7 +146,7 @@ def test_a_value_beyond_the_range_gets_no_gradient():
     value = int(grids.coded.nonzero()[-1])
     with torch.no_grad():
         grids.theta[value] = 1.5
-    grids.partial[0, value] = 1
+    grids.partial[0, value] = grids.touched[0, value // RUN] = 1
     grids.theta.grad = grids.theta.detach().new_zeros(len(grids.theta))
     optimizer.step()
     assert float(grids.theta.detach()[value]) == 1.5 and not grids.partial[0, value]
@@ -169,8 +169,10 @@ def test_what_threads_add_that_is_nothing_together_is_taken_away():
     partial, count = np.zeros((2, grids.partial.shape[1]), np.float32), len(grids.theta)
     grids.partial, before = partial, grids.theta.detach().clone()
     partial[:, 5], partial[:, count - 1] = (1, -1), (-1, 1)
+    grids.touched = np.zeros((2, grids.touched.shape[1]), np.uint8)
+    grids.touched[:, [5 // RUN, (count - 1) // RUN]] = 1
     optimizer.step()
-    assert not partial.any() and torch.equal(grids.theta, before)
+    assert not partial.any() and not grids.touched.any() and torch.equal(grids.theta, before)
 
 
 @pytest.mark.parametrize("served", [True, False])

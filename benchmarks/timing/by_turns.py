@@ -74,11 +74,16 @@ class ByTurns:
             return _used(packages, ["compress", str(video), target, "--preset", "quick", "--work-dir", str(work), *given], work)
 
 
-def _used(packages: list[Path], verb: list[str], work: Path) -> tuple[float, float, float]:
-    """Return processor seconds, seconds and gigabytes of a verb by the source in the last of these folders."""
+def surroundings(packages: list[Path]) -> tuple[Path, dict[str, str]]:
+    """Return the source in the last of these folders, and the environment in which Python finds it and what it needs."""
     root = packages[-1].resolve()
     search = [*(path.resolve() for path in packages), root / "dataparsers"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, search))}
+    return root, {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, search))}
+
+
+def _used(packages: list[Path], verb: list[str], work: Path) -> tuple[float, float, float]:
+    """Return processor seconds, seconds and gigabytes of a verb by the source in the last of these folders."""
+    root, environment = surroundings(packages)
     with (work / "said").open("w+") as said:
         command = [sys.executable, "-m", "nerfsem_method.cli.main", *verb]
         started = time.monotonic()

@@ -13,7 +13,7 @@ PRIMES = (1, 2654435761, 805459861)
 def entry_of(x, y, z, dimensions, resolution, entries, hashed):
     """Return the entry of vertex (x, y, z); a plane passes z = 0. In a dense table the last axis runs fastest."""
     if hashed:
-        return ((x * PRIMES[0]) ^ (y * PRIMES[1]) ^ (z * PRIMES[2])) % entries
+        return ((x * PRIMES[0]) ^ (y * PRIMES[1]) ^ (z * PRIMES[2])) & (entries - 1)  # mod a power of two
     side = resolution + 1
     return (x * side + y) * side + z if dimensions == 3 else x * side + y
 

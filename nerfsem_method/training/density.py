@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerfsem_method.compiled.threads import THREADS, in_parts
+from nerfsem_method.compiled.threads import THREADS, in_parts, in_turns
 from nerfsem_method.raycast.lookup import LANES
 from nerfsem_method.raycast.perceptron import padded_layer
 from nerfsem_method.training.backend import compiled
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.heads import Heads
 from nerfsem_method.training.loops.density_cpu import Given, TwoLayers, density_backward, density_forward
+from nerfsem_method.training.loops.scatter import scatter_part
 
 LEAST = 1e-3
 """A sample's gradient counts above this share of the root mean square: two in five have a ten thousandth of all gradients."""
@@ -69,16 +70,20 @@ class _DensityCPU(torch.autograd.Function):
         grids, tables, layers, buffer, encoded, shape0, shape1 = ctx.kept
         del ctx.kept  # backward runs once, and what is kept is used up
         turned, gradients = layers.turned(), [layers.zeros() for _ in range(THREADS)]
-        partial, points = grids.partial, positions.numpy()
+        points, groups = np.empty((len(encoded), 3 * LANES), np.float32), np.zeros((THREADS, 2), np.int64)
         kinds = (d_values * values).numpy(), d_geometry.contiguous().numpy()
-        least = np.array([LEAST * float(np.linalg.norm(kind)) / max(len(points), 1) ** 0.5 for kind in kinds], np.float32)
+        least = np.array([LEAST * float(np.linalg.norm(kind)) / max(len(positions), 1) ** 0.5 for kind in kinds], np.float32)
         given = Given(*kinds, np.where(np.isfinite(least), least, 0))  # what is no number must show
 
         def work(thread: int, start: int, stop: int) -> None:
-            sums = partial[thread], gradients[thread]
-            density_backward(points, start, stop, tables, layers, turned, encoded, given, *sums)
+            own = positions.numpy(), start, stop, layers, turned, encoded, given, points, gradients[thread]
+            groups[thread] = start, start + density_backward(*own)
+
+        def add(part: int) -> None:
+            scatter_part(points, tables.parts, part, groups, tables.offsets, encoded, grids.sums(0))
 
         in_parts(len(encoded), work)
+        in_turns(len(tables.parts), add)
         _buffers.append(buffer)
         cut = []
         for at, shape in enumerate((shape0, shape1)):

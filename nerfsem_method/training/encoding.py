@@ -16,8 +16,9 @@ from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.raycast.lookup import table_parts
 from nerfsem_method.training.backend import compiled, fused, tiny
 from nerfsem_method.training.loops import encode_cpu
-from nerfsem_method.training.loops.encode_cpu import RUN, Tables
-from nerfsem_method.training.slots import PADDING, Slots
+from nerfsem_method.training.loops.encode_cpu import Tables
+from nerfsem_method.training.loops.scatter import Sums
+from nerfsem_method.training.slots import PADDING, RUN, Slots, runs_of
 
 INITIAL_RANGE = 1e-2
 """Parameters begin this near to 0, so that a sign may change at once."""
@@ -47,7 +48,9 @@ class _SignsCPU(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, None, None]:
         theta, values = ctx.saved_tensors
-        torch.from_numpy(ctx.grids.partial[0]).index_add_(0, values.flatten(), gradient.flatten())
+        sums = ctx.grids.sums(0)
+        torch.from_numpy(sums.values).index_add_(0, values.flatten(), gradient.flatten())
+        sums.touched[values.flatten().numpy() // RUN] = 1
         return ctx.grids.gradient(theta), None, None
 
 
@@ -67,10 +70,10 @@ class _EncodeCPU(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
         theta, positions = ctx.saved_tensors
-        partial, given = ctx.grids.partial, gradient.contiguous().numpy()
+        given = gradient.contiguous().numpy()
 
         def work(thread: int, start: int, stop: int) -> None:
-            encode_cpu.encode_backward(positions.numpy(), start, stop, ctx.tables, given, partial[thread])
+            encode_cpu.encode_backward(positions.numpy(), start, stop, ctx.tables, given, ctx.grids.sums(thread))
 
         in_parts(len(positions), work)
         return ctx.grids.gradient(theta), None, None, None
@@ -81,8 +84,9 @@ class BinaryGrids(nn.Module):
 
     `theta` [values] float32 holds the real parameters of the slots that the hull, the largest occupancy there will be, can
     reach (`Slots`). `parts` describes the tables to the compiled loops (`lookup.table_parts`); in `partial` [threads, values +
-    PADDING], zeros otherwise but for the padding, the threads add up gradients of the signs; while `keeping`, backward passes
-    leave them there. `turned` [runs] uint8 marks the runs of theta in which signs have turned meanwhile, since they were packed.
+    PADDING], zeros otherwise but for the padding, the threads add up gradients of the signs, and mark where in `touched`
+    [threads, runs]; while `keeping`, backward passes leave both there. `turned` [runs] uint8 marks the runs of theta in which
+    signs have turned meanwhile, since they were packed.
     """
 
     coded: Tensor
@@ -105,10 +109,11 @@ class BinaryGrids(nn.Module):
         self.register_buffer("offsets", torch.from_numpy(self.slots.offsets), persistent=False)
         self._codes = np.zeros(int(self.parts["entries"].sum()), np.uint8)
         self._lasting = self._packed = False
-        self.turned = np.ones(-(-self.slots.size // RUN), np.uint8)
+        self.turned = np.ones(runs_of(self.slots.size), np.uint8)
         self._packed_from: tuple[int, int] | None = None
         self._tiny: dict[int, Tensor] = {}
         self.partial = np.zeros((THREADS, self.slots.size + PADDING), np.float32)
+        self.touched = np.zeros((THREADS, runs_of(self.slots.size + PADDING)), np.uint8)
         self.keeping = False
         none = torch.zeros(1, 0, dtype=torch.int64), torch.zeros(0)
         self._mark = torch.sparse_coo_tensor(*none, (self.slots.size,), check_invariants=False)
@@ -157,6 +162,10 @@ class BinaryGrids(nn.Module):
     def _pack(self, thread: int, *_: int) -> None:
         theta, coded = self.theta.detach().numpy(), self.coded.numpy()
         encode_cpu.pack(theta, coded, self.parts, self._part_slots, self.turned, thread, THREADS, self._codes)
+
+    def sums(self, thread: int) -> Sums:
+        """Return where a thread adds up gradients of the signs."""
+        return Sums(self.partial[thread], self.touched[thread])
 
     def gradient(self, theta: Tensor) -> Tensor | None:
         """Return the gradient of `theta` [values] from what the threads have added to `partial`, and empty that.

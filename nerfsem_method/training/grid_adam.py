@@ -12,7 +12,7 @@ from nerfsem_method.compiled.threads import in_parts
 from nerfsem_method.training.backend import compiled
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.loops.adam_cpu import Rates, adam
-from nerfsem_method.training.loops.encode_cpu import RUN
+from nerfsem_method.training.slots import RUN
 
 
 class GridAdam(torch.optim.Adam):
@@ -43,7 +43,7 @@ class GridAdam(torch.optim.Adam):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Let go of gradients, those included that a backward pass has left and no step has taken."""
         if self._grids is not None and self._grids.theta.grad is not None:
-            self._grids.partial[:] = 0
+            self._grids.partial[:] = self._grids.touched[:] = 0
         super().zero_grad(set_to_none)
 
     @torch.no_grad()
@@ -58,6 +58,7 @@ class GridAdam(torch.optim.Adam):
         dense = grids.theta.grad
         if dense is not None and not dense.is_sparse:  # it comes from plain torch
             grids.partial[0, : len(dense)] += dense.numpy()
+            grids.touched[0] = 1
         state = self.state[grids.theta]
         if not state:
             state["step"] = torch.zeros(())
@@ -71,7 +72,8 @@ class GridAdam(torch.optim.Adam):
         means, squares = state["exp_avg"].numpy(), state["exp_avg_sq"].numpy()
 
         def work(_: int, start: int, stop: int) -> None:
-            adam(theta, coded, grids.partial, means, squares, rates, start * RUN, min(stop * RUN, len(theta)), grids.turned)
+            bounds = start * RUN, min(stop * RUN, len(theta))
+            adam(theta, coded, grids.partial, grids.touched, means, squares, rates, *bounds, grids.turned)
 
         in_parts(len(grids.turned), work)
         grids.theta.grad = None

@@ -155,7 +155,7 @@ def _nats(
 
     def work(thread: int, *_: int) -> None:
         given = dense.rows, drawn, dense.entries, dense.neighbours, tables, values, flat, thread, THREADS, learning
-        sums[thread] = tables_nats(*given, grids.partial[thread], added[thread])
+        sums[thread] = tables_nats(*given, grids.sums(thread), added[thread])
 
     in_parts(THREADS, work)
     return float(sums.sum())

@@ -11,10 +11,13 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nerfsem_method.compiled import FAST, njit
-from nerfsem_method.training.loops.encode_cpu import RUN
+from nerfsem_method.compiled.memory import ask_for
+from nerfsem_method.training.slots import RUN
 
 VANISHED = 1e-30
 """A first moment below this is 0: it would end as a denormal number, with which processors reckon a hundred times slower."""
+AHEAD = 16
+"""Memory is asked for so many runs before they are moved: what is touched lies too far apart for processors to foresee."""
 _FLOATS, _BYTES = (ir.VectorType(kind, RUN) for kind in (ir.FloatType(), ir.IntType(8)))
 
 
@@ -36,18 +39,25 @@ class Rates(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def adam(theta, coded, partial, means, squares, rates, start, stop, turned):
+def adam(theta, coded, partial, touched, means, squares, rates, start, stop, turned):
     """Move the values start ... stop - 1 of theta by the gradients in partial [threads, values], and leave zeros there.
 
     What is moved is clipped to [-1, 1], see `grid_adam`. `means` and `squares` [values] are the moments. A run of `RUN` values to
-    none of which a gradient comes stays as it is, moments and all; `start` is where one begins. Runs in which a sign turns are
-    marked in `turned` [runs].
+    none of which a gradient comes stays as it is, moments and all; `start` is where one begins. Only runs are looked at that are
+    marked in `touched` [threads, runs]; the marks are taken away. Runs in which a sign turns are marked in `turned` [runs].
     """
     whole = stop - (stop - start) % RUN
-    for begin in range(start, whole, RUN):
-        if _move_run(theta, coded, partial, means, squares, begin, rates):  # pyright: ignore[reportCallIssue] (no typing context)
-            turned[np.uint64(begin // RUN)] = 1
+    marked, count = _take_marked(touched, start // RUN, whole // RUN)
+    for i in range(count):
+        run, later = marked[i], marked[min(i + AHEAD, count - 1)] * RUN
+        for array in (theta, means, squares):
+            ask_for(array, later)  # pyright: ignore[reportCallIssue] (no typing context)
+        for thread in range(partial.shape[0]):
+            ask_for(partial, thread * partial.shape[1] + later)  # pyright: ignore[reportCallIssue]
+        if _move_run(theta, coded, partial, means, squares, run * RUN, rates):  # pyright: ignore[reportCallIssue]
+            turned[np.uint64(run)] = 1
     if whole < stop:  # what is left at the end of theta is filled up
+        touched[:, whole // RUN] = 0
         rest, kept = np.zeros((3, RUN), np.float32), np.zeros(RUN, np.int8)
         given, count = np.zeros((partial.shape[0], RUN), np.float32), stop - whole
         rest[0, :count], rest[1, :count], rest[2, :count] = theta[whole:stop], means[whole:stop], squares[whole:stop]
@@ -55,6 +65,20 @@ def adam(theta, coded, partial, means, squares, rates, start, stop, turned):
         if _move_run(rest[0], kept, given, rest[1], rest[2], 0, rates):  # pyright: ignore[reportCallIssue]
             turned[whole // RUN] = 1
         theta[whole:stop], means[whole:stop], squares[whole:stop] = rest[0, :count], rest[1, :count], rest[2, :count]
+
+
+@njit(cache=True)
+def _take_marked(touched, start, stop):
+    """Return the runs start ... stop - 1 that a thread has marked, ascending, and how many; take the marks away."""
+    found, count = np.empty(stop - start + 1, np.int64), 0
+    for run in range(start, stop):
+        mark = touched[0, np.uint64(run)]
+        for thread in range(1, touched.shape[0]):
+            mark |= touched[thread, np.uint64(run)]
+        found[np.uint64(count)] = run  # no branch: whether a run is marked cannot be foreseen
+        count += np.int64(mark)
+    touched[:, start:stop] = 0
+    return found, count
 
 
 @intrinsic

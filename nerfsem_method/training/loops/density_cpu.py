@@ -10,7 +10,6 @@ from nerfsem_method.compiled import FAST, njit
 from nerfsem_method.field.activation import density_of
 from nerfsem_method.raycast.lookup import LANES, load_points, look_up, new_scratch, waves
 from nerfsem_method.raycast.perceptron import Layer, add_gradients, forward, rectify_backward
-from nerfsem_method.training.loops.scatter import scatter
 
 
 class TwoLayers(NamedTuple):
@@ -82,17 +81,17 @@ def _that_count(given, first, last, chosen):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def density_backward(positions, start, stop, tables, layers, turned, encoded, given, partial, gradients):
-    """Add the gradients of the signs to `partial` [values] and those of the layers to `gradients`.
+def density_backward(positions, start, stop, layers, turned, encoded, given, points, gradients):
+    """Add the gradients of the layers to `gradients`, write those of their inputs into `encoded`, and return how many blocks.
 
-    `encoded` is used up: the samples that count move together, and their inputs become gradients. `turned` are the layers as
-    `TwoLayers.turned` gives them.
+    The samples that count move together into the first blocks, their positions into those of `points` [blocks, 3 * LANES].
+    `turned` are the layers as `TwoLayers.turned` gives them.
     """
     chosen = np.empty((stop - start) * LANES, np.int64)
     samples = _that_count(given, start * LANES, min(stop * LANES, positions.shape[0]), chosen)
     blocks = (samples + LANES - 1) // LANES
     inputs = layers.first.weights.shape[1]
-    points, x = np.empty((blocks, 3 * LANES), np.float32), np.empty(inputs * LANES, np.float32)
+    x = np.empty(inputs * LANES, np.float32)
     sources, read = np.empty(LANES, np.int64), encoded.ravel()
     d_out = np.zeros(gradients.second.biases.size * LANES, np.float32)
     hidden = np.zeros(gradients.first.biases.size * LANES, np.float32)
@@ -104,7 +103,7 @@ def density_backward(positions, start, stop, tables, layers, turned, encoded, gi
         for s in range(LANES):
             sample = own[min(s, own.size - 1)]
             for axis in range(3):
-                points[block, axis * LANES + s] = positions[sample, axis]
+                points[start + block, axis * LANES + s] = positions[sample, axis]
             sources[s] = sample // LANES * (inputs * LANES) + sample % LANES
         for i in range(inputs):
             for s in range(LANES):
@@ -119,4 +118,4 @@ def density_backward(positions, start, stop, tables, layers, turned, encoded, gi
         rectify_backward(hidden, d_hidden)
         add_gradients(gradients.first, x, d_hidden)
         forward(turned.first, d_hidden, False, encoded[start + block])  # its own samples have been read
-    scatter(points, tables.parts, tables.offsets, encoded[start : start + blocks], new_scratch(), partial)
+    return blocks

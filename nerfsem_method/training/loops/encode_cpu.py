@@ -9,10 +9,7 @@ import numpy as np
 from nerfsem_method.compiled import FAST, njit
 from nerfsem_method.raycast.lookup import CODED, LANES, line, load_points, look_up, new_scratch
 from nerfsem_method.training.loops.scatter import scatter
-
-RUN = 16
-"""The values of theta are kept in runs of so many: those that no gradient comes to are left alone, those that stay are not
-packed again."""
+from nerfsem_method.training.slots import RUN
 
 
 class Tables(NamedTuple):
@@ -63,8 +60,8 @@ def encode(positions, start, stop, tables, out):
 
 
 @njit(cache=True, nogil=True)
-def encode_backward(positions, start, stop, tables, gradient, partial):
-    """Add the gradient [S, features] of `encode` to that of the signs, partial [values]."""
+def encode_backward(positions, start, stop, tables, gradient, sums):
+    """Add the gradient [S, features] of `encode` to those of the signs, `Sums`."""
     features = gradient.shape[1]
     blocks = (stop - start + LANES - 1) // LANES
     points = np.empty((blocks, 3 * LANES), np.float32)
@@ -79,7 +76,7 @@ def encode_backward(positions, start, stop, tables, gradient, partial):
             for s in range(count):
                 given[s] = own[s, f]
             given[count:] = 0
-    scatter(points, tables.parts, tables.offsets, gradients, new_scratch(), partial)
+    scatter(points, tables.parts, tables.offsets, gradients, new_scratch(), sums)
 
 
 @njit(cache=True, nogil=True)
@@ -93,14 +90,15 @@ def pack(theta, coded, parts, slots, turned, thread, threads, codes):
         begin, count, first, stride = slots.begin[p], slots.count[p], slots.first[p], slots.stride[p]
         own, features = codes[parts[p].first_code :], parts[p].features
         slot, stop = count * thread // threads, count * (thread + 1) // threads
-        while slot < stop:
-            run = (first + slot * stride) // RUN
-            after = min(stop, ((run + 1) * RUN - first + stride - 1) // stride)
-            last = (first + (after - 1) * stride + features - 1) // RUN  # a vector may reach into the next run
-            if turned[np.uint64(run)] | turned[np.uint64(last)]:
-                entries = slots.entries[begin + slot : begin + after]
-                _pack_slots(theta, coded, entries, first + slot * stride, stride, features, own)
-            slot = after
+        if slot == stop:
+            continue
+        last = first + (stop - 1) * stride + features - 1
+        for run in range((first + slot * stride) // RUN, last // RUN + 1):
+            if turned[np.uint64(run)] != 0:
+                start = max(slot, -((first + features - 1 - run * RUN) // stride))  # whose vector reaches into the run
+                after = min(stop, ((run + 1) * RUN - first + stride - 1) // stride)
+                entries = slots.entries[begin + start : begin + after]
+                _pack_slots(theta, coded, entries, first + start * stride, stride, features, own)
 
 
 @njit(cache=True)

@@ -10,7 +10,7 @@ from nerfsem_method.compiled import FAST, fast_part, njit
 from nerfsem_method.raycast.lookup import LANES, line, look_up, new_scratch
 from nerfsem_method.raycast.perceptron import Layer, add_gradients, forward, rectify_backward
 from nerfsem_method.training.loops.density_cpu import TwoLayers
-from nerfsem_method.training.loops.scatter import scatter
+from nerfsem_method.training.loops.scatter import add_one, scatter
 
 TABLE = np.dtype([
     ("first", np.int64), ("stop", np.int64), ("axes", np.int64, 3), ("dimensions", np.int64), ("resolution", np.int64),
@@ -68,7 +68,7 @@ class Entries(NamedTuple):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def tables_nats(rows, drawn, entries, neighbours, tables, theta, nets, thread, threads, learning, partial, gradients):
+def tables_nats(rows, drawn, entries, neighbours, tables, theta, nets, thread, threads, learning, signs, gradients):
     """Return a part, one of `threads`, of the nats of the drawn entries, times their tables' scales.
 
     When `learning`, the gradients of that sum are added.
@@ -80,7 +80,7 @@ def tables_nats(rows, drawn, entries, neighbours, tables, theta, nets, thread, t
         drawn, entries, neighbours, tables: Drawn, Entries, Neighbours and `encode_cpu.Tables`.
         theta: [values] float32.
         nets: all context models, flat; padded as in `perceptron`.
-        partial, gradients: sums for theta [values] and for `nets`.
+        signs, gradients: sums for theta, `Sums`, and for `nets`.
     """
     total = 0.0
     for t in range(rows.shape[0]):
@@ -92,7 +92,7 @@ def tables_nats(rows, drawn, entries, neighbours, tables, theta, nets, thread, t
         scale = drawn.scales[t]
         net, sums = _net(nets, row), _net(gradients, row)
         around = Neighbours(neighbours.offsets[t], neighbours.mixing[t], neighbours.coded)
-        total += scale * _nats(row, picked, mine, around, tables, theta, net, scale, learning, partial, sums)
+        total += scale * _nats(row, picked, mine, around, tables, theta, net, scale, learning, signs, sums)
     return total
 
 
@@ -129,7 +129,7 @@ def _find_neighbours(row, vertex, neighbours, offsets, near):
 
 
 @fast_part
-def _nats(row, picked, entries, neighbours, tables, theta, net, scale, learning, partial, gradients):
+def _nats(row, picked, entries, neighbours, tables, theta, net, scale, learning, signs, gradients):
     """Return the nats of one table's drawn entries, unscaled; when `learning`, add the scaled gradients."""
     turned = TwoLayers(_turned(net.first), _turned(net.second))
     parts = tables.parts[row.first_part : row.stop_part]
@@ -179,10 +179,10 @@ def _nats(row, picked, entries, neighbours, tables, theta, net, scale, learning,
                 d_out[f * LANES + s] = d_logit * mixing[f, 0]
                 for n in range(row.around):
                     if near[n] >= 0:
-                        partial[near[n] + f] += d_logit * mixing[f, 2 + n]
+                        add_one(signs, near[n] + f, d_logit * mixing[f, 2 + n])
                 for g in range(f):
-                    partial[first + g] += d_logit * mixing[f, own + g]
-                partial[first + f] -= logit * np.float32(0.5) * scale
+                    add_one(signs, first + g, d_logit * mixing[f, own + g])
+                add_one(signs, first + f, -logit * np.float32(0.5) * scale)
         total += np.log(factors)
         if not learning:
             continue
@@ -191,5 +191,5 @@ def _nats(row, picked, entries, neighbours, tables, theta, net, scale, learning,
         rectify_backward(hidden, d_hidden)
         add_gradients(gradients.first, x, d_hidden)
         forward(turned.first, d_hidden, False, d_x[0])
-        scatter(one, parts, tables.offsets, d_x, scratch, partial)
+        scatter(one, parts, tables.offsets, d_x, scratch, signs)
     return total

@@ -2,19 +2,59 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from nerfsem_method.compiled import FAST, fast_part, njit
-from nerfsem_method.raycast.lookup import LANES, corners, line
+from nerfsem_method.compiled.memory import ask_for
+from nerfsem_method.raycast.lookup import LANES, corners, line, new_scratch
+from nerfsem_method.training.slots import RUN
+
+
+class Sums(NamedTuple):
+    """Gradients of the signs, as a thread adds them up.
+
+    Attributes:
+        values: float32 [values + PADDING].
+        touched: uint8 [runs], 1 where something was added to a value of a run: a step looks at no other.
+    """
+
+    values: np.ndarray
+    touched: np.ndarray
+
+
+@njit(cache=True)
+def add_one(sums, value, gradient):
+    """Add a gradient to that of one sign."""
+    sums.values[np.uint64(value)] += gradient
+    sums.touched[np.uint64(value) // np.uint64(RUN)] = 1
 
 
 @njit(cache=True)
 def _apart(i):
     """Return the lane of turn i: neighbours on a ray, which touch the same entries, do not follow each other."""
     return (i & 3) * (LANES // 4) + (i >> 2)
+
+
+@njit(cache=True)
+def _find_values(part, offsets, entries, values):
+    """Replace the entries of corners, as `lookup.corners` finds them, by where their first values lie, upper ones of dense tables
+    included, and have these fetched: they are added to in an order in which one would wait for the other."""
+    own, shift = offsets[np.uint64(part.first_entry) :], np.int32(part.first_feature)
+    first, stride = own[0] + shift, own[1] - own[0]
+    for k in range((1 << (part.dimensions - 1)) * LANES):
+        lower, upper = np.uint64(k), np.uint64(k + 4 * LANES)
+        if part.hashed:  # every entry has values, so that nothing need be read
+            entries[lower], entries[upper] = first + stride * entries[lower], first + stride * entries[upper]
+            ask_for(values, np.int64(entries[upper]))  # pyright: ignore[reportCallIssue] (no typing context)
+        else:
+            entry = np.uint64(entries[lower])
+            entries[lower], entries[upper] = own[entry] + shift, own[entry + np.uint64(1)] + shift
+        ask_for(values, np.int64(entries[lower]))  # pyright: ignore[reportCallIssue]
 
 
 def _adder(features: int):
@@ -58,66 +98,83 @@ def _scatterer(features: int):
     add = _adder(features)
 
     @njit(fastmath=FAST, forceinline=True)
-    def scatter_part(part, offsets, scratch, partial):
-        own, shift = offsets[part.first_entry :], part.first_feature
-        turned, weights, entries = scratch.gradient, scratch.weights, scratch.entries
+    def add_pairs(part, offsets, scratch, sums):
+        partial, touched = sums.values, sums.touched
+        _find_values(part, offsets, scratch.entries, partial)
+        turned, weights, places = scratch.gradient, scratch.weights, scratch.entries
         for pair in range(1 << (part.dimensions - 1)):
             for i in range(LANES):
                 s = _apart(i)
-                entry = np.uint64(entries[np.uint64(pair * LANES + s)])
-                offset, after = own[entry] + shift, own[entry + np.uint64(1)] + shift
+                offset, after = places[np.uint64(pair * LANES + s)], places[np.uint64((4 + pair) * LANES + s)]
                 lower, upper = weights[np.uint64(2 * pair * LANES + s)], weights[np.uint64((2 * pair + 1) * LANES + s)]
                 if after == offset + features:
                     add(partial, offset, turned, features * s, lower, upper)  # pyright: ignore[reportCallIssue] (no typing context)
+                    touched[np.uint64(offset) // np.uint64(RUN)] = 1
+                    touched[np.uint64(offset + 2 * features - 1) // np.uint64(RUN)] = 1
                 else:  # the hull reaches only one of the two entries
                     for f in range(features):
-                        partial[np.uint64(offset + f)] += lower * turned[s * features + f]
-                        partial[np.uint64(after + f)] += upper * turned[s * features + f]
+                        add_one(sums, offset + f, lower * turned[s * features + f])
+                        add_one(sums, after + f, upper * turned[s * features + f])
 
-    return scatter_part
+    return add_pairs
 
 
 _scatter_ones, _scatter_twos, _scatter_fours = _scatterer(1), _scatterer(2), _scatterer(4)
 
 
 @fast_part
-def _scatter_any(part, offsets, scratch, partial):
-    """Add the scratch's gradient [LANES, features], times the corners' weights, to `partial`."""
-    own, shift, features, hashed = offsets[part.first_entry :], part.first_feature, part.features, part.hashed != 0
-    turned, weights, entries = scratch.gradient, scratch.weights, scratch.entries
+def _scatter_any(part, offsets, scratch, sums):
+    """Add the scratch's gradient [LANES, features], times the corners' weights, to `sums`."""
+    _find_values(part, offsets, scratch.entries, sums.values)
+    features, turned, weights, places = part.features, scratch.gradient, scratch.weights, scratch.entries
     for pair in range(1 << (part.dimensions - 1)):
         for i in range(LANES):
             s = _apart(i)
-            k = pair * LANES + s
-            offset, after = own[entries[k]] + shift, own[entries[k + 4 * LANES] if hashed else entries[k] + 1] + shift
+            offset, after = places[np.uint64(pair * LANES + s)], places[np.uint64((4 + pair) * LANES + s)]
             for f in range(features):
-                partial[np.uint64(offset + f)] += weights[2 * pair * LANES + s] * turned[s * features + f]
-                partial[np.uint64(after + f)] += weights[(2 * pair + 1) * LANES + s] * turned[s * features + f]
+                add_one(sums, offset + f, weights[2 * pair * LANES + s] * turned[s * features + f])
+                add_one(sums, after + f, weights[(2 * pair + 1) * LANES + s] * turned[s * features + f])
 
 
 @fast_part
-def scatter(points, parts, offsets, gradients, scratch, partial):
-    """Add gradients [blocks, features, LANES] at points [blocks, 3, LANES] to those of the signs, `partial` [values].
+def scatter(points, parts, offsets, gradients, scratch, sums):
+    """Add gradients [blocks, features, LANES] at points [blocks, 3, LANES] to those of the signs, `Sums`.
 
     One table follows the other, so that what is added to stays in the cache. `offsets` [entries] int32 says where an entry's
     first value lies.
     """
     column = 0
     for p in range(parts.shape[0]):
-        part = parts[p]
-        features = part.features
-        for block in range(points.shape[0]):
-            corners(points[block], part, scratch)
-            for f in range(features):
-                given = line(gradients[block], column + f)
-                for s in range(LANES):
-                    scratch.gradient[s * features + f] = given[s]
-            if not part.hashed and features == 1:
-                _scatter_ones(part, offsets, scratch, partial)
-            elif not part.hashed and features == 2:
-                _scatter_twos(part, offsets, scratch, partial)
-            elif not part.hashed and features == 4:
-                _scatter_fours(part, offsets, scratch, partial)
-            else:
-                _scatter_any(part, offsets, scratch, partial)
-        column += features
+        _scatter_one(points, parts[p], column, offsets, gradients, scratch, sums)
+        column += parts[p].features
+
+
+@fast_part
+def _scatter_one(points, part, column, offsets, gradients, scratch, sums):
+    """Do what `scatter` does for one part of a table, whose gradients are the features from `column` on."""
+    features = part.features
+    for block in range(points.shape[0]):
+        corners(points[block], part, scratch)
+        for f in range(features):
+            given = line(gradients[block], column + f)
+            for s in range(LANES):
+                scratch.gradient[s * features + f] = given[s]
+        if not part.hashed and features == 1:
+            _scatter_ones(part, offsets, scratch, sums)
+        elif not part.hashed and features == 2:
+            _scatter_twos(part, offsets, scratch, sums)
+        elif not part.hashed and features == 4:
+            _scatter_fours(part, offsets, scratch, sums)
+        else:
+            _scatter_any(part, offsets, scratch, sums)
+
+
+@njit(cache=True, nogil=True)
+def scatter_part(points, parts, own, groups, offsets, gradients, sums):
+    """Do what `scatter` does for the part `own` alone, with the blocks of each of the `groups` [groups, (start, stop)] in turn.
+
+    Parts share no sign, so that threads which take one each may all add to the same `sums`.
+    """
+    scratch, column = new_scratch(), parts["features"][:own].sum()
+    for start, stop in groups:
+        _scatter_one(points[start:stop], parts[own], column, offsets, gradients[start:stop], scratch, sums)
