@@ -39,7 +39,7 @@ from nerfsem_method.plugin.training import train
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training import drawn, presets
 
-WITHOUT_RECORD = {"benchmarks.__main__", "benchmarks.fuzz.make_seeds"}
+WITHOUT_RECORD = {"benchmarks.__main__", "benchmarks.fuzz.make_seeds", "benchmarks.timing.steps_of"}
 
 
 def test_every_program_is_run_here(root):

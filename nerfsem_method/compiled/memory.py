@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 
 @intrinsic
 def ask_for(_, array, index):
-    """Have memory fetched from this index of a flat array on, or of rows that follow each other, as it will be written soon."""
+    """Have memory fetched from this index of a flat array on, or of rows that follow each other, as it will be needed soon."""
 
     def generate(context, builder, signature, arguments):
         own = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -18,7 +18,7 @@ def ask_for(_, array, index):
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         place = builder.bitcast(builder.gep(own.data, [arguments[1]]), byte)
-        builder.call(function, [place, number(1), number(3), number(1)])  # to write, into all caches, data
+        builder.call(function, [place, number(0), number(3), number(1)])  # to read, into all caches, data
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate

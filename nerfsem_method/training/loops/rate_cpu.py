@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nerfsem_method.compiled import FAST, fast_part, njit
+from nerfsem_method.compiled.memory import ask_for
 from nerfsem_method.raycast.lookup import LANES, line, look_up, new_scratch
 from nerfsem_method.raycast.perceptron import Layer, add_gradients, forward, rectify_backward
 from nerfsem_method.training.loops.density_cpu import TwoLayers
@@ -114,18 +115,39 @@ def _turned(layer):
 
 
 @njit(cache=True)
-def _find_neighbours(row, vertex, neighbours, offsets, near):
-    """Write where in theta the first values of the coded neighbours of a vertex lie, and -1 for what is not there."""
+def _find_neighbours(row, vertices, neighbours, offsets, theta, sums, near):
+    """Write where in theta the first values of the neighbours of each vertex lie, and -1 for what is not there: near [S, N].
+
+    In two passes, in each of which all memory is asked for that the next one, and then the rate, reads here and there.
+    """
     side = row.resolution + 1
-    for n in range(row.around):
-        near[n] = -1
-        x, y, z = vertex[0] + neighbours.offsets[n, 0], vertex[1] + neighbours.offsets[n, 1], vertex[2] + neighbours.offsets[n, 2]
-        if min(x, y, z) < 0 or max(x, y, z) >= side:
-            continue
-        entry = (x * side + y) * side + z if row.dimensions == 3 else x * side + y
-        value = np.int64(offsets[row.first_entry + entry])
-        if value < neighbours.coded.size and neighbours.coded[value] != 0:
-            near[n] = value
+    for s in range(vertices.shape[0]):
+        vertex = vertices[s]
+        for n in range(row.around):
+            apart = neighbours.offsets[n]
+            x, y, z = vertex[0] + apart[0], vertex[1] + apart[1], vertex[2] + apart[2]
+            near[s, n] = -1
+            if min(x, y, z) >= 0 and max(x, y, z) < side:
+                near[s, n] = row.first_entry + ((x * side + y) * side + z if row.dimensions == 3 else x * side + y)
+                ask_for(offsets, near[s, n])  # pyright: ignore[reportCallIssue] (no typing context)
+    for s in range(vertices.shape[0]):
+        for n in range(row.around):
+            if near[s, n] >= 0:
+                value = np.int64(offsets[near[s, n]])
+                near[s, n] = value if value < theta.size else -1
+                if value < theta.size:
+                    ask_for(neighbours.coded, value)  # pyright: ignore[reportCallIssue]
+                    ask_for(theta, value)  # pyright: ignore[reportCallIssue]
+                    ask_for(sums.values, value)  # pyright: ignore[reportCallIssue]
+
+
+@njit(cache=True)
+def _keep_coded(near, coded):
+    """Write -1 for neighbours that are not coded."""
+    for s in range(near.shape[0]):
+        for n in range(near.shape[1]):
+            if near[s, n] >= 0 and coded[near[s, n]] == 0:
+                near[s, n] = -1
 
 
 @fast_part
@@ -140,15 +162,22 @@ def _nats(row, picked, entries, neighbours, tables, theta, net, scale, learning,
     out = np.zeros(net.second.biases.size * LANES, np.float32)
     d_x, d_hidden, d_out = np.zeros((1, x.size), np.float32), np.zeros_like(hidden), np.zeros_like(out)
     features, edge = row.features, np.float32(row.resolution)
-    mixing, near = neighbours.mixing, np.zeros(MOST_AROUND, np.int64)
+    mixing, around, near_all = neighbours.mixing, row.around, np.full((LANES, MOST_AROUND), -1, np.int64)
+    vertices, firsts = np.zeros((LANES, 3), np.int64), np.zeros(LANES, np.int64)
     own = 2 + MOST_AROUND
     total = 0.0
     for begin in range(0, picked.size, LANES):
         count = min(LANES, picked.size - begin)
         for s in range(LANES):
             entry = picked[begin + min(s, count - 1)]
+            firsts[s] = entries.firsts[entry]
+            for axis in range(3):
+                vertices[s, axis] = entries.vertices[entry, axis]
             for axis in range(row.dimensions):
-                points[row.axes[axis] * LANES + s] = np.float32(entries.vertices[entry, axis]) / edge
+                points[row.axes[axis] * LANES + s] = np.float32(vertices[s, axis]) / edge
+            ask_for(theta, firsts[s])  # pyright: ignore[reportCallIssue] (no typing context)
+            ask_for(signs.values, firsts[s])  # pyright: ignore[reportCallIssue]
+        _find_neighbours(row, vertices[:count], neighbours, tables.offsets, theta, signs, near_all)
         column = look_up(points, parts, tables.codes, scratch, x)
         for c in range(row.others):
             other = line(x, column + c)
@@ -157,10 +186,10 @@ def _nats(row, picked, entries, neighbours, tables, theta, net, scale, learning,
         forward(net.first, x, True, hidden)
         forward(net.second, hidden, False, out)
         d_out[:] = 0
+        _keep_coded(near_all[:count, :around], neighbours.coded)
         factors = 1.0  # LANES * 8 factors of at most 2 each leave float64 enough range: one logarithm does for all
         for s in range(count):
-            first = entries.firsts[picked[begin + s]]
-            _find_neighbours(row, entries.vertices[picked[begin + s]], neighbours, tables.offsets, near)
+            first, near = firsts[s], near_all[s]
             for f in range(features):
                 logit = mixing[f, 0] * out[f * LANES + s] + mixing[f, 1]
                 for n in range(row.around):
