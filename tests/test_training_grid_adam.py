@@ -12,8 +12,8 @@ from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.grid_adam import GridAdam
+from nerfsem_method.training.loops.scatter import RUN
 from nerfsem_method.training.radiance import RadianceField
-from nerfsem_method.training.slots import RUN
 
 STEPS = 4
 

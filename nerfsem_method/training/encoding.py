@@ -17,8 +17,8 @@ from nerfsem_method.raycast.lookup import table_parts
 from nerfsem_method.training.backend import compiled, fused, tiny
 from nerfsem_method.training.loops import encode_cpu
 from nerfsem_method.training.loops.encode_cpu import Tables
-from nerfsem_method.training.loops.scatter import Sums
-from nerfsem_method.training.slots import PADDING, RUN, Slots, runs_of
+from nerfsem_method.training.loops.scatter import RUN, Sums
+from nerfsem_method.training.slots import PADDING, Slots
 
 INITIAL_RANGE = 1e-2
 """Parameters begin this near to 0, so that a sign may change at once."""
@@ -109,11 +109,11 @@ class BinaryGrids(nn.Module):
         self.register_buffer("offsets", torch.from_numpy(self.slots.offsets), persistent=False)
         self._codes = np.zeros(int(self.parts["entries"].sum()), np.uint8)
         self._lasting = self._packed = False
-        self.turned = np.ones(runs_of(self.slots.size), np.uint8)
+        self.turned = np.ones(_runs(self.slots.size), np.uint8)
         self._packed_from: tuple[int, int] | None = None
         self._tiny: dict[int, Tensor] = {}
         self.partial = np.zeros((THREADS, self.slots.size + PADDING), np.float32)
-        self.touched = np.zeros((THREADS, runs_of(self.slots.size + PADDING)), np.uint8)
+        self.touched = np.zeros((THREADS, _runs(self.slots.size + PADDING)), np.uint8)
         self.keeping = False
         none = torch.zeros(1, 0, dtype=torch.int64), torch.zeros(0)
         self._mark = torch.sparse_coo_tensor(*none, (self.slots.size,), check_invariants=False)
@@ -280,3 +280,8 @@ class BinaryGrids(nn.Module):
         values = firsts[..., None] + torch.arange(table.features, device=positions.device)  # [S, 2^d, F]
         found = signs.index_select(0, values.flatten()).view(values.shape)
         return (found * weights[..., None]).sum(1)
+
+
+def _runs(values: int) -> int:
+    """Return how many runs so many values make."""
+    return -(-values // RUN)

@@ -12,7 +12,7 @@ from nerfsem_method.compiled.threads import in_parts
 from nerfsem_method.training.backend import compiled
 from nerfsem_method.training.encoding import BinaryGrids
 from nerfsem_method.training.loops.adam_cpu import Rates, adam
-from nerfsem_method.training.slots import RUN
+from nerfsem_method.training.loops.scatter import RUN
 
 
 class GridAdam(torch.optim.Adam):

@@ -15,14 +15,6 @@ from nerfsem_method.field.spec import FieldSpec
 
 PADDING = 8
 """So many zeros follow the last value: as many as the longest feature vector may have."""
-RUN = 16
-"""The values of theta are kept in runs of so many: those that no gradient comes to are left alone, those that stay are not
-packed again."""
-
-
-def runs_of(values: int) -> int:
-    """Return how many runs so many values make."""
-    return -(-values // RUN)
 
 
 class Slots:

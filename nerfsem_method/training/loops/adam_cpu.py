@@ -11,8 +11,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nerfsem_method.compiled import FAST, njit
-from nerfsem_method.compiled.memory import ask_for
-from nerfsem_method.training.slots import RUN
+from nerfsem_method.training.loops.memory import ask_for
+from nerfsem_method.training.loops.scatter import RUN
 
 VANISHED = 1e-30
 """A first moment below this is 0: it would end as a denormal number, with which processors reckon a hundred times slower."""

@@ -8,8 +8,7 @@ import numpy as np
 
 from nerfsem_method.compiled import FAST, njit
 from nerfsem_method.raycast.lookup import CODED, LANES, line, load_points, look_up, new_scratch
-from nerfsem_method.training.loops.scatter import scatter
-from nerfsem_method.training.slots import RUN
+from nerfsem_method.training.loops.scatter import RUN, scatter
 
 
 class Tables(NamedTuple):

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from nerfsem_method.compiled import FAST, fast_part, njit
-from nerfsem_method.compiled.memory import ask_for
 from nerfsem_method.raycast.lookup import LANES, line, look_up, new_scratch
 from nerfsem_method.raycast.perceptron import Layer, add_gradients, forward, rectify_backward
 from nerfsem_method.training.loops.density_cpu import TwoLayers
+from nerfsem_method.training.loops.memory import ask_for
 from nerfsem_method.training.loops.scatter import add_one, scatter
 
 TABLE = np.dtype([

@@ -10,9 +10,12 @@ from numba import types
 from numba.extending import intrinsic
 
 from nerfsem_method.compiled import FAST, fast_part, njit
-from nerfsem_method.compiled.memory import ask_for
 from nerfsem_method.raycast.lookup import LANES, corners, line, new_scratch
-from nerfsem_method.training.slots import RUN
+from nerfsem_method.training.loops.memory import ask_for
+
+RUN = 16
+"""The values of theta are kept in runs of so many: those that no gradient comes to are left alone, those that stay are not
+packed again."""
 
 
 class Sums(NamedTuple):
