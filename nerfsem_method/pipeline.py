@@ -36,6 +36,8 @@ PRESETS_BY_SIZE = {"quick": 20e3, "standard": 65e3}
 BACKGROUND_SHARE = 0.4
 """A background whose crf is not chosen takes so much of a wanted size at most, if its codec can: about what the default crf
 takes beside quick."""
+LEAST_BYTES = 500
+"""No trained bundle is this small: who wants one has left out the unit."""
 LARGEST_BACKGROUND = 0.8
 """A background that takes a larger share than this of a wanted size leaves nothing to describe the object with."""
 
@@ -90,7 +92,10 @@ class Options:
             insist_on_cuda()
         self.paper.check(presets.load(self.chosen_preset).field)
         self.background.check()
-        _ = self.wanted_bytes
+        if self.mode == "fp" and self.background != BackgroundOptions():
+            raise NerfsemError("fp keeps no background, which --background-... is about; add --mode pc, or leave that out")
+        if self.wanted_bytes is not None and self.wanted_bytes < LEAST_BYTES:
+            raise NerfsemError(f"--target-size {self.target_size} is less than any bundle takes; give one such as 40kB")
 
     @property
     def chosen_preset(self) -> str:

@@ -81,6 +81,11 @@ def test_hints_for_another_segmenter(vase_video, vase_mattes, tmp_path, capsys):
         assert "--segmenter classical" in refused(Capture(vase_video, tmp_path / "scene", options), capsys)
 
 
+def test_mattes_and_who_should_make_them(vase_video, vase_mattes, tmp_path, capsys):
+    for options in (CaptureOptions(vase_mattes, "birefnet"), CaptureOptions(vase_mattes, segmenter_weights=tmp_path)):
+        assert "exclude each other" in refused(Capture(vase_video, tmp_path / "scene", options), capsys)
+
+
 def test_a_bad_scale(vase_video, tmp_path, capsys):
     options = CaptureOptions(scale="270x480")
     assert "--scale 270x480" in refused(Capture(vase_video, tmp_path / "scene", options), capsys)

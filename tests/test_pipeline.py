@@ -66,6 +66,8 @@ def test_without_a_work_folder_nothing_else_stays(captured, vase_video, tmp_path
         ({"target": Path(__file__)}, OutputError, "is no bundle written by nerfsem"),
         ({"target_size": "small"}, NerfsemError, "such as 40kB"),
         ({"target_size": "0kB"}, NerfsemError, "such as 40kB"),
+        ({"target_size": "40"}, NerfsemError, "less than any bundle takes"),
+        ({"background": BackgroundOptions(crf=40)}, NerfsemError, "fp keeps no background.* add --mode pc"),
         ({"target_size": "20kB", "target_psnr": 30.0}, NerfsemError, "exclude each other"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -192,7 +192,9 @@ class Capture:
         check_space(self.folder.root, needed, "the frames", remedy)
 
     def _check_hints(self) -> None:
-        """Refuse hints that would change nothing: they are not overlooked."""
+        """Refuse what would change nothing: it is not overlooked."""
+        if self.options.mattes and (self.options.segmenter != "classical" or self.options.segmenter_weights):
+            raise CaptureError("--mattes and --segmenter exclude each other: mattes are given, or made; leave one of them out")
         if not (self.options.keep_support or self.box):
             return
         if self.options.mattes or self.options.segmenter != "classical":
