@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from sphere_views import CAMERA, RADIUS, ring, sphere_mattes
 
-from nerfsem_method.capture.mattes.fusion import BLOCK, Grid, _gather, _thickness, fuse, shadows
+from nerfsem_method.capture.mattes.fusion import BLOCK, PATIENT, STEPS, Grid, _gather, _thickness, fuse, shadows
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.hull import pixel_of
 
@@ -49,6 +50,30 @@ def test_what_two_views_take_for_the_object_is_voted_out() -> None:
     for view in (4, 5):
         assert ours[view][(odds[view] > 0) & (true[view] < 0)].mean() < 0.25
         assert ours[view][true[view] > 0].mean() > 0.85
+
+
+def test_a_slab_along_flat_sides_goes_although_few_views_speak_against_it() -> None:
+    """Around a box lies a slab of colours that are hardly told from its own; `PATIENT` steps leave less of it than usual."""
+    half, slab = np.array([0.25, 0.25, 0.4]), np.array([0.09, 0.09, 0.0])
+    box, wider = boxes(half), boxes(half + slab)
+    odds = np.where(box, 3.0, np.where(wider, -0.2, -3.0)).astype(np.float32)
+    left = []
+    for steps in (STEPS, PATIENT):
+        density = fuse(GRID, np.ones(GRID.shape, bool), SMALL, POSES, odds, steps)
+        ours = shadows(GRID, density, SMALL, POSES) > 0.5
+        assert ours[box].mean() > 0.99
+        left.append((ours & ~box).sum() / box.sum())
+    assert left[1] < 0.17 and left[1] + 0.01 < left[0] < 0.2 < (wider & ~box).sum() / box.sum()
+
+
+def boxes(half: np.ndarray) -> np.ndarray:
+    """Return the silhouettes [N, H, W] bool of a box around the origin, of half the extents `half` [3]."""
+    corners = half * (2 * np.indices((2, 2, 2)).reshape(3, -1).T - 1)
+    silhouettes = np.zeros((len(POSES), SMALL.height, SMALL.width), np.uint8)
+    for pose, silhouette in zip(POSES, silhouettes, strict=True):
+        outline = cv2.convexHull(SMALL.project(corners, pose)[0].round().astype(np.int32))
+        cv2.fillConvexPoly(silhouette, outline, (1,))
+    return silhouettes > 0
 
 
 def test_colours_that_go_wrong_within_the_outline_wear_nothing_off() -> None:
