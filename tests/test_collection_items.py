@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from nerfsem_method import pipeline
+from nerfsem_method.capture.options import CaptureOptions
+from nerfsem_method.collection import child
 from nerfsem_method.collection.items import Item, find
+from nerfsem_method.collection.job import Job
 from nerfsem_method.collection.stamps import content_hash, stamp
 from nerfsem_method.errors import CaptureError, NerfsemError
+from nerfsem_method.pipeline import Options
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -106,3 +111,12 @@ def test_a_clip_that_cannot_be_read_is_an_error_of_the_item(tmp_path):
     with pytest.raises(CaptureError, match="a.mp4 cannot be read"):
         stamp(item)
     assert isinstance(item, Item)
+
+
+def test_hints_for_a_segmenter_are_for_the_items_without_mattes(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(pipeline, "compress", lambda clip, bundle, options, work, tell: asked.append(options.capture))
+    options = Options(capture=CaptureOptions(segmenter="birefnet", segmenter_weights=tmp_path, scale="36:64", every=2))
+    for mattes in (None, str(tmp_path)):
+        child._compress(Job("a", "a.mp4", mattes, options, "page.html"), tmp_path)
+    assert asked == [options.capture, CaptureOptions(tmp_path, scale="36:64", every=2)]

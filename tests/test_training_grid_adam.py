@@ -1,6 +1,7 @@
 """Adam over a field's tables, in one compiled pass and in torch: both leave runs of values alone that no gradient comes to."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,13 @@ import torch
 from tiny_field import DENSE, HASHED, ball, orbit, tiny_state
 
 from nerfsem_method.errors import NerfsemError
+from nerfsem_method.field.spec import Level
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.training.backend import using
 from nerfsem_method.training.cameras import CameraPath
+from nerfsem_method.training.density import density
 from nerfsem_method.training.grid_adam import GridAdam
+from nerfsem_method.training.heads import Heads
 from nerfsem_method.training.loops.scatter import RUN
 from nerfsem_method.training.radiance import RadianceField
 
@@ -123,6 +127,55 @@ def test_what_is_packed_follows_all_that_changes_the_values():
         assert np.array_equal(found, _packed(grids))
     grids.set_coded([entries[:0] for entries in every])
     assert not _packed(grids).any()
+
+
+ODD = replace(DENSE, volume=(Level(8, 7), Level(9, 3)), planes=(Level(16, 4), Level(20, 5)))
+HASHED_ODD = replace(HASHED, volume=(Level(6, 3), Level(11, 2)), planes=(Level(16, 1), Level(40, 8)))
+
+
+@pytest.mark.parametrize("spec", [DENSE, HASHED, ODD, HASHED_ODD], ids=["dense", "hashed", "odd vectors", "hashed odd vectors"])
+def test_whatever_adds_gradients_marks_where(spec):
+    """A run that is not marked would wait for its gradients until something else marks it."""
+    torch.manual_seed(0)
+    grids = RadianceField.from_state(tiny_state(spec)).grids
+    GridAdam([grids.theta], lr=0.01).serve(grids)
+    heads, size = Heads(spec), grids.slots.size
+    ways = {
+        "look-up": lambda points: grids.encode(points, range(len(spec.tables))),
+        "density": lambda points: torch.cat([values.flatten() for values in density(grids, heads, points)]),
+        "signs": lambda points: grids.signs_at((points[:, :1] * (size - 1)).long()),
+    }
+    for way, values in ways.items():
+        for _ in range(40):
+            grids.partial[:] = grids.touched[:] = 0
+            given = values(torch.rand(2, 3))
+            given.backward(torch.randn_like(given))
+            added = np.pad(grids.partial[:, :size], ((0, 0), (0, -size % RUN))).reshape(len(grids.partial), -1, RUN).any(2)
+            assert not (added & (grids.touched[:, : added.shape[1]] == 0)).any(), way
+
+
+@pytest.mark.parametrize("spec", [ODD, HASHED_ODD], ids=["dense", "hashed"])
+def test_vectors_that_reach_into_a_run_that_turns_are_packed_again(spec):
+    grids = RadianceField.from_state(tiny_state(spec)).grids
+    optimizer = GridAdam([grids.theta], lr=0.05)
+    optimizer.serve(grids)
+    grids.set_coded(grids.slots.entries)
+    with torch.no_grad():
+        grids.theta.mul_(0.01)
+    _packed(grids)
+    reaching = []
+    for table, part in zip(spec.tables, grids.slots.slices, strict=True):
+        values = np.arange(part.start, part.stop)
+        firsts = values - (values - part.start) % table.features
+        reaching += values[(values // RUN != firsts // RUN)].tolist()
+    for value in reaching[-20:] + reaching[::7]:
+        optimizer.state.clear()
+        grids.theta.grad = torch.zeros_like(grids.theta)
+        grids.theta.grad[value] = grids.theta.detach()[value].sign()
+        optimizer.step()
+        found = _packed(grids)
+        grids.set_coded(grids.slots.entries)  # all is packed anew
+        assert np.array_equal(found, _packed(grids))
 
 
 def test_only_what_has_turned_is_packed_again():

@@ -26,6 +26,7 @@ SPECS = {"dense": DENSE, "hashed": HASHED}
 LOOKED_UP = {
     **SPECS,
     "long vectors": replace(DENSE, volume=(Level(8, 8), Level(9, 3)), planes=(Level(16, 4), Level(20, 5))),
+    "hashed long vectors": replace(HASHED, volume=(Level(6, 3), Level(11, 8)), planes=(Level(16, 5), Level(40, 8))),
     "with positions": replace(DENSE, frequencies=4, color_layers=0),
 }
 SHADED = {

@@ -95,9 +95,11 @@ def test_one_corner_of_a_table_does_not_speak_for_all_of_it():
     assert _estimate(field).item() < 2 * meter.bits
 
 
-@pytest.mark.parametrize("learnt", [False, True])
-def test_the_compiled_estimate_and_its_gradients_equal_the_torch_twin(learnt):
+@pytest.mark.parametrize("learnt, thickness", [(False, 0.12), (True, 0.12), (True, 0.06)], ids=["", "learnt", "thinner"])
+def test_the_compiled_estimate_and_its_gradients_equal_the_torch_twin(learnt, thickness):
+    """Entries of the hull that a thinner occupancy does not list are no neighbours."""
     field = RadianceField.from_state(tiny_state(DENSE))
+    field.rate.set_occupancy(field.grids, ball(DENSE.occupancy, thickness=thickness))
     if learnt:
         torch.manual_seed(1)
         field.rate.learn(field.grids)

@@ -194,7 +194,7 @@ class Capture:
     def _check_hints(self) -> None:
         """Refuse what would change nothing: it is not overlooked."""
         if self.options.mattes and (self.options.segmenter != "classical" or self.options.segmenter_weights):
-            raise CaptureError("--mattes and --segmenter exclude each other: mattes are given, or made; leave one of them out")
+            raise CaptureError("--mattes and --segmenter (or its weights) exclude each other: leave one of them out")
         if not (self.options.keep_support or self.box):
             return
         if self.options.mattes or self.options.segmenter != "classical":

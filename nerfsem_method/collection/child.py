@@ -66,7 +66,10 @@ def _do(job: Job, folder: Path) -> dict[str, Any]:
 def _compress(job: Job, folder: Path) -> None:
     from nerfsem_method.pipeline import compress
 
-    capture = replace(job.options.capture, mattes=Path(job.mattes) if job.mattes else None)
+    capture = job.options.capture
+    if job.mattes:  # who makes mattes, and what helps to, is said for the other items
+        none = {"segmenter": "classical", "segmenter_weights": None, "keep_support": False, "object_box": None}
+        capture = replace(capture, mattes=Path(job.mattes), **none)
     compress(Path(job.source), folder / BUNDLE, replace(job.options, capture=capture), folder / "work", tell=_say)
 
 
