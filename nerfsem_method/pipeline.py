@@ -36,7 +36,7 @@ PRESETS_BY_SIZE = {"quick": 20e3, "standard": 65e3}
 BACKGROUND_SHARE = 0.4
 """A background whose crf is not chosen takes so much of a wanted size at most, if its codec can: about what the default crf
 takes beside quick."""
-LEAST_BYTES = 500
+LEAST_BYTES = 250
 """No trained bundle is this small: who wants one has left out the unit."""
 LARGEST_BACKGROUND = 0.8
 """A background that takes a larger share than this of a wanted size leaves nothing to describe the object with."""

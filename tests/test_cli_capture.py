@@ -82,7 +82,7 @@ def test_hints_for_another_segmenter(vase_video, vase_mattes, tmp_path, capsys):
 
 
 def test_mattes_and_who_should_make_them(vase_video, vase_mattes, tmp_path, capsys):
-    for options in (CaptureOptions(vase_mattes, "birefnet"), CaptureOptions(vase_mattes, segmenter_weights=tmp_path)):
+    for options in (CaptureOptions(vase_mattes, "birefnet"), CaptureOptions(vase_mattes, segmenter_weights=tmp_path / "weights")):
         assert "exclude each other" in refused(Capture(vase_video, tmp_path / "scene", options), capsys)
 
 
