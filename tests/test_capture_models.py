@@ -82,7 +82,8 @@ def test_a_model_explains_the_matches_that_are_its_points_and_frames_apart_have_
 
 
 def test_a_steady_lens_has_no_stretches() -> None:
-    assert measure_focal_length(job(), drawn(STEADY)).stretches == []
+    found = measure_focal_length(job(), drawn(STEADY))
+    assert found.stretches == [] and found.squeeze == 1
 
 
 def test_a_turn_tells_its_focal_length_and_a_few_steps_do_not() -> None:
@@ -105,6 +106,11 @@ def test_a_zoom_is_seen_where_it_is(moment: str) -> None:
     lengths = np.array([stretch[2] for stretch in stretches])
     true = np.array([zoom[first : last + 1].mean() for first, last, _ in stretches])
     assert np.abs(lengths / lengths[0] - true / true[0]).max() < 0.03
+
+
+@pytest.mark.parametrize("wide", [1.0, 1.1, 0.75])
+def test_pictures_that_were_stretched_have_pixels_that_are_not_square(wide: float) -> None:
+    assert measure_focal_length(job(), drawn(STEADY, wide=wide)).squeeze == pytest.approx(1 / wide, abs=0.02)
 
 
 def test_an_object_alone_and_a_handful_of_frames_say_nothing_of_a_zoom() -> None:

@@ -101,6 +101,8 @@ def test_the_cameras_are_judged(scene) -> None:
         assert "only 50% of what frames have in common" in warned(scene, facts(), other)
     assert "a usual lens was taken" in warned(scene, facts(), model(region="object", closures=0))
     assert "the focal length can hardly be told" in warned(scene, facts(), model(focal_evidence=0.005))
+    assert "pixels seem to be 0.75 times as wide" in warned(scene, facts(), model(squeeze=0.75))
+    assert warned(scene, facts(), model(squeeze=1.02)) == ""
     assert "only 3 points" in warned(scene, facts(), points=3)
     assert warned(scene, facts(), model(), 500, "frame 7 of the video is damaged") == "frame 7 of the video is damaged"
 

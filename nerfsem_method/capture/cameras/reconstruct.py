@@ -233,6 +233,7 @@ def checked_model(
         focal_evidence=result["focal_evidence"],
         explained=result["explained"],
         apart=result["apart"],
+        squeeze=result["squeeze"],
     )
 
 

@@ -12,7 +12,10 @@ import numpy as np
 from nerfsem_method.capture.clip.motion import Box
 from nerfsem_method.scene.camera import Intrinsics
 
-SCALARS = ("reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence", "explained", "apart", "ordered")
+SCALARS = (
+    "reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence", "explained", "apart", "ordered",
+    "squeeze",
+)  # fmt: skip
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 GIVEN = "given"
 """The cameras come from another program when this is the region of their SparseModel."""
@@ -39,7 +42,7 @@ class SparseModel:
     parts of the clip that would rather have their own, relative to the median. `focal_evidence` is the share by which
     a focal length a tenth off fits worse; None where that was not asked. Of the verified matches between frames with a
     pose, the share `explained` is of these points. Of those without one, the share `apart` has much in common with each other.
-    Frames are `ordered` where they follow each other in time, as a film's do.
+    Frames are `ordered` where they follow each other in time, as a film's do. Pixels are `squeeze` times wider than high.
     """
 
     camera: Intrinsics
@@ -57,6 +60,7 @@ class SparseModel:
     explained: float = 1.0
     apart: float = 0.0
     ordered: bool = True
+    squeeze: float = 1.0
 
     def save(self, folder: Path) -> None:
         """Write camera.json and model.npz into `folder`."""

@@ -35,6 +35,7 @@ def save(
     work = Path(job.work)
     result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": focal.stretches, "poses": {}}
     result["focal_evidence"], result["explained"], result["apart"] = focal.evidence, sense, island
+    result["squeeze"] = focal.squeeze
     if model is not None:
         poses = poses_of(job, model)
         camera = next(iter(model.cameras.values()))

@@ -1,4 +1,4 @@
-"""This module asks a finished model whether the lens zoomed, and how surely the clip tells its focal length.
+"""This module asks a finished model whether the lens zoomed, how surely its focal length is told, and whether pixels are square.
 
 For the first, each stretch of the clip gets a focal length of its own.
 
@@ -36,11 +36,13 @@ class Focal:
     `evidence` is the share by which the cost rises, in the mean, when the focal length is another one of TRIED and all else is
     adjusted: where that is next to nothing, the clip does not tell it, and cameras are bent by whatever it was taken for. It is
     None where that was not measured. `stretches` are first frame, last frame and focal length of parts of the clip, by indices
-    into `job.names`, relative to the median; without evidence of a zoom there are none.
+    into `job.names`, relative to the median; without evidence of a zoom there are none. `squeeze` is how many times wider than
+    high pixels are; 1 without evidence of that.
     """
 
     evidence: float | None
     stretches: list[tuple[int, int, float]]
+    squeeze: float = 1.0
 
 
 def measure_focal_length(job: Job, model: pycolmap.Reconstruction) -> Focal:
@@ -51,19 +53,28 @@ def measure_focal_length(job: Job, model: pycolmap.Reconstruction) -> Focal:
         return Focal(None, [])
     one_lens = dict.fromkeys((number for _, number in images), 0)
     tracks = _longest_tracks(model, list(one_lens))
-    cost, (focal,) = _adjusted(model, one_lens, tracks, lens=True)
+    cost, [[focal, *_]] = _adjusted(model, one_lens, tracks, lens=True)
     tried = [_adjusted(model, one_lens, tracks, lens=True, focal=share * focal)[0] for share in TRIED]
     evidence = float(np.mean(tried) / max(cost, 1e-9) - 1)
+    squeeze = _squeeze(model, one_lens, tracks, cost)
     count = min(STRETCHES, len(images) // SHORTEST)
     if count < 2:
-        return Focal(evidence, [])
+        return Focal(evidence, [], squeeze)
     stretch_of = {number: place * count // len(images) for place, (_, number) in enumerate(images)}
-    cost_of_many, lengths = _adjusted(model, stretch_of, tracks, lens=False)
+    cost_of_many, lenses = _adjusted(model, stretch_of, tracks, lens=False)
     if cost_of_many > (1 - EVIDENCE) * cost:
-        return Focal(evidence, [])
+        return Focal(evidence, [], squeeze)
+    lengths = np.array([lens[0] for lens in lenses])
     relative = lengths / np.median(lengths)
     members = [[frame for frame, number in images if stretch_of[number] == stretch] for stretch in range(count)]
-    return Focal(evidence, [(frames[0], frames[-1], float(length)) for frames, length in zip(members, relative, strict=True)])
+    stretches = [(frames[0], frames[-1], float(length)) for frames, length in zip(members, relative, strict=True)]
+    return Focal(evidence, stretches, squeeze)
+
+
+def _squeeze(model: pycolmap.Reconstruction, one_lens: dict[int, int], tracks: list[int], cost: float) -> float:
+    """Return how many times wider than high pixels are, by a lens with a focal length for each axis; 1 without EVIDENCE."""
+    cost_of_two, [[across, along, *_]] = _adjusted(model, one_lens, tracks, lens=True, axes=2)
+    return float(along / across) if cost_of_two < (1 - EVIDENCE) * cost else 1.0
 
 
 def _longest_tracks(model: pycolmap.Reconstruction, images: list[int]) -> list[int]:
@@ -80,13 +91,15 @@ def _longest_tracks(model: pycolmap.Reconstruction, images: list[int]) -> list[i
 
 
 def _adjusted(
-    model: pycolmap.Reconstruction, camera_of: dict[int, int], points: list[int], lens: bool, focal: float | None = None
-) -> tuple[float, np.ndarray]:
-    """Return cost and focal lengths of the model's `points` and images, adjusted with one camera for each value of `camera_of`.
+    model: pycolmap.Reconstruction, camera_of: dict[int, int], points: list[int], lens: bool, focal: float | None = None,
+    axes: int = 1,
+) -> tuple[float, list[np.ndarray]]:  # fmt: skip
+    """Return cost and lenses of the model's `points` and images, adjusted with one camera for each value of `camera_of`.
 
-    The lens's distortion is adjusted too if `lens`; the focal length stays `focal` if that is given.
+    The lens's distortion is adjusted too if `lens`; the focal length stays `focal` if that is given. Of two `axes` each has a
+    focal length. A lens's parameters begin with these.
     """
-    copy = _copied(model, camera_of, points)
+    copy = _copied(model, camera_of, points, axes)
     options = pycolmap.BundleAdjustmentOptions()
     if focal is not None:
         options.refine_focal_length = False
@@ -104,16 +117,22 @@ def _adjusted(
         config.add_image(image)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     pycolmap.create_default_bundle_adjuster(options, config, copy).solve()
-    return _cost(copy), np.array([copy.cameras[camera].params[0] for camera in sorted(copy.cameras)])
+    return _cost(copy), [copy.cameras[camera].params for camera in sorted(copy.cameras)]
 
 
-def _copied(model: pycolmap.Reconstruction, camera_of: dict[int, int], points: list[int]) -> pycolmap.Reconstruction:
+def _copied(
+    model: pycolmap.Reconstruction, camera_of: dict[int, int], points: list[int], axes: int
+) -> pycolmap.Reconstruction:
     """Return a model of the same images and of these points, with one camera for each value of `camera_of`."""
     copy = pycolmap.Reconstruction()
     lens = next(iter(model.cameras.values()))
+    kind, params = lens.model, lens.params
+    if axes == 2:
+        focal, *centre, distortion = params
+        kind, params = pycolmap.CameraModelId.OPENCV, np.array([focal, focal, *centre, distortion, 0, 0, 0])
     for camera in sorted(set(camera_of.values())):
         shape = {"width": lens.width, "height": lens.height}
-        copy.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=camera + 1, model=lens.model, params=lens.params, **shape))
+        copy.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=camera + 1, model=kind, params=params, **shape))
     pixels: dict[int, list[np.ndarray]] = {image: [] for image in camera_of}
     tracks = []
     for point in points:
