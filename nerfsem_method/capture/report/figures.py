@@ -186,7 +186,7 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
         warnings.append(
             f"pixels seem to be {model.squeeze:.2f} times as wide as high, as in a clip that was squeezed or stretched, which "
             "bends cameras by degrees; give it its true shape first, a film by: ffmpeg -i CLIP -vf "
-            f"scale=trunc(iw*{model.squeeze:.3f}/2)*2:ih,setsar=1 NEW"
+            f"'scale=trunc(iw*{model.squeeze:.3f}/2)*2:ih,setsar=1' NEW"
         )
     warnings += _of_zoom(model)
     for left, top, right, bottom in model.overlays:
