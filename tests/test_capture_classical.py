@@ -217,7 +217,7 @@ def test_the_pedestal_is_kept_where_that_is_asked_for(frames, model, few, found,
     kept, found = load_mattes(tmp_path), found[:8]
     below = np.s_[:, -20:]
     assert (kept[below] > 127).mean() > 0.3 > 0.05 > (found[below] > 127).mean()
-    assert (kept > 127)[found > 200].mean() > 0.94
+    assert (kept > 127)[found > 200].mean() > 0.9
 
 
 def test_a_frame_whose_camera_looks_away_is_empty_and_spoils_no_other(frames, few, tmp_path):

@@ -25,6 +25,8 @@ LOSS_SCALE = 0.5
 EVIDENCE = 0.01
 """Stretches must lower the cost by this share: where they may as well not be, a focal length is exchanged for a distance. Of
 five clips without a zoom the gain is 0.0001 to 0.001, of those that zoom by a quarter 0.05 to 0.085."""
+ROUNDS, FEW_ROUNDS = 50, 12
+"""Adjustments have so many rounds at most; to see that pixels are not square takes few."""
 TRIED = (0.9, 1.1)
 """How surely the focal length is told is what these times of it cost."""
 
@@ -110,7 +112,7 @@ def _adjusted(
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     options.ceres.loss_function_scale = LOSS_SCALE
     options.ceres.solver_options.num_threads = 1
-    options.ceres.solver_options.max_num_iterations = 50
+    options.ceres.solver_options.max_num_iterations = ROUNDS if axes == 1 else FEW_ROUNDS
     options.ceres.solver_options.function_tolerance = 1e-5
     config = pycolmap.BundleAdjustmentConfig()
     for image in camera_of:

@@ -17,9 +17,9 @@ from nerfsem_method.compiled import njit
 from nerfsem_method.compiled.threads import in_parts
 from nerfsem_method.scene.camera import Intrinsics
 
-STEPS, TURNS = 24, 2
-"""The ascent takes so many steps, and each one looks at every second frame, in turns: half as many that look at all take as long
-and come less far."""
+STEPS, TURNS, MANY = 24, 2, 40
+"""The ascent takes so many steps, and each one looks at every second frame, in turns, where there are MANY: half as many steps
+that look at all take as long and come less far."""
 PATIENT = 96
 """So many steps are taken where a body has flat sides: a slab along a pillar's lies beside it in one view of ten, and goes
 slowly."""
@@ -88,8 +88,9 @@ def fuse(
 
     gain, (_, height, width) = np.expm1(odds), odds.shape
     density = np.where(candidates, np.float32(FAINT), np.float32(0))
+    turns = TURNS if len(poses) >= MANY else 1
     for step in range(steps):
-        cells, turn = np.argwhere(density > THIN), slice(step % TURNS, None, TURNS)
+        cells, turn = np.argwhere(density > THIN), slice(step % turns, None, turns)
         points, values = grid.centres(cells), density[tuple(cells.T)]
         open_share = np.exp(-_thickness(points, values, poses[turn], np.array(camera.params), height, width, grid.edge))
         # This is the derivative of log(stopped * exp(odds) + open) by the density along the ray, bounded: one view is one vote
