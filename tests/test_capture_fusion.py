@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sphere_views import CAMERA, RADIUS, ring, sphere_mattes
 
-from nerfsem_method.capture.mattes.fusion import BLOCK, PATIENT, STEPS, Grid, _gather, _thickness, fuse, shadows
+from nerfsem_method.capture.mattes.fusion import BLOCK, MANY, PATIENT, STEPS, Grid, _gather, _thickness, fuse, shadows
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.hull import pixel_of
 
@@ -39,6 +39,17 @@ def test_the_sphere_is_found() -> None:
     ours = found(odds) > 0.5
     overlap = (ours & (odds > 0)).sum((1, 2)) / (ours | (odds > 0)).sum((1, 2))
     assert overlap.min() > 0.9
+
+
+@pytest.mark.parametrize("mute", [0, 1])
+def test_many_views_are_looked_at_in_turns(mute: int) -> None:
+    """Every second view says nothing, so that whoever left out the others would find nothing."""
+    poses = ring(MANY)
+    true = sphere_mattes(SMALL, poses) > 0
+    odds = np.where(true, 3.0, -3.0).astype(np.float32)
+    odds[mute::2] = 0.0
+    ours = shadows(GRID, fuse(GRID, np.ones(GRID.shape, bool), SMALL, poses, odds), SMALL, poses) > 0.5
+    assert ((ours & true).sum((1, 2)) / (ours | true).sum((1, 2))).min() > 0.85
 
 
 def test_what_two_views_take_for_the_object_is_voted_out() -> None:
