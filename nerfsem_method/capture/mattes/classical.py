@@ -118,7 +118,6 @@ def _find_body(
     grid = Grid.over(cluster.low, cluster.high, PASSES[0].voxels)
     shadows, near = None, np.ones(grid.shape, bool)
     voting, behind = _voters(len(frames)), cluster.others & trusted(model)
-    steps = fusion.PATIENT if len(cluster.support) else fusion.STEPS
     voters, voter = model.of_frames(voting), [path for path, votes in zip(frames, voting, strict=True) if votes]
     for stage in PASSES:
         odds = _evidence(View(voter, voters, cluster, stage, space, moving, small), shadows, crew)
@@ -127,7 +126,7 @@ def _find_body(
         grid, camera = finer, finer.camera_for(model.camera, model.poses)
         candidates &= ~looked_through(grid, candidates, camera, voters, behind)
         small_odds = _shrunk(odds, camera.width, camera.height)
-        density = fusion.fuse(grid, candidates, camera, voters.poses, small_odds, steps)
+        density = fusion.fuse(grid, candidates, camera, voters.poses, small_odds, flat=len(cluster.support) > 0)
         if not density.any():
             raise CaptureError(
                 "the frames disagree about the object: point it out with --object-box x,y,w,h or give --mattes DIR"

@@ -20,9 +20,10 @@ from nerfsem_method.scene.camera import Intrinsics
 STEPS, TURNS, MANY = 24, 2, 40
 """The ascent takes so many steps, and each one looks at every second frame, in turns, where there are MANY: half as many steps
 that look at all take as long and come less far."""
-PATIENT = 96
-"""So many steps are taken where a body has flat sides: a slab along a pillar's lies beside it in one view of ten, and goes
-slowly."""
+PATIENT, SHARP = 72, 24
+"""So many steps are taken where a body has flat sides, and so many more without the blur. A slab along a pillar's side lies beside
+it in one view of ten, and goes slowly; and what the blur spreads beyond that side is faint, but the view along it looks through a
+lot of it."""
 FAINT = 0.03
 """The ascent starts from this density: no ray is blocked yet, so that every voxel still hears every view."""
 THIN = 1e-3
@@ -76,27 +77,29 @@ class Grid:
 
 
 def fuse(
-    grid: Grid, candidates: np.ndarray, camera: Intrinsics, poses: np.ndarray, odds: np.ndarray, steps: int = STEPS
+    grid: Grid, candidates: np.ndarray, camera: Intrinsics, poses: np.ndarray, odds: np.ndarray, flat: bool = False
 ) -> np.ndarray:
     """Return the densities [X, Y, Z] float32 of the one body among `candidates` [X, Y, Z] bool that explains all frames best.
 
     `odds` [N, H, W] float32 are the logs of how much likelier each pixel's colour is on the object, at `camera`'s size
-    (`Grid.camera_for`); `poses` [N, 3, 4] are cam_from_world; `steps` is STEPS or PATIENT. The densities are zero everywhere if
-    nothing is left.
+    (`Grid.camera_for`); `poses` [N, 3, 4] are cam_from_world; `flat` says that the body has flat sides. The densities are zero
+    everywhere if nothing is left.
     """
     from scipy.ndimage import gaussian_filter
 
     gain, (_, height, width) = np.expm1(odds), odds.shape
     density = np.where(candidates, np.float32(FAINT), np.float32(0))
     turns = TURNS if len(poses) >= MANY else 1
-    for step in range(steps):
+    blurred, sharp = (PATIENT, SHARP) if flat else (STEPS, 0)
+    for step in range(blurred + sharp):
         cells, turn = np.argwhere(density > THIN), slice(step % turns, None, turns)
         points, values = grid.centres(cells), density[tuple(cells.T)]
         open_share = np.exp(-_thickness(points, values, poses[turn], np.array(camera.params), height, width, grid.edge))
         # This is the derivative of log(stopped * exp(odds) + open) by the density along the ray, bounded: one view is one vote
         pull = (open_share * gain[turn] / (1 + (1 - open_share) * gain[turn])).clip(-1, 1)
         density[tuple(cells.T)] = (values + RATE * _gather(points, poses[turn], np.array(camera.params), pull)).clip(0, 1)
-        density = gaussian_filter(density, SMOOTHING) * candidates
+        if step < blurred:
+            density = gaussian_filter(density, SMOOTHING) * candidates
     return _largest(density)
 
 
