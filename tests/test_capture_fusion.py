@@ -64,7 +64,7 @@ def test_what_two_views_take_for_the_object_is_voted_out() -> None:
 
 
 def test_a_slab_along_flat_sides_goes_although_few_views_speak_against_it() -> None:
-    """Around a box lies a slab of colours that are hardly told from its own; less of it is left where the body is said to be flat."""
+    """Around a box lies a slab of colours that are hardly told from its own; less of it is left where the body is flat."""
     half, slab = np.array([0.25, 0.25, 0.4]), np.array([0.09, 0.09, 0.0])
     box, wider = boxes(half), boxes(half + slab)
     odds = np.where(box, 3.0, np.where(wider, -0.2, -3.0)).astype(np.float32)

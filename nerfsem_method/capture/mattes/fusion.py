@@ -21,9 +21,9 @@ STEPS, TURNS, MANY = 24, 2, 40
 """The ascent takes so many steps, and each one looks at every second frame, in turns, where there are MANY: half as many steps
 that look at all take as long and come less far."""
 PATIENT, SHARP = 72, 24
-"""So many steps are taken where a body has flat sides, and so many more without the blur. A slab along a pillar's side lies beside
-it in one view of ten, and goes slowly; and what the blur spreads beyond that side is faint, but the view along it looks through a
-lot of it."""
+"""So many steps are taken where a body has flat sides, and so many more without the blur. A slab along a pillar's side lies
+beside it in one view of ten, and goes slowly; and what the blur spreads beyond that side is faint, but the view along it looks
+through a lot of it."""
 FAINT = 0.03
 """The ascent starts from this density: no ray is blocked yet, so that every voxel still hears every view."""
 THIN = 1e-3
