@@ -6,6 +6,7 @@ import os
 import re
 import select
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,12 @@ def lock(descriptor: int) -> None:
     """Lock an open file or folder for this process alone. Raises BlockingIOError while another process has it, OSError."""
     if fcntl is not None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_own_folder(path: Path) -> bool:
+    """Return whether a path is a folder, and no link to one, of the user who runs this. Raises OSError when it is gone."""
+    facts = path.lstat()
+    return stat.S_ISDIR(facts.st_mode) and (not hasattr(os, "geteuid") or facts.st_uid == os.geteuid())
 
 
 def reader_left(descriptor: int) -> bool:

@@ -8,12 +8,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from nerfsem_method import desk
 from nerfsem_method.errors import OutputError
 from nerfsem_method.locks import hold
+from nerfsem_method.temporary import temporary_folder
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """There is no space on the device, no quota is left, or the file is as large as one may be here."""
@@ -122,8 +123,8 @@ def check_writable(path: Path) -> None:
             if not os.access(target, os.W_OK):
                 raise OutputError(f"{path} is write-protected; {_ELSEWHERE}")
         else:  # Names that this file system does not take are told now, and apart: whoever is killed here leaves no empty file.
-            with tempfile.TemporaryDirectory(prefix=".nerfsem-", dir=target.parent) as apart:
-                (Path(apart) / target.name).open("xb").close()
+            with temporary_folder("name", target.parent) as apart:
+                (apart / target.name).open("xb").close()
         with tempfile.TemporaryFile(dir=target.parent):
             pass
     if is_full(target.parent):
@@ -222,11 +223,12 @@ def _reserved(partial: Path, path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def scratch(prefix: str) -> Iterator[Path]:
+def scratch(kind: str) -> Iterator[Path]:
     """Yield a temporary folder that goes with the block. Raises OutputError when there is no place for it, or none left."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
-    except OSError as error:
-        raise OutputError(f"no temporary folder can be made ({error.strerror or error}); {_TEMPORARY}") from None
-    with folder as name, writing(Path(name), Path(name).parent, _TEMPORARY):
-        yield Path(name)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder(kind))
+        except OSError as error:
+            raise OutputError(f"no temporary folder can be made ({error.strerror or error}); {_TEMPORARY}") from None
+        with writing(folder, folder.parents[1], _TEMPORARY):
+            yield folder

@@ -20,7 +20,7 @@ from nerfsem_method.files import check_writable
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "nerfsem_method"
 ROOMS = ("compiled", "scene", "field", "raycast", "codec", "background", "playback", "viewer", "web")
-ALONE = ("__init__", "api", "errors", "files", "locks", "log", "outputs", "progress", "stopping")
+ALONE = ("__init__", "api", "errors", "files", "locks", "log", "outputs", "progress", "stopping", "temporary")
 VERBS = ("main", "manners", "decode", "describe", "doctor", "info", "publish", "render", "verify", "view")
 READER = [
     *(path for room in ROOMS for path in sorted((PACKAGE / room).rglob("*.py"))),

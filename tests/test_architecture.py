@@ -20,19 +20,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"nerfsem_method": ROOT / "nerfsem_method", "nerfsem_dataparsers": ROOT / "dataparsers/nerfsem_dataparsers"}
 
-LEAVES = {"desk", "errors", "files", "locks", "log", "outputs", "progress", "stopping"}
+LEAVES = {"desk", "errors", "files", "locks", "log", "outputs", "progress", "stopping", "temporary"}
 READING = LEAVES | {"compiled", "scene", "media", "media/clip", "field", "raycast", "codec"}
 MAY_IMPORT = {
     "": set(),
     "desk": set(),
     "errors": set(),
     "locks": {"desk", "errors"},
-    "files": {"desk", "errors", "locks"},
+    "temporary": {"desk"},
+    "files": {"desk", "errors", "locks", "temporary"},
     "outputs": {"errors", "files"},
     "log": {"errors"},
     "progress": {"log"},
     "stopping": {"desk", "errors"},
-    "compiled": {"desk"},
+    "compiled": {"desk", "temporary"},
     "scene": LEAVES | {"compiled"},
     "media": LEAVES,
     "media/clip": LEAVES | {"media"},

@@ -85,16 +85,16 @@ def test_decoding_onto_a_full_disk(output, root, tmp_path, capsys):
 def test_a_full_tmpdir_is_named_with_the_way_out(failure, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     told = f"^no space left in {tmp_path}; free some, or set TMPDIR to another folder$"
-    with pytest.raises(OutputError, match=told), scratch("nerfsem-test-"):
+    with pytest.raises(OutputError, match=told), scratch("test"):
         raise failure
     assert not list(tmp_path.iterdir())
 
 
 def test_other_failures_are_not_blamed_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(CaptureError, match="^no camera was found$"), scratch("nerfsem-test-"):
+    with pytest.raises(CaptureError, match="^no camera was found$"), scratch("test"):
         raise CaptureError("no camera was found")
-    with pytest.raises(FileNotFoundError), scratch("nerfsem-test-"):
+    with pytest.raises(FileNotFoundError), scratch("test"):
         (tmp_path.parent / "not there").read_bytes()
 
 

@@ -28,7 +28,7 @@ class Signalled:
         self.number, self.advice = number, advice
 
     def run(self) -> None:
-        with scratch("nerfsem-test-") as folder:
+        with scratch("test") as folder:
             (folder / "half").touch()
             try:
                 signal.raise_signal(self.number)
@@ -125,7 +125,7 @@ def test_a_decoding_that_is_stopped_leaves_nothing(root, tmp_path):
 def test_a_capture_that_is_stopped_while_colmap_works_keeps_its_stages(vase_video, vase_mattes, tmp_path):
     scene, temporary = tmp_path / "scene", tmp_path / "tmp"
     words = ["capture", vase_video, scene, "--mattes", vase_mattes, "--scale", "34:60"]
-    begun = lambda pid: list(temporary.glob("nerfsem-colmap-*/job.json"))  # noqa: E731
+    begun = lambda pid: list(temporary.glob("nerfsem-colmap-*/*/job.json"))  # noqa: E731
     code, line = _stopped(words, signal.SIGINT, temporary, begun)
     assert (code, line) == (130, "nerfsem: stopped; run the same command again to go on")
     assert not list(temporary.iterdir())

@@ -9,7 +9,6 @@ them over: hashed, sent, and written with a bundle, its poster and three changes
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from nerfsem_method.collection.shelf import Shelf
 from nerfsem_method.collection.stamps import options_hash
 from nerfsem_method.collection.status import as_text, status
 from nerfsem_method.collection.store import Row, opened
+from nerfsem_method.files import scratch
 from nerfsem_method.pipeline import Options
 
 PROGRAM = "benchmarks.timing.collection"
@@ -48,8 +48,8 @@ class Collection:
 
     def run(self) -> None:
         """Print the table and keep it. Raises NerfsemError where Dask is missing."""
-        with tempfile.TemporaryDirectory(prefix="nerfsem-collection-") as folder:
-            overhead, shown = _overhead(Path(folder), self.items), _status(Path(folder) / "rows", self.rows)
+        with scratch("collection") as folder:
+            overhead, shown = _overhead(folder, self.items), _status(folder / "rows", self.rows)
         rows = [
             (f"overhead an item, {self.items:,} empty items, two worker processes", f"{1e3 * overhead:.1f} ms", "< 20 ms"),
             (f"`collection status` of {self.rows:,} rows", f"{shown:.2f} s", "< 1 s"),

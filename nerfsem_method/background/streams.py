@@ -42,7 +42,7 @@ def encode(frames: Iterable[np.ndarray], rate: Fraction, chosen: BackgroundOptio
         options["x265-params"] += f":keyint={chosen.gop}"
     if chosen.codec == "av1":
         rate = min(rate, Fraction(_FASTEST))
-    with scratch("nerfsem-background-") as folder:
+    with scratch("background") as folder:
         path = folder / "background"
         try:
             encode_file(path, frames, rate, options)
@@ -57,7 +57,7 @@ def decode(stream: bytes, width: int, height: int, frames: int, codec: StreamCod
 
     Raises CorruptBundle when the stream is damaged, has other pictures than these, or makes the decoder hang.
     """
-    with scratch("nerfsem-background-") as folder:
+    with scratch("background") as folder:
         path = folder / "background"
         path.write_bytes(stream)
         count = 0

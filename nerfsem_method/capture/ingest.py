@@ -256,7 +256,7 @@ class Capture:
         if size == self.size:
             poses.solve(sorted((root / "frames").glob("*.png")), ready, region, advance, clip.ordered).save(target)
             return
-        with scratch("nerfsem-frames-") as folder:
+        with scratch("frames") as folder:
             needed = frame_bytes(clip.announced, size, LEAST_FRAME_BYTES)
             check_space(folder.parent, needed, "the frames that COLMAP sees", "set TMPDIR to another folder")
             frames = frame_files.extract(clip, folder, size, part_of(advance, 0, SFM_FRAMES_PERCENT))

@@ -6,12 +6,12 @@ Dask moves the tasks, and begins one again elsewhere when its worker is lost; no
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +20,7 @@ from nerfsem_method.collection.job import Job, Outcome
 from nerfsem_method.collection.local import core_count
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.stopping import GO_ON
+from nerfsem_method.temporary import temporary_folder
 
 FEWEST = 16
 """At least so many tasks wait at the scheduler, so that a cluster that grows by what waits has a reason to."""
@@ -102,8 +103,8 @@ def _do(job: Job, slots: dict[str, int]) -> Outcome:
         return task is None or task.state != "executing"
 
     threads = max(1, core_count() // slots.get(_host(worker.address), 1))
-    with tempfile.TemporaryDirectory(prefix="item-", dir=worker.local_directory, ignore_cleanup_errors=True) as folder:
-        return attempt(replace(job, threads=threads, work=folder), abandoned)
+    with temporary_folder("item", Path(worker.local_directory)) as folder:
+        return attempt(replace(job, threads=threads, work=str(folder)), abandoned)
 
 
 def _host(address: str) -> str:

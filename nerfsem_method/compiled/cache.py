@@ -13,11 +13,13 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numba
+
+from nerfsem_method.temporary import temporary_folder
 
 PREFIX = "kernels-"
 """The folder of one state of the sources has this name, and a hash of them."""
@@ -56,9 +58,9 @@ def _prepared() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError):  # Path.home() raises RuntimeError where there is none
-        folder = Path(tempfile.mkdtemp(prefix="nerfsem-kernels-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        return folder
+        stack = ExitStack()
+        atexit.register(stack.close)
+        return stack.enter_context(temporary_folder("kernels"))
     if fresh:
         with suppress(OSError):  # another process may have taken one of them away just now
             states = sorted(parent.glob(f"{PREFIX}*"), key=lambda path: path.stat().st_mtime)

@@ -41,7 +41,7 @@ class Peer:
         options = {**self.options, self.quality: level, "g": gop, "format": self.muxer, "threads": 1}
         if "x265-params" in options:
             options["x265-params"] += f":keyint={gop}"
-        with scratch("nerfsem-peer-") as folder:
+        with scratch("peer") as folder:
             path = folder / "stream"
             encode_file(path, frames, rate, options)
             stream = path.read_bytes()
@@ -52,7 +52,7 @@ class Peer:
         if self.muxer == NEURAL:
             yield from neural.decode(stream, width, height, frames)
             return
-        with scratch("nerfsem-peer-") as folder:
+        with scratch("peer") as folder:
             path = folder / "stream"
             path.write_bytes(stream)
             yield from decode_file(path, width, height, frames + 1, {"format": self.muxer})

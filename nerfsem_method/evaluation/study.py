@@ -47,7 +47,7 @@ def evaluate(
     first = opened[0].bundle
     perceptual = _perceptual(download_lpips)
     tracks, shown = [], []
-    with scratch("nerfsem-evaluate-") as folder:
+    with scratch("evaluate") as folder:
         references = load_references(clip, first.video, folder)
         for mode in ("fp", "pc"):
             if those := [it for it in opened if mode == "fp" or it.bundle.background is not None]:

@@ -104,7 +104,7 @@ def _solve(
     `diagonal` is the frames' in pixels.
     """
     chosen = [frames[key] for key in keys]
-    with scratch("nerfsem-colmap-") as work:
+    with scratch("colmap") as work:
         masks = str(write_masks(chosen, (mattes[key] for key in keys), work / "masks")) if mattes else None
         seen = str(legible(chosen, work / "legible")[0].parent)
         job = replace(asked, legible=seen, names=[path.name for path in chosen], masks=masks, work=str(work))

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from nerfsem_method.capture.posed.shots import Shot, Shots
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.files import scratch
 from nerfsem_method.media.clip.listing import list_folder
 from nerfsem_method.media.matte_names import in_order, shortened
 from nerfsem_method.scene.camera import Intrinsics
@@ -71,10 +71,9 @@ def _notes(folder: Path, model: Path, images: list[Path]) -> list[str]:
 
 def read(folder: Path, model: Path) -> Shots:
     """Return the shots of a model. Raises CaptureError when it is damaged, or a picture is not there."""
-    with tempfile.TemporaryDirectory(prefix="nerfsem-model-") as name:
-        target = Path(name)
+    with scratch("model") as target:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-m", "nerfsem_method.capture.colmap.reading", str(model), name]
+        command = [sys.executable, "-m", "nerfsem_method.capture.colmap.reading", str(model), str(target)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
