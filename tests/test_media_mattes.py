@@ -129,6 +129,27 @@ def test_soft_edges_stay_as_they_are(tmp_path):
         assert np.abs(found.astype(int) - exact).max() <= error
 
 
+def stepped(matte: np.ndarray, most: int, kind: type) -> np.ndarray:
+    """Return a matte at half its size, whose edge has three values between black and the brightest, `most`."""
+    return (most * matte.reshape(HEIGHT // 2, 2, WIDTH // 2, 2).mean((1, 3))).astype(kind)
+
+
+STEPPED = [(4, np.uint8), (127, np.uint8), (128, np.uint8), (255, np.uint8)]
+STEPPED += [(4, np.uint16), (255, np.uint16), (1023, np.uint16), (4095, np.uint16), (65535, np.uint16)]
+
+
+@pytest.mark.parametrize(("most", "kind"), STEPPED)
+def test_edges_of_few_values_are_soft_and_no_labels(most, kind, tmp_path):
+    exact = np.stack([stepped(matte, 255, np.uint8) for matte in TRUE]).astype(int)
+    found = read(folder_of(tmp_path / "m", lambda m: stepped(m, most, kind)))
+    assert np.abs(found - exact).max() <= 1
+
+
+def test_an_edge_of_one_value_is_no_trimap(tmp_path):
+    found = read(folder_of(tmp_path / "m", lambda m: (stepped(m, 4, np.uint8) + 1) // 2 * 127))
+    assert set(np.unique(found)) == {0, 127, 255}
+
+
 @pytest.mark.parametrize("quality", [60, 90])
 @pytest.mark.parametrize("colour", [(1, 1, 1), (1, 0, 0)], ids=["white", "red"])
 @pytest.mark.parametrize("suffix", ["jpg", "webp"])

@@ -14,6 +14,7 @@ import numpy as np
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.matte_faults import LOSSY_NOISE, check_kind, have_lines, hollow, line_width, turned, without_line
+from nerfsem_method.media.matte_levels import FEW, Levels, as_numbers, count, tables
 from nerfsem_method.media.matte_names import list_mattes
 
 LOSSY = (".jpg", ".jpeg", ".webp", ".jp2", ".j2k", ".jpf", ".jpx")
@@ -22,14 +23,8 @@ COLOURED, COLOURED_SHARE = 24, 0.002
 """A pixel whose channels differ by more than the first is coloured, a lossy picture with a larger share of such pixels is."""
 CONSTANT = 5
 """An alpha channel whose values differ by no more than this carries nothing."""
-FEW = 16
-"""A folder with at most so many values, or colours, holds labels; a soft edge has more."""
-VOID, VOID_COLOUR = 255, 0xE0E0C0
-"""Data sets mark by this label, or this colour, pixels of which they do not know what they show."""
-TOP, TOP_SHARE = 0.9, 0.75
-"""Mattes are white from the first share of their largest value on where at least the second of what is not dark lies there."""
-LIKE_SIZE = 4.0
-"""Labels and soft mattes of one object differ in their mean area by no larger factor."""
+VOID_COLOUR = 0xE0E0C0
+"""Data sets mark by this colour pixels of which they do not know what they show."""
 LOOK = 96
 """So many rows and columns of each matte tell whether it is inverted."""
 SAMPLE = 16
@@ -93,7 +88,8 @@ def given_mattes(folder: Path, advance: Callable[[int], None] = lambda done: Non
         meaning, seen = _lineless(meaning), [without_line(look) for look in seen]
         remarks = ["the mattes have a white line around the frame, which is taken for black"]
     remarks += hollow(meaning(_read(path)) for path in files[:: -(-len(files) // SAMPLE)])
-    check_kind(folder, seen, (meaning(_read(path)) for path in files))
+    if not survey.are_edges:
+        check_kind(folder, seen, (meaning(_read(path)) for path in files))
     return GivenMattes(files, [*remarks, *turned(folder, seen)], meaning)
 
 
@@ -105,27 +101,32 @@ def _lineless(meaning: Callable[[_Raw], np.ndarray]) -> Callable[[_Raw], np.ndar
 class _Survey:
     """A survey counts the values of all files, by their type, and notes colours and whether an alpha channel varies."""
 
-    values: dict[type, np.ndarray] = field(default_factory=dict)
-    alphas: dict[type, np.ndarray] = field(default_factory=dict)
+    values: dict[type, Levels] = field(default_factory=dict)
+    alphas: dict[type, Levels] = field(default_factory=dict)
     colours: dict[int, int] = field(default_factory=dict)
     alpha_varies: bool = False
 
     def add(self, raw: _Raw) -> None:
         """Count what one file holds."""
         if raw.values is not None:
-            _count(self.values, raw.values)
+            count(self.values, raw.values)
         if raw.colours is not None and len(self.colours) <= FEW:
-            for colour, count in zip(*np.unique(raw.colours, return_counts=True), strict=True):
-                self.colours[int(colour)] = self.colours.get(int(colour), 0) + int(count)
+            for colour, pixels in zip(*np.unique(raw.colours, return_counts=True), strict=True):
+                self.colours[int(colour)] = self.colours.get(int(colour), 0) + int(pixels)
         if raw.alpha is not None:
-            _count(self.alphas, raw.alpha)
+            count(self.alphas, raw.alpha)
             low, high = int(raw.alpha.min()), int(raw.alpha.max())
             self.alpha_varies |= high - low > CONSTANT or low == 0 < high
 
+    @property
+    def are_edges(self) -> bool:
+        """Return whether whatever is neither black nor white lies on edges, of few values."""
+        return not self.colours and all(it.are_edges for it in (self.alphas if self.alpha_varies else self.values).values())
+
     def meaning(self, folder: Path) -> Callable[[_Raw], np.ndarray]:
         """Return what makes a matte [H, W] uint8 of a file. Raises CaptureError when that is no matte of one object."""
-        tables = _tables(self.values, folder)
-        alphas = _tables(self.alphas, folder) if self.alpha_varies else {}
+        of_values = tables(self.values, folder)
+        of_alpha = tables(self.alphas, folder) if self.alpha_varies else {}
         if self.colours and len(self.colours) <= FEW and not self.alpha_varies:
             chosen = _one_colour(self.colours, folder)
             of_colours = lambda colours: np.where(colours == chosen, 255, 0).astype(np.uint8)  # noqa: E731
@@ -133,86 +134,14 @@ class _Survey:
             of_colours = _brightest
 
         def matte(raw: _Raw) -> np.ndarray:
-            if alphas and raw.alpha is not None:
-                return alphas[raw.alpha.dtype.type][_as_numbers(raw.alpha)]
+            if of_alpha and raw.alpha is not None:
+                return of_alpha[raw.alpha.dtype.type][as_numbers(raw.alpha)]
             if raw.values is not None:
-                return tables[raw.values.dtype.type][_as_numbers(raw.values)]
+                return of_values[raw.values.dtype.type][as_numbers(raw.values)]
             assert raw.colours is not None
             return of_colours(raw.colours)
 
         return matte
-
-
-def _count(counts: dict[type, np.ndarray], values: np.ndarray) -> None:
-    kind, numbers = values.dtype.type, _as_numbers(values)
-    levels = 2 if kind is np.bool_ else np.iinfo(kind).max + 1
-    counts[kind] = counts.get(kind, 0) + np.bincount(numbers.ravel(), minlength=levels)
-
-
-def _as_numbers(values: np.ndarray) -> np.ndarray:
-    return values.view(np.uint8) if values.dtype == bool else values
-
-
-def _tables(found: dict[type, np.ndarray], folder: Path) -> dict[type, np.ndarray]:
-    """Return a table for each type of which `found` holds the counts; files of 0 and 1 beside others say what these do."""
-    others = {kind: counts.copy() for kind, counts in found.items() if kind is not np.bool_}
-    ones = found.get(np.bool_)
-    if ones is None or not others or all(_ones_are_white(ones, counts) for counts in others.values()):
-        return {kind: _table(counts, folder) for kind, counts in found.items()}
-    same = min(others, key=lambda kind: len(others[kind]))
-    others[same][:2] += ones
-    tables = {kind: _table(counts, folder) for kind, counts in others.items()}
-    return {**tables, np.bool_: tables[same][:2]}
-
-
-def _ones_are_white(ones: np.ndarray, others: np.ndarray) -> bool:
-    """Return whether files of 0 and 1, of which `ones` are the counts, are mattes, where `others` are those of other files.
-
-    Beside labels, 1 is a label as well. Beside soft mattes it may be next to nothing, unless there is as much of it as of white.
-    """
-    levels, full = np.flatnonzero(others), len(others) - 1
-    if len(levels) <= FEW and (levels[-1] <= full // 2 or 1 in levels or _has_void(levels, others)):
-        return False
-    white = others[int(levels[-1]) // 2 + 1 :].sum() / others.sum()
-    return len(levels) <= 2 or 1 / LIKE_SIZE < ones[1] / ones.sum() / white < LIKE_SIZE
-
-
-def _table(counts: np.ndarray, folder: Path) -> np.ndarray:
-    """Return the matte's value uint8 for each value, of which `counts` says how often it occurs in all files.
-
-    Raises CaptureError for labels of several objects.
-    """
-    levels, table = np.flatnonzero(counts), np.zeros(len(counts), np.uint8)
-    most, full = int(levels[-1]), len(counts) - 1
-    if len(levels) <= 2:  # 0 and 1, 0 and 255, 16 and 235, or one value everywhere
-        table[most] = 255 if most else 0
-        return table
-    if len(levels) <= FEW and (most <= full // 2 or _has_void(levels, counts)):
-        table[_one_label(levels, counts, folder)] = 255
-        return table
-    if (most > full // 2 or most == 255) and not _has_flat_top(counts, most):
-        most = 255 if most <= 255 else full
-    return (np.arange(len(counts)).clip(0, most) * 255 // most).astype(np.uint8)
-
-
-def _has_flat_top(counts: np.ndarray, most: int) -> bool:
-    """Return whether what is brighter than half of the largest value is, for the most part, about as bright as that."""
-    return counts[round(TOP * most) :].sum() >= TOP_SHARE * counts[most // 2 + 1 :].sum()
-
-
-def _has_void(levels: np.ndarray, counts: np.ndarray) -> bool:
-    """Return whether small labels are there, and less of VOID than of them: a thin line around what they mark."""
-    labels = levels[(levels > 0) & (levels != VOID)]
-    return VOID in levels and int(labels.max(initial=0)) <= FEW and counts[VOID] < counts[labels].sum()
-
-
-def _one_label(levels: np.ndarray, counts: np.ndarray, folder: Path) -> int:
-    labels = [int(level) for level in levels if level and level != VOID]
-    if len(labels) > 1:
-        whole = counts.sum()
-        told = ", ".join(f"{label} ({100 * counts[label] / whole:.2g} %)" for label in labels)
-        raise CaptureError(f"the mattes in {folder} label {len(labels)} objects: {told}; keep the label of one, 0 elsewhere")
-    return labels[0]
 
 
 def _one_colour(counts: dict[int, int], folder: Path) -> int:
