@@ -136,6 +136,23 @@ def test_what_is_no_folder_of_mattes_is_told_what_to_name(name, words, tmp_path)
         list_mattes(tmp_path / "mattes" / name)
 
 
+@pytest.mark.parametrize("kind", [".npy", ".json", ".mat", ".avif", ""])
+def test_files_of_another_kind_are_told_what_to_become(kind, tmp_path):
+    for number in range(3):
+        (tmp_path / f"m{number}{kind}").touch()
+    what = f"{kind} files" if kind else "files without an ending"
+    with pytest.raises(CaptureError, match=f"holds no images but 3 {what}: save their mattes as 8-bit PNG files, one a frame"):
+        list_mattes(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "words"), [("m.npz", "save the mattes that are in it as 8-bit PNG"), ("m.mp4", "ffmpeg -i")])
+def test_one_file_for_all_frames_is_told_what_to_become(name, words, tmp_path):
+    (tmp_path / name).touch()
+    for given in (tmp_path, tmp_path / name):
+        with pytest.raises(CaptureError, match=words):
+            list_mattes(given)
+
+
 def test_accents_are_written_in_two_ways():
     assert partners([Path("e\u0301.png"), Path("f.png")], ["f.jpg", "\u00e9.jpg"]) == [1, 0]
 

@@ -334,5 +334,5 @@ def test_labels_of_another_scale_become_soft_mattes(tmp_path):
 def test_a_broken_file_is_named(content, tmp_path):
     folder = folder_of(tmp_path / "m", grey)
     (folder / "m3.png").write_bytes(content)
-    with pytest.raises(CaptureError, match=r"m3\.png cannot be read as an image"):
+    with pytest.raises(CaptureError, match=r"m3\.png cannot be read as an image; give the mattes as 8-bit PNG files"):
         given_mattes(folder)

@@ -18,6 +18,13 @@ SUFFIXES = (
 """Files of a folder of mattes with these endings are mattes; all others, and hidden files, are passed over."""
 ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 """Files with these endings hold others, which are to be unpacked first."""
+DATA_KINDS = (
+    ".npy", ".npz", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".csv", ".txt", ".mat", ".h5", ".hdf5", ".pkl", ".pickle", ".pt",
+    ".pth", ".nii", ".svg", ".psd", ".xcf",
+)
+"""Files with these endings hold mattes as numbers, outlines or layers, which only the program that wrote them knows to draw."""
+WANTED = "as 8-bit PNG files, one a frame, white where the object is and black elsewhere"
+"""So mattes are given, whatever they were before."""
 FEWEST = 8
 """The last numbers of fewer names may run without gaps by chance."""
 _NUMBER = re.compile(r"([0-9]+)")
@@ -34,9 +41,20 @@ def list_mattes(folder: Path) -> list[Path]:
     found = [path for path in folder.iterdir() if _is_image(path)]
     if not found:
         deeper = [entry for entry in in_order(folder.iterdir()) if entry.is_dir() and any(map(_is_image, entry.iterdir()))]
-        hint = f"; {deeper[0]} does: name that folder" if deeper else "; mattes are PNG files, one a frame"
+        hint = f"; {deeper[0]} does: name that folder" if deeper else _of_another_kind(folder)
         raise CaptureError(f"{folder} holds no images{hint}")
     return in_order(found)
+
+
+def _of_another_kind(folder: Path) -> str:
+    """Return what to do about the files of a folder without images."""
+    files = [path for path in in_order(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    if not files:
+        return f"; give the mattes {WANTED}"
+    kind, number = Counter(path.suffix.lower() for path in files).most_common(1)[0]
+    if number == 1:
+        return f" but {files[0].name}{_instead(files[0])}"
+    return f" but {number} {f'{kind} files' if kind else 'files without an ending'}: save their mattes {WANTED}"
 
 
 def _instead(path: Path) -> str:
@@ -45,6 +63,8 @@ def _instead(path: Path) -> str:
         return f": name the folder, {path.parent}"
     if path.suffix.lower() in ARCHIVES:
         return ": unpack the archive, and name the folder that is in it"
+    if path.suffix.lower() in DATA_KINDS and path.is_file():
+        return f": save the mattes that are in it {WANTED}, and name their folder"
     command = f"mkdir mattes && ffmpeg -i {shlex.quote(str(path))} -fps_mode passthrough mattes/%06d.png"
     return f"; save the frames of a video of mattes into one: {command}" if path.is_file() else ""
 

@@ -15,7 +15,7 @@ import numpy as np
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.matte_faults import LOSSY_NOISE, check_kind, have_lines, hollow, line_width, turned, without_line
 from nerfsem_method.media.matte_levels import FEW, Levels, as_numbers, count, tables
-from nerfsem_method.media.matte_names import list_mattes
+from nerfsem_method.media.matte_names import WANTED, list_mattes
 
 LOSSY = (".jpg", ".jpeg", ".webp", ".jp2", ".j2k", ".jpf", ".jpx")
 """Files with these endings are not exact: black and white carry noise, and grey carries colours."""
@@ -208,7 +208,7 @@ def _by_opencv(path: Path) -> _Raw:
     except cv2.error:
         picture = None
     if picture is None:
-        raise CaptureError(f"{path} cannot be read as an image")
+        raise CaptureError(f"{path} cannot be read as an image; give the mattes {WANTED}")
     if picture.ndim == 2:
         return _Raw(_whole_numbers(picture), None, None)
     eight = (_whole_numbers(picture) // 257).astype(np.uint8) if picture.dtype != np.uint8 else picture
