@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from nerfsem_method import desk
@@ -109,26 +109,39 @@ def named(folder: Path, stem: str, ending: str) -> Path:
 
 
 def check_writable(path: Path) -> None:
-    """Make sure, before long work, that the file `path` can be created or replaced. Raises OutputError."""
+    """Make sure, before long work, that the file `path` can be created or replaced, and leave no trace. Raises OutputError."""
     target = followed(path)
     if desk.is_windows() and (reason := desk.forbidden_by_windows(target.name)):
         raise OutputError(f"Windows takes no file named {target.name}, which {reason}; choose another name")
     with writing(path):
         if target.is_dir():
             raise OutputError(f"{path} is a folder; name a file")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            if not target.is_file():
-                raise OutputError(f"{path} is a device or a pipe; name a file")
-            if not os.access(target, os.W_OK):
-                raise OutputError(f"{path} is write-protected; {_ELSEWHERE}")
-        else:  # Names that this file system does not take are told now, and apart: whoever is killed here leaves no empty file.
-            with temporary_folder("name", target.parent) as apart:
-                (apart / target.name).open("xb").close()
-        with tempfile.TemporaryFile(dir=target.parent):
-            pass
-    if is_full(target.parent):
-        raise no_space(target.parent)
+        with present(target.parent):
+            if target.exists():
+                if not target.is_file():
+                    raise OutputError(f"{path} is a device or a pipe; name a file")
+                if not os.access(target, os.W_OK):
+                    raise OutputError(f"{path} is write-protected; {_ELSEWHERE}")
+            else:  # Names that this file system does not take are told now, and apart: whoever is killed leaves no empty file.
+                with temporary_folder("name", target.parent) as apart:
+                    (apart / target.name).open("xb").close()
+            with tempfile.TemporaryFile(dir=target.parent):
+                pass
+            if is_full(target.parent):
+                raise no_space(target.parent)
+
+
+@contextmanager
+def present(folder: Path) -> Iterator[None]:
+    """Make a folder, and those around it, for the block; what is still empty then, and was not there before, goes again."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()
 
 
 @contextmanager
@@ -140,7 +153,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     target = followed(path)
     partial = partial_of(target)
-    with writing(path), _reserved(partial, path):
+    with writing(path), present(target.parent), _reserved(partial, path):
         try:
             yield partial
             _on_disk(partial)
@@ -157,8 +170,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     target = followed(path)
     partial, aside = partial_of(target), partial_of(target, "old")
-    with writing(path):
-        partial.mkdir(parents=True, exist_ok=True)
+    with writing(path), present(target.parent):
+        partial.mkdir(exist_ok=True)
         with _reserved(partial, path):
             try:
                 _step_back(aside, target)

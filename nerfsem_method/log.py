@@ -52,7 +52,9 @@ def kept_in(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def kept_as(path: Path) -> Iterator[Path]:
-    """Append what is told in the block to a log of any name, and yield its path."""
+    """Append what is told in the block to a log of any name, in a folder that may be new, and yield its path."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
     handler = _Patient(path, encoding="utf-8", errors="backslashreplace", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
     LOG.addHandler(handler)

@@ -21,7 +21,7 @@ from nerfsem_method import log
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.errors import GoalMissed, NerfsemError, OutputError
-from nerfsem_method.files import followed, named, writing
+from nerfsem_method.files import followed, named, present, writing
 from nerfsem_method.locks import LOCK, locked
 from nerfsem_method.outputs import check_apart
 from nerfsem_method.stopping import advise
@@ -142,7 +142,7 @@ def compress(
     open_source(video, options.capture)
     options.check()
     _check_target(video, target, options)
-    with _working_in(target, work_dir, tell) as work:
+    with present(followed(target).parent), _working_in(target, work_dir, tell) as work:
         check_apart([work / "scene", work / "runs"], [video, options.capture.mattes, options.capture.segmenter_weights])
         _make(video, target, options, work, tell)
         tell(f"{target}: {target.stat().st_size} bytes")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from make_clips import pattern
 
 from nerfsem_method import __version__
 from nerfsem_method.cli import main
@@ -181,6 +182,38 @@ def check_one_line_names_what_is_missing(said: str, folder: Path) -> None:
     assert said.startswith("nerfsem: error: ") and said.count("\n") == 1
     assert "nowhere" in said
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("capture", "few.mp4", "out/scene"),
+        ("compress", "few.mp4", "out/few.nsem"),
+        ("collection", "compress", "clips", "out/all"),
+        ("evaluate", "few.mp4", "bad.nsem", "--output-dir", "out/report", "--mattes", "clips"),
+        ("decode", "bad.nsem", "out/relic.mp4"),
+        ("decode", "bad.nsem", "out/frames"),
+        ("render", "bad.nsem", "out/front.png"),
+        ("publish", "bad.nsem", "out/site"),
+    ],
+    ids=lambda words: f"{words[0]}-{words[-1]}",
+)
+def test_what_is_refused_leaves_no_folder(nerfsem, words, tmp_path):
+    pattern(tmp_path / "few.mp4", 4)
+    (tmp_path / "bad.nsem").write_text("no bundle")
+    (tmp_path / "clips").mkdir()
+    assert nerfsem(*words, cwd=tmp_path).returncode == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.nsem", "clips", "few.mp4"]
+
+
+def test_what_is_no_run_is_named_and_nothing_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.yml").write_text("words")
+    monkeypatch.setattr(sys, "argv", ["nerfsem", "export", "--load-config", "run.yml", "--output-dir", "out"])
+    with pytest.raises(SystemExit) as stop:
+        main.main()
+    assert stop.value.code == 2 and "run.yml is not a run of nerfsem" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["run.yml"]
 
 
 def test_a_missing_run_is_named_and_nothing_is_written(tmp_path, monkeypatch, capsys):

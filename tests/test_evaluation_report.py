@@ -150,5 +150,6 @@ def test_a_bundle_below_a_peers_curve_is_called_so_on_the_page():
 
 
 def test_a_report_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError):
-        write_report(tmp_path / "missing", evaluation(), shown())
+        write_report(tmp_path / "file" / "missing", evaluation(), shown())

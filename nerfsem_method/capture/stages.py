@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from nerfsem_method import log
 from nerfsem_method.capture.clip.frames import Advance
-from nerfsem_method.errors import CaptureError, OutputError
-from nerfsem_method.files import followed, partial_of, replacing, replacing_folder, writing
+from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
+from nerfsem_method.files import followed, partial_of, present, replacing, replacing_folder, writing
 from nerfsem_method.locks import LOCK, locked
 from nerfsem_method.progress import progress_bar
 from nerfsem_method.stopping import advise
@@ -32,8 +32,16 @@ class StageFolder:
         Raises CaptureError if the folder cannot be written or holds somebody else's files, OutputError if another process is at
         work in it, or if there is no space left.
         """
+        with ExitStack() as stack:
+            with self._usable():
+                stack.enter_context(present(followed(self.root)))
+            with self._held():
+                yield
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the folder, which is there, for the block; where that ends before a stage is complete, no trace is left."""
         with self._usable():
-            followed(self.root).mkdir(parents=True, exist_ok=True)
             held = {path.name for path in self.root.iterdir()}
         ours = {partial_of(Path(RECORD)).name, LOCK, log.NAME}  # after a kill, the record may not have its name yet
         if RECORD not in held and held - ours:
@@ -43,8 +51,12 @@ class StageFolder:
                 self._record(self.keys())
             try:
                 yield
-            except KeyboardInterrupt as stop:
-                advise(stop)
+            except (NerfsemError, KeyboardInterrupt) as error:
+                if isinstance(error, KeyboardInterrupt):
+                    advise(error)
+                if RECORD not in held and not self.keys():
+                    for name in (RECORD, log.NAME):
+                        (self.root / name).unlink(missing_ok=True)
                 raise
 
     @contextmanager

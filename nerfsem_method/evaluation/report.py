@@ -17,7 +17,7 @@ _ROW = 3
 
 
 def write_report(folder: Path, evaluation: Evaluation, shown: Sequence[Shown]) -> None:
-    """Write all four files into an existing folder. Raises OutputError."""
+    """Write all four files into a folder, which is made if missing. Raises OutputError."""
     from PIL import Image
 
     with replacing(folder / "metrics.json") as partial:

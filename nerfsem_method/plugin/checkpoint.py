@@ -69,7 +69,7 @@ def load_config(config_path: Path):
         config = yaml.load(config_path.read_text(), Loader=yaml.Loader)
     except (OSError, yaml.YAMLError) as error:
         raise NerfsemError(f"{config_path} cannot be read ({error}); give the config.yml of an ns-train run") from None
-    if not hasattr(config.pipeline.model, "course"):
+    if not hasattr(getattr(getattr(config, "pipeline", None), "model", None), "course"):
         raise NerfsemError(f"{config_path} is not a run of nerfsem; train one with ns-train nerfsem --data relic.mp4")
     return config
 

@@ -82,7 +82,7 @@ def write_site(folder: Path, bundles: Iterable[Path]) -> list[Piece]:
 
 def _check_folder(folder: Path) -> None:
     check_writable(folder / INDEX)
-    entries = {entry.name for entry in folder.iterdir()}
+    entries = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     ours = {INDEX, *SHARED}
     for name in entries:
         if name.endswith(".nsem"):
