@@ -264,6 +264,23 @@ def test_pictures_of_all_modes_are_rgb(mode: str, tmp_path: Path) -> None:
     assert frame.rgb.shape == (24, 32, 3) and frame.rgb.min() >= 254
 
 
+def test_of_a_file_of_several_pages_the_largest_is_the_photograph(tmp_path: Path) -> None:
+    kinds = ((8, 6), 9), ((64, 48), 200), ((64, 48), 90), ((32, 24), 60)
+    pages = [Image.new("RGB", size, (level,) * 3) for size, level in kinds]
+    for number in range(3):
+        pages[0].save(tmp_path / f"{number}.tif", save_all=True, append_images=pages[1:])
+    clip = open_clip(tmp_path)
+    assert (clip.width, clip.height) == (64, 48) and levels(tmp_path) == [200] * 3
+    told = "3 of the photographs are files of several pages, such as 0.tif: the largest page is taken, of equal ones the first"
+    assert remarks(tmp_path) == told
+
+
+def test_smaller_pages_that_follow_are_no_matter(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", size, (level,) * 3) for size, level in (((64, 48), 200), ((32, 24), 60))]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    assert levels(tmp_path) == [200] and not remarks(tmp_path)
+
+
 GREYS = [("uint16", bits) for bits in (8, 10, 12, 14, 16)] + [("int32", bits) for bits in (12, 16, 24)]
 
 

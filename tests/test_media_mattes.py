@@ -129,6 +129,14 @@ def test_soft_edges_stay_as_they_are(tmp_path):
         assert np.abs(found.astype(int) - exact).max() <= error
 
 
+def test_a_thumbnail_before_a_matte_is_no_matte(tmp_path):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for index, matte in enumerate(TRUE):
+        Image.new("L", (10, 15), 255).save(folder / f"{index}.tif", save_all=True, append_images=[Image.fromarray(grey(matte))])
+    assert np.array_equal(read(folder), TRUE * np.uint8(255))
+
+
 def stepped(matte: np.ndarray, most: int, kind: type) -> np.ndarray:
     """Return a matte at half its size, whose edge has three values between black and the brightest, `most`."""
     return (most * matte.reshape(HEIGHT // 2, 2, WIDTH // 2, 2).mean((1, 3))).astype(kind)

@@ -16,6 +16,7 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.matte_faults import LOSSY_NOISE, check_kind, have_lines, hollow, line_width, turned, without_line
 from nerfsem_method.media.matte_levels import FEW, Levels, as_numbers, count, tables
 from nerfsem_method.media.matte_names import WANTED, list_mattes
+from nerfsem_method.media.pictures import turn_to_largest
 
 LOSSY = (".jpg", ".jpeg", ".webp", ".jp2", ".j2k", ".jpf", ".jpx")
 """Files with these endings are not exact: black and white carry noise, and grey carries colours."""
@@ -166,6 +167,7 @@ def _read(path: Path) -> _Raw:
     lossy = path.suffix.lower() in LOSSY
     try:
         with Image.open(path) as picture:
+            turn_to_largest(picture)
             raw = _of_picture(ImageOps.exif_transpose(picture), lossy)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow knows no EXR and no coloured float TIFF
         raw = _by_opencv(path)

@@ -1,4 +1,4 @@
-"""Pictures are read and written by OpenCV here, which never sees the names of their files.
+"""Pictures are read and written by OpenCV here, which never sees the names of their files; pages of a TIFF file are chosen.
 
 Names that are no UTF-8 crash it, and what it cannot write it passes over in silence.
 """
@@ -6,6 +6,7 @@ Names that are no UTF-8 crash it, and what it cannot write it passes over in sil
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,3 +32,22 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
     import cv2
 
     path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+
+
+def turn_to_largest(image: Any) -> bool:
+    """Turn a TIFF file that Pillow has opened to its largest page, of equal ones the first: a thumbnail may come before it.
+
+    Return whether another page could be meant: one before it, or one as large. Other files are left as they are.
+    """
+    if image.format != "TIFF":
+        return False
+    areas = []
+    try:
+        while True:
+            image.seek(len(areas))
+            areas.append(image.width * image.height)
+    except (EOFError, OSError, SyntaxError, ValueError, KeyError, TypeError):  # there is no more, or it is damaged
+        pass
+    place = areas.index(max(areas)) if areas else 0
+    image.seek(place)
+    return place > 0 or areas.count(max(areas, default=0)) > 1

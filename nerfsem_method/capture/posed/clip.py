@@ -15,6 +15,7 @@ from nerfsem_method.capture.posed.shots import Shots
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import Ground
 from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size, left_out_texts, text_of
+from nerfsem_method.media.clip.picture import of_pages
 
 RATE = Fraction(10)
 """Pictures without a clip are played at this rate, in frames a second."""
@@ -55,7 +56,7 @@ class PosedClip(Clip):
             yield ClipFrame(number, float(number / RATE), seen.rgb, seen.alpha)
         if self.shots.matted and np.mean(covered or 0) > TOO_MUCH:
             raise CaptureError(f"the masks of {self.path} cover whole frames, they do not show the object; give --mattes DIR")
-        findings.remarks += self.shots.notes
+        findings.remarks += [*self.shots.notes, *of_pages(shot.image for shot in shots)]
         findings.remarks += left_out_texts({shots[n].image.name: f"damaged, {why}" for n, why in findings.damaged.items()})
 
 

@@ -17,7 +17,7 @@ from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size
 from nerfsem_method.media.clip.colour import high_dynamic_range
 from nerfsem_method.media.clip.filters import Resizer
 from nerfsem_method.media.clip.listing import Listing
-from nerfsem_method.media.clip.picture import read_focal_length, read_picture, read_size, read_transfer, white_of_greys
+from nerfsem_method.media.clip.picture import of_pages, read_focal_length, read_picture, read_size, read_transfer, white_of_greys
 from nerfsem_method.media.matte_names import frames_text, shortened
 
 RATE = Fraction(5)
@@ -110,7 +110,7 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
         if other != size:
             left_out[photograph.name] = f"{other[0]}x{other[1]}, where the others are {size[0]}x{size[1]}"
     kept = tuple(photograph for photograph in sizes if sizes[photograph] == size)
-    notes = (*left_out_texts(left_out), *_of_lenses(kept))
+    notes = (*left_out_texts(left_out), *of_pages(kept), *_of_lenses(kept))
     return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes)
 
 

@@ -6,7 +6,7 @@ import io
 import random
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.clip.clip import text_of
 from nerfsem_method.media.clip.messages import heard, spoilt
+from nerfsem_method.media.pictures import turn_to_largest
 
 WHITES = {"i": tuple(float((1 << bits) - 1) for bits in (8, 10, 12, 14, 16, 24, 31)), "f": (1.0, 255.0, 65535.0)}
 """Cameras for measuring give greys of so many bits, and their programs write them into files of 16 or more, or as fractions."""
@@ -77,6 +79,18 @@ def count_pictures(path: Path) -> int:
             return 1 if alone else getattr(image, "n_frames", 1)
     except OSError:
         return 0
+
+
+def of_pages(files: Iterable[Path]) -> list[str]:
+    """Return what is to be said of photographs in files of several pages, of which one is chosen; a file may be no picture."""
+    found = []
+    for path in files:
+        with suppress(OSError), _opened(path) as image:
+            found += [text_of(path.name)] * turn_to_largest(image)
+    if not found:
+        return []
+    files_of_pages = f"{len(found)} of the photographs are files of several pages, such as {found[0]}"
+    return [f"{files_of_pages}: the largest page is taken, of equal ones the first"]
 
 
 def read_focal_length(path: Path) -> float | None:
@@ -146,6 +160,7 @@ def _opened(path: Path) -> Iterator[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
+                turn_to_largest(image)
                 yield image
     except (SyntaxError, ValueError, EOFError) as error:
         raise OSError(str(error)) from None
