@@ -15,8 +15,8 @@ from PIL import Image
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import Findings, folder_of, stem_of
+from nerfsem_method.media.clip.colour import read_transfer
 from nerfsem_method.media.clip.door import open_clip
-from nerfsem_method.media.clip.picture import read_transfer
 
 SIZE = (32, 24)
 
@@ -298,6 +298,47 @@ def test_greys_of_other_bits_than_their_files_are_as_bright_as_others(kind: str,
     assert shown == [value >> bits - 8 for value in values]
     told = f"the photographs are grey with numbers of more than 8 bits, of which {(1 << bits) - 1} is taken for white"
     assert found.remarks == ([told] if bits != 16 else [])
+
+
+def deep(path: Path, numbers: list[int], alpha: int | None = None) -> Path:
+    """Write pictures whose colours have 16 bits, of such red and half as much blue, as `path`/0.tif, 1.png and so on."""
+    import cv2
+
+    for index, number in enumerate(numbers):
+        picture = np.zeros((48, 64, 3 if alpha is None else 4), np.uint16)
+        picture[..., 2], picture[..., 0] = number, number // 2
+        if alpha is not None:
+            picture[..., 3] = alpha
+        kind = ".png" if index % 2 else ".tif"
+        (path / f"{index}{kind}").write_bytes(cv2.imencode(kind, picture)[1].tobytes())
+    return path
+
+
+@pytest.mark.parametrize("alpha", [None, 65535])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_colours_of_fewer_bits_than_their_files_are_as_bright_as_others(bits: int, alpha: int | None, tmp_path: Path) -> None:
+    values = [0x40 << bits - 8, 0x10 << bits - 8, (1 << bits) - 1, 0xF8 << bits - 8]
+    deep(tmp_path, values, alpha)
+    found = Findings()
+    shown = [frame.rgb[9, 9].tolist() for frame in open_clip(tmp_path).frames(findings=found)]
+    assert shown == [[value >> bits - 8, 0, value // 2 >> bits - 8] for value in values]
+    end = (1 << bits) - 1
+    assert found.remarks == [f"the colours of the photographs have 16 bits and end at {end}: {end} is taken for white"]
+
+
+@pytest.mark.parametrize("most", [2500, 12000])
+def test_dark_colours_that_end_anywhere_stay_dark_and_are_told_of(most: int, tmp_path: Path) -> None:
+    deep(tmp_path, [most, most // 4])
+    assert [int(frame.rgb.max()) for frame in open_clip(tmp_path).frames()] == [most >> 8, most // 4 >> 8]
+    assert f"end at {most} of 65535, which is dark: if white is less" in remarks(tmp_path)
+
+
+@pytest.mark.parametrize("others", [[40000], [4096]], ids=["one is bright", "one is over"])
+def test_all_pictures_must_be_of_so_few_bits(others: list[int], tmp_path: Path) -> None:
+    deep(tmp_path, [4095, 1000, *others])
+    assert [int(frame.rgb.max()) for frame in open_clip(tmp_path).frames()][:2] == [4095 >> 8, 1000 >> 8]
+    photograph(tmp_path / "8 bits.png", 50, (64, 48))
+    assert not remarks(tmp_path)
 
 
 @pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])

@@ -56,7 +56,7 @@ class PosedClip(Clip):
             yield ClipFrame(number, float(number / RATE), seen.rgb, seen.alpha)
         if self.shots.matted and np.mean(covered or 0) > TOO_MUCH:
             raise CaptureError(f"the masks of {self.path} cover whole frames, they do not show the object; give --mattes DIR")
-        findings.remarks += [*self.shots.notes, *of_pages(shot.image for shot in shots)]
+        findings.remarks += [*self.shots.notes, *of_pages(shot.image for shot in shots), *self.shots.white.remarks]
         findings.remarks += left_out_texts({shots[n].image.name: f"damaged, {why}" for n, why in findings.damaged.items()})
 
 

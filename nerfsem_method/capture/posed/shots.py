@@ -12,7 +12,8 @@ import numpy as np
 from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import Ground
-from nerfsem_method.media.clip.picture import Picture, read_picture, white_of_greys
+from nerfsem_method.media.clip.picture import Picture, read_picture
+from nerfsem_method.media.clip.whites import White, find_white
 from nerfsem_method.scene.camera import Intrinsics, camera_centres
 
 SAME = 0.05
@@ -86,9 +87,9 @@ class Shots:
         return Intrinsics(first.width, first.height, *params.tolist())
 
     @cached_property
-    def white(self) -> float | None:
-        """Return the number that is white in grey pictures of more than 8 bits; None for others."""
-        return white_of_greys(shot.image for shot in self.shots)
+    def white(self) -> White:
+        """Return what is white in pictures of more than 8 bits."""
+        return find_white(shot.image for shot in self.shots)
 
     @property
     def matted(self) -> bool:
@@ -116,7 +117,7 @@ class Shots:
         Raises CaptureError for a file that is no picture, or has not the shape of its camera.
         """
         shot = self.shots[index]
-        picture = _read(shot.image, shot.camera, self.white)
+        picture = _read(shot.image, shot.camera, self.white.number)
         if picture.damage:
             return picture
         mask = picture if shot.matte == shot.image else _read(shot.matte, shot.camera) if shot.matte else None
@@ -131,7 +132,7 @@ class Shots:
 
 
 def _read(path: Path, camera: Intrinsics, white: float | None = None) -> Picture:
-    """Return a picture as it is stored, for that is what its camera describes; of greys this number is `white`."""
+    """Return a picture as it is stored, for that is what its camera describes; of more than 8 bits this number is `white`."""
     try:
         picture = read_picture(path, upright=False, white=white)
     except OSError as error:

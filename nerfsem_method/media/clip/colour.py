@@ -1,4 +1,4 @@
-"""This module knows what a video's numbers mean as colours, and which videos have colours that no later stage understands."""
+"""This module knows what the numbers of videos and photographs mean as colours, and which no later stage understands."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _WIDE_PRIMARIES = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
 HD_LONG_SIDE, HD_SHORT_SIDE = 1280, 720
 """A picture with a side so long is high definition: players then take BT.709 where nothing is said, and BT.601 otherwise. Long
 and short are asked for, not width and height, because a camera may have been held upright."""
+_HEAD = 1 << 16
+"""What a file says of its colours lies in so many bytes at its beginning."""
 
 
 def high_dynamic_range(transfers: Iterable[int], side_data: Iterable[str], description: str) -> str:
@@ -90,3 +92,16 @@ def stream_description(whole: str, index: int) -> str:
     """Return the part of ffmpeg's description of a file that is about one stream."""
     parts = re.split(r"\n  Stream #", whole)
     return next((part for part in parts[1:] if part.split(":", 1)[1].startswith(str(index))), "")
+
+
+def read_transfer(path: Path) -> int | None:
+    """Return the transfer characteristics (ISO/IEC 23091-2) that a HEIC, AVIF or PNG file names; None where it names none.
+
+    It stands in a box `colr` of the kind `nclx`, or in a chunk `cICP` before the pixels. Raises OSError.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if (at := head.find(b"colrnclx")) >= 0:
+        return int.from_bytes(head[at + 10 : at + 12], "big")
+    chunks = head.partition(b"IDAT")[0] if head.startswith(b"\x89PNG") else b""
+    return chunks[at + 5] if 0 <= (at := chunks.find(b"cICP")) < len(chunks) - 5 else None

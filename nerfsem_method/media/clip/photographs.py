@@ -14,18 +14,17 @@ from pathlib import Path
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import Ground
 from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size, left_out_texts, text_of
-from nerfsem_method.media.clip.colour import high_dynamic_range
+from nerfsem_method.media.clip.colour import high_dynamic_range, read_transfer
 from nerfsem_method.media.clip.filters import Resizer
 from nerfsem_method.media.clip.listing import Listing
-from nerfsem_method.media.clip.picture import of_pages, read_focal_length, read_picture, read_size, read_transfer, white_of_greys
+from nerfsem_method.media.clip.picture import of_pages, read_focal_length, read_picture, read_size
+from nerfsem_method.media.clip.whites import White, find_white
 from nerfsem_method.media.matte_names import frames_text, shortened
 
 RATE = Fraction(5)
 """Photographs are shown at so many a second: slow enough to see each, and a turn of 60 takes 12 seconds."""
 SAME_LENS = 1.02
 """Focal lengths within this ratio are one: EXIF data round them."""
-USUAL_WHITES = (1.0, 65535.0)
-"""Fractions of white, and whole numbers of all of a file's 16 bits, are as they should be."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,17 @@ class PhotographClip(Clip):
             whole.update(os.fsencode(path.name) + b"\n")
         return whole.hexdigest()
 
+    @cached_property
+    def _white(self) -> White:
+        return find_white(self.files)
+
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
         ground, resize = Ground(), Resizer(size)
-        white = white_of_greys(self.files)
         findings.total, findings.files = len(self.files), [text_of(path.name) for path in self.files]
         for number in range(0, len(self.files), self.every):
             path = self.files[number]
             try:
-                picture = read_picture(path, white=white)
+                picture = read_picture(path, white=self._white.number)
             except OSError as error:
                 raise CaptureError(f"{path} cannot be read any more ({error})") from None
             if picture.damage:
@@ -70,10 +72,7 @@ class PhotographClip(Clip):
                 rgb, alpha = ground.under(rgb, alpha), resize(alpha)
             yield ClipFrame(number, float(number / RATE), resize(rgb), alpha)
         damaged = {self.files[number].name: f"damaged, {reason}" for number, reason in findings.damaged.items()}
-        findings.remarks += [*self.notes, *left_out_texts(damaged)]
-        if white not in (None, *USUAL_WHITES):
-            greys = "the photographs are grey with numbers of more than 8 bits"
-            findings.remarks.append(f"{greys}, of which {white:.0f} is taken for white")
+        findings.remarks += [*self.notes, *left_out_texts(damaged), *self._white.remarks]
 
 
 def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip:

@@ -19,10 +19,6 @@ from nerfsem_method.media.clip.clip import text_of
 from nerfsem_method.media.clip.messages import heard, spoilt
 from nerfsem_method.media.pictures import turn_to_largest
 
-WHITES = {"i": tuple(float((1 << bits) - 1) for bits in (8, 10, 12, 14, 16, 24, 31)), "f": (1.0, 255.0, 65535.0)}
-"""Cameras for measuring give greys of so many bits, and their programs write them into files of 16 or more, or as fractions."""
-HOT, OVER = 1e-3, 1.02
-"""So many of a picture's pixels may be hot, and the others a little brighter than white."""
 _ORIENTATION = 0x112
 _EXIF, _FOCAL_LENGTH, _FOCAL_LENGTH_IN_35_MM = 0x8769, 0x920A, 0xA405
 _ON_THEIR_SIDE = (5, 6, 7, 8)
@@ -32,8 +28,6 @@ _UPRIGHT_ALREADY = ("TIFF", "HEIF")
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 """A file that begins with one of these brands is a HEIC photograph, unless one of `_AVIF` is there, which Pillow reads itself."""
 _AVIF = {b"avif", b"avis"}
-_HEAD = 1 << 16
-"""What a file says of its colours lies in so many bytes at its beginning."""
 _END_OF_JPEG = b"\xff\xd9"
 _FOREIGN = bytes(random.Random(0).choices(range(255), k=64))
 """These bytes, none of which begins a marker, are part of no photograph."""
@@ -56,19 +50,6 @@ def read_size(path: Path) -> tuple[int, int]:
     with _opened(path) as image:
         turned = _orientation(image) in _ON_THEIR_SIDE and image.format not in _UPRIGHT_ALREADY
         return image.size[::-1] if turned else image.size
-
-
-def read_transfer(path: Path) -> int | None:
-    """Return the transfer characteristics (ISO/IEC 23091-2) that a HEIC, AVIF or PNG file names; None where it names none.
-
-    It stands in a box `colr` of the kind `nclx`, or in a chunk `cICP` before the pixels. Raises OSError.
-    """
-    with path.open("rb") as stream:
-        head = stream.read(_HEAD)
-    if (at := head.find(b"colrnclx")) >= 0:
-        return int.from_bytes(head[at + 10 : at + 12], "big")
-    chunks = head.partition(b"IDAT")[0] if head.startswith(b"\x89PNG") else b""
-    return chunks[at + 5] if 0 <= (at := chunks.find(b"cICP")) < len(chunks) - 5 else None
 
 
 def count_pictures(path: Path) -> int:
@@ -107,36 +88,29 @@ def read_focal_length(path: Path) -> float | None:
     return length if 0 < length < float("inf") else None
 
 
-def white_of_greys(files: Iterable[Path]) -> float | None:
-    """Return the number that is white in grey pictures of more than 8 bits, one of WHITES; None where a file is no such.
+def read_numbers(path: Path) -> np.ndarray | None:
+    """Return the numbers of a picture of more than 8 bits: greys [H, W], or colours [H, W, 3 or 4]; None of any other.
 
-    No more than a thousandth of any picture's pixels is brighter. A picture that cannot be read says nothing.
+    Raises OSError for a file that is no picture.
     """
-    brightest, whites = 0.0, WHITES["i"]
-    for path in files:
-        try:
-            with _opened(path) as image:
-                if not image.mode.startswith(("I", "F")):
-                    return None
-                values = np.asarray(_load(image)[0])
-        except OSError:
-            continue
-        whites = WHITES.get(values.dtype.kind, WHITES["i"])
-        brightest = max(brightest, float(np.nanquantile(values, 1 - HOT)))
-    return next((white for white in whites if 0 < brightest <= OVER * white), None)
+    with _opened(path) as image:
+        return np.asarray(_load(image)[0]) if _is_grey(image) else _deep_colours(image, path)
 
 
 def read_picture(path: Path, upright: bool = True, white: float | None = None) -> Picture:
     """Return a photograph, `upright` or as it is stored; what is missing of a damaged one is grey or black.
 
-    In a grey picture of more than 8 bits this number is `white`; where it is None, that of all 16 bits, or what fits fractions.
+    In a picture of more than 8 bits this number is `white`; where it is None, that of all 16 bits, or what fits fractions.
 
     Raises OSError for a file that is no picture.
     """
     from PIL import ImageOps
 
     with _opened(path) as image:
+        deep = _deep_colours(image, path) if white is not None else None
         loaded, damage = _load(image)
+        if deep is not None and not damage:
+            loaded = _narrowed(deep, white, loaded)
         if image.format in ("JPEG", "MPO"):
             data = path.read_bytes()
             if damage and _lacks_its_end_alone(data):
@@ -230,9 +204,44 @@ def _jpeg_complaint(data: bytes) -> str:
     return spoilt(messages)
 
 
+def _is_grey(image: Any) -> bool:
+    """Return whether a picture is grey, of more than 8 bits."""
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def _deep_colours(image: Any, path: Path) -> np.ndarray | None:
+    """Return the colours of a picture of 16 bits, which is not decoded yet, [H, W, 3 or 4] uint16; None of any other.
+
+    Pillow keeps 8 of their bits. Of a later page, and of one that does not lie as it is shown, there are none, either.
+    """
+    import cv2
+
+    stored = image.tile[0][3] if getattr(image, "tile", None) else ""
+    if ";16" not in str(stored if isinstance(stored, str) else stored[:1]) or image.tell():
+        return None
+    if image.format == "TIFF" and _orientation(image) not in (None, 1):
+        return None
+    try:
+        values = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if values is None or values.ndim != 3 or values.dtype != np.uint16 or values.shape[1::-1] != image.size:
+        return None
+    return values[..., [2, 1, 0, 3][: values.shape[2]]]
+
+
+def _narrowed(deep: np.ndarray, white: float | None, loaded: Any) -> Any:
+    """Return colours [H, W, 3 or 4] of 16 bits as a picture of 8, which has the profile and lies as the one that was loaded."""
+    from PIL import Image
+
+    image = Image.fromarray(_eight_bits(deep, white))
+    image.info.update({key: said for key, said in loaded.info.items() if key in ("icc_profile", "exif")})
+    return image
+
+
 def _channels(image: Any, white: float | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Return sRGB [H, W, 3] and alpha [H, W] or None, both uint8, of a decoded picture of any mode."""
-    if image.mode.startswith("I") or image.mode == "F":
+    if _is_grey(image):
         grey = _eight_bits(np.asarray(image), white)
         return np.repeat(grey[..., None], 3, axis=2), None
     alpha = None
