@@ -79,8 +79,16 @@ def test_frames_are_named_by_number(scene) -> None:
 
 @pytest.mark.parametrize("apart", [0.2, 1.0])
 def test_a_part_of_the_clip_that_is_another_one_is_called_so(scene, apart: float) -> None:
-    told = report.summarise(scene, replace(model(), apart=apart), 2000, facts(), unposed=[14, 15, 16]).warnings[0]
+    found = report.summarise(scene, replace(model(), apart=apart), 2000, facts(), unposed=[14, 15, 16])
+    told = found.warnings[0]
     assert told.startswith("no camera was found for frames 14-16: left out") and ("another object" in told) == (apart > 0.5)
+    assert bool(found.likely) == (apart > 0.5)
+
+
+def test_what_is_wrong_with_parts_is_told_instead_of_a_zoom(scene) -> None:
+    zoomed = replace(model(), stretches=[(0, 3, 0.92), (4, 7, 1.0), (8, 11, 1.09)])
+    found = report.summarise(scene, zoomed, 500, facts(), parts="frames 8-11 lie between black bars")
+    assert found.warnings == [found.likely] == ["frames 8-11 lie between black bars"]
 
 
 def test_what_is_wrong_throughout_is_said_once(scene) -> None:

@@ -12,6 +12,7 @@ from nerfsem_method.capture.cameras import normalise
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.clip.frames import Advance
+from nerfsem_method.capture.clip.parts import of_bars
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.capture.mattes import silhouettes
 from nerfsem_method.capture.mattes.cluster import way_up
@@ -72,7 +73,8 @@ def assemble(found: Found, advance: Advance) -> Scene:
     made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
     scene = Scene(root, video, camera, tuple(made))
     remarks = [*findings.remarks, *(_of_given(root, mattes, model) if found.given else [])]
-    summary = report.summarise(scene, model, len(cloud.points), seen, remarks, unposed)
+    parts = of_bars(sorted((root / "frames").glob("*.png")), findings.numbers, not findings.files)
+    summary = report.summarise(scene, model, len(cloud.points), seen, remarks, unposed, parts)
     for warning in summary.warnings:
         LOG.info("warning: %s", warning)
     summary.save(root)

@@ -147,16 +147,16 @@ def look(frames: list[Path]) -> Motion:
     """Return the motion of a clip, in samples that differ; a clip with too few of these stands still, and any sample shows it."""
     import cv2
 
-    looked_at = [small(frames[i]) for i in _evenly(len(frames), CANDIDATES)]
+    looked_at = [small(frames[i]) for i in evenly(len(frames), CANDIDATES)]
     different: list[np.ndarray] = []
     for picture in looked_at:
         if all((cv2.absdiff(picture, other) > SAME).mean() > REPEATED for other in different):
             different.append(picture)
     samples = different if len(different) >= SAMPLES // 2 else looked_at
-    return Motion(np.stack([samples[i] for i in _evenly(len(samples), SAMPLES)]))
+    return Motion(np.stack([samples[i] for i in evenly(len(samples), SAMPLES)]))
 
 
-def _evenly(count: int, most: int) -> list[int]:
+def evenly(count: int, most: int) -> list[int]:
     """Return `most` of `count` indices, evenly spread, or all of them."""
     return np.unique(np.linspace(0, count - 1, most).round().astype(int)).tolist()
 

@@ -50,5 +50,22 @@ class Tones:
 
 def within_bars(picture: np.ndarray) -> np.ndarray:
     """Return a grey picture [H, W] uint8 without black bars along its edges; all of one that is black."""
-    rows, columns = (np.flatnonzero((picture > BLACK).any(axis)) for axis in (1, 0))
+    rows, columns = _lit(picture)
     return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else picture
+
+
+def bars(picture: np.ndarray) -> tuple[float, float, float, float]:
+    """Return how deep black bars are along a grey picture's [H, W] uint8 top, bottom, left and right, in shares of its sides.
+
+    One that is all black has none.
+    """
+    (rows, columns), (height, width) = _lit(picture), picture.shape
+    if not len(rows):
+        return 0.0, 0.0, 0.0, 0.0
+    return rows[0] / height, 1 - (rows[-1] + 1) / height, columns[0] / width, 1 - (columns[-1] + 1) / width
+
+
+def _lit(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and the columns of a grey picture that are lighter than bars somewhere."""
+    lit = picture > BLACK
+    return np.flatnonzero(lit.any(1)), np.flatnonzero(lit.any(0))

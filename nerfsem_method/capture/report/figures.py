@@ -29,7 +29,7 @@ photographs by 0.06, a zoom by a quarter shows as 0.15 to 0.19."""
 MOST_APART = 0.5
 """A part of the clip is another one where more than this share of the frames without a camera hangs together."""
 OTHER_PART = (
-    "; they have much in common with each other, but not with the rest: another object, mirrored pictures, or a cut; give them "
+    "they have much in common with each other, but not with the rest: another object, mirrored pictures, or a cut; give them "
     "as a clip of their own"
 )
 FAR_ZOOM = 0.15
@@ -64,7 +64,7 @@ class Report:
     `interpolated` lists frames by index; `features_from`, "frame" or "object", is where COLMAP looked, "given" if it did not;
     `turn_degrees` is how much of the full circle around the object the cameras cover. Per frame, `coverage` is the matte's share
     of it and `blur` the softness of its edges in pixels. The clip's frames `unposed`, by their numbers there, have no camera and
-    are left out.
+    are left out, for a reason that is `likely`, where there is one.
     """
 
     frames: int
@@ -79,6 +79,7 @@ class Report:
     blur: list[float]
     warnings: list[str]
     unposed: list[int] = field(default_factory=list)
+    likely: str = ""
 
     @property
     def registered(self) -> int:
@@ -102,17 +103,23 @@ def summarise(
     facts: FrameFacts,
     remarks: Sequence[str] = (),
     unposed: Sequence[int] = (),
+    parts: str = "",
 ) -> Report:
     """Return the report of a scene with `points` triangulated on its object.
 
-    `remarks` were made about clip and given mattes; the clip's frames `unposed`, by their numbers, have no pose.
+    `remarks` were made about clip and given mattes; the clip's frames `unposed`, by their numbers, have no pose. What is wrong
+    with its `parts` explains that, and a zoom.
     """
     interpolated = np.flatnonzero(~model.registered).tolist()
     covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
     warnings = [*remarks, *_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
+    if parts:
+        warnings.insert(0, parts)
+    elif model.region != GIVEN:
+        warnings += _of_zoom(model)
+    likely = parts or (OTHER_PART if unposed and model.apart > MOST_APART else "")
     if unposed:
-        lost = frames_text(list(unposed))
-        why = OTHER_PART if model.apart > MOST_APART else ""
+        lost, why = frames_text(list(unposed)), f"; {likely}" if likely and not parts else ""
         warnings.insert(0, f"no camera was found for {lost}: left out of the training, of the bundle and of what it plays{why}")
     if np.linalg.norm(look_at_point(scene.poses) - 0.5) > ASIDE:
         warnings.append(
@@ -123,6 +130,7 @@ def summarise(
         frames=len(scene.frames),
         interpolated=interpolated,
         unposed=list(unposed),
+        likely=likely,
         features_from=model.region,
         loop_closures=model.closures,
         reprojection_error_pixels=model.reprojection_error,
@@ -188,7 +196,6 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
             "bends cameras by degrees; give it its true shape first, a film by: ffmpeg -i CLIP -vf "
             f"'scale=trunc(iw*{model.squeeze:.3f}/2)*2:ih,setsar=1' NEW"
         )
-    warnings += _of_zoom(model)
     for left, top, right, bottom in model.overlays:
         warnings.append(
             f"something stands still in the frames, a logo or a bar, from {left:.0%} to {right:.0%} of their width and {top:.0%} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.matte_names import spans
 from nerfsem_method.scene.scene import Scene
@@ -15,9 +16,10 @@ def check_gaps(scene: Scene, allowed: bool) -> Scene:
     lost = len(scene.video.left_out)
     total = lost + scene.video.frames
     if lost > MOST_LEFT_OUT * total and not allowed:
+        likely = read_report(scene.root).likely
+        first = f"{likely}; or" if likely else "film a slow, sharp, steady turn,"
         raise CaptureError(
             f"{lost} of the clip's {total} frames have no camera or are damaged ({spans(list(scene.video.left_out))}; see "
-            f"{scene.root / 'report.html'}): film a slow, sharp, steady turn, cut these frames off, or give --allow-gaps to "
-            "go on without them"
+            f"{scene.root / 'report.html'}): {first} cut these frames off, or give --allow-gaps to go on without them"
         )
     return scene

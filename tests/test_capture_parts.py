@@ -1,0 +1,61 @@
+"""A film that was put together of parts is told of by what parts them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from nerfsem_method.capture.clip.parts import of_bars
+
+COUNT = 24
+ABOVE, AROUND = (12, 0, 0, 0), (9, 9, 8, 8)
+
+
+def picture(index: int) -> np.ndarray:
+    """Return a picture [60, 80] of a room that moves from frame to frame."""
+    room = np.random.default_rng(0).integers(60, 230, (6, 16)).astype(np.uint8)
+    return cv2.resize(room, (160, 60), interpolation=cv2.INTER_CUBIC)[:, index : index + 80]
+
+
+def framed(index: int, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+    """Return a picture that was made smaller for bars so deep around it."""
+    small = cv2.resize(picture(index), (80 - left - right, 60 - top - bottom), interpolation=cv2.INTER_AREA)
+    return cv2.copyMakeBorder(small, top, bottom, left, right, cv2.BORDER_CONSTANT, value=3)
+
+
+def film(folder: Path, pictures: list[np.ndarray]) -> list[Path]:
+    for index, each in enumerate(pictures):
+        (folder / f"{index:06d}.png").write_bytes(cv2.imencode(".png", each)[1].tobytes())
+    return sorted(folder.glob("*.png"))
+
+
+@pytest.mark.parametrize("bars", [(8, 8, 0, 0), (0, 0, 9, 9), AROUND])
+def test_bars_that_some_frames_have_are_told_with_the_command_that_cuts(bars, tmp_path):
+    frames = film(tmp_path, [framed(i, *bars) if i >= 14 else picture(i) for i in range(COUNT)])
+    told = of_bars(frames, range(100, 100 + COUNT), film=True)
+    assert told.startswith("frames 114-123 lie between black bars and the others do not")
+    assert told.endswith("ffmpeg -i CLIP -vf trim=start_frame=100:end_frame=114,setpts=PTS-STARTPTS NEW")
+    assert "those of one kind" in of_bars(frames, range(COUNT), film=False)
+
+
+def on_black(index: int, width: int) -> np.ndarray:
+    """Return an object of this width before black."""
+    return cv2.copyMakeBorder(picture(index)[10:50, :width], 10, 10, (80 - width) // 2, (80 - width) // 2, cv2.BORDER_CONSTANT)
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        [picture(i) for i in range(COUNT)],
+        [framed(i, 8, 8, 0, 0) for i in range(COUNT)],
+        [on_black(i, 80 - 2 * abs(i - 12)) for i in range(COUNT)],
+        [picture(i) * np.uint8(i > 3) for i in range(COUNT)],
+        [framed(i, *ABOVE) if i < 12 else picture(i) for i in range(COUNT)],
+    ],
+    ids=["none", "throughout", "a dark ground", "a fade", "one side alone"],
+)
+def test_what_is_no_change_of_bars_is_not_told(pictures, tmp_path):
+    assert of_bars(film(tmp_path, pictures), range(COUNT), film=True) == ""
