@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from nerfsem_method.capture.clip.parts import of_bars
+from nerfsem_method.capture.clip.parts import of_bars, of_mirrors
 
 COUNT = 24
 ABOVE, AROUND = (12, 0, 0, 0), (9, 9, 8, 8)
@@ -59,3 +59,27 @@ def on_black(index: int, width: int) -> np.ndarray:
 )
 def test_what_is_no_change_of_bars_is_not_told(pictures, tmp_path):
     assert of_bars(film(tmp_path, pictures), range(COUNT), film=True) == ""
+
+
+def view(index: int) -> np.ndarray:
+    """Return a picture [160, 200] with many corners, which moves by two pixels from frame to frame."""
+    wall = np.random.default_rng(1).integers(30, 220, (20, 90)).astype(np.uint8)
+    return cv2.resize(wall, (720, 160), interpolation=cv2.INTER_NEAREST)[:, 2 * index : 2 * index + 200]
+
+
+@pytest.mark.parametrize(("first", "last"), [(14, 23), (0, 9), (8, 15)])
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_part_that_is_mirrored_is_told_with_the_command_that_flips(first, last, late, tmp_path):
+    """A frame beside the others may have got a camera that is wrong."""
+    inside = (np.arange(COUNT) >= first) & (np.arange(COUNT) <= last)
+    frames = film(tmp_path, [view(i)[:, ::-1] if inside[i] else view(i) for i in range(COUNT)])
+    posed = ~inside
+    posed[first] = late and first
+    told = of_mirrors(frames, posed, range(COUNT))
+    begin = first + 1 if late and first else first
+    assert told.endswith(f"ffmpeg -i CLIP -vf \"hflip=enable='between(n,{begin},{last})'\" NEW")
+
+
+def test_what_is_not_mirrored_is_not_told(tmp_path):
+    pictures = [view(i) if i < 12 else view(10 * i) for i in range(COUNT)]
+    assert of_mirrors(film(tmp_path, pictures), np.arange(COUNT) < 12, range(COUNT)) == ""

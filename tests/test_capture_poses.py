@@ -64,6 +64,12 @@ def test_too_few_registered_frames_are_an_error_with_numbers() -> None:
         checked({i: true[i] for i in range(7)}, 20)
 
 
+def test_frames_that_hang_together_alone_are_said_to() -> None:
+    known = {i: pose for i, pose in enumerate(ring(20)) if i < 7}
+    with pytest.raises(CaptureError, match="only 7 of 20 frames; as to the others, they have much in common.* mirrored pictures"):
+        checked_model(20, {**result_of(known), "apart": 0.9}, known, NO_POINTS, DIAGONAL, "frame")
+
+
 def test_what_a_clip_shows_before_and_after_the_turn_is_left_out() -> None:
     true = ring(20)
     model = checked({i: true[i] for i in range(6, 16)}, 20)

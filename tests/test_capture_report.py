@@ -87,7 +87,7 @@ def test_a_part_of_the_clip_that_is_another_one_is_called_so(scene, apart: float
 
 def test_what_is_wrong_with_parts_is_told_instead_of_a_zoom(scene) -> None:
     zoomed = replace(model(), stretches=[(0, 3, 0.92), (4, 7, 1.0), (8, 11, 1.09)])
-    found = report.summarise(scene, zoomed, 500, facts(), parts="frames 8-11 lie between black bars")
+    found = report.summarise(scene, zoomed, 500, facts(), bars="frames 8-11 lie between black bars")
     assert found.warnings == [found.likely] == ["frames 8-11 lie between black bars"]
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.cameras import normalise
-from nerfsem_method.capture.cameras.sparse import SparseModel
+from nerfsem_method.capture.cameras.sparse import MOST_APART, SparseModel
 from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.clip.frames import Advance
-from nerfsem_method.capture.clip.parts import of_bars
+from nerfsem_method.capture.clip.parts import of_bars, of_mirrors
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.capture.mattes import silhouettes
 from nerfsem_method.capture.mattes.cluster import way_up
@@ -73,8 +73,11 @@ def assemble(found: Found, advance: Advance) -> Scene:
     made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
     scene = Scene(root, video, camera, tuple(made))
     remarks = [*findings.remarks, *(_of_given(root, mattes, model) if found.given else [])]
-    parts = of_bars(sorted((root / "frames").glob("*.png")), findings.numbers, not findings.files)
-    summary = report.summarise(scene, model, len(cloud.points), seen, remarks, unposed, parts)
+    everything, film = sorted((root / "frames").glob("*.png")), not findings.files
+    bars = of_bars(everything, findings.numbers, film)
+    apart = film and bool(unposed) and model.apart > MOST_APART
+    mirrors = of_mirrors(everything, posed, findings.numbers) if apart else ""
+    summary = report.summarise(scene, model, len(cloud.points), seen, remarks, unposed, bars, mirrors)
     for warning in summary.warnings:
         LOG.info("warning: %s", warning)
     summary.save(root)

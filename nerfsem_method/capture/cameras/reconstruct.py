@@ -16,7 +16,7 @@ import numpy as np
 
 from nerfsem_method.capture.cameras.between import Tracks, pose_between
 from nerfsem_method.capture.cameras.gaps import fill_gaps
-from nerfsem_method.capture.cameras.sparse import SparseModel
+from nerfsem_method.capture.cameras.sparse import MOST_APART, OTHER_PART, SparseModel
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.keyframes import keyframes
 from nerfsem_method.capture.clip.legible import legible
@@ -208,8 +208,11 @@ def checked_model(
             "around a textured object, and lay printed paper under a smooth one"
         )
     if len(known) < max(MIN_REGISTERED * (max(known) - min(known) + 1), MIN_OF_ALL * count):
+        found = f"cameras were found for only {len(known)} of {count} frames"
+        if result["apart"] > MOST_APART:
+            raise CaptureError(f"{found}; as to the others, {OTHER_PART}")
         raise CaptureError(
-            f"cameras were found for only {len(known)} of {count} frames: film a slow, sharp, steady turn around a "
+            f"{found}: film a slow, sharp, steady turn around a "
             "textured object, with most of what one frame shows still in the next; if the object itself turns, set the camera on "
             "a tripod"
         )

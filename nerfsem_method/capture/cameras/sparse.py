@@ -25,6 +25,12 @@ do, in ones of photographs in a wrong order .48 and .52."""
 LEAST_OF_FILM = 0.47
 """In wrong models of films .28 to .45 did, in right ones of small and blurred pictures .50 and more: from this share on a film's
 order says enough for them not to be called in question, as long as features come from all of the frame."""
+MOST_APART = 0.5
+"""A part of the clip is another one where more than this share of the frames without a camera hangs together."""
+OTHER_PART = (
+    "they have much in common with each other, but not with the rest: another object, mirrored pictures, or a cut; give them "
+    "as a clip of their own"
+)
 ARRAYS = ("poses", "registered", "points", "colours", "views")
 """These fields of a SparseModel are arrays."""
 

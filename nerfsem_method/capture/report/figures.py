@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
+from nerfsem_method.capture.cameras.sparse import GIVEN, MOST_APART, OTHER_PART, SparseModel
 from nerfsem_method.capture.clip.blur import rhythm
 from nerfsem_method.capture.clip.legible import DIM_SHARE, NOISY
 from nerfsem_method.capture.clip.tones import FLAT
@@ -26,12 +26,6 @@ WHOLE_TURN = 340.0
 ZOOM = 0.065
 """Focal lengths of stretches of a clip that differ by this share are worth a word: autofocus changed those of one set of
 photographs by 0.06, a zoom by a quarter shows as 0.15 to 0.19."""
-MOST_APART = 0.5
-"""A part of the clip is another one where more than this share of the frames without a camera hangs together."""
-OTHER_PART = (
-    "they have much in common with each other, but not with the rest: another object, mirrored pictures, or a cut; give them "
-    "as a clip of their own"
-)
 FAR_ZOOM = 0.15
 """A zoom by a quarter, which shows as 0.18, bends cameras by 1 to 5 degrees; a cut to a close-up, twice as large, shows as
 0.51."""
@@ -103,23 +97,24 @@ def summarise(
     facts: FrameFacts,
     remarks: Sequence[str] = (),
     unposed: Sequence[int] = (),
-    parts: str = "",
+    bars: str = "",
+    mirrors: str = "",
 ) -> Report:
     """Return the report of a scene with `points` triangulated on its object.
 
-    `remarks` were made about clip and given mattes; the clip's frames `unposed`, by their numbers, have no pose. What is wrong
-    with its `parts` explains that, and a zoom.
+    `remarks` were made about clip and given mattes; the clip's frames `unposed`, by their numbers, have no pose. What is to
+    be said of `bars` around a part explains that, and a zoom; what is to be said of `mirrors` is of these frames.
     """
     interpolated = np.flatnonzero(~model.registered).tolist()
     covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
     warnings = [*remarks, *_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
-    if parts:
-        warnings.insert(0, parts)
+    if bars:
+        warnings.insert(0, bars)
     elif model.region != GIVEN:
         warnings += _of_zoom(model)
-    likely = parts or (OTHER_PART if unposed and model.apart > MOST_APART else "")
+    likely = bars or mirrors or (OTHER_PART if unposed and model.apart > MOST_APART else "")
     if unposed:
-        lost, why = frames_text(list(unposed)), f"; {likely}" if likely and not parts else ""
+        lost, why = frames_text(list(unposed)), f"; {likely}" if likely and not bars else ""
         warnings.insert(0, f"no camera was found for {lost}: left out of the training, of the bundle and of what it plays{why}")
     if np.linalg.norm(look_at_point(scene.poses) - 0.5) > ASIDE:
         warnings.append(
