@@ -17,6 +17,7 @@ import numpy as np
 from nerfsem_method.capture.cameras.between import Tracks, pose_between
 from nerfsem_method.capture.cameras.gaps import fill_gaps
 from nerfsem_method.capture.cameras.sparse import MOST_APART, OTHER_PART, SparseModel
+from nerfsem_method.capture.cameras.strays import brought_back
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.keyframes import keyframes
 from nerfsem_method.capture.clip.legible import legible
@@ -113,9 +114,12 @@ def _solve(
         result = json.loads((work / "result.json").read_text())
         arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
     known, views = _of_all_frames(frames, keys, result, arrays, advance)
+    points = {**arrays, "views": views}
+    if asked.ordered and known and len(views):
+        known, points = brought_back(frames, known, points, Intrinsics.from_colmap(*result["camera"]))
     stretches = [(keys[first], keys[last], length) for first, last, length in result["stretches"]]
     region = "object" if asked.object_alone else "frame"
-    return checked_model(len(frames), {**result, "stretches": stretches}, known, {**arrays, "views": views}, diagonal, region)
+    return checked_model(len(frames), {**result, "stretches": stretches}, known, points, diagonal, region)
 
 
 def _of_all_frames(

@@ -1,0 +1,92 @@
+"""Frames of a film that a model puts aside get the poses that the frames beside them say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sphere_views import ring
+from test_capture_between import CAMERA, degrees, draw, points_on_a_sphere
+from test_capture_poses import result_of
+
+from nerfsem_method.capture.cameras import reconstruct
+from nerfsem_method.capture.cameras.strays import brought_back, stray_stretches
+
+COUNT, ASIDE = 24, [10, 11, 12]
+
+
+def turned(pose: np.ndarray, angle: float) -> np.ndarray:
+    """Return a pose whose camera stands so many degrees further on around the upright axis."""
+    turn, _ = cv2.Rodrigues(np.array([0.0, 0.0, np.radians(angle)]))
+    return np.column_stack([pose[:, :3] @ turn, pose[:, 3]])
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> tuple[list[Path], dict[int, np.ndarray], dict[str, np.ndarray]]:
+    """Pictures, true poses a degree apart, and the points with the views of all frames but those ASIDE, which have another."""
+    points, true = points_on_a_sphere(300), dict(enumerate(ring(360)[:COUNT]))
+    frames = [draw(tmp_path / f"{i:06d}.png", points, pose) for i, pose in true.items()]
+    views = []
+    for frame, pose in true.items():
+        pixels, depth = CAMERA.project(points, pose)
+        near = np.flatnonzero(depth < np.median(depth))
+        seen = np.column_stack([near, np.full(len(near), frame), pixels[near]])
+        views.append([[300, frame, 5.0, 5.0]] if frame in ASIDE else seen)
+    everything = np.vstack([points, np.zeros(3)])
+    return frames, true, {"positions": everything, "colours": np.zeros((301, 3), np.uint8), "views": np.concatenate(views)}
+
+
+def test_frames_that_lie_aside_are_posed_by_the_frames_beside_them(film) -> None:
+    frames, true, points = film
+    wrong = {frame: turned(pose, 12) if frame in ASIDE else pose for frame, pose in true.items()}
+    assert stray_stretches(wrong) == [ASIDE]
+    known, kept = brought_back(frames, wrong, points, CAMERA)
+    assert sorted(known) == sorted(true)
+    assert max(degrees(known[frame], true[frame]) for frame in true) < 0.1
+    # What the strays alone had seen is gone, and all else is where it was.
+    used = kept["views"][:, 0].astype(int)
+    assert len(kept["positions"]) == len(kept["colours"]) == len(np.unique(used)) < 301
+    for point, frame, u, v in kept["views"]:
+        assert np.hypot(*(CAMERA.project(kept["positions"][int(point)], true[int(frame)])[0] - (u, v))) < 2
+
+
+@pytest.mark.parametrize("ordered", [True, False], ids=["film", "photographs"])
+def test_a_film_is_asked_for_strays_and_photographs_are_not(
+    film, ordered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, true, points = film
+    wrong = {frame: turned(pose, 12) if frame in ASIDE else pose for frame, pose in true.items()}
+    lens = [CAMERA.fx, CAMERA.cx, CAMERA.cy, CAMERA.k1]
+
+    def run(work: Path, advance) -> None:
+        camera = ["SIMPLE_RADIAL", CAMERA.width, CAMERA.height, lens]
+        (work / "result.json").write_text(json.dumps({**result_of(wrong), "camera": camera}))
+        np.savez(work / "points.npz", **points)
+
+    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    model = reconstruct.reconstruct(frames, None, "frame", False, lambda done, total: None, ordered)
+    worst = max(degrees(model.poses[frame], true[frame]) for frame in ASIDE)
+    assert worst < 0.1 if ordered else worst > 10
+
+
+def test_a_film_that_is_cut_is_left_as_it_is(film) -> None:
+    """The camera did stand elsewhere: what it saw there is not found where the frames beside it point."""
+    frames, true, points = film
+    real = {frame: turned(pose, 150) if frame in ASIDE else pose for frame, pose in true.items()}
+    for frame in ASIDE:
+        draw(frames[frame], points_on_a_sphere(300), real[frame])
+    assert stray_stretches(real) == [ASIDE]
+    known, kept = brought_back(frames, real, points, CAMERA)
+    assert known is real and kept is points
+
+
+def test_a_steady_turn_a_pause_and_a_film_of_two_parts_have_no_strays(film) -> None:
+    _, true, _ = film
+    assert not stray_stretches(true)
+    assert not stray_stretches({frame: true[min(frame, 8)] for frame in true})
+    assert not stray_stretches({frame: turned(pose, 40) if frame > 11 else pose for frame, pose in true.items()})
+    assert not stray_stretches({frame: turned(pose, 40) if 3 < frame < 20 else pose for frame, pose in true.items()})
+    assert not stray_stretches(dict(list(true.items())[:1]))
