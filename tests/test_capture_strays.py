@@ -42,7 +42,7 @@ def film(tmp_path: Path) -> tuple[list[Path], dict[int, np.ndarray], dict[str, n
 def test_frames_that_lie_aside_are_posed_by_the_frames_beside_them(film) -> None:
     frames, true, points = film
     wrong = {frame: turned(pose, 12) if frame in ASIDE else pose for frame, pose in true.items()}
-    assert stray_stretches(wrong) == [ASIDE]
+    assert stray_stretches(wrong, points["views"]) == [ASIDE]
     known, kept = brought_back(frames, wrong, points, CAMERA)
     assert sorted(known) == sorted(true)
     assert max(degrees(known[frame], true[frame]) for frame in true) < 0.1
@@ -73,20 +73,33 @@ def test_a_film_is_asked_for_strays_and_photographs_are_not(
 
 
 def test_a_film_that_is_cut_is_left_as_it_is(film) -> None:
-    """The camera did stand elsewhere: what it saw there is not found where the frames beside it point."""
+    """The camera did stand elsewhere, and saw what other frames see; nothing of it is found where the frames beside it point."""
     frames, true, points = film
     real = {frame: turned(pose, 150) if frame in ASIDE else pose for frame, pose in true.items()}
     for frame in ASIDE:
         draw(frames[frame], points_on_a_sphere(300), real[frame])
-    assert stray_stretches(real) == [ASIDE]
+    points["views"][np.isin(points["views"][:, 1], ASIDE), 0] = 0
+    assert stray_stretches(real, points["views"]) == [ASIDE]
     known, kept = brought_back(frames, real, points, CAMERA)
     assert known is real and kept is points
 
 
+def test_where_the_camera_jumps_away_and_back_and_nothing_can_be_followed_there_is_no_pose(film) -> None:
+    frames, true, points = film
+    wrong = {frame: turned(pose, 150) if frame in ASIDE else pose for frame, pose in true.items()}
+    for frame in ASIDE:
+        cv2.imwrite(str(frames[frame]), np.zeros((240, 160), np.uint8))
+    known, kept = brought_back(frames, wrong, points, CAMERA)
+    assert sorted(known) == sorted(set(true) - set(ASIDE))
+    assert not np.isin(ASIDE, kept["views"][:, 1]).any()
+
+
 def test_a_steady_turn_a_pause_and_a_film_of_two_parts_have_no_strays(film) -> None:
     _, true, _ = film
-    assert not stray_stretches(true)
-    assert not stray_stretches({frame: true[min(frame, 8)] for frame in true})
-    assert not stray_stretches({frame: turned(pose, 40) if frame > 11 else pose for frame, pose in true.items()})
-    assert not stray_stretches({frame: turned(pose, 40) if 3 < frame < 20 else pose for frame, pose in true.items()})
-    assert not stray_stretches(dict(list(true.items())[:1]))
+    views = np.array([[point, frame, 9.0, 9.0] for frame in true for point in range(20)])
+    assert not stray_stretches(true, views)
+    assert not stray_stretches({frame: true[min(frame, 8)] for frame in true}, views)
+    assert not stray_stretches({frame: turned(pose, 40) if frame > 11 else pose for frame, pose in true.items()}, views)
+    assert not stray_stretches({frame: turned(pose, 40) if 3 < frame < 20 else pose for frame, pose in true.items()}, views)
+    assert not stray_stretches(dict(list(true.items())[:1]), views)
+    assert stray_stretches(true, views[~np.isin(views[:, 1], ASIDE)]) == [ASIDE]

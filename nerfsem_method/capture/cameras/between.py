@@ -56,6 +56,30 @@ class Tracks:
         )
 
 
+@dataclass(frozen=True)
+class Followed:
+    """A frame's pose, cam_from_world [3, 4], and the points that fit it: the `rows` [K], seen at `pixels` [K, 2]."""
+
+    pose: np.ndarray
+    rows: np.ndarray
+    pixels: np.ndarray
+
+    def views(self, frame: int) -> np.ndarray:
+        """Return the views [K, 4] (point, frame, u, v) of this frame."""
+        return np.column_stack([self.rows, np.full(len(self.rows), frame), self.pixels])
+
+
+def follow(
+    seen: Followed, picture: np.ndarray, into: np.ndarray, positions: np.ndarray, camera: Intrinsics, guess: np.ndarray
+) -> Followed | None:
+    """Pose a picture `into` [H, W] uint8, of about the pose `guess`, by what is `seen` of the points `positions` in another one.
+
+    Returns None where too few points can be tracked.
+    """
+    before = seen.pixels.astype(np.float32)
+    return _fitted(camera, guess, positions, *_track(seen.rows, before, picture, into, positions, camera, guess))
+
+
 def pose_between(
     frames: list[Path], known: dict[int, np.ndarray], camera: Intrinsics, tracks: Tracks, advance: Advance
 ) -> tuple[dict[int, np.ndarray], np.ndarray]:
@@ -75,36 +99,47 @@ def pose_between(
         near = keys[after - 1], keys[after]
         pictures = {key: pictures[key] if key in pictures else read_picture(frames[key], grey=True) for key in near}
         guess = between(known[near[0]], known[near[1]], (frame - near[0]) / (near[1] - near[0]))
-        rows, pixels = _track(tracks, pictures, read_picture(frames[frame], grey=True), camera, guess)
-        if len(rows) < FEWEST:
-            continue
-        pose, error = fit_pose(camera, guess, tracks.positions[rows], pixels)
-        good = error < GOOD
-        if good.sum() >= max(FEWEST, len(rows) / 3):
-            found[frame] = pose
-            views.append(np.column_stack([rows[good], np.full(good.sum(), frame), pixels[good]]))
+        into = read_picture(frames[frame], grey=True)
+        seen = [(tracks.rows[key], tracks.pixels[key], pictures[key]) for key in near]
+        tracked = [_track(*one, into, tracks.positions, camera, guess) for one in seen]
+        answer = _fitted(camera, guess, tracks.positions, *map(np.concatenate, zip(*tracked, strict=True)))
+        if answer is not None:
+            found[frame] = answer.pose
+            views.append(answer.views(frame))
     return found, np.concatenate(views)
 
 
 def _track(
-    tracks: Tracks, pictures: dict[int, np.ndarray], into: np.ndarray, camera: Intrinsics, guess: np.ndarray
+    rows: np.ndarray,
+    pixels: np.ndarray,
+    picture: np.ndarray,
+    into: np.ndarray,
+    positions: np.ndarray,
+    camera: Intrinsics,
+    guess: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points [K] of keyframes, given by their `pictures`, that are found in a frame of about the pose `guess`, and
-    their pixels [K, 2].
-    """
+    """Return those of the points `rows`, seen at `pixels` [K, 2] float32 of a picture, that are found in another one of about the
+    pose `guess`, and their pixels there."""
     import cv2
 
-    rows, pixels = [], []
-    for key, picture in pictures.items():
-        expected = camera.project(tracks.positions[tracks.rows[key]], guess)[0].astype(np.float32)
-        # OpenCV's pixel centres are integers.
-        way = {"flags": cv2.OPTFLOW_USE_INITIAL_FLOW, "winSize": (WINDOW, WINDOW), "maxLevel": LEVELS}
-        there, tracked, _ = cv2.calcOpticalFlowPyrLK(picture, into, tracks.pixels[key] - 0.5, expected - 0.5, **way)
-        inside = ((there > 0) & (there < (camera.width - 1, camera.height - 1))).all(1)
-        good = (tracked.ravel() == 1) & inside
-        rows.append(tracks.rows[key][good])
-        pixels.append(there[good] + 0.5)
-    return np.concatenate(rows), np.concatenate(pixels).astype(float)
+    expected = camera.project(positions[rows], guess)[0].astype(np.float32)
+    # OpenCV's pixel centres are integers.
+    way = {"flags": cv2.OPTFLOW_USE_INITIAL_FLOW, "winSize": (WINDOW, WINDOW), "maxLevel": LEVELS}
+    there, tracked, _ = cv2.calcOpticalFlowPyrLK(picture, into, pixels - 0.5, expected - 0.5, **way)
+    inside = ((there > 0) & (there < (camera.width - 1, camera.height - 1))).all(1)
+    good = (tracked.ravel() == 1) & inside
+    return rows[good], (there[good] + 0.5).astype(float)
+
+
+def _fitted(
+    camera: Intrinsics, guess: np.ndarray, positions: np.ndarray, rows: np.ndarray, pixels: np.ndarray
+) -> Followed | None:
+    """Return the pose near `guess` of a frame that shows the points `rows` at `pixels` [K, 2], or None where too few fit."""
+    if len(rows) < FEWEST:
+        return None
+    pose, error = fit_pose(camera, guess, positions[rows], pixels)
+    good = error < GOOD
+    return Followed(pose, rows[good], pixels[good]) if good.sum() >= max(FEWEST, len(rows) / 3) else None
 
 
 def fit_pose(camera: Intrinsics, guess: np.ndarray, points: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

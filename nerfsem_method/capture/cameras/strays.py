@@ -1,7 +1,8 @@
 """Frames of a film that a model puts aside get the poses that the frames before and after them say.
 
-Where somebody walks through the picture, or a wall shows more for a moment than the object does, most features of a few frames
-agree with each other and with nothing else. The model follows them, and the camera jumps there and back.
+Where a visitor fills the picture behind the object, or a wall shows more for a moment than the object does, most features of a
+few frames agree with each other and with nothing else. The model follows them, and leaves the way of the other frames. So what
+the frames beside them see is followed through such a stretch, from both of its ends, and believed where the two meet.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from nerfsem_method.capture.cameras.between import Tracks, pose_between
+from nerfsem_method.capture.cameras.between import Followed, Tracks, follow
+from nerfsem_method.capture.cameras.gaps import between
 from nerfsem_method.log import LOG
 from nerfsem_method.media.matte_names import frames_text
+from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
 
 JUMP, LEAST_JUMP = 4.0, 2.0
 """A camera jumps where it goes so many times as far around what it looks at, from one frame to the next, as in the mean; it is no
 jump below the second, in degrees."""
+COMMON = 0.5
+"""Two frames have little in common where they share less than this part of the points that neighbours usually share."""
 LONGEST = 0.25
 """No more than this share of the frames lies aside: of two parts, neither is the stray one."""
-POSED = 0.9
-"""So many of the frames must find their place among the others, or nothing is changed: a film may be cut."""
+AGREED = 4.0
+"""Half-way the two ends meet within so many degrees; a model that is no further away from that stays as it is."""
 
 
 def brought_back(
@@ -30,37 +35,119 @@ def brought_back(
 ) -> tuple[dict[int, np.ndarray], dict[str, np.ndarray]]:
     """Return the poses by frame, and `points` ("positions", "colours", "views") without those that strays alone have seen.
 
-    `known` has cam_from_world [3, 4] of the frames with a pose; a view is (point, frame, u, v).
+    `known` has cam_from_world [3, 4] of the frames with a pose; a view is (point, frame, u, v). Where a stretch cannot be
+    followed, it stays as it is, for a film may be cut. But where the camera jumps away and comes back, and saw nothing meanwhile
+    that other frames see, there is no pose.
     """
-    for stretch in stray_stretches(known):
-        before, after = max(f for f in known if f < stretch[0]), min(f for f in known if f > stretch[-1])
-        views = points["views"]
-        beside = views[np.isin(views[:, 1], (before, after))]
-        if set(beside[:, 1]) != {before, after}:
+    for stretch in stray_stretches(known, points["views"]):
+        found = _followed_from_both_ends(frames, known, stretch, points, camera)
+        others = {frame: pose for frame, pose in known.items() if frame not in stretch}
+        if found and all(_apart(found[frame].pose, known[frame]) < AGREED for frame in stretch):
             continue
-        ends = {frame: known[frame] for frame in (before, after)}
-        found, seen = pose_between(frames, ends, camera, Tracks.of(points["positions"], beside), lambda done, total: None)
-        others = {frame: pose for frame, pose in known.items() if not stretch[0] <= frame <= stretch[-1]}
-        if len(set(found) & set(stretch)) >= POSED * len(stretch) and not _jumps({**others, **found}, stretch):
-            LOG.info("frames %s are posed anew, by the frames beside them", frames_text(sorted(found)))
-            known = {**others, **found}
-            points = _with_views(points, np.concatenate([views[~np.isin(views[:, 1], stretch)], seen]))
+        if not found and (_tied(points["views"], stretch) or not _is_excursion(known, others, stretch)):
+            continue
+        what = "are posed anew, by the frames beside them" if found else "lie aside, and have no pose"
+        LOG.info("frames %s %s", frames_text(sorted(found) or stretch), what)
+        known = {**others, **{frame: one.pose for frame, one in found.items()}}
+        kept = points["views"][~np.isin(points["views"][:, 1], [*stretch, *found])]
+        points = _with_views(points, np.concatenate([kept, *(one.views(frame) for frame, one in found.items())]))
     return known, points
 
 
-def stray_stretches(known: dict[int, np.ndarray]) -> list[list[int]]:
-    """Return the stretches of frames, ascending, before and after which the camera jumps; `known` has poses [3, 4] by frame."""
-    frames, steps = sorted(known), _steps(known)
-    jumps = np.flatnonzero((steps > JUMP * steps.mean()) & (steps > LEAST_JUMP)) if len(steps) else []
-    stretches = [frames[first + 1 : last + 1] for first, last in pairwise(jumps)]
+def stray_stretches(known: dict[int, np.ndarray], views: np.ndarray) -> list[list[int]]:
+    """Return the stretches of frames, ascending, before and after which the camera jumps, or frames have little in common.
+
+    `known` has poses [3, 4] by frame, `views` [M, 4] are (point, frame, u, v).
+    """
+    frames = sorted(known)
+    if len(frames) < 1 / LONGEST:
+        return []
+    common = _common(frames, views)
+    breaks = np.flatnonzero(_jumps(known) | (common < COMMON * np.median(common)))
+    stretches: list[list[int]] = []
+    for first, last in pairwise(breaks):
+        stretch = frames[first + 1 : last + 1]
+        if stretches and stretches[-1][-1] == frames[first]:  # One break is the end of both, which the way around must pass.
+            stretch = stretches.pop() + stretch
+        stretches.append(stretch)
     return [stretch for stretch in stretches if len(stretch) <= LONGEST * len(frames)]
 
 
-def _jumps(known: dict[int, np.ndarray], stretch: list[int]) -> bool:
-    """Return whether the camera jumps just before, within or just after a stretch of frames."""
-    frames, steps = sorted(known), _steps(known)
-    near = [first < stretch[-1] + 1 and second >= stretch[0] for first, second in pairwise(frames)]
-    return bool((steps[near] > JUMP * steps.mean()).any())
+def _followed_from_both_ends(
+    frames: list[Path], known: dict[int, np.ndarray], stretch: list[int], points: dict[str, np.ndarray], camera: Intrinsics
+) -> dict[int, Followed]:
+    """Return a pose for all frames from before a stretch to after it; none where the two ends do not meet."""
+    others = [frame for frame in sorted(known) if frame not in stretch]
+    split = sum(frame < stretch[0] for frame in others)
+    if split < 2 or len(others) - split < 2:
+        return {}
+    way = list(range(others[split - 1] + 1, others[split]))
+    tracks = Tracks.of(points["positions"], points["views"])
+    ahead = _follow(frames, known, (others[split - 2], others[split - 1]), way, tracks, camera)
+    back = _follow(frames, known, (others[split + 1], others[split]), way[::-1], tracks, camera)
+    middle = min(ahead.keys() & back.keys(), key=lambda frame: abs(2 * frame - way[0] - way[-1]), default=None)
+    if middle is None or _apart(ahead[middle].pose, back[middle].pose) > AGREED:
+        return {}
+    return {frame: _either(ahead.get(frame), back.get(frame), (i + 1) / (len(way) + 1)) for i, frame in enumerate(way)}
+
+
+def _either(ahead: Followed | None, back: Followed | None, share: float) -> Followed:
+    """Return what was followed from one end or, where both have come so far, what lies at this share of the way between them.
+
+    Errors add up on the way, so that the nearer end says more.
+    """
+    if ahead is None or back is None:
+        one = ahead or back
+        assert one is not None
+        return one
+    nearer = ahead if share < 0.5 else back
+    return Followed(between(ahead.pose, back.pose, share), nearer.rows, nearer.pixels)
+
+
+def _follow(
+    frames: list[Path], known: dict[int, np.ndarray], last: tuple[int, int], way: list[int], tracks: Tracks, camera: Intrinsics
+) -> dict[int, Followed]:
+    """Follow what the second of the `last` two frames before the `way` sees through the frames of that, as far as it goes."""
+    found: dict[int, Followed] = {}
+    before, frame = known[last[0]], last[1]
+    if frame not in tracks.rows:
+        return found
+    seen = Followed(known[frame], tracks.rows[frame], tracks.pixels[frame])
+    picture = read_picture(frames[frame], grey=True)
+    for following in way:
+        into = read_picture(frames[following], grey=True)
+        answer = follow(seen, picture, into, tracks.positions, camera, _onwards(before, seen.pose))
+        if answer is None:
+            break
+        before, seen, picture = seen.pose, answer, into
+        found[following] = seen
+    return found
+
+
+def _onwards(before: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """Return the pose [3, 4] after `before` and `pose`, if the camera goes on as it went."""
+    turn = pose[:, :3] @ before[:, :3].T
+    return np.column_stack([turn @ pose[:, :3], turn @ (pose[:, 3] - before[:, 3]) + pose[:, 3]])
+
+
+def _tied(views: np.ndarray, stretch: list[int]) -> bool:
+    """Return whether most of what the frames of a stretch see is seen by others, too."""
+    within = np.isin(views[:, 1], stretch)
+    return not within.any() or np.isin(views[within, 0], views[~within, 0]).mean() > COMMON
+
+
+def _is_excursion(known: dict[int, np.ndarray], others: dict[int, np.ndarray], stretch: list[int]) -> bool:
+    """Return whether the camera jumps both before and after a stretch of frames, but not across it."""
+    before, after = (sum(frame < end for frame in known) - 1 for end in (stretch[0], stretch[-1] + 1))
+    across = sum(frame < stretch[0] for frame in others) - 1
+    jumps = _jumps(known)
+    return bool(jumps[before] and jumps[after] and not _jumps(others)[across])
+
+
+def _jumps(known: dict[int, np.ndarray]) -> np.ndarray:
+    """Return whether the camera jumps from each frame to the next: [N - 1] bool."""
+    steps = _steps(known)
+    return (steps > JUMP * steps.mean()) & (steps > LEAST_JUMP)
 
 
 def _steps(known: dict[int, np.ndarray]) -> np.ndarray:
@@ -70,12 +157,23 @@ def _steps(known: dict[int, np.ndarray]) -> np.ndarray:
     """
     frames = sorted(known)
     poses = np.stack([known[frame] for frame in frames])
-    turns = np.einsum("nij,nij->n", poses[1:, :, :3], poses[:-1, :, :3])
-    angles = np.degrees(np.arccos(((turns - 1) / 2).clip(-1, 1)))
+    turns = [_apart(first, second) for first, second in pairwise(poses)]
     rays = camera_centres(poses) - look_at_point(poses)
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     around = np.degrees(np.arccos((rays[1:] * rays[:-1]).sum(1).clip(-1, 1)))
-    return np.maximum(angles, around) / np.diff(frames)
+    return np.maximum(turns, around) / np.diff(frames)
+
+
+def _apart(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the angle in degrees between the rotations of two poses [3, 4]."""
+    return float(np.degrees(np.arccos(np.clip((np.sum(first[:, :3] * second[:, :3]) - 1) / 2, -1, 1))))
+
+
+def _common(frames: list[int], views: np.ndarray) -> np.ndarray:
+    """Return which share of the points that a frame sees the next one sees too, of the frame that sees fewer: [N - 1]."""
+    seen = {frame: views[views[:, 1] == frame, 0].astype(int) for frame in frames}
+    pairs = [(seen[first], seen[second]) for first, second in pairwise(frames)]
+    return np.array([len(np.intersect1d(*pair)) / max(min(map(len, pair)), 1) for pair in pairs])
 
 
 def _with_views(points: dict[str, np.ndarray], views: np.ndarray) -> dict[str, np.ndarray]:
