@@ -47,7 +47,7 @@ def brought_back(
         if not found and (_tied(points["views"], stretch) or not _is_excursion(known, others, stretch)):
             continue
         what = "are posed anew, by the frames beside them" if found else "lie aside, and have no pose"
-        LOG.info("frames %s %s", frames_text(sorted(found) or stretch), what)
+        LOG.info("%s %s", frames_text(sorted(found) or stretch), what)
         known = {**others, **{frame: one.pose for frame, one in found.items()}}
         kept = points["views"][~np.isin(points["views"][:, 1], [*stretch, *found])]
         points = _with_views(points, np.concatenate([kept, *(one.views(frame) for frame, one in found.items())]))
