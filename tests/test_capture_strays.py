@@ -13,7 +13,7 @@ from test_capture_between import CAMERA, degrees, draw, points_on_a_sphere
 from test_capture_poses import result_of
 
 from nerfsem_method.capture.cameras import reconstruct
-from nerfsem_method.capture.cameras.strays import brought_back, stray_stretches
+from nerfsem_method.capture.cameras.strays import brought_back, stray_ways
 
 COUNT, ASIDE = 24, [10, 11, 12]
 
@@ -42,7 +42,7 @@ def film(tmp_path: Path) -> tuple[list[Path], dict[int, np.ndarray], dict[str, n
 def test_frames_that_lie_aside_are_posed_by_the_frames_beside_them(film) -> None:
     frames, true, points = film
     wrong = {frame: turned(pose, 12) if frame in ASIDE else pose for frame, pose in true.items()}
-    assert stray_stretches(wrong, points["views"]) == [ASIDE]
+    assert stray_ways(wrong, points["views"]) == [range(10, 13)]
     known, kept = brought_back(frames, wrong, points, CAMERA)
     assert sorted(known) == sorted(true)
     assert max(degrees(known[frame], true[frame]) for frame in true) < 0.1
@@ -51,6 +51,18 @@ def test_frames_that_lie_aside_are_posed_by_the_frames_beside_them(film) -> None
     assert len(kept["positions"]) == len(kept["colours"]) == len(np.unique(used)) < 301
     for point, frame, u, v in kept["views"]:
         assert np.hypot(*(CAMERA.project(kept["positions"][int(point)], true[int(frame)])[0] - (u, v))) < 2
+
+
+def test_frames_without_a_pose_are_followed_from_both_sides(film) -> None:
+    frames, true, points = film
+    wanting = {frame: pose for frame, pose in true.items() if frame not in ASIDE}
+    known, kept = brought_back(frames, wanting, points, CAMERA)
+    assert sorted(known) == sorted(true)
+    assert max(degrees(known[frame], true[frame]) for frame in true) < 0.1
+    assert all((kept["views"][:, 1] == frame).sum() >= 30 for frame in ASIDE)
+    for frame in ASIDE:
+        cv2.imwrite(str(frames[frame]), np.zeros((240, 160), np.uint8))
+    assert brought_back(frames, wanting, points, CAMERA)[0] == wanting
 
 
 @pytest.mark.parametrize("ordered", [True, False], ids=["film", "photographs"])
@@ -79,7 +91,7 @@ def test_a_film_that_is_cut_is_left_as_it_is(film) -> None:
     for frame in ASIDE:
         draw(frames[frame], points_on_a_sphere(300), real[frame])
     points["views"][np.isin(points["views"][:, 1], ASIDE), 0] = 0
-    assert stray_stretches(real, points["views"]) == [ASIDE]
+    assert stray_ways(real, points["views"]) == [range(10, 13)]
     known, kept = brought_back(frames, real, points, CAMERA)
     assert known is real and kept is points
 
@@ -97,9 +109,9 @@ def test_where_the_camera_jumps_away_and_back_and_nothing_can_be_followed_there_
 def test_a_steady_turn_a_pause_and_a_film_of_two_parts_have_no_strays(film) -> None:
     _, true, _ = film
     views = np.array([[point, frame, 9.0, 9.0] for frame in true for point in range(20)])
-    assert not stray_stretches(true, views)
-    assert not stray_stretches({frame: true[min(frame, 8)] for frame in true}, views)
-    assert not stray_stretches({frame: turned(pose, 40) if frame > 11 else pose for frame, pose in true.items()}, views)
-    assert not stray_stretches({frame: turned(pose, 40) if 3 < frame < 20 else pose for frame, pose in true.items()}, views)
-    assert not stray_stretches(dict(list(true.items())[:1]), views)
-    assert stray_stretches(true, views[~np.isin(views[:, 1], ASIDE)]) == [ASIDE]
+    assert not stray_ways(true, views)
+    assert not stray_ways({frame: true[min(frame, 8)] for frame in true}, views)
+    assert not stray_ways({frame: turned(pose, 40) if frame > 11 else pose for frame, pose in true.items()}, views)
+    assert not stray_ways({frame: turned(pose, 40) if 3 < frame < 20 else pose for frame, pose in true.items()}, views)
+    assert not stray_ways(dict(list(true.items())[:1]), views)
+    assert stray_ways(true, views[~np.isin(views[:, 1], ASIDE)]) == [range(10, 13)]

@@ -1,4 +1,4 @@
-"""Frames of a film that a model puts aside get the poses that the frames before and after them say.
+"""Frames of a film that a model puts aside, or leaves out, get the poses that the frames before and after them say.
 
 Where a visitor fills the picture behind the object, or a wall shows more for a moment than the object does, most features of a
 few frames agree with each other and with nothing else. The model follows them, and leaves the way of the other frames. So what
@@ -39,23 +39,28 @@ def brought_back(
     followed, it stays as it is, for a film may be cut. But where the camera jumps away and comes back, and saw nothing meanwhile
     that other frames see, there is no pose.
     """
-    for stretch in stray_stretches(known, points["views"]):
-        found = _followed_from_both_ends(frames, known, stretch, points, camera)
-        others = {frame: pose for frame, pose in known.items() if frame not in stretch}
-        if found and all(_apart(found[frame].pose, known[frame]) < AGREED for frame in stretch):
+    for way in stray_ways(known, points["views"]):
+        found = _followed_from_both_ends(frames, known, way, points, camera)
+        posed = [frame for frame in way if frame in known]
+        if found:
+            right = [frame for frame in posed if _apart(found[frame].pose, known[frame]) < AGREED]
+            changed = {frame: one for frame, one in found.items() if frame not in right or len(right) < len(posed)}
+        elif _is_excursion(known, posed) and not _tied(points["views"], posed):
+            changed = {}
+        else:
             continue
-        if not found and (_tied(points["views"], stretch) or not _is_excursion(known, others, stretch)):
-            continue
-        what = "are posed anew, by the frames beside them" if found else "lie aside, and have no pose"
-        LOG.info("%s %s", frames_text(sorted(found) or stretch), what)
-        known = {**others, **{frame: one.pose for frame, one in found.items()}}
-        kept = points["views"][~np.isin(points["views"][:, 1], [*stretch, *found])]
-        points = _with_views(points, np.concatenate([kept, *(one.views(frame) for frame, one in found.items())]))
+        gone = [frame for frame in posed if frame in changed or not found]
+        if changed or gone:
+            LOG.info("%s %s", frames_text(sorted(changed) or gone), "are followed from both sides" if changed else "have no pose")
+        known = {frame: pose for frame, pose in known.items() if frame not in gone}
+        known.update((frame, one.pose) for frame, one in changed.items())
+        kept = points["views"][~np.isin(points["views"][:, 1], gone)]
+        points = _with_views(points, np.concatenate([kept, *(one.views(frame) for frame, one in changed.items())]))
     return known, points
 
 
-def stray_stretches(known: dict[int, np.ndarray], views: np.ndarray) -> list[list[int]]:
-    """Return the stretches of frames, ascending, before and after which the camera jumps, or frames have little in common.
+def stray_ways(known: dict[int, np.ndarray], views: np.ndarray) -> list[range]:
+    """Return the stretches of frames without a pose, or before and after which the camera jumps or frames have little in common.
 
     `known` has poses [3, 4] by frame, `views` [M, 4] are (point, frame, u, v).
     """
@@ -64,27 +69,27 @@ def stray_stretches(known: dict[int, np.ndarray], views: np.ndarray) -> list[lis
         return []
     common = _common(frames, views)
     breaks = np.flatnonzero(_jumps(known) | (common < COMMON * np.median(common)))
-    stretches: list[list[int]] = []
+    ends: list[tuple[int, int]] = []
     for first, last in pairwise(breaks):
-        stretch = frames[first + 1 : last + 1]
-        if stretches and stretches[-1][-1] == frames[first]:  # One break is the end of both, which the way around must pass.
-            stretch = stretches.pop() + stretch
-        stretches.append(stretch)
-    return [stretch for stretch in stretches if len(stretch) <= LONGEST * len(frames)]
+        if ends and ends[-1][1] == first + 1:  # One break is the end of both, which the way around must pass.
+            first = ends.pop()[0]
+        ends.append((first, last + 1))
+    ends = [(first, last) for first, last in ends if last - first - 1 <= LONGEST * len(frames)]
+    within = {index for first, last in ends for index in range(first, last)}
+    gaps = [(i, i + 1) for i in range(len(frames) - 1) if i not in within and frames[i + 1] > frames[i] + 1]
+    return [range(frames[first] + 1, frames[last]) for first, last in sorted(ends + gaps)]
 
 
 def _followed_from_both_ends(
-    frames: list[Path], known: dict[int, np.ndarray], stretch: list[int], points: dict[str, np.ndarray], camera: Intrinsics
+    frames: list[Path], known: dict[int, np.ndarray], way: range, points: dict[str, np.ndarray], camera: Intrinsics
 ) -> dict[int, Followed]:
-    """Return a pose for all frames from before a stretch to after it; none where the two ends do not meet."""
-    others = [frame for frame in sorted(known) if frame not in stretch]
-    split = sum(frame < stretch[0] for frame in others)
-    if split < 2 or len(others) - split < 2:
+    """Return a pose for all frames of a way; none where its two ends do not meet."""
+    before, after = ([frame for frame in sorted(known) if side(frame)] for side in (way.start.__gt__, way[-1].__lt__))
+    if len(before) < 2 or len(after) < 2:
         return {}
-    way = list(range(others[split - 1] + 1, others[split]))
     tracks = Tracks.of(points["positions"], points["views"])
-    ahead = _follow(frames, known, (others[split - 2], others[split - 1]), way, tracks, camera)
-    back = _follow(frames, known, (others[split + 1], others[split]), way[::-1], tracks, camera)
+    ahead = _follow(frames, known, (before[-2], before[-1]), way, tracks, camera)
+    back = _follow(frames, known, (after[1], after[0]), way[::-1], tracks, camera)
     middle = min(ahead.keys() & back.keys(), key=lambda frame: abs(2 * frame - way[0] - way[-1]), default=None)
     if middle is None or _apart(ahead[middle].pose, back[middle].pose) > AGREED:
         return {}
@@ -105,29 +110,23 @@ def _either(ahead: Followed | None, back: Followed | None, share: float) -> Foll
 
 
 def _follow(
-    frames: list[Path], known: dict[int, np.ndarray], last: tuple[int, int], way: list[int], tracks: Tracks, camera: Intrinsics
+    frames: list[Path], known: dict[int, np.ndarray], last: tuple[int, int], way: range, tracks: Tracks, camera: Intrinsics
 ) -> dict[int, Followed]:
     """Follow what the second of the `last` two frames before the `way` sees through the frames of that, as far as it goes."""
     found: dict[int, Followed] = {}
-    before, frame = known[last[0]], last[1]
-    if frame not in tracks.rows:
+    before, at = last
+    if at not in tracks.rows:
         return found
-    seen = Followed(known[frame], tracks.rows[frame], tracks.pixels[frame])
-    picture = read_picture(frames[frame], grey=True)
-    for following in way:
-        into = read_picture(frames[following], grey=True)
-        answer = follow(seen, picture, into, tracks.positions, camera, _onwards(before, seen.pose))
+    was, seen = known[before], Followed(known[at], tracks.rows[at], tracks.pixels[at])
+    picture = read_picture(frames[at], grey=True)
+    for frame in way:
+        into, onwards = read_picture(frames[frame], grey=True), 1 + (frame - at) / (at - before)
+        answer = follow(seen, picture, into, tracks.positions, camera, between(was, seen.pose, onwards))
         if answer is None:
             break
-        before, seen, picture = seen.pose, answer, into
-        found[following] = seen
+        was, before, at, seen, picture = seen.pose, at, frame, answer, into
+        found[frame] = seen
     return found
-
-
-def _onwards(before: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """Return the pose [3, 4] after `before` and `pose`, if the camera goes on as it went."""
-    turn = pose[:, :3] @ before[:, :3].T
-    return np.column_stack([turn @ pose[:, :3], turn @ (pose[:, 3] - before[:, 3]) + pose[:, 3]])
 
 
 def _tied(views: np.ndarray, stretch: list[int]) -> bool:
@@ -136,12 +135,12 @@ def _tied(views: np.ndarray, stretch: list[int]) -> bool:
     return not within.any() or np.isin(views[within, 0], views[~within, 0]).mean() > COMMON
 
 
-def _is_excursion(known: dict[int, np.ndarray], others: dict[int, np.ndarray], stretch: list[int]) -> bool:
+def _is_excursion(known: dict[int, np.ndarray], stretch: list[int]) -> bool:
     """Return whether the camera jumps both before and after a stretch of frames, but not across it."""
-    before, after = (sum(frame < end for frame in known) - 1 for end in (stretch[0], stretch[-1] + 1))
-    across = sum(frame < stretch[0] for frame in others) - 1
+    others = {frame: pose for frame, pose in known.items() if frame not in stretch}
+    first, last = (sum(frame < end for frame in known) - 1 for end in (stretch[0], stretch[-1] + 1)) if stretch else (0, 0)
     jumps = _jumps(known)
-    return bool(jumps[before] and jumps[after] and not _jumps(others)[across])
+    return bool(stretch and jumps[first] and jumps[last] and not _jumps(others)[first])
 
 
 def _jumps(known: dict[int, np.ndarray]) -> np.ndarray:
