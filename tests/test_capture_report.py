@@ -111,8 +111,17 @@ def test_the_cameras_are_judged(scene) -> None:
     assert "the focal length can hardly be told" in warned(scene, facts(), model(focal_evidence=0.005))
     assert "pixels seem to be 0.75 times as wide" in warned(scene, facts(), model(squeeze=0.75))
     assert warned(scene, facts(), model(squeeze=1.02)) == ""
-    assert "only 3 points" in warned(scene, facts(), points=3)
-    assert warned(scene, facts(), model(), 500, "frame 7 of the video is damaged") == "frame 7 of the video is damaged"
+
+
+def test_where_a_film_is_torn_is_said_of_films_alone(scene) -> None:
+    """Frames see what the one before sees, but the seventh and the twelfth begin anew; then the eleventh has no camera."""
+    begun = [frame // 6 + 3 * (frame == 11) for frame in range(COUNT)]
+    views = np.array([[point + 100 * begun[frame], frame, 9.0, 9.0] for frame in range(COUNT) for point in range(40)])
+    torn = model(views=views, points=np.zeros((700, 3)), colours=np.zeros((700, 3), np.uint8))
+    assert "hardly anything of frames 6, 11 is seen in the frame before" in warned(scene, facts(), torn)
+    assert "hardly anything" not in warned(scene, facts(), replace(torn, ordered=False))
+    lost = replace(torn, views=views[views[:, 1] != 10], registered=np.arange(COUNT) != 10)
+    assert "hardly anything of frame 6 is seen" in warned(scene, facts(), lost)
 
 
 def test_cameras_that_circle_something_else_are_noticed(scene) -> None:

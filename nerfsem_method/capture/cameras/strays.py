@@ -24,6 +24,9 @@ JUMP, LEAST_JUMP = 4.0, 2.0
 jump below the second, in degrees."""
 COMMON = 0.5
 """Two frames have little in common where they share less than this part of the points that neighbours usually share."""
+HARDLY = 0.2
+"""Two frames that have a smaller share in common than this may be parts that were put together anyhow. Films that are cut have 0
+to 0.15 there, a visitor who fills the picture leaves 0.12; from one frame to the next of a moving camera it is 0.25 and more."""
 LONGEST = 0.25
 """No more than this share of the frames lies aside: of two parts, neither is the stray one."""
 AGREED = 4.0
@@ -78,6 +81,15 @@ def stray_ways(known: dict[int, np.ndarray], views: np.ndarray) -> list[range]:
     within = {index for first, last in ends for index in range(first, last)}
     gaps = [(i, i + 1) for i in range(len(frames) - 1) if i not in within and frames[i + 1] > frames[i] + 1]
     return [range(frames[first] + 1, frames[last]) for first, last in sorted(ends + gaps)]
+
+
+def torn(frames: list[int], views: np.ndarray) -> list[int]:
+    """Return those of the posed `frames`, ascending, that have hardly anything in common with the frame before."""
+    if len(frames) < 2:
+        return []
+    common = _common(frames, views)
+    hardly = (common < min(HARDLY, COMMON * np.median(common))) & (np.diff(frames) == 1)
+    return [frames[index + 1] for index in np.flatnonzero(hardly)]
 
 
 def _followed_from_both_ends(

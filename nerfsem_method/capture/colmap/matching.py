@@ -19,7 +19,7 @@ RANDOM_SEED = 0
 MOST_FEATURES = 3000
 """SIFT keeps about so many features of a frame, the largest; more of them cost time in their square, and move no camera. All that
 it keeps are matched: without the smallest of these a logo's clip was wrong by a degree, and six wrong frames hung together."""
-SMALL_FRAME = 640
+SMALL_FRAME = 0
 """In frames whose longer side has fewer pixels than this SIFT also looks at the doubled picture, as it does on the object alone;
 in larger ones that takes four times as long and finds nothing but noise, unless there is little to see in them."""
 FEW_FEATURES = 500

@@ -78,8 +78,9 @@ def segment(
     cluster = find(model, keep_support, box)
     if cluster is None:
         raise CaptureError(
-            "the classical segmenter finds no object where the cameras look: film it larger and from all sides, point it "
-            "out with --object-box x,y,w,h, give --mattes DIR, or choose --segmenter birefnet"
+            "the classical segmenter finds no object where the cameras look: hardly a point lies on it, as on what is "
+            "small, smooth, shiny, clear or thin; film it larger and from all sides, give --mattes DIR, or choose --segmenter "
+            "birefnet; if the cameras circle something else, point it out with --object-box x,y,w,h"
         )
     moving = Moving.of(frames) if model.region == "object" and not keep_support else None
     voting = int(_voters(len(frames)).sum())

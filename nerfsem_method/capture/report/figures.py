@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import GIVEN, MOST_APART, OTHER_PART, SparseModel
+from nerfsem_method.capture.cameras.strays import torn
 from nerfsem_method.capture.clip.blur import rhythm
 from nerfsem_method.capture.clip.legible import DIM_SHARE, NOISY
 from nerfsem_method.capture.clip.tones import FLAT
@@ -184,6 +185,12 @@ def _of_cameras(model: SparseModel, interpolated: list[int], covered: float, poi
         warnings.append(
             f"only {model.explained:.0%} of what frames have in common agrees with their cameras, which may be wrong: look at "
             "them in report.html; film a slow and steady turn, or give photographs in the order in which they were taken"
+        )
+    if model.ordered and (parts := torn(np.flatnonzero(model.registered).tolist(), model.views)):
+        warnings.append(
+            f"hardly anything of {frames_text(parts)} is seen in the frame before, as where a film is cut or something fills the "
+            "picture: whether cameras before and after fit together is not sure; look at them in report.html, or give one part "
+            "alone"
         )
     if abs(model.squeeze - 1) > SQUEEZED:
         warnings.append(
