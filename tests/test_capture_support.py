@@ -134,12 +134,21 @@ def test_a_dense_top_far_around_a_foot_needs_less_colour_of_its_own() -> None:
         assert (ledge is not None and abs(ledge.height - TOP) < 0.03) == found
 
 
-@pytest.mark.parametrize(("alone", "platter", "kept"), [(True, False, True), (True, True, False), (False, False, False)])
-def test_a_foot_below_a_dark_stem_belongs_to_an_object_that_turns_alone(alone: bool, platter: bool, kept: bool) -> None:
+@pytest.mark.parametrize(
+    ("lowest", "below", "kept"),
+    [
+        (None, "", True), (None, "platter", False), (-0.8, "", True), (-0.8, "platter", False), (-0.8, "rod", False),
+        (-0.4, "", False),
+    ],
+)
+def test_a_foot_below_a_dark_stem_belongs_to_the_object(lowest: float | None, below: str, kept: bool) -> None:
+    """It does where nothing beside it is seen, and, unless the object turns alone, nothing further down: a rod goes on."""
     bowl, foot = ring(1500, (0.45, 0.5), (0.0, 1.0), 1), ring(150, (0.1, 0.25), (-0.5, -0.45), 2)
-    points = np.concatenate([bowl, foot, ring(300 if platter else 0, (0.3, 1.2), (-0.52, -0.5), 3)])
-    mine = cluster._whole_body(points, np.array([0.0, 0.0, 1.0]), 0.1, supported=False, alone=alone)
+    others = {"": (0, (0, 1)), "platter": (300, (0.3, 1.2)), "rod": (60, (0.05, 0.06))}[below]
+    points = np.concatenate([bowl, foot, ring(*others, (-0.52, -0.5) if below == "platter" else (-1.2, -0.5), 3)])
+    mine, sole = cluster._whole_body(points, np.array([0.0, 0.0, 1.0]), 0.1, supported=False, lowest=lowest)
     assert mine[:1500].mean() > 0.9 and bool(mine[1500:1650].mean() > 0.9) == kept and not mine[1650:].any()
+    assert (sole is None) == (lowest is None or not kept) and (sole is None or -0.5 < sole < -0.48)
 
 
 @pytest.mark.parametrize("over", [False, True])

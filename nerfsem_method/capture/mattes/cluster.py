@@ -28,6 +28,12 @@ ALONE, NARROWER = 0.97, 0.9
 within this share of its radius: what it turns on is wider, and shows around it."""
 FEWEST = 10
 """Fewer points than this are no foot."""
+MOSTLY, FREE = 0.9, 0.1
+"""Where no support is seen, as of a plain white plinth, what lies below the object is its foot if this share of the points there
+lie in its column, and nothing in the lowest part of the reach, this share of the cameras' distance high: a rod or a pillar goes
+on."""
+SOLE = 0.05
+"""So many of such a foot's points lie below it: they are shadows on what it stands on, and its edges."""
 CLEAR = 0.4
 """The object begins so many thicknesses above its support: voxels on a plane's surface look like the shadow that lies there."""
 DEPTH = 0.6
@@ -81,7 +87,10 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     if mine.sum() < MIN_NEAR:
         return None
     cell = REACH * distance / CELLS
-    mine[mine] = _whole_body(points[mine], normal, cell, cut is not None, model.region == "object")
+    lowest = None if model.region == "object" else float(target @ normal) - (REACH - FREE) * distance
+    mine[mine], sole = _whole_body(points[mine], normal, cell, cut is not None, lowest)
+    if sole is not None and not keep_support:
+        height = sole
     if mine.sum() < MIN_NEAR:
         return None
     solid = points[mine]
@@ -124,14 +133,17 @@ def _where_cameras_look(model: SparseModel) -> tuple[np.ndarray, float, np.ndarr
     return target, distance, near & trusted(model)
 
 
-def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool, alone: bool) -> np.ndarray:
-    """Return which points belong to the largest group of touching cells or stand in its column.
+def _whole_body(
+    points: np.ndarray, up: np.ndarray, cell: float, supported: bool, lowest: float | None
+) -> tuple[np.ndarray, float | None]:
+    """Return which points belong to the largest group of touching cells or stand in its column, and its sole's height.
 
-    The column reaches down to the support if one was cut off, and to the group's own foot otherwise; of an object that turns
-    `alone` also to a foot that a dark stem, without points, parts from it. It is fitted anew to all that it took in until it
-    takes no more: a side of smooth stone has few points, and a group of the others alone stands off centre.
+    The column reaches down to the support if one was cut off, and to the group's own foot otherwise; so it does to a foot that a
+    dark stem, without points, parts from it, none of whose points lie below the height `lowest` (None: the object turns alone).
+    Where such a foot stands is known then. The column is fitted anew to all that it took in until it takes no more: a side of
+    smooth stone has few points, and a group of the others alone stands off centre.
     """
-    body = main_body(points, cell)
+    body, sole = main_body(points, cell), None
     while body.any():
         offsets = points - np.median(points[body], axis=0)
         heights = offsets @ up
@@ -139,17 +151,21 @@ def _whole_body(points: np.ndarray, up: np.ndarray, cell: float, supported: bool
         radius, foot = np.quantile(across[body], 0.95), np.quantile(heights[body], 0.05)
         column, below = across < WIDER * radius, heights < foot
         apart = below & ~body
-        own = alone and _is_foot(across[apart] / radius)
+        own = _is_foot(across[apart] / radius, ALONE if lowest is None else MOSTLY)
+        if own and lowest is not None:
+            own = bool(np.quantile(points[apart] @ up, 1 - ALONE) > lowest)
+            if own and not supported and sole is None:
+                sole = float(np.quantile(points[apart] @ up, SOLE))
         grown = body | (column if supported or own else column & ~below)
         if (grown == body).all():
             break
         body = grown
-    return body
+    return body, sole
 
 
-def _is_foot(across: np.ndarray) -> bool:
-    """Return whether points are a body's own foot, by their distances from its axis [P] in its radii."""
-    return bool(len(across) >= FEWEST and (across < WIDER).mean() > ALONE and np.quantile(across, 0.9) < NARROWER)
+def _is_foot(across: np.ndarray, least: float) -> bool:
+    """Return whether points are a body's own foot, by their distances [P] from its axis in its radii: `least` in its column."""
+    return bool(len(across) >= FEWEST and (across < WIDER).mean() > least and np.quantile(across, 0.9) < NARROWER)
 
 
 def _noise(points: np.ndarray) -> np.ndarray:
