@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,8 +13,10 @@ from sphere_views import ring
 from test_capture_between import CAMERA, degrees, draw, points_on_a_sphere
 from test_capture_poses import result_of
 
+from nerfsem_method.capture.assembly import _of_moves
 from nerfsem_method.capture.cameras import reconstruct
-from nerfsem_method.capture.cameras.strays import brought_back, stray_ways
+from nerfsem_method.capture.cameras.sparse import SparseModel
+from nerfsem_method.capture.cameras.strays import brought_back, moved, stray_ways
 
 COUNT, ASIDE = 24, [10, 11, 12]
 
@@ -115,3 +118,21 @@ def test_a_steady_turn_a_pause_and_a_film_of_two_parts_have_no_strays(film) -> N
     assert not stray_ways({frame: turned(pose, 40) if 3 < frame < 20 else pose for frame, pose in true.items()}, views)
     assert not stray_ways(dict(list(true.items())[:1]), views)
     assert stray_ways(true, views[~np.isin(views[:, 1], ASIDE)]) == [range(10, 13)]
+
+
+def test_where_somebody_moves_the_object_its_points_end_and_those_around_it_go_on() -> None:
+    """Forty points lie on the object and as many beside it; from the thirteenth frame on the object shows others."""
+    frames, on_object = list(range(COUNT)), np.arange(120) < 80
+    own = np.array([[point + 40 * (frame >= 12), frame, 9.0, 9.0] for frame in frames for point in range(40)])
+    around = np.array([[point, frame, 9.0, 9.0] for frame in frames for point in range(80, 120)])
+    views = np.concatenate([own, around])
+    assert moved(frames, views, on_object) == [12]
+    nothing = np.zeros((120, 3)), np.zeros((120, 3), np.uint8)
+    film = SparseModel(CAMERA, ring(COUNT), np.ones(COUNT, bool), *nothing, views, 0.4, 5)
+    assert "from frame 12 on the object lies otherwise" in _of_moves(film, on_object)[0]
+    assert not _of_moves(replace(film, ordered=False), on_object)
+    cut = np.concatenate([own, around[(around[:, 1] < 12) == (around[:, 0] < 100)]])
+    assert not moved(frames, cut, on_object)  # All is new there, as where a film is cut.
+    few = own[own[:, 0] % 40 < 20]
+    assert not moved(frames, np.concatenate([few, around]), on_object)
+    assert not moved(frames, np.concatenate([own[own[:, 1] < 12], around]), on_object)

@@ -10,6 +10,7 @@ import numpy as np
 
 from nerfsem_method.capture.cameras import normalise
 from nerfsem_method.capture.cameras.sparse import MOST_APART, SparseModel
+from nerfsem_method.capture.cameras.strays import moved
 from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.parts import of_bars, of_mirrors
@@ -72,7 +73,7 @@ def assemble(found: Found, advance: Advance) -> Scene:
     cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
     made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
     scene = Scene(root, video, camera, tuple(made))
-    remarks = [*findings.remarks, *(_of_given(root, mattes, model) if found.given else [])]
+    remarks = [*findings.remarks, *(_of_given(root, mattes, model) if found.given else []), *_of_moves(model, on_object)]
     everything, film = sorted((root / "frames").glob("*.png")), not findings.files
     bars = of_bars(everything, findings.numbers, film)
     apart = film and bool(unposed) and model.apart > MOST_APART
@@ -83,6 +84,17 @@ def assemble(found: Found, advance: Advance) -> Scene:
     summary.save(root)
     write_page(scene, summary, cloud)
     return scene
+
+
+def _of_moves(model: SparseModel, on_object: np.ndarray) -> list[str]:
+    """Return what is to be said where somebody moves the object during a film; `on_object` [P] bool are its points."""
+    frames = moved(np.flatnonzero(model.registered).tolist(), model.views, on_object) if model.ordered else []
+    return [
+        f"from frame {first} on the object lies otherwise than before, while its surroundings go on: cameras are those of the "
+        "surroundings, and a bundle would show the object in both ways at once; film it without touching it, or give one part "
+        "alone"
+        for first in frames[:1]
+    ]
 
 
 def _of_given(root: Path, mattes: np.ndarray, model: SparseModel) -> list[str]:

@@ -27,6 +27,8 @@ COMMON = 0.5
 HARDLY = 0.2
 """Two frames that have a smaller share in common than this may be parts that were put together anyhow. Films that are cut have 0
 to 0.15 there, a visitor who fills the picture leaves 0.12; from one frame to the next of a moving camera it is 0.25 and more."""
+ENOUGH, USUAL = 30, 0.4
+"""Frames that show so many points of the object tell whether it stays where it is, where such frames usually share so much."""
 LONGEST = 0.25
 """No more than this share of the frames lies aside: of two parts, neither is the stray one."""
 AGREED = 4.0
@@ -90,6 +92,20 @@ def torn(frames: list[int], views: np.ndarray) -> list[int]:
     common = _common(frames, views)
     hardly = (common < min(HARDLY, COMMON * np.median(common))) & (np.diff(frames) == 1)
     return [frames[index + 1] for index in np.flatnonzero(hardly)]
+
+
+def moved(frames: list[int], views: np.ndarray, on_object: np.ndarray) -> list[int]:
+    """Return those of the posed `frames`, ascending, from which on the object lies in another way than before.
+
+    Hardly any of the points `on_object` [P] bool is seen before and after that, while the surroundings go on.
+    """
+    if len(frames) < 2:
+        return []
+    of_object = on_object[views[:, 0].astype(int)]
+    beside, own = (_common(frames, views[chosen]) for chosen in (~of_object, of_object))
+    shown = np.array([(views[of_object, 1] == frame).sum() for frame in frames]) >= ENOUGH
+    turned = (own < HARDLY) & shown[1:] & shown[:-1] & (beside > COMMON * np.median(beside)) & (np.diff(frames) == 1)
+    return [frames[index + 1] for index in np.flatnonzero(turned)] if np.median(own) > USUAL else []
 
 
 def _followed_from_both_ends(
