@@ -341,6 +341,21 @@ def test_all_pictures_must_be_of_so_few_bits(others: list[int], tmp_path: Path) 
     assert not remarks(tmp_path)
 
 
+@pytest.mark.parametrize("kind", [".png", ".tif"])
+@pytest.mark.parametrize("channels", [1, 3], ids=["greys", "colours"])
+def test_a_damaged_file_says_nothing_of_what_is_white(channels: int, kind: str, tmp_path: Path) -> None:
+    import cv2
+
+    noise = np.random.default_rng(0).integers(0, 1024, (48, 64, channels), np.uint16)
+    noise[5:9, 5:9] = 1023
+    whole = cv2.imencode(kind, noise)[1].tobytes()
+    for index in range(12):
+        (tmp_path / f"{index}{kind}").write_bytes(whole[: len(whole) // 2] if index == 2 else whole)
+    found = Findings()
+    shown = [int(frame.rgb.max()) for frame in open_clip(tmp_path).frames(findings=found)]
+    assert shown == [255] * 11 and any("1023 is taken for white" in remark for remark in found.remarks)
+
+
 @pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])
 def test_fractions_of_all_pictures_have_one_white(white: float, tmp_path: Path) -> None:
     for number, share in enumerate((0.5, 0.001, 1.015, 0.25)):

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import text_of
+from nerfsem_method.media.clip.heic import is_heic, learn_heic
 from nerfsem_method.media.clip.messages import heard, spoilt
 from nerfsem_method.media.pictures import turn_to_largest
 
@@ -25,9 +25,6 @@ _ON_THEIR_SIDE = (5, 6, 7, 8)
 """With these orientations width and height change places."""
 _UPRIGHT_ALREADY = ("TIFF", "HEIF")
 """Pictures of these formats are opened upright."""
-_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-"""A file that begins with one of these brands is a HEIC photograph, unless one of `_AVIF` is there, which Pillow reads itself."""
-_AVIF = {b"avif", b"avis"}
 _END_OF_JPEG = b"\xff\xd9"
 _FOREIGN = bytes(random.Random(0).choices(range(255), k=64))
 """These bytes, none of which begins a marker, are part of no photograph."""
@@ -91,10 +88,17 @@ def read_focal_length(path: Path) -> float | None:
 def read_numbers(path: Path) -> np.ndarray | None:
     """Return the numbers of a picture of more than 8 bits: greys [H, W], or colours [H, W, 3 or 4]; None of any other.
 
-    Raises OSError for a file that is no picture.
+    Raises OSError for a file that is no picture, and for a damaged one: what stands for its missing pixels is no number of it.
     """
     with _opened(path) as image:
-        return np.asarray(_load(image)[0]) if _is_grey(image) else _deep_colours(image, path)
+        grey = _is_grey(image)
+        if not grey and not _is_deep(image):
+            return None
+        colours = None if grey else _deep_colours(image, path)
+        loaded, damage = _load(image)
+        if damage:
+            raise OSError(damage)
+        return np.asarray(loaded) if grey else colours
 
 
 def read_picture(path: Path, upright: bool = True, white: float | None = None) -> Picture:
@@ -127,8 +131,8 @@ def _opened(path: Path) -> Iterator[Any]:
     """Open a picture with Pillow, for which its size is no reason to refuse it."""
     from PIL import Image
 
-    if _is_heic(path):
-        _learn_heic(path)
+    if is_heic(path):
+        learn_heic(path)
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with warnings.catch_warnings():
@@ -140,26 +144,6 @@ def _opened(path: Path) -> Iterator[Any]:
         raise OSError(str(error)) from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-
-
-def _is_heic(path: Path) -> bool:
-    """Return whether a file says that it is HEIC: telephones and messengers give such files other names."""
-    with path.open("rb") as stream:
-        size, kind = int.from_bytes(stream.read(4), "big"), stream.read(4)
-        said = stream.read(min(size, 256) - 8) if kind == b"ftyp" and size > 8 else b""
-    brands = {said[start : start + 4] for start in range(0, len(said), 4)}
-    return bool(brands & _HEIC) and not brands & _AVIF
-
-
-def _learn_heic(path: Path) -> None:
-    try:
-        from pillow_heif import register_heif_opener
-    except ModuleNotFoundError:
-        named = "" if path.suffix.lower() in (".heic", ".heif") else " (in spite of its name)"
-        raise CaptureError(
-            f"{path}{named} is a HEIC photograph, which needs a library: python -m pip install pillow-heif, or save it as JPEG"
-        ) from None
-    register_heif_opener()
 
 
 def _load(image: Any) -> tuple[Any, str]:
@@ -209,6 +193,12 @@ def _is_grey(image: Any) -> bool:
     return image.mode.startswith("I") or image.mode == "F"
 
 
+def _is_deep(image: Any) -> bool:
+    """Return whether a picture that is not decoded yet says that its numbers have 16 bits."""
+    stored = image.tile[0][3] if getattr(image, "tile", None) else ""
+    return ";16" in str(stored if isinstance(stored, str) else stored[:1])
+
+
 def _deep_colours(image: Any, path: Path) -> np.ndarray | None:
     """Return the colours of a picture of 16 bits, which is not decoded yet, [H, W, 3 or 4] uint16; None of any other.
 
@@ -216,10 +206,7 @@ def _deep_colours(image: Any, path: Path) -> np.ndarray | None:
     """
     import cv2
 
-    stored = image.tile[0][3] if getattr(image, "tile", None) else ""
-    if ";16" not in str(stored if isinstance(stored, str) else stored[:1]) or image.tell():
-        return None
-    if image.format == "TIFF" and _orientation(image) not in (None, 1):
+    if not _is_deep(image) or image.tell() or (image.format == "TIFF" and _orientation(image) not in (None, 1)):
         return None
     try:
         values = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
