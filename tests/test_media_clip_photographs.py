@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -324,6 +325,24 @@ def test_colours_of_fewer_bits_than_their_files_are_as_bright_as_others(bits: in
     assert shown == [[value >> bits - 8, 0, value // 2 >> bits - 8] for value in values]
     end = (1 << bits) - 1
     assert found.remarks == [f"the colours of the photographs have 16 bits and end at {end}: {end} is taken for white"]
+
+
+def tiff(picture: np.ndarray, meant: int) -> bytes:
+    """Return a TIFF file of a picture [H, W, 4] uint16 whose fourth channel means nothing that is said (0) or alpha (2)."""
+    height, width, _ = picture.shape
+    entries = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 4, 8), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 16)]
+    entries += [(277, 3, 1, 4), (278, 3, 1, height), (279, 4, 1, picture.nbytes), (338, 3, 1, meant)]
+    listed = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    return struct.pack("<2sHI4H", b"II", 42, 16 + picture.nbytes, *[16] * 4) + picture.tobytes() + listed
+
+
+@pytest.mark.parametrize("meant", [0, 2])
+def test_a_fourth_channel_that_is_not_said_to_be_alpha_is_none(meant: int, tmp_path: Path) -> None:
+    picture = np.full((48, 64, 4), 1023, np.uint16)
+    picture[..., 3] = 0
+    (tmp_path / "a.tif").write_bytes(tiff(picture, meant))
+    (frame,) = open_clip(tmp_path).frames()
+    assert frame.rgb.min() == 255 and (frame.alpha is None if meant == 0 else not frame.alpha.any())
 
 
 @pytest.mark.parametrize("most", [2500, 12000])

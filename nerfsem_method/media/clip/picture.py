@@ -193,6 +193,10 @@ def _is_grey(image: Any) -> bool:
     return image.mode.startswith("I") or image.mode == "F"
 
 
+def _has_alpha(image: Any) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+
+
 def _is_deep(image: Any) -> bool:
     """Return whether a picture that is not decoded yet says that its numbers have 16 bits."""
     stored = image.tile[0][3] if getattr(image, "tile", None) else ""
@@ -202,11 +206,14 @@ def _is_deep(image: Any) -> bool:
 def _deep_colours(image: Any, path: Path) -> np.ndarray | None:
     """Return the colours of a picture of 16 bits, which is not decoded yet, [H, W, 3 or 4] uint16; None of any other.
 
-    Pillow keeps 8 of their bits. Of a later page, and of one that does not lie as it is shown, there are none, either.
+    Pillow keeps 8 of their bits. Of a later page, of one that does not lie as it is shown, and of inks there are none, either.
+    A fourth channel is kept where it is alpha, for a TIFF file may keep there what it does not say.
     """
     import cv2
 
-    if not _is_deep(image) or image.tell() or (image.format == "TIFF" and _orientation(image) not in (None, 1)):
+    if not _is_deep(image) or image.mode == "CMYK" or image.tell():
+        return None
+    if image.format == "TIFF" and _orientation(image) not in (None, 1):
         return None
     try:
         values = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -214,7 +221,7 @@ def _deep_colours(image: Any, path: Path) -> np.ndarray | None:
         return None
     if values is None or values.ndim != 3 or values.dtype != np.uint16 or values.shape[1::-1] != image.size:
         return None
-    return values[..., [2, 1, 0, 3][: values.shape[2]]]
+    return values[..., [2, 1, 0, 3][: values.shape[2] if _has_alpha(image) else 3]]
 
 
 def _narrowed(deep: np.ndarray, white: float | None, loaded: Any) -> Any:
@@ -232,7 +239,7 @@ def _channels(image: Any, white: float | None) -> tuple[np.ndarray, np.ndarray |
         grey = _eight_bits(np.asarray(image), white)
         return np.repeat(grey[..., None], 3, axis=2), None
     alpha = None
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if _has_alpha(image):
         layered = image.convert("RGBA")
         alpha = np.asarray(layered.getchannel("A"))
         layers = layered.convert("RGB") if image.mode not in ("LA", "La") else image.convert("L")
