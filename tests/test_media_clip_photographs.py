@@ -18,6 +18,7 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import Findings, folder_of, stem_of
 from nerfsem_method.media.clip.colour import read_transfer
 from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.media.clip.picture import read_numbers, read_picture
 
 SIZE = (32, 24)
 
@@ -343,6 +344,19 @@ def test_a_fourth_channel_that_is_not_said_to_be_alpha_is_none(meant: int, tmp_p
     (tmp_path / "a.tif").write_bytes(tiff(picture, meant))
     (frame,) = open_clip(tmp_path).frames()
     assert frame.rgb.min() == 255 and (frame.alpha is None if meant == 0 else not frame.alpha.any())
+
+
+@pytest.mark.parametrize("ending", ["xbm", "qoi"])
+def test_pictures_that_say_nothing_of_their_numbers_are_read(ending: str, tmp_path: Path) -> None:
+    """Pillow has no arguments for the decoders of such files."""
+    plain = Image.new("RGB", SIZE, "white")
+    if ending == "xbm":
+        plain.convert("1").save(tmp_path / "a.xbm")
+    else:  # a run of 62 white pixels has one byte, after one that names white
+        runs = b"\xfe\xff\xff\xff" + b"\xfd" * 12 + bytes([0xC0 + SIZE[0] * SIZE[1] - 1 - 12 * 62 - 1])
+        (tmp_path / "a.qoi").write_bytes(b"qoif" + struct.pack(">IIBB", *SIZE, 3, 0) + runs + bytes(7) + b"\1")
+    assert read_numbers(tmp_path / f"a.{ending}") is None
+    assert read_picture(tmp_path / f"a.{ending}", white=1023.0).rgb.min() == 255
 
 
 @pytest.mark.parametrize("most", [2500, 12000])

@@ -200,7 +200,7 @@ def _has_alpha(image: Any) -> bool:
 def _is_deep(image: Any) -> bool:
     """Return whether a picture that is not decoded yet says that its numbers have 16 bits."""
     stored = image.tile[0][3] if getattr(image, "tile", None) else ""
-    return ";16" in str(stored if isinstance(stored, str) else stored[:1])
+    return ";16" in str(stored if isinstance(stored, str) else (stored or ("",))[:1])
 
 
 def _deep_colours(image: Any, path: Path) -> np.ndarray | None:
