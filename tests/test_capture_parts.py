@@ -46,6 +46,16 @@ def on_black(index: int, width: int) -> np.ndarray:
     return cv2.copyMakeBorder(picture(index)[10:50, :width], 10, 10, (80 - width) // 2, (80 - width) // 2, cv2.BORDER_CONSTANT)
 
 
+def silhouette(index: int) -> np.ndarray:
+    """Return a round object on a turntable before black."""
+    rows, columns = np.mgrid[:60, :80]
+    return picture(index) * np.uint8(((rows - 30) / 22) ** 2 + ((columns - 40) / 18) ** 2 < 1)
+
+
+def title(index: int) -> np.ndarray:
+    return cv2.putText(np.zeros((60, 80), np.uint8), "HHEEH", (15, 35), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255)
+
+
 @pytest.mark.parametrize(
     "pictures",
     [
@@ -54,8 +64,15 @@ def on_black(index: int, width: int) -> np.ndarray:
         [on_black(i, 80 - 2 * abs(i - 12)) for i in range(COUNT)],
         [picture(i) * np.uint8(i > 3) for i in range(COUNT)],
         [framed(i, *ABOVE) if i < 12 else picture(i) for i in range(COUNT)],
+        [framed(i, 6 + i % 3 * 3, 6 + i % 3 * 3, 0, 0) if i < 12 else picture(i) for i in range(COUNT)],
+        [silhouette(i) if i > 3 else picture(i) for i in range(COUNT)],
+        [silhouette(i) if i > 3 else np.maximum(silhouette(i), np.uint8(255 - 60 * i)) for i in range(COUNT)],
+        [title(i) if i < 6 else picture(i) for i in range(COUNT)],
     ],
-    ids=["none", "throughout", "a dark ground", "a fade", "one side alone"],
+    ids=[
+        "none", "throughout", "a dark ground", "a fade", "one side alone", "several depths", "room light before a turntable",
+        "a fade from white", "a title",
+    ],
 )
 def test_what_is_no_change_of_bars_is_not_told(pictures, tmp_path):
     assert of_bars(film(tmp_path, pictures), range(COUNT), film=True) == ""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.clip.motion import CANDIDATES, evenly, small
-from nerfsem_method.capture.clip.tones import bars
+from nerfsem_method.capture.clip.tones import BLACK, bars, within_bars
 from nerfsem_method.media.matte_names import frames_text, shortened
 
 DEEP = 0.03
@@ -18,6 +18,9 @@ ALIKE = 0.015
 """Bars are equal within this share: dark ground ends where the object stands."""
 CLEARLY, NEARLY_ALL = 0.5, 0.95
 """Frames without bars have, at each side, less than the first share of the others' depth, nearly all of them."""
+STRAIGHT, EDGE = 0.85, 2
+"""A picture begins in a straight line at a bar: along its first so many rows or columns such a share is lit. Silhouettes before
+black touch that line at points, and so do letters: 14 % of it on a turntable, 5 to 79 % in titles, 94 % or more at bars."""
 FEWEST = 0.05
 """A part is no smaller a share of the film."""
 FEATURES, DISTINCT = 500, 0.75
@@ -38,6 +41,10 @@ def of_bars(frames: Sequence[Path], numbers: Sequence[int], film: bool) -> str:
     if not barred(np.stack([bars(small(frames[index])) for index in evenly(len(frames), CANDIDATES)])).any():
         return ""
     within = barred(np.stack([bars(small(frame)) for frame in frames]))
+    inner = np.flatnonzero(within)
+    shown = [small(frames[inner[index]]) for index in evenly(len(inner), CANDIDATES)] if len(inner) else []
+    if not shown or np.median([_straightness(picture) for picture in shown]) < STRAIGHT:
+        return ""
     named = shortened(frames_text([number for number, inside in zip(numbers, within, strict=True) if inside]))
     remedy = "give those of one kind alone"
     if film:
@@ -100,3 +107,10 @@ def barred(depths: np.ndarray) -> np.ndarray:
     sides = usual >= DEEP
     bare = (depths[~deep][:, sides] < CLEARLY * usual[sides]).all(1)
     return deep if min(alike.mean(), bare.mean()) >= NEARLY_ALL else none
+
+
+def _straightness(picture: np.ndarray) -> float:
+    """Return which share of the line where a grey picture [H, W] uint8 begins at a bar is lit, at that bar with the least."""
+    lit = within_bars(picture) > BLACK
+    ends = lit[:EDGE].any(0), lit[-EDGE:].any(0), lit[:, :EDGE].any(1), lit[:, -EDGE:].any(1)
+    return min((float(end.mean()) for end, depth in zip(ends, bars(picture), strict=True) if depth >= DEEP), default=0.0)
