@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +22,8 @@ _FULL_WORDS = ("no space left", "disk is full", "quota exceeded", "file too larg
 """Programs say one of these when a disk is full."""
 _PROBE_BYTES = 1 << 16
 """A folder that does not take so many bytes counts as full."""
+_TRIES = 3
+"""So often is a folder made for a file: another command that begins in it may just leave nothing there, and remove it again."""
 _ELSEWHERE = "choose another place"
 _TEMPORARY = "set TMPDIR to another folder"
 
@@ -116,27 +118,40 @@ def check_writable(path: Path) -> None:
     with writing(path):
         if target.is_dir():
             raise OutputError(f"{path} is a folder; name a file")
-        with present(target.parent):
-            if target.exists():
-                if not target.is_file():
-                    raise OutputError(f"{path} is a device or a pipe; name a file")
-                if not os.access(target, os.W_OK):
-                    raise OutputError(f"{path} is write-protected; {_ELSEWHERE}")
-            else:  # Names that this file system does not take are told now, and apart: whoever is killed leaves no empty file.
-                with temporary_folder("name", target.parent) as apart:
-                    (apart / target.name).open("xb").close()
-            with tempfile.TemporaryFile(dir=target.parent):
-                pass
-            if is_full(target.parent):
-                raise no_space(target.parent)
+        _again(lambda: _try(target, path))
+
+
+def _try(target: Path, path: Path) -> None:
+    """Create and remove a file of this name, or find that one that is there can be replaced. Raises OutputError, OSError."""
+    with present(target.parent):
+        if target.exists():
+            if not target.is_file():
+                raise OutputError(f"{path} is a device or a pipe; name a file")
+            if not os.access(target, os.W_OK):
+                raise OutputError(f"{path} is write-protected; {_ELSEWHERE}")
+        else:  # Names that this file system does not take are told now, and apart: whoever is killed leaves no empty file.
+            with temporary_folder("name", target.parent) as apart:
+                (apart / target.name).open("xb").close()
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+        if is_full(target.parent):
+            raise no_space(target.parent)
+
+
+def _again(make: Callable[[], None]) -> None:
+    """Make something in a folder; where that is gone in between, make it again."""
+    for _ in range(_TRIES - 1):
+        with suppress(FileNotFoundError):
+            return make()
+    return make()
 
 
 @contextmanager
 def present(folder: Path) -> Iterator[None]:
     """Make a folder, and those around it, for the block; what is still empty then, and was not there before, goes again."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        _again(lambda: folder.mkdir(parents=True, exist_ok=True))
         yield
     finally:
         for place in missing:
@@ -153,7 +168,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     target = followed(path)
     partial = partial_of(target)
-    with writing(path), present(target.parent), _reserved(partial, path):
+    with writing(path), ExitStack() as stack:
+        _again(lambda: _claim(stack, partial, path))
         try:
             yield partial
             _on_disk(partial)
@@ -170,19 +186,26 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     target = followed(path)
     partial, aside = partial_of(target), partial_of(target, "old")
-    with writing(path), present(target.parent):
+    with writing(path), ExitStack() as stack:
+        _again(lambda: _claim(stack, partial, path, as_folder=True))
+        try:
+            _step_back(aside, target)
+            _empty(partial)
+            yield partial
+            if target.exists():
+                target.rename(aside)
+            partial.replace(target)
+        finally:
+            _step_back(aside, target)
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _claim(stack: ExitStack, partial: Path, path: Path, as_folder: bool = False) -> None:
+    """Make the temporary file or folder of `path` in the making, and what it lies in, and hold it until the stack is closed."""
+    stack.enter_context(present(partial.parent))
+    if as_folder:
         partial.mkdir(exist_ok=True)
-        with _reserved(partial, path):
-            try:
-                _step_back(aside, target)
-                _empty(partial)
-                yield partial
-                if target.exists():
-                    target.rename(aside)
-                partial.replace(target)
-            finally:
-                _step_back(aside, target)
-                shutil.rmtree(partial, ignore_errors=True)
+    stack.enter_context(_reserved(partial, path))
 
 
 def _step_back(aside: Path, target: Path) -> None:

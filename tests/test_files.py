@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -68,4 +69,71 @@ def test_whoever_is_killed_while_a_name_is_tried_leaves_no_empty_file(tmp_path, 
 
     monkeypatch.setattr(Path, "unlink", killed)
     check_writable(tmp_path / "relic.nsem")
+    assert not list(tmp_path.iterdir())
+
+
+def removing_once(monkeypatch, name, folder):
+    """Have another command remove an empty folder just before a function of this name is called for the first time."""
+    module, _, called = name.rpartition(".")
+    function, left = getattr(importlib.import_module(module), called), [folder]
+
+    def call(*words, **named):
+        if left:
+            left.pop().rmdir()
+        return function(*words, **named)
+
+    monkeypatch.setattr(name, call)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("tempfile.mkdtemp", check_writable),
+        ("nerfsem_method.files.hold", lambda path: written(replacing(path))),
+    ],
+    ids=["a check", "a file"],
+)
+def test_commands_that_begin_in_one_new_folder_do_not_refuse_each_other(name, write, tmp_path, monkeypatch):
+    target = tmp_path / "new" / "deeper" / "relic.nsem"
+    target.parent.mkdir(parents=True)
+    removing_once(monkeypatch, name, target.parent)
+    write(target)
+    assert target.exists() == (write is not check_writable)
+
+
+def written(entered):
+    with entered as partial:
+        partial.write_bytes(b"new")
+
+
+def test_a_folder_is_replaced_in_one_that_goes_meanwhile(tmp_path, monkeypatch):
+    target = tmp_path / "new" / "scene"
+    target.parent.mkdir()
+    made, left = Path.mkdir, [target.parent]
+
+    def make(path, *words, **named):
+        if path.name.startswith(".") and left:
+            left.pop().rmdir()
+        return made(path, *words, **named)
+
+    monkeypatch.setattr(Path, "mkdir", make)
+    with replacing_folder(target) as partial:
+        (partial / "new").touch()
+    assert (target / "new").exists() and not left
+
+
+@pytest.mark.parametrize("write", [replacing, replacing_folder])
+def test_a_new_place_in_new_folders_is_made_or_leaves_nothing(write, tmp_path):
+    target = tmp_path / "new" / "deeper" / "relic"
+    with pytest.raises(KeyError), write(target):
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+    with write(target) as partial:
+        (partial / "a").touch() if partial.is_dir() else partial.write_bytes(b"new")
+    assert target.exists() and list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_that_cannot_be_made_leaves_none_of_those_around_it(tmp_path):
+    with pytest.raises(OutputError, match="File name too long"):
+        check_writable(tmp_path / "new" / ("x" * 300) / "relic.nsem")
     assert not list(tmp_path.iterdir())
