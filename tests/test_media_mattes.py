@@ -158,6 +158,32 @@ def test_an_edge_of_one_value_is_no_trimap(tmp_path):
     assert set(np.unique(found)) == {0, 127, 255}
 
 
+@pytest.mark.parametrize("blur", [3, 5])
+def test_wide_edges_of_few_values_are_soft_too(blur, tmp_path):
+    import cv2
+
+    def blurred(matte, most):
+        return (cv2.blur(matte.astype(np.float32), (blur, blur)) * 6).round() * (most / 6)
+
+    found = read(folder_of(tmp_path / "m", lambda m: blurred(m, 126).astype(np.uint8)))
+    assert np.abs(found - np.stack([blurred(matte, 255) for matte in TRUE])).max() <= 1
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_labels_on_the_rim_of_another_are_no_edges(parts, tmp_path):
+    import cv2
+
+    def labels(matte):
+        rows, columns = np.nonzero(matte)
+        turned = np.arctan2(*np.mgrid[:HEIGHT, :WIDTH] - np.array([rows.mean(), columns.mean()])[:, None, None])
+        inside = cv2.distanceTransform(matte.astype(np.uint8), cv2.DIST_L2, 5)
+        rim = 1 + (parts * (turned + np.pi) / (2 * np.pi)).astype(np.uint8).clip(0, parts - 1)
+        return np.where(inside > 2.2, parts + 1, rim * matte).astype(np.uint8)
+
+    with pytest.raises(CaptureError, match=f"label {parts + 1} objects: 1 "):
+        given_mattes(folder_of(tmp_path / "m", labels))
+
+
 @pytest.mark.parametrize("quality", [60, 90])
 @pytest.mark.parametrize("colour", [(1, 1, 1), (1, 0, 0)], ids=["white", "red"])
 @pytest.mark.parametrize("suffix", ["jpg", "webp"])

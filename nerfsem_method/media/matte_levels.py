@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,10 @@ FEW = 16
 EDGE_SHARE = 0.9
 """Values are soft edges, and no labels, where such a share of each lies between black and the brightest, which are then no more
 pixels away than there are such values."""
+ONE_PIXEL, RISE = 1.25, 0.25
+"""An edge is one pixel wide, and its values lie in any order, where they are so many pixels from black on average: 1.0 to 1.1 in
+mattes, from 1.5 on where labels lie on the rim of another. On wider ones the brighter half of the values is farther from black
+than the darker half, by at least the second share of the average: by half of it in blurred mattes, by 0.02 of it in labels."""
 VOID = 255
 """Data sets mark by this label pixels of which they do not know what they show."""
 TOP, TOP_SHARE = 0.9, 0.75
@@ -24,31 +28,43 @@ LIKE_SIZE = 4.0
 
 @dataclass
 class Levels:
-    """Files of one type hold each value so often, and so often on an edge between black and the brightest of their file."""
+    """Files of one type hold each value so often, and so often on an edge between black and the brightest of their file, there
+    at such a distance from black in pixels, summed."""
 
     counts: np.ndarray
     on_edges: np.ndarray
+    depths: np.ndarray
 
     @property
     def are_edges(self) -> bool:
-        """Return whether there are few values, and those between black and the brightest lie on edges alone."""
+        """Return whether there are few values, and those between black and the brightest lie on edges alone, where they rise."""
         levels = np.flatnonzero(self.counts)
         between = levels[1:-1]
-        return 0 < len(between) <= FEW - 2 and not levels[0] and bool(
-            (self.on_edges[between] >= EDGE_SHARE * self.counts[between]).all()
-        )
+        if not 0 < len(between) <= FEW - 2 or levels[0] or (self.on_edges[between] < EDGE_SHARE * self.counts[between]).any():
+            return False
+        return len(between) == 1 or self._rise(between)
+
+    def _rise(self, between: np.ndarray) -> bool:
+        darker, brighter = between[: len(between) // 2], between[-(len(between) // 2) :]
+        whole, low, high = (self.depths[part].sum() / self.on_edges[part].sum() for part in (between, darker, brighter))
+        return bool(whole <= ONE_PIXEL or high - low >= RISE * whole)
 
 
 def count(found: dict[type, Levels], values: np.ndarray) -> None:
     """Add what one file holds to what is found of files of its type."""
+    import cv2
+
     kind, numbers = values.dtype.type, as_numbers(values)
     size = 2 if kind is np.bool_ else np.iinfo(kind).max + 1
-    known = found.setdefault(kind, Levels(np.zeros(size, np.int64), np.zeros(size, np.int64)))
+    known = found.setdefault(kind, Levels(np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size)))
     counts = np.bincount(numbers.ravel(), minlength=size)
     known.counts += counts
     levels = np.flatnonzero(counts)
     if 2 < len(levels) <= FEW and not levels[0]:
-        known.on_edges += np.bincount(numbers[_edges(numbers, len(levels) - 2)], minlength=size)
+        edges = _edges(numbers, len(levels) - 2)
+        depths = cv2.distanceTransform((numbers != 0).view(np.uint8), cv2.DIST_L2, 3)
+        known.on_edges += np.bincount(numbers[edges], minlength=size)
+        known.depths += np.bincount(numbers[edges], depths[edges], minlength=size)
 
 
 def _edges(numbers: np.ndarray, between: int) -> np.ndarray:
@@ -71,7 +87,7 @@ def tables(found: dict[type, Levels], folder: Path) -> dict[type, np.ndarray]:
 
     Raises CaptureError for labels of several objects.
     """
-    others = {kind: Levels(levels.counts.copy(), levels.on_edges) for kind, levels in found.items() if kind is not np.bool_}
+    others = {kind: replace(levels, counts=levels.counts.copy()) for kind, levels in found.items() if kind is not np.bool_}
     ones = found.get(np.bool_)
     if ones is None or not others or all(_ones_are_white(ones.counts, levels.counts) for levels in others.values()):
         return {kind: _table(levels, folder) for kind, levels in found.items()}
