@@ -1,7 +1,6 @@
 """A video becomes a bundle: capture, background, training, export, and a look at the finished file.
 
-`nerfsem compress`, the demo and the benchmarks call `compress`. The rooms behind it are imported when they are needed, so that
-the command line can show the options at once.
+`nerfsem compress`, the demo and the benchmarks call `compress`. The rooms behind it are imported late: options are shown at once.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
 PRESETS_BY_SIZE = {"quick": 20e3, "standard": 65e3}
 """Objects of a wanted size up to these bytes have these presets, larger ones archive: lambda alone moves a preset little."""
 BACKGROUND_SHARE = 0.4
-"""A background whose crf is not chosen takes so much of a wanted size at most, if its codec can: about what the default crf
-takes beside quick."""
+"""At most so much of a wanted size goes to a background whose crf is not chosen, if its codec can: as by default beside quick."""
 LEAST_BYTES = 250
 """No trained bundle is this small: who wants one has left out the unit."""
 LARGEST_BACKGROUND = 0.8
@@ -105,9 +103,8 @@ class Options:
         size = self.wanted_bytes
         if size is None:
             return "standard"
-        if self.mode == "pc":
-            size *= 1 - BACKGROUND_SHARE
-        return next((name for name, most in PRESETS_BY_SIZE.items() if size <= most), "archive")
+        objects = size * (1 - BACKGROUND_SHARE) if self.mode == "pc" else size
+        return next((name for name, most in PRESETS_BY_SIZE.items() if objects <= most), "archive")
 
     @property
     def wanted_bytes(self) -> float | None:
@@ -168,18 +165,19 @@ def _check_target(video: Path, target: Path, options: Options) -> None:
 def _working_in(target: Path, chosen: Path | None, tell: Callable[[str], None]) -> Iterator[Path]:
     """Hold the folder of capture and run, `chosen` or one beside the bundle, and keep a log there.
 
-    The one beside the bundle goes when the block ends well, or when it ends before a stage of the capture is complete. Raises
+    The one beside the bundle goes when the block ends well, and all that is new where it ends before a stage is complete. Raises
     OutputError when another process works there, or somebody else's files lie in the one beside the bundle.
     """
     from nerfsem_method.capture.stages import StageFolder
 
     work = chosen or named(followed(target).parent, target.name, "-work")
-    with writing(work):
-        work.mkdir(parents=True, exist_ok=True)
-    held = {path.name for path in work.iterdir()}
-    if chosen is None and held - {LOCK} and log.NAME not in held:
-        raise OutputError(f"{work} holds other files, and is where the work would be done; move it, or name a --work-dir")
-    with locked(work):
+    with ExitStack() as stack:
+        with writing(work):
+            stack.enter_context(present(work))
+        held = {path.name for path in work.iterdir()}
+        if chosen is None and held - {LOCK} and log.NAME not in held:
+            raise OutputError(f"{work} holds other files, and is where the work would be done; move it, or name a --work-dir")
+        stack.enter_context(locked(work))
         stages = StageFolder(work / "scene")
         if chosen is None and stages.keys():
             tell(f"going on with what an earlier command left in {work}")
@@ -187,12 +185,14 @@ def _working_in(target: Path, chosen: Path | None, tell: Callable[[str], None]) 
             with log.kept_in(work):
                 yield work
         except BaseException as error:
-            if chosen is None and not stages.keys():
+            if stages.keys():
+                if isinstance(error, KeyboardInterrupt):
+                    advise(error)
+                error.add_note(f"what is done is kept in {work}")
+            elif chosen is None:
                 shutil.rmtree(work, ignore_errors=True)
-                raise
-            if isinstance(error, KeyboardInterrupt):
-                advise(error)
-            error.add_note(f"what is done is kept in {work}")
+            elif log.NAME not in held:
+                (work / log.NAME).unlink(missing_ok=True)
             raise
         if chosen is None:
             shutil.rmtree(work, ignore_errors=True)

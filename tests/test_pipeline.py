@@ -187,6 +187,23 @@ def test_a_failed_run_leaves_the_old_bundle(root, vase_video, tmp_path, monkeypa
     assert target.read_bytes() == before and list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("before", [[], ["nerfsem.log", "notes.txt"]], ids=["new", "in use"])
+def test_a_refused_clip_leaves_no_work_folder_and_does_not_say_that_anything_is_kept(before, vase_video, tmp_path, monkeypatch):
+    def refuse(*args):
+        raise CaptureError("no motion in this clip")
+
+    monkeypatch.setattr(ingest, "ingest", refuse)
+    work = tmp_path / "nested" / "work"
+    for name in before:
+        work.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text("earlier\n")
+    with pytest.raises(CaptureError) as failure:
+        compress(vase_video, tmp_path / "relic.nsem", Options(preset="smoke"), work)
+    assert not getattr(failure.value, "__notes__", [])
+    assert [path.name for path in tmp_path.iterdir()] == ["nested"] * bool(before)
+    assert not before or sorted(path.name for path in work.iterdir()) == before
+
+
 @pytest.fixture
 def kept_capture(vase_scene, monkeypatch):
     """A capture keeps a ready scene in the folder that it is given, and records it; the calls are counted."""
