@@ -136,20 +136,25 @@ def test_what_is_no_folder_of_mattes_is_told_what_to_name(name, words, tmp_path)
         list_mattes(tmp_path / "mattes" / name)
 
 
-@pytest.mark.parametrize("kind", [".npy", ".json", ".mat", ".avif", ""])
+@pytest.mark.parametrize("kind", [".npy", ".json", ".mat", ".nii.gz", ".avif", ""])
 def test_files_of_another_kind_are_told_what_to_become(kind, tmp_path):
     for number in range(3):
         (tmp_path / f"m{number}{kind}").touch()
     what = f"{kind} files" if kind else "files without an ending"
-    with pytest.raises(CaptureError, match=f"holds no images but 3 {what}: save their mattes as 8-bit PNG files, one a frame"):
+    with pytest.raises(CaptureError, match=f"holds no images, only 3 {what}: save their mattes as 8-bit PNG files, one a frame"):
         list_mattes(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "words"), [("m.npz", "save the mattes that are in it as 8-bit PNG"), ("m.mp4", "ffmpeg -i")])
+ALONE = [("m.npz", ": save the mattes that are in it as 8-bit PNG"), ("masks.nii.gz", ": save the mattes that are in it")]
+ALONE += [("m.mp4", "; save the frames of a video.*ffmpeg -i"), ("m.txt", ": save the mattes that are in it")]
+ALONE += [(name, "; give a folder of mattes as 8-bit PNG") for name in ("README.txt", "Thumbs.db", "a.avif", "mattes")]
+
+
+@pytest.mark.parametrize(("name", "words"), ALONE)
 def test_one_file_for_all_frames_is_told_what_to_become(name, words, tmp_path):
     (tmp_path / name).touch()
-    for given in (tmp_path, tmp_path / name):
-        with pytest.raises(CaptureError, match=words):
+    for given, told in ((tmp_path, f"holds no images, only {name}{words}"), (tmp_path / name, f"is no folder of mattes{words}")):
+        with pytest.raises(CaptureError, match=told):
             list_mattes(given)
 
 

@@ -17,8 +17,8 @@ from nerfsem_method.errors import NerfsemError
 from nerfsem_method.files import named
 from nerfsem_method.locks import LOCK
 from nerfsem_method.log import NAME as LOG_NAME
-from nerfsem_method.media.clip.listing import CAMERA_KINDS, RAW_KINDS, VIDEO_KINDS
-from nerfsem_method.media.matte_names import in_order
+from nerfsem_method.media.clip.listing import CAMERA_KINDS, RAW_KINDS
+from nerfsem_method.media.matte_names import VIDEO_KINDS, in_order
 
 MATTES = "_mattes"
 """A folder of mattes is called as its clip is, and ends so."""

@@ -20,9 +20,16 @@ ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 """Files with these endings hold others, which are to be unpacked first."""
 DATA_KINDS = (
     ".npy", ".npz", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".csv", ".txt", ".mat", ".h5", ".hdf5", ".pkl", ".pickle", ".pt",
-    ".pth", ".nii", ".svg", ".psd", ".xcf",
+    ".pth", ".nii", ".nii.gz", ".svg", ".psd", ".xcf",
 )
 """Files with these endings hold mattes as numbers, outlines or layers, which only the program that wrote them knows to draw."""
+NOTES = ("readme", "license", "licence", "notes", "changelog")
+"""A file of text with such a name is none of mattes."""
+VIDEO_KINDS = (
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
+    ".webm", ".wmv", ".gif",
+)
+"""Files with these endings are videos, whose frames ffmpeg saves one by one."""
 WANTED = "as 8-bit PNG files, one a frame, white where the object is and black elsewhere"
 """So mattes are given, whatever they were before."""
 FEWEST = 8
@@ -51,22 +58,31 @@ def _of_another_kind(folder: Path) -> str:
     files = [path for path in in_order(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
     if not files:
         return f"; give the mattes {WANTED}"
-    kind, number = Counter(path.suffix.lower() for path in files).most_common(1)[0]
+    kind, number = Counter(map(_kind, files)).most_common(1)[0]
     if number == 1:
-        return f" but {files[0].name}{_instead(files[0])}"
-    return f" but {number} {f'{kind} files' if kind else 'files without an ending'}: save their mattes {WANTED}"
+        return f", only {files[0].name}{_instead(files[0])}"
+    return f", only {number} {f'{kind} files' if kind else 'files without an ending'}: save their mattes {WANTED}"
+
+
+def _kind(path: Path) -> str:
+    """Return the ending that tells what a file is: NIfTI files are data, and are often compressed."""
+    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
 
 
 def _instead(path: Path) -> str:
     """Return what to name in the place of a path that is no folder of mattes."""
-    if "*" in path.name or path.suffix.lower() in SUFFIXES:
+    if "*" in path.name or _kind(path) in SUFFIXES:
         return f": name the folder, {path.parent}"
-    if path.suffix.lower() in ARCHIVES:
+    if _kind(path) in ARCHIVES:
         return ": unpack the archive, and name the folder that is in it"
-    if path.suffix.lower() in DATA_KINDS and path.is_file():
+    if not path.is_file():
+        return ""
+    if _kind(path) in VIDEO_KINDS:
+        command = f"mkdir mattes && ffmpeg -i {shlex.quote(str(path))} -fps_mode passthrough mattes/%06d.png"
+        return f"; save the frames of a video of mattes into one: {command}"
+    if _kind(path) in DATA_KINDS and not path.stem.lower().startswith(NOTES):
         return f": save the mattes that are in it {WANTED}, and name their folder"
-    command = f"mkdir mattes && ffmpeg -i {shlex.quote(str(path))} -fps_mode passthrough mattes/%06d.png"
-    return f"; save the frames of a video of mattes into one: {command}" if path.is_file() else ""
+    return f"; give a folder of mattes {WANTED}"
 
 
 def _is_image(path: Path) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.media.matte_names import SUFFIXES, in_order
+from nerfsem_method.media.matte_names import SUFFIXES, VIDEO_KINDS, in_order
 
 CAMERA_KINDS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif", ".avif", ".tif", ".tiff", ".webp", ".bmp", ".png",
@@ -22,10 +22,6 @@ RAW_KINDS = (
     ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 )
 """Files with these endings hold what a sensor measured; colours are made of that by a developing program, with choices."""
-VIDEO_KINDS = (
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
-    ".webm", ".wmv", ".gif",
-)
 SEVERAL = 8
 """So many files of one unknown kind may well be pictures."""
 _MASKS = (
