@@ -13,7 +13,7 @@ from typing import IO
 from nerfsem_method import desk
 
 PREFIX = "nerfsem-"
-"""The names of our temporary folders begin so, as those of a user's own folders may."""
+"""The names of our temporary folders begin so, after a full stop where they lie beside a user's own files, as these may, too."""
 MARK = "temporary.lock"
 """A folder with this file is ours, and in use while the file is locked. It names the machine: another may not see the lock."""
 WORK = "work"
@@ -26,9 +26,10 @@ def temporary_folder(kind: str, parent: Path | None = None) -> Iterator[Path]:
 
     A process that is killed clears nothing away, but the kernel lets go of what it held: its folders in `parent` are removed.
     """
+    hidden = "." if parent is not None else ""
     parent = parent or Path(tempfile.gettempdir())
     _remove_left(parent)
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{kind}-", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=f"{hidden}{PREFIX}{kind}-", dir=parent))
     mark = None
     try:
         if desk.has_locks():
@@ -58,8 +59,12 @@ def _machine() -> bytes:
 
 
 def _remove_left(parent: Path) -> None:
-    """Remove the user's own temporary folders that no process uses any more."""
-    left = sorted(parent.glob(f"{PREFIX}*")) if desk.has_locks() else []
+    """Remove the user's own temporary folders that no process uses any more.
+
+    A program such as COLMAP's that works in one does not hold its mark. Where the process that started it is killed alone, the
+    next one may remove the folder under it; that ends it, and nobody waits for its result any more.
+    """
+    left = sorted([*parent.glob(f"{PREFIX}*"), *parent.glob(f".{PREFIX}*")]) if desk.has_locks() else []
     for folder in left:
         with suppress(OSError):  # it has no mark, is in use, or is being removed by another process
             if not desk.is_own_folder(folder):
