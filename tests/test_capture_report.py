@@ -91,6 +91,12 @@ def test_what_is_wrong_with_parts_is_told_instead_of_a_zoom(scene) -> None:
     assert found.warnings == [found.likely] == ["frames 8-11 lie between black bars"]
 
 
+def test_bars_are_told_once_where_frames_have_no_camera(scene) -> None:
+    bars = "frames 8-11 lie between black bars"
+    lost, told = report.summarise(scene, model(), 500, facts(), unposed=[14, 15, 16], bars=bars).warnings
+    assert told == bars and lost.startswith("no camera was found for frames 14-16") and bars not in lost
+
+
 def test_what_is_wrong_throughout_is_said_once(scene) -> None:
     assert "the whole clip is blurred" in warned(scene, facts(blur=np.full(COUNT, 2.5)))
     assert "2 separate pieces" in warned(scene, facts(pieces=np.full(COUNT, 2)))

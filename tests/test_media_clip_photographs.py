@@ -359,6 +359,34 @@ def test_pictures_that_say_nothing_of_their_numbers_are_read(ending: str, tmp_pa
     assert read_picture(tmp_path / f"a.{ending}", white=1023.0).rgb.min() == 255
 
 
+@pytest.mark.parametrize(("brightest", "shown"), [(940, 940 >> 2), (14000, 14000 >> 8), (15000, 15000 >> 6)])
+def test_colours_of_fewer_bits_come_near_white_somewhere(brightest: int, shown: int, tmp_path: Path) -> None:
+    deep(tmp_path, [brightest // 2, brightest])
+    assert max(int(frame.rgb.max()) for frame in open_clip(tmp_path).frames()) == shown
+
+
+def test_greys_among_deep_colours_leave_all_as_they_are(tmp_path: Path) -> None:
+    deep(tmp_path, [1023, 500])
+    Image.fromarray(np.full((48, 64), 1023, np.uint16)).save(tmp_path / "2.png")
+    assert [int(frame.rgb.max()) for frame in open_clip(tmp_path).frames()] == [1023 >> 8, 500 >> 8, 1023 >> 8]
+    assert not remarks(tmp_path)
+
+
+def test_deep_colours_lie_upright(tmp_path: Path) -> None:
+    import cv2
+
+    picture = np.zeros((48, 64, 3), np.uint16)
+    picture[:6, :6] = 1023
+    whole = cv2.imencode(".png", picture)[1].tobytes()
+    exif = Image.Exif()
+    exif[0x112] = 6  # the first row is to be at the right
+    said = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(said) - 4) + said + struct.pack(">I", zlib.crc32(said))
+    (tmp_path / "a.png").write_bytes(whole[:33] + chunk + whole[33:])
+    (frame,) = open_clip(tmp_path).frames()
+    assert frame.rgb.shape == (64, 48, 3) and frame.rgb[:6, -6:].min() == 255 and not frame.rgb[:, :-6].any()
+
+
 @pytest.mark.parametrize("most", [2500, 12000])
 def test_dark_colours_that_end_anywhere_stay_dark_and_are_told_of(most: int, tmp_path: Path) -> None:
     deep(tmp_path, [most, most // 4])
