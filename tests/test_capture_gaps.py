@@ -99,7 +99,8 @@ def test_frames_without_a_pose_are_left_out_and_named(tmp_path: Path, monkeypatc
 
 def test_more_than_a_tenth_is_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):  # The answer is the same when the folder is found again.
-        with pytest.raises(CaptureError, match=r"3 of the clip's 15 frames have no camera .*\(0, 13-14; see .*--allow-gaps"):
+        told = r"3 of the clip's 15 frames have no camera .*\(0, 13-14; see .* off the frames without a camera, .*--allow-gaps"
+        with pytest.raises(CaptureError, match=told):
             capture(tmp_path, monkeypatch, 0, 13, 14)
     scene = capture(tmp_path, monkeypatch, 0, 13, 14, allow=True)
     assert scene.video.left_out == (0, 13, 14)

@@ -20,6 +20,7 @@ def check_gaps(scene: Scene, allowed: bool) -> Scene:
         first = f"{likely}; or" if likely else "film a slow, sharp, steady turn,"
         raise CaptureError(
             f"{lost} of the clip's {total} frames have no camera or are damaged ({spans(list(scene.video.left_out))}; see "
-            f"{scene.root / 'report.html'}): {first} cut these frames off, or give --allow-gaps to go on without them"
+            f"{scene.root / 'report.html'}): {first} cut off the frames without a camera, "
+            "or give --allow-gaps to go on without them"
         )
     return scene
