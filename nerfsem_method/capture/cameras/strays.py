@@ -103,7 +103,7 @@ def moved(frames: list[int], views: np.ndarray, on_object: np.ndarray) -> list[i
         return []
     of_object = on_object[views[:, 0].astype(int)]
     beside, own = (_common(frames, views[chosen]) for chosen in (~of_object, of_object))
-    shown = np.array([(views[of_object, 1] == frame).sum() for frame in frames]) >= ENOUGH
+    shown = np.bincount(views[of_object, 1].astype(int), minlength=frames[-1] + 1)[frames] >= ENOUGH
     turned = (own < HARDLY) & shown[1:] & shown[:-1] & (beside > COMMON * np.median(beside)) & (np.diff(frames) == 1)
     return [frames[index + 1] for index in np.flatnonzero(turned)] if np.median(own) > USUAL else []
 
@@ -198,9 +198,11 @@ def _apart(first: np.ndarray, second: np.ndarray) -> float:
 
 def _common(frames: list[int], views: np.ndarray) -> np.ndarray:
     """Return which share of the points that a frame sees the next one sees too, of the frame that sees fewer: [N - 1]."""
-    seen = {frame: views[views[:, 1] == frame, 0].astype(int) for frame in frames}
-    pairs = [(seen[first], seen[second]) for first, second in pairwise(frames)]
-    return np.array([len(np.intersect1d(*pair)) / max(min(map(len, pair)), 1) for pair in pairs])
+    order = np.argsort(views[:, 1], kind="stable")
+    begins, ends = (np.searchsorted(views[order, 1], frames, side) for side in ("left", "right"))
+    seen = [np.unique(views[order[begin:end], 0]) for begin, end in zip(begins, ends, strict=True)]
+    shared = [len(np.intersect1d(*pair, assume_unique=True)) / max(min(map(len, pair)), 1) for pair in pairwise(seen)]
+    return np.array(shared)
 
 
 def _with_views(points: dict[str, np.ndarray], views: np.ndarray) -> dict[str, np.ndarray]:
