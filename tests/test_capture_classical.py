@@ -310,3 +310,6 @@ def test_without_points_there_is_no_object_and_a_way_out(frames, model, tmp_path
     bare = dataclasses.replace(model, points=model.points[VASE_POINTS + PEDESTAL_POINTS :], views=np.empty((0, 4)))
     with pytest.raises(CaptureError, match="--mattes"):
         classical.segment(frames, bare, tmp_path, lambda done, total: None)
+    wrong = dataclasses.replace(bare, explained=0.14)
+    with pytest.raises(CaptureError, match="cameras are probably wrong, for only 14%"):
+        classical.segment(frames, wrong, tmp_path, lambda done, total: None)

@@ -28,7 +28,10 @@ from nerfsem_method.log import LOG, see
 from nerfsem_method.media.pictures import read_picture, write_picture
 from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
 
-HARDLY_MOVES = "the camera hardly moves: film the object while walking around it, not from a tripod"
+HARDLY_MOVES = (
+    "the camera hardly moves: film the object while walking around it, not from a tripod; an object that turns needs a "
+    "turntable, for hands move, too"
+)
 MIN_REGISTERED, MIN_OF_ALL = 0.6, 0.4
 """A smaller share of registered frames than the first, from the first to the last of them, leaves gaps that no interpolation can
 fill. What a clip shows before and after, the floor for example, is left out and named; a smaller share of the whole clip than the

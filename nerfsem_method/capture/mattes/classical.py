@@ -77,10 +77,15 @@ def segment(
     )
     cluster = find(model, keep_support, box)
     if cluster is None:
+        doubt = (
+            f"the cameras are probably wrong, for only {model.explained:.0%} of what frames have in common agrees with them, as "
+            "where hands or mirrors move with the object; or "
+        )
         raise CaptureError(
-            "the classical segmenter finds no object where the cameras look: hardly a point lies on it, as on what is "
-            "small, smooth, shiny, clear or thin; film it larger and from all sides, give --mattes DIR, or choose --segmenter "
-            "birefnet; if the cameras circle something else, point it out with --object-box x,y,w,h"
+            f"the classical segmenter finds no object where the cameras look: {doubt if model.contradicted else ''}hardly a "
+            "point lies on it, as on what is small, smooth, shiny, clear or thin; film it larger and from all sides, give "
+            "--mattes DIR, or choose --segmenter birefnet; if the cameras circle something else, point it out with --object-box "
+            "x,y,w,h"
         )
     moving = Moving.of(frames) if model.region == "object" and not keep_support else None
     voting = int(_voters(len(frames)).sum())
