@@ -19,10 +19,11 @@ RANDOM_SEED = 0
 MOST_FEATURES = 3000
 """SIFT keeps about so many features of a frame, the largest; more of them cost time in their square, and move no camera. All that
 it keeps are matched: without the smallest of these a logo's clip was wrong by a degree, and six wrong frames hung together."""
+SMALL_FRAME = 512
+"""In frames whose longer side has fewer pixels than this SIFT also looks at the doubled picture, as it does on the object alone; in
+larger ones that takes four times as long and finds noise, or a messenger's blocks, unless there is little to see in them."""
 FEW_FEATURES = 500
-"""Where SIFT finds fewer features than this, counted in `SOME` frames, it also looks at the doubled picture, as it does on the
-object alone: the frames are small, or bars fill the rest. Elsewhere that takes four times as long and finds nothing but noise, or
-the blocks of what a messenger has made small."""
+"""Frames in which SIFT finds fewer than this, counted in `SOME` of them, show as little as small ones: bars fill the rest."""
 MANY_FEATURES, STRICTER_EDGE = 1000, 15.0
 """In a dense clip whose frames have so many, features of one orientation, and fewer along edges, are enough; `SOME` keep all."""
 SOME = 5
@@ -48,7 +49,7 @@ MAX_TRIALS = 1000
 def extract(job: Job, database: Path) -> None:
     """Find SIFT features in every frame of the job and write them to a new database; one camera took all frames."""
     _list_frames(job, database)
-    doubled, sparing = job.object_alone, False
+    doubled, sparing = job.object_alone or job.long_side < SMALL_FRAME, False
     if not doubled:
         usual = _counted(job, database)
         doubled, sparing = usual < FEW_FEATURES, usual >= MANY_FEATURES and dense(len(job.names))
