@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -83,13 +84,12 @@ def picture(path: Path, blots: int, seed: int) -> None:
     assert cv2.imwrite(str(path), canvas)
 
 
-@pytest.mark.parametrize(("blots", "doubled"), [(800, False), (60, True)])
-def test_large_frames_are_doubled_where_little_is_seen_in_them(blots: int, doubled: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("blots", "long_side", "doubled"), [(800, 640, False), (60, 640, True), (800, 480, True)])
+def test_frames_are_doubled_that_are_small_or_show_little(blots: int, long_side: int, doubled: bool, tmp_path: Path) -> None:
     names = [f"{frame}.png" for frame in range(7)]
     for frame, name in enumerate(names):
         picture(tmp_path / name, blots, frame)
-    asked = job(tmp_path, names)
-    extract(asked, tmp_path / "database.db")
+    extract(replace(job(tmp_path, names), long_side=long_side), tmp_path / "database.db")
     finest = []
     with pycolmap.Database.open(str(tmp_path / "database.db")) as database:
         assert sorted(image.name for image in database.read_all_images()) == names

@@ -20,8 +20,8 @@ MOST_FEATURES = 3000
 """SIFT keeps about so many features of a frame, the largest; more of them cost time in their square, and move no camera. All that
 it keeps are matched: without the smallest of these a logo's clip was wrong by a degree, and six wrong frames hung together."""
 SMALL_FRAME = 512
-"""In frames whose longer side has fewer pixels than this SIFT also looks at the doubled picture, as it does on the object alone; in
-larger ones that takes four times as long and finds noise, or a messenger's blocks, unless there is little to see in them."""
+"""In frames whose longer side has fewer pixels than this SIFT also looks at the doubled picture, as it does on the object alone;
+in larger ones that takes four times as long and finds noise, or a messenger's blocks, unless there is little to see in them."""
 FEW_FEATURES = 500
 """Frames in which SIFT finds fewer than this, counted in `SOME` of them, show as little as small ones: bars fill the rest."""
 MANY_FEATURES, STRICTER_EDGE = 1000, 15.0
