@@ -16,7 +16,7 @@ from test_capture_poses import result_of
 from nerfsem_method.capture.assembly import _of_moves
 from nerfsem_method.capture.cameras import reconstruct
 from nerfsem_method.capture.cameras.sparse import SparseModel
-from nerfsem_method.capture.cameras.strays import brought_back, moved, stray_ways
+from nerfsem_method.capture.cameras.strays import brought_back, moved, stray_ways, torn
 
 COUNT, ASIDE = 24, [10, 11, 12]
 
@@ -63,6 +63,7 @@ def test_frames_without_a_pose_are_followed_from_both_sides(film) -> None:
     assert sorted(known) == sorted(true)
     assert max(degrees(known[frame], true[frame]) for frame in true) < 0.1
     assert all((kept["views"][:, 1] == frame).sum() >= 30 for frame in ASIDE)
+    assert not torn(sorted(known), kept["views"])
     for frame in ASIDE:
         cv2.imwrite(str(frames[frame]), np.zeros((240, 160), np.uint8))
     assert brought_back(frames, wanting, points, CAMERA)[0] == wanting

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nerfsem_method.capture.cameras.between import Followed, Tracks, follow
+from nerfsem_method.capture.cameras.between import GOOD, Followed, Tracks, follow
 from nerfsem_method.capture.cameras.gaps import between
 from nerfsem_method.log import LOG
 from nerfsem_method.media.matte_names import frames_text
@@ -56,7 +56,7 @@ def brought_back(
             continue
         gone = [frame for frame in posed if frame in changed or not found]
         if changed or gone:
-            LOG.info("%s %s", frames_text(sorted(changed) or gone), "are followed from both sides" if changed else "have no pose")
+            LOG.info("%s: %s", frames_text(sorted(changed) or gone), "followed from both sides" if changed else "aside, no pose")
         known = {frame: pose for frame, pose in known.items() if frame not in gone}
         known.update((frame, one.pose) for frame, one in changed.items())
         kept = points["views"][~np.isin(points["views"][:, 1], gone)]
@@ -121,20 +121,26 @@ def _followed_from_both_ends(
     middle = min(ahead.keys() & back.keys(), key=lambda frame: abs(2 * frame - way[0] - way[-1]), default=None)
     if middle is None or _apart(ahead[middle].pose, back[middle].pose) > AGREED:
         return {}
-    return {frame: _either(ahead.get(frame), back.get(frame), (i + 1) / (len(way) + 1)) for i, frame in enumerate(way)}
+    shares = {frame: (number + 1) / (len(way) + 1) for number, frame in enumerate(way)}
+    return {f: _either(ahead.get(f), back.get(f), share, tracks.positions, camera) for f, share in shares.items()}
 
 
-def _either(ahead: Followed | None, back: Followed | None, share: float) -> Followed:
-    """Return what was followed from one end or, where both have come so far, what lies at this share of the way between them.
+def _either(
+    ahead: Followed | None, back: Followed | None, share: float, positions: np.ndarray, camera: Intrinsics
+) -> Followed:
+    """Return what was followed from one end or, where both came so far, what lies at this share of the way between them.
 
-    Errors add up on the way, so that the nearer end says more.
+    Errors add up on the way, so that the nearer end says more. What the other one sees and fits is seen, too: so both ends hang
+    together.
     """
     if ahead is None or back is None:
         one = ahead or back
         assert one is not None
         return one
-    nearer = ahead if share < 0.5 else back
-    return Followed(between(ahead.pose, back.pose, share), nearer.rows, nearer.pixels)
+    pose, (nearer, other) = between(ahead.pose, back.pose, share), (ahead, back) if share < 0.5 else (back, ahead)
+    off = np.linalg.norm(camera.project(positions[other.rows], pose)[0] - other.pixels, axis=1)
+    new = (off < GOOD) & ~np.isin(other.rows, nearer.rows)
+    return Followed(pose, np.append(nearer.rows, other.rows[new]), np.concatenate([nearer.pixels, other.pixels[new]]))
 
 
 def _follow(
