@@ -138,6 +138,16 @@ def test_cameras_that_circle_something_else_are_noticed(scene) -> None:
     assert "circle a point beside the object" in warned(replace(scene, frames=frames), facts())
 
 
+def test_cameras_that_look_above_a_flat_object_circle_it(scene) -> None:
+    """The cameras rise by as much as the box is wide: the object lies low in their pictures, as a coin on a table does."""
+
+    def above(pose: np.ndarray) -> np.ndarray:
+        return np.column_stack([pose[:, :3], pose[:, 3] - pose[:, 2]])
+
+    frames = tuple(replace(frame, cam_from_world=above(frame.cam_from_world)) for frame in scene.frames)
+    assert "circle a point" not in warned(replace(scene, frames=frames), facts())
+
+
 def test_half_a_turn_is_told_in_degrees(scene) -> None:
     half = replace(scene, frames=scene.frames[: COUNT // 2])
     text = " | ".join(report.summarise(half, replace(model(), registered=np.ones(6, bool)), 500, facts()).warnings)

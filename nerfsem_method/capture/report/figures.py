@@ -47,7 +47,8 @@ BLURRED, BLURRED_BESIDE = 1.7, 1.8
 """A clip is blurred throughout if its edges are softer than the first, in pixels; a frame is if they are softer than that and
 than the second times the clip's median."""
 ASIDE = 0.5
-"""Cameras that look at a point so many edges of the unit cube away from its middle circle something else."""
+"""Cameras that look at a point so many edges of the unit cube aside from its middle circle something else. Above a flat thing, such
+as a coin, that stands still in the frames' lower half, they look at nothing: only what is beside counts."""
 EXPOSURE_RANGE = 1.6
 """The object's brightness may change by this factor along the clip, as light falls on its sides; beyond, the exposure did."""
 
@@ -117,7 +118,7 @@ def summarise(
     if unposed:
         lost, why = frames_text(list(unposed)), f"; {likely}" if likely and not bars else ""
         warnings.insert(0, f"no camera was found for {lost}: left out of the training, of the bundle and of what it plays{why}")
-    if np.linalg.norm(look_at_point(scene.poses) - 0.5) > ASIDE:
+    if np.linalg.norm(look_at_point(scene.poses)[:2] - 0.5) > ASIDE:
         warnings.append(
             "the cameras circle a point beside the object that the mattes show: if there are two objects, or the mattes show "
             "the wrong one, point at it (--object-box) or give --mattes DIR"
