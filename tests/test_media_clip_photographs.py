@@ -113,7 +113,8 @@ def test_each_photograph_is_taken_once(shots: Path) -> None:
     said = remarks(shots)
     assert "IMG_3.HEIC, IMG_4.png are left out: the same photograph" in said
     assert "IMG_5_mask.png is left out: it is a mask" in said and "making-of.mp4 is left out: a video" in said
-    assert "IMG_50.NEF is left out: a RAW file" in said and "IMG_7.CR2" not in said
+    assert "IMG_50.NEF is left out: a RAW file" in said
+    assert "IMG_7.CR2 is left out: what the sensor measured of photographs that lie there, too" in said
 
 
 def test_a_folder_of_masks_is_a_folder(tmp_path: Path) -> None:
@@ -553,6 +554,7 @@ def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) ->
         (tmp_path / "clip.zip", "is an archive; unpack it"),
         (tmp_path / "relic.nsem", "is a bundle, .*nerfsem decode gives its video back"),
         (Path("file:///home/me/relic.mp4"), "is an address; name the file by its path alone"),
+        (Path("https://example.org/relic.mp4"), "^https://example.org/relic.mp4 is an address: save the video as a file first"),
         (shots / "*.tif", "does not exist, and no file fits it"),
         (shots / "IMG_%05d.JPG", "no file fits it"),
         (shots / "nothing*" / "*.JPG", "no file fits it"),

@@ -141,8 +141,12 @@ def _sort_out(entries: Iterable[Path]) -> Listing:
     stems, names = {stem for path in best for stem in _called(path)}, {(path.parent, path.name.casefold()) for path in best}
     left_out = {path.name: _GONE for path in in_order(shown) if _is_broken(path)}
     for path in files:
-        if path.suffix.lower() in RAW_KINDS and _kin(path) not in twins:
-            left_out[path.name] = "a RAW file has to be developed to JPEG or TIFF first"
+        if path.suffix.lower() in RAW_KINDS:
+            left_out[path.name] = (
+                "what the sensor measured of photographs that lie there, too"
+                if _kin(path) in twins
+                else "a RAW file has to be developed to JPEG or TIFF first"
+            )
         elif (original := _EDITED.sub(r"\1", path.stem.casefold())) != path.stem.casefold() and (path.parent, original) in twins:
             left_out[path.name] = "an edited copy of a photograph that lies there, too"
         elif path.suffix.lower() in CAMERA_KINDS and path not in best:
