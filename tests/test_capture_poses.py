@@ -30,8 +30,9 @@ def result_of(known: dict[int, np.ndarray], motion: float | None = 80.0) -> dict
     """Return what COLMAP's process writes."""
     camera = ["SIMPLE_RADIAL", 270, 480, [560.0, 135.0, 240.0, 0.0]]
     rows = {str(i): pose.tolist() for i, pose in known.items()}
-    lens = {"stretches": [], "focal_evidence": 0.1, "explained": 0.8, "apart": 0.0, "squeeze": 1.0, "camera": camera}
-    return {"motion": motion, "closures": 0, "poses": rows, "reprojection_error": 0.4, **lens}
+    lens = {"stretches": [], "lenses": [], "focal_evidence": 0.1, "squeeze": 1.0, "camera": camera}
+    fit = {"explained": 0.8, "apart": 0.0, "reprojection_error": 0.4}
+    return {"motion": motion, "closures": 0, "poses": rows, **fit, **lens}
 
 
 def checked(known: dict[int, np.ndarray], count: int, motion: float | None = 80.0) -> SparseModel:

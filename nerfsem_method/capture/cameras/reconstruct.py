@@ -121,8 +121,9 @@ def _solve(
     if asked.ordered and known and len(views):
         known, points = brought_back(frames, known, points, Intrinsics.from_colmap(*result["camera"]))
     stretches = [(keys[first], keys[last], length) for first, last, length in result["stretches"]]
+    lenses = sorted((keys[index], ratio) for index, ratio in result["lenses"])
     region = "object" if asked.object_alone else "frame"
-    return checked_model(len(frames), {**result, "stretches": stretches}, known, points, diagonal, region)
+    return checked_model(len(frames), {**result, "stretches": stretches, "lenses": lenses}, known, points, diagonal, region)
 
 
 def _of_all_frames(
@@ -244,6 +245,7 @@ def checked_model(
         explained=result["explained"],
         apart=result["apart"],
         squeeze=result["squeeze"],
+        lenses=result["lenses"],
     )
 
 

@@ -14,7 +14,7 @@ from nerfsem_method.scene.camera import Intrinsics
 
 SCALARS = (
     "reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence", "explained", "apart", "ordered",
-    "squeeze",
+    "squeeze", "lenses",
 )  # fmt: skip
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 GIVEN = "given"
@@ -49,6 +49,7 @@ class SparseModel:
     a focal length a tenth off fits worse; None where that was not asked. Of the verified matches between frames with a
     pose, the share `explained` is of these points. Of those without one, the share `apart` has much in common with each other.
     Frames are `ordered` where they follow each other in time, as a film's do. Pixels are `squeeze` times wider than high.
+    `lenses` are photographs with a focal length of their own, and how many times the others' it is.
     """
 
     camera: Intrinsics
@@ -67,6 +68,7 @@ class SparseModel:
     apart: float = 0.0
     ordered: bool = True
     squeeze: float = 1.0
+    lenses: Sequence[tuple[int, float]] = ()
 
     def save(self, folder: Path) -> None:
         """Write camera.json and model.npz into `folder`."""

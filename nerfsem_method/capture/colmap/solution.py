@@ -24,18 +24,21 @@ def save(
     motion: float | None,
     closures: int,
     focal: Focal,
+    lenses: dict[str, float],
     sense: float,
     island: float,
 ) -> None:
     """Write result.json and, if there is a model, points.npz into the job's work folder.
 
-    result.json has `poses` by index into `job.names`. points.npz has `positions` [P, 3] and `colours` [P, 3] uint8 of the points,
-    and `views` [M, 4], a row (point, index into `job.names`, u, v) for each time that a frame sees a point.
+    `lenses` are photographs with another focal length, by name. result.json has these, and `poses`, by index into `job.names`.
+    points.npz has `positions` [P, 3] and `colours` [P, 3] uint8 of the points, and `views` [M, 4], a row (point, index into
+    `job.names`, u, v) for each time that a frame sees a point.
     """
     work = Path(job.work)
     result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": focal.stretches, "poses": {}}
     result["focal_evidence"], result["explained"], result["apart"] = focal.evidence, sense, island
     result["squeeze"] = focal.squeeze
+    result["lenses"] = [(job.names.index(name), ratio) for name, ratio in lenses.items()]
     if model is not None:
         poses = poses_of(job, model)
         camera = next(iter(model.cameras.values()))

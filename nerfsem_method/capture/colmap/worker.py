@@ -20,6 +20,7 @@ import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.job import Job
+from nerfsem_method.capture.colmap.lenses import other_lenses
 from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, TIED, adopt, better, map_frames, refine
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
@@ -158,6 +159,7 @@ def main(job: Job) -> None:
     first = first_model(job, Matcher(job, database))
     model = whole = first.model
     closures, focal, sense, island = 0, Focal(None, []), 0.0, 0.0
+    lenses: dict[str, float] = {}
     if whole is not None:
         model, closures = close(first.job, first.matcher, pycolmap.Reconstruction(whole))
         sense, island = _judged(job, database, model)
@@ -165,8 +167,10 @@ def main(job: Job) -> None:
             model, closures = again
             sense, island = _judged(job, database, model)
         focal = measure_focal_length(job, model)
+        if not (job.ordered or job.object_alone):
+            lenses = other_lenses(first.matcher, model)
         model.extract_colors_for_all_images(job.images)
-    save(job, model, first.matcher.median_motion(), closures, focal, sense, island)
+    save(job, model, first.matcher.median_motion(), closures, focal, lenses, sense, island)
 
 
 def _judged(job: Job, database: Path, model: pycolmap.Reconstruction) -> tuple[float, float]:

@@ -47,8 +47,8 @@ BLURRED, BLURRED_BESIDE = 1.7, 1.8
 """A clip is blurred throughout if its edges are softer than the first, in pixels; a frame is if they are softer than that and
 than the second times the clip's median."""
 ASIDE = 0.5
-"""Cameras that look at a point so many edges of the unit cube aside from its middle circle something else. Above a flat thing, such
-as a coin, that stands still in the frames' lower half, they look at nothing: only what is beside counts."""
+"""Cameras that look at a point so many edges of the unit cube aside from its middle circle something else. Only what is
+beside counts: above a flat thing, such as a coin, that lies low in the frames, they look at nothing."""
 EXPOSURE_RANGE = 1.6
 """The object's brightness may change by this factor along the clip, as light falls on its sides; beyond, the exposure did."""
 
@@ -113,7 +113,7 @@ def summarise(
     if bars:
         warnings.insert(0, bars)
     elif model.region != GIVEN:
-        warnings += _of_zoom(model)
+        warnings += _of_zoom(model) or _of_lenses(model)
     likely = bars or mirrors or (OTHER_PART if unposed and model.apart > MOST_APART else "")
     if unposed:
         lost, why = frames_text(list(unposed)), f"; {likely}" if likely and not bars else ""
@@ -222,6 +222,19 @@ def _of_zoom(model: SparseModel) -> list[str]:
         f"the focal length changes: frames {longest[0]}-{longest[1]} are taken with one at least {100 * (ratio - 1):.0f} % "
         f"longer than frames {widest[0]}-{widest[1]}; all count as taken alike, which bends the cameras{much}: "
         "film without zooming, and give a close-up as a clip of its own"
+    ]
+
+
+def _of_lenses(model: SparseModel) -> list[str]:
+    """Return what is to be said where single photographs have focal lengths of their own."""
+    if not model.lenses:
+        return []
+    frames, ratios = zip(*model.lenses, strict=True)
+    times = f"{min(ratios):.2f}" if len(ratios) == 1 else f"{min(ratios):.2f} to {max(ratios):.2f}"
+    named = f"{frames_text(list(frames))} {'seems' if len(frames) == 1 else 'seem'}"
+    return [
+        f"{named} to be taken with {times} times the focal length of the others, or cropped and enlarged: all "
+        "count as taken alike, which bends their cameras by degrees; give such photographs as they were taken, or leave them out"
     ]
 
 
