@@ -30,6 +30,7 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import hash_file, named, scratch
 from nerfsem_method.media.clip.clip import Clip, folder_of
 from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.media.pictures import keeping_pictures
 from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import part_of, progress_bar
 from nerfsem_method.scene.scene import AGREED, Scene
@@ -158,7 +159,7 @@ class Capture:
         """Fill the folder with what it lacks, and return its scene."""
         if not self.folder.keys().get("frames") or not self.folder.holds("frames", self.frames_key):
             self._announce()
-        with self.folder.claimed():
+        with self.folder.claimed(), keeping_pictures():
             root = self.folder.root
             for outdated in (root / "scene.json", *root.glob("hull-*.npy")):
                 outdated.unlink(missing_ok=True)

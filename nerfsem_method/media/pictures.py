@@ -5,6 +5,9 @@ Names that are no UTF-8 crash it, and what it cannot write it passes over in sil
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,55 @@ import numpy as np
 
 from nerfsem_method.errors import CaptureError
 
+MOST_KEPT = 500 * 10**6
+"""So many bytes of grey pictures are kept at most: all frames and mattes of 500 frames of 540x960, and few of a long 4K clip."""
+
+
+class _Kept:
+    """Grey pictures are kept here until they are too many; a file is known by what renaming its folder does not change."""
+
+    def __init__(self) -> None:
+        self._pictures: dict[tuple[int, ...], np.ndarray] = {}
+        self._left = MOST_KEPT
+
+    def read(self, path: Path) -> np.ndarray:
+        """Return the grey picture in a file [H, W] uint8, read-only. Raises as `read_picture` does."""
+        facts = path.stat()
+        key = (facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)
+        if key not in self._pictures:
+            picture = _decoded(path, grey=True)
+            picture.flags.writeable = False
+            if picture.nbytes > self._left:
+                return picture
+            self._left -= picture.nbytes
+            self._pictures[key] = picture
+        return self._pictures[key]
+
+
+_kept: ContextVar[_Kept | None] = ContextVar("_kept", default=None)
+
+
+@contextmanager
+def keeping_pictures() -> Iterator[None]:
+    """Within this, no grey picture is decoded twice by this thread, until MOST_KEPT; these pictures are read-only."""
+    token = _kept.set(_Kept())
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
 
 def read_picture(path: Path, grey: bool = False) -> np.ndarray:
     """Return a picture, uint8 [H, W, 3] with blue first, or [H, W] if `grey`.
 
-    Raises CaptureError when the file is no picture, OSError when it cannot be opened.
+    Within `keeping_pictures` a grey one is read-only. Raises CaptureError when the file is no picture, OSError when it cannot be
+    opened.
     """
+    kept = _kept.get() if grey else None
+    return _decoded(path, grey) if kept is None else kept.read(path)
+
+
+def _decoded(path: Path, grey: bool) -> np.ndarray:
     import cv2
 
     data = np.frombuffer(path.read_bytes(), np.uint8)

@@ -79,9 +79,9 @@ def map_frames(job: Job, database: Path, attempt: str) -> pycolmap.Reconstructio
 
     The global mapper misses fewer frames, but of small frames its model is bent, and no adjustment bends it back. So the
     incremental one is asked, too, unless the first model has all frames and so many of their matches that it must be right. Which
-    of the two is right shows once each has all points. `attempt` names the files of this call.
+    of the two is right shows once each has all points. `attempt` names the incremental one's files.
     """
-    first = _with_all_points(job, database, _map_globally(job, database, attempt))
+    first = _with_all_points(job, database, _map_globally(job, database))
     if first is not None and first.num_reg_images() == len(job.names) and explained(database, first) > EXPLAINED:
         return first
     return better(first, _with_all_points(job, database, _map_incrementally(job, database, attempt)))
@@ -109,7 +109,7 @@ def _largest(models: dict[int, pycolmap.Reconstruction]) -> pycolmap.Reconstruct
     return max(models.values(), key=lambda model: model.num_reg_images(), default=None)
 
 
-def _map_globally(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruction | None:
+def _map_globally(job: Job, database: Path) -> pycolmap.Reconstruction | None:
     """Solve all rotations at once, then all positions (Pan et al., Global Structure-from-Motion Revisited, ECCV 2024)."""
     tell("cameras", 0, 1)
     options = pycolmap.GlobalPipelineOptions()
@@ -121,9 +121,11 @@ def _map_globally(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruc
     options.mapper.track_required_tracks_per_view = FEWER_TRACKS if dense(len(job.names)) else TRACKS
     adjustment = options.mapper.bundle_adjustment
     adjustment.refine_extra_params = adjustment.refine_focal_length = not job.object_alone
-    models = Path(job.work) / f"{attempt}_global"
-    models.mkdir()
-    return _largest(pycolmap.global_mapping(str(database), job.images, str(models), options))
+    options.image_path = ""  # Here pictures are read for colours of points alone, which only the finished model needs.
+    found = pycolmap.ReconstructionManager()
+    with pycolmap.Database.open(str(database)) as opened:
+        pycolmap.GlobalPipeline(options, opened, found).run()
+    return _largest({number: found.get(number) for number in range(found.size())})
 
 
 def _map_incrementally(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruction | None:

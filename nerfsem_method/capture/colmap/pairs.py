@@ -114,17 +114,18 @@ def mutual_matches(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     a, b = (np.asarray(descriptors, np.float32) for descriptors in (first, second))
     shares = [1 / np.sqrt(np.maximum((d * d).sum(1), 1)) for d in (a, b)]  # To multiply is quicker than to divide by lengths.
     best, nearest, next_nearest = np.empty(len(a), int), np.empty(len(a), np.float32), np.empty(len(a), np.float32)
-    back, nearest_back = np.zeros(len(b), int), np.full(len(b), -1, np.float32)
-    transposed, block = np.ascontiguousarray(b.T), np.empty((BLOCK, len(b)), np.float32)
+    back, nearest_back = np.full(len(b), -1), np.full(len(b), -1, np.float32)
+    block = np.empty((BLOCK, len(b)), np.float32)
     for start in range(0, len(a), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(a)))
-        similarity = np.matmul(a[rows], transposed, out=block[: len(rows)])
+        similarity = np.matmul(a[rows], b.T, out=block[: len(rows)])
         similarity *= shares[0][rows, None]
         similarity *= shares[1]
-        largest = similarity.max(0)
-        nearer = np.flatnonzero(largest > nearest_back)
-        nearest_back[nearer], back[nearer] = largest[nearer], start + similarity[:, nearer].argmax(0)
-        here = similarity.argmax(1)
+        here, largest = similarity.argmax(1), similarity.max(0)
+        nearer = largest > nearest_back
+        nearest_back[nearer], back[nearer] = largest[nearer], -1
+        asked = np.unique(here[nearer[here]])  # What no feature of this block is nearest to has no mutual neighbour in it.
+        back[asked] = start + similarity[:, asked].argmax(0)
         best[rows], nearest[rows] = here, similarity[rows - start, here]
         similarity[rows - start, here] = -1
         next_nearest[rows] = similarity.max(1)
