@@ -71,6 +71,7 @@ def test_photographs_that_were_cropped_are_named_where_no_zoom_is(scene) -> None
     told = warned(scene, facts(), model(lenses=[(3, 1.23), (7, 1.4)]))
     assert "frames 3, 7 seem to be taken with 1.23 to 1.40 times the focal length of the others, or cropped" in told
     assert "frame 3 seems to be taken with 0.50 times" in warned(scene, facts(), model(lenses=[(3, 0.5)]))
+    assert "frames 3, 7 seem to be taken with 0.50 times" in warned(scene, facts(), model(lenses=[(3, 0.499), (7, 0.501)]))
     zoomed = model(lenses=[(3, 1.23)], stretches=[(0, 5, 0.9), (6, 11, 1.1)])
     assert "cropped" not in warned(scene, facts(), zoomed)
 

@@ -230,7 +230,7 @@ def _of_lenses(model: SparseModel) -> list[str]:
     if not model.lenses:
         return []
     frames, ratios = zip(*model.lenses, strict=True)
-    times = f"{min(ratios):.2f}" if len(ratios) == 1 else f"{min(ratios):.2f} to {max(ratios):.2f}"
+    times = " to ".join(dict.fromkeys(f"{ratio:.2f}" for ratio in (min(ratios), max(ratios))))
     named = f"{frames_text(list(frames))} {'seems' if len(frames) == 1 else 'seem'}"
     return [
         f"{named} to be taken with {times} times the focal length of the others, or cropped and enlarged: all "
