@@ -59,6 +59,7 @@ class Bundle:
         background: PC mode has a background layer, a stream or a network; None in FP mode.
         tints: What is left of each frame's colour after its gain; None where that is nothing.
         filter: It makes frames sharper; None where it does not pay.
+        zooms: Frames have so many times the camera's focal length, float64 [N]; None where one lens took all.
     """
 
     state: FieldState
@@ -69,6 +70,11 @@ class Bundle:
     background: Layer | None = None
     tints: Tints | None = None
     filter: Filter | None = None
+    zooms: np.ndarray | None = None
+
+    def camera_of(self, index: int) -> Intrinsics:
+        """Return the camera that took a frame."""
+        return self.camera if self.zooms is None else self.camera.zoomed(float(self.zooms[index]))
 
     @property
     def mode(self) -> str:

@@ -6,7 +6,7 @@ plain arithmetic, so that there is one formula for NumPy arrays, torch tensors a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,7 @@ def look_at_point(poses: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """The intrinsics are those of one camera for the whole clip, in COLMAP's OPENCV model.
+    """The intrinsics are those of one camera for the whole clip, in COLMAP's OPENCV model; frames may be `zoomed`.
 
     Lengths are in pixels of a `width` x `height` frame; k1, k2, p1 and p2 have no unit.
     """
@@ -126,6 +126,10 @@ class Intrinsics:
         sx, sy = width / self.width, height / self.height
         return Intrinsics(width, height, self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy, *self.distortion)
 
+    def zoomed(self, zoom: float) -> Intrinsics:
+        """Return a camera of `zoom` times this focal length, with the same distortion, as an enlarged picture has."""
+        return replace(self, fx=self.fx * zoom, fy=self.fy * zoom)
+
     def fitted(self, width: int, height: int) -> Intrinsics:
         """Return the same camera with a frame of another shape around all that it sees: nothing is stretched or cut off."""
         scale = min(width / self.width, height / self.height)
@@ -153,3 +157,11 @@ class Intrinsics:
         depth = local[..., 2]
         x, y = np.moveaxis(local[..., :2] / np.where(np.abs(depth) < 1e-9, 1e-9, depth)[..., None], -1, 0)
         return np.stack(distorted(x, y, *self.distortion), -1) * (self.fx, self.fy) + (self.cx, self.cy), depth
+
+
+def params_of_frames(camera: Intrinsics, zooms: np.ndarray | None, count: int) -> np.ndarray:
+    """Return the parameters [count, 8] of each frame's camera, which is `camera` with `zooms` [count] times its focal length."""
+    params = np.tile(np.array(camera.params), (count, 1))
+    if zooms is not None:
+        params[:, :2] *= zooms[:, None]
+    return params

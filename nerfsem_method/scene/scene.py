@@ -31,6 +31,7 @@ class Frame:
         source: The pose was "registered" by COLMAP, or "interpolated".
         image, matte: The picture and the soft matte lie at these paths below the scene's folder; they are "" in a scene made of
             a bundle.
+        zoom: The frame's focal length is so many times the scene's camera's: another lens took it.
     """
 
     index: int
@@ -38,6 +39,7 @@ class Frame:
     source: str
     image: str = ""
     matte: str = ""
+    zoom: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ class Scene:
     def poses(self) -> np.ndarray:
         """Return all cam_from_world matrices [N, 3, 4], float64."""
         return np.stack([frame.cam_from_world for frame in self.frames])
+
+    @property
+    def zooms(self) -> np.ndarray | None:
+        """Return how many times the camera's focal length each frame's is [N] float64, None where one lens took all."""
+        zooms = np.array([frame.zoom for frame in self.frames], np.float64)
+        return None if (zooms == 1).all() else zooms
 
     def agreed_folder(self, count: int) -> Path:
         """Return where the mattes of a training's `count`-th agreement between mattes and field are kept (1 is the first)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.clip.motion import Box
-from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.camera import Intrinsics, params_of_frames
 
 SCALARS = (
     "reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence", "explained", "apart", "ordered",
@@ -49,7 +49,7 @@ class SparseModel:
     a focal length a tenth off fits worse; None where that was not asked. Of the verified matches between frames with a
     pose, the share `explained` is of these points. Of those without one, the share `apart` has much in common with each other.
     Frames are `ordered` where they follow each other in time, as a film's do. Pixels are `squeeze` times wider than high.
-    `lenses` are photographs with a focal length of their own, and how many times the others' it is.
+    `lenses` are frames that another lens took, and how many times `camera`'s focal length theirs is.
     """
 
     camera: Intrinsics
@@ -99,6 +99,25 @@ class SparseModel:
         """Return which frames [N] bool have a pose."""
         return np.isfinite(self.poses).all((1, 2))
 
+    @property
+    def zooms(self) -> np.ndarray | None:
+        """Return how many times `camera`'s focal length each frame's is [N] float64, None where one lens took all."""
+        if not self.lenses:
+            return None
+        zooms = np.ones(len(self.poses))
+        for frame, zoom in self.lenses:
+            zooms[frame] = zoom
+        return zooms
+
+    @property
+    def params(self) -> np.ndarray:
+        """Return the parameters [N, 8] of each frame's camera."""
+        return params_of_frames(self.camera, self.zooms, len(self.poses))
+
+    def camera_of(self, frame: int) -> Intrinsics:
+        """Return the camera that took a frame."""
+        return self.camera.zoomed(dict(self.lenses).get(frame, 1.0))
+
     def of_posed_frames(self) -> SparseModel:
         """Return the model of those frames alone that have a pose, numbered anew."""
         return self.of_frames(self.posed)
@@ -108,7 +127,8 @@ class SparseModel:
         rows = np.cumsum(chosen) - 1
         views = self.views[chosen[self.views[:, 1].astype(int)]]
         views[:, 1] = rows[views[:, 1].astype(int)]
-        return replace(self, poses=self.poses[chosen], registered=self.registered[chosen], views=views)
+        lenses = [(int(rows[frame]), zoom) for frame, zoom in self.lenses if chosen[frame]]
+        return replace(self, poses=self.poses[chosen], registered=self.registered[chosen], views=views, lenses=lenses)
 
     def points_on(self, mattes: np.ndarray, least_share: float = 0.8) -> np.ndarray:
         """Return which points lie on the object [P] bool: at least this share of their views falls on a matte.
