@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.camera import FrameCameras, Intrinsics
 
 CAMERA = Intrinsics(60, 80, 90.0, 90.0, 30.0, 40.0)
 RADIUS = 0.3
@@ -36,3 +36,9 @@ def sphere_mattes(camera: Intrinsics, poses: np.ndarray) -> np.ndarray:
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     closest = [np.linalg.norm(np.cross(rays, pose[:, 3]), axis=-1) for pose in poses]
     return np.where(np.stack(closest) < RADIUS, 255, 0).astype(np.uint8)
+
+
+def mattes_of(cameras: FrameCameras) -> np.ndarray:
+    """Return the sphere's silhouettes [N, H, W] uint8 as frames of several lenses show it."""
+    frames = range(len(cameras.poses))
+    return np.concatenate([sphere_mattes(cameras.camera_of(index), cameras.poses[index : index + 1]) for index in frames])

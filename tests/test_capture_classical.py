@@ -39,7 +39,7 @@ def clustered(*given, **options) -> cluster.Cluster:
 def triangulated(scene: Scene, mattes: np.ndarray) -> SparseModel:
     """Return what COLMAP would find: points on the vase, on the pedestal's top and on walls, seen by most frames."""
     rng = np.random.default_rng(1)
-    kept = carve(scene.camera, scene.poses, mattes, GRID, np.zeros(3), 1.0, margin_pixels=0)
+    kept = carve(scene.cameras, mattes, GRID, np.zeros(3), 1.0, margin_pixels=0)
     inner = kept & np.roll(kept, 1, 2) & np.roll(kept, -1, 2)
     vase = (np.argwhere(kept & inner) + rng.uniform(size=(int(inner.sum()), 3))) / GRID
     vase = rng.permutation(vase)[:VASE_POINTS]
@@ -260,7 +260,7 @@ def test_nothing_is_found_where_cameras_look_through(frames, few, monkeypatch, t
     vase = few.points[:VASE_POINTS]
     middle, asked = np.median(vase[:, 2]), []
 
-    def looked_through(grid, candidates, camera, model, others):
+    def looked_through(grid, candidates, cameras, model, others):
         asked.append(others.sum())
         return candidates & (grid.centres(np.argwhere(np.ones(grid.shape)))[:, 2] < middle).reshape(grid.shape)
 

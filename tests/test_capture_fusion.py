@@ -5,15 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from sphere_views import CAMERA, RADIUS, ring, sphere_mattes
+from sphere_views import CAMERA, RADIUS, mattes_of, ring, sphere_mattes
 
 from nerfsem_method.capture.mattes.fusion import BLOCK, MANY, Grid, _gather, _thickness, fuse, shadows
-from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.camera import FrameCameras, Intrinsics
 from nerfsem_method.scene.hull import pixel_of
 
 POSES = ring()
 GRID = Grid.over(np.full(3, -0.5), np.full(3, 0.5), 32)
-SMALL = GRID.camera_for(CAMERA, POSES)
+SEEN = GRID.cameras_for(FrameCameras(CAMERA, POSES))
+SMALL = SEEN.camera
 COLUMNS, ROWS = np.meshgrid(np.arange(SMALL.width) + 0.5, np.arange(SMALL.height) + 0.5)
 
 
@@ -24,8 +25,8 @@ def sphere_odds() -> np.ndarray:
 
 def found(odds: np.ndarray) -> np.ndarray:
     """Return the shadows of the body that this evidence gives."""
-    density = fuse(GRID, np.ones(GRID.shape, bool), SMALL, POSES, odds)
-    return shadows(GRID, density, SMALL, POSES)
+    density = fuse(GRID, np.ones(GRID.shape, bool), SEEN, odds)
+    return shadows(GRID, density, SEEN)
 
 
 def test_a_voxel_covers_no_more_than_a_pixel() -> None:
@@ -41,6 +42,15 @@ def test_the_sphere_is_found() -> None:
     assert overlap.min() > 0.9
 
 
+def test_the_sphere_is_found_by_several_lenses() -> None:
+    """A close view shows no gaps between voxels."""
+    seen = FrameCameras(SMALL, POSES, np.tile([1.0, 0.5, 1.0, 2.5], 4))
+    odds = np.where(mattes_of(seen) > 0, 3.0, -3.0).astype(np.float32)
+    ours = shadows(GRID, fuse(GRID, np.ones(GRID.shape, bool), seen, odds), seen) > 0.5
+    overlap = (ours & (odds > 0)).sum((1, 2)) / (ours | (odds > 0)).sum((1, 2))
+    assert overlap.min() > 0.87
+
+
 @pytest.mark.parametrize("mute", [0, 1])
 def test_many_views_are_looked_at_in_turns(mute: int) -> None:
     """Every second view says nothing, so that whoever left out the others would find nothing."""
@@ -48,7 +58,8 @@ def test_many_views_are_looked_at_in_turns(mute: int) -> None:
     true = sphere_mattes(SMALL, poses) > 0
     odds = np.where(true, 3.0, -3.0).astype(np.float32)
     odds[mute::2] = 0.0
-    ours = shadows(GRID, fuse(GRID, np.ones(GRID.shape, bool), SMALL, poses, odds), SMALL, poses) > 0.5
+    seen = FrameCameras(SMALL, poses)
+    ours = shadows(GRID, fuse(GRID, np.ones(GRID.shape, bool), seen, odds), seen) > 0.5
     assert ((ours & true).sum((1, 2)) / (ours | true).sum((1, 2))).min() > 0.85
 
 
@@ -70,8 +81,8 @@ def test_a_slab_along_flat_sides_goes_although_few_views_speak_against_it() -> N
     odds = np.where(box, 3.0, np.where(wider, -0.2, -3.0)).astype(np.float32)
     left = []
     for flat in (False, True):
-        density = fuse(GRID, np.ones(GRID.shape, bool), SMALL, POSES, odds, flat)
-        ours = shadows(GRID, density, SMALL, POSES) > 0.5
+        density = fuse(GRID, np.ones(GRID.shape, bool), SEEN, odds, flat)
+        ours = shadows(GRID, density, SEEN) > 0.5
         assert ours[box].mean() > 0.99
         left.append((ours & ~box).sum() / box.sum())
     assert left[1] < 0.13 and left[1] + 0.01 < left[0] < 0.2 < (wider & ~box).sum() / box.sum()
@@ -96,12 +107,12 @@ def test_colours_that_go_wrong_within_the_outline_wear_nothing_off() -> None:
 
 def test_where_nothing_is_seen_there_is_nothing() -> None:
     odds = np.full((len(POSES), SMALL.height, SMALL.width), -3.0, np.float32)
-    assert not fuse(GRID, np.ones(GRID.shape, bool), SMALL, POSES, odds).any()
+    assert not fuse(GRID, np.ones(GRID.shape, bool), SEEN, odds).any()
 
 
 def test_only_candidates_are_filled() -> None:
     upper = GRID.centres(np.indices(GRID.shape).reshape(3, -1).T)[:, 2].reshape(GRID.shape) > 0
-    density = fuse(GRID, upper, SMALL, POSES, sphere_odds())
+    density = fuse(GRID, upper, SEEN, sphere_odds())
     assert density[upper].any() and not density[~upper].any()
 
 
@@ -118,13 +129,14 @@ def test_values_are_carried_over_to_another_grid(along: int) -> None:
 
 def test_the_shadow_is_soft_and_between_0_and_1() -> None:
     camera = Intrinsics(SMALL.width, SMALL.height, SMALL.fx, SMALL.fy, SMALL.cx, SMALL.cy, k1=-0.1)
-    shadow = shadows(GRID, np.full(GRID.shape, 0.05, np.float32), camera, POSES)
+    shadow = shadows(GRID, np.full(GRID.shape, 0.05, np.float32), FrameCameras(camera, POSES))
     assert shadow.min() >= 0 and 0.5 < shadow.max() <= 1
     assert len(np.unique(shadow)) > 10
 
 
-@pytest.mark.parametrize("away", [0.0, 1e6])
-def test_a_voxel_throws_its_shadow_where_the_camera_sees_it_however_far_the_origin_is(away: float) -> None:
+@pytest.mark.parametrize(("away", "zooms"), [(0.0, None), (1e6, None), (0.0, np.tile([1.0, 0.5, 1.05, 1.3], 4))])
+def test_a_voxel_throws_its_shadow_where_the_camera_sees_it(away: float, zooms: np.ndarray | None) -> None:
+    """However far the origin is, and whichever lens sees it."""
     camera = Intrinsics(60, 80, 55.0, 57.0, 28.0, 43.0, k1=-0.2, k2=0.05, p1=0.01, p2=-0.02)
     origin = np.array([away, -away, 0.0])
     grid, poses = Grid.over(origin - 0.5, origin + 0.5, 32), POSES.copy()
@@ -132,12 +144,13 @@ def test_a_voxel_throws_its_shadow_where_the_camera_sees_it_however_far_the_orig
     density = np.zeros(grid.shape, np.float32)
     cell = np.array([28, 9, 21])
     density[tuple(cell)] = 0.01
-    shadow = shadows(grid, density, camera, poses)
+    cameras = FrameCameras(camera, poses, zooms)
+    shadow = shadows(grid, density, cameras)
     rows, columns = np.indices(shadow.shape[1:]) + 0.5
-    for mine, pose in zip(shadow.astype(np.float64), poses, strict=True):
-        (u, v), depth = camera.project(grid.centres(cell[None])[0], pose)
+    for index, mine in enumerate(shadow.astype(np.float64)):
+        (u, v), depth = cameras.project(grid.centres(cell[None])[0], index)
         np.testing.assert_allclose([(mine * columns).sum(), (mine * rows).sum()], np.array([u, v]) * mine.sum(), rtol=2e-3)
-        area = camera.fx * camera.fy * (grid.edge / depth) ** 2
+        area = cameras.params[index, 0] * cameras.params[index, 1] * (grid.edge / depth) ** 2
         np.testing.assert_allclose(-np.log1p(-mine).sum(), 0.01 * area, rtol=1e-3)
 
 
@@ -150,7 +163,7 @@ def test_voxels_are_projected_as_everywhere_else() -> None:
     rows, columns = np.indices((80, 60)) + 0.5
     for pose in (*POSES[:3], *inside[:3]):
         seen = np.array([pixel_of(point[0], point[1], point[2], pose, np.array(camera.params), 60, 80) for point in points])
-        heard = _gather(points, pose[None], np.array(camera.params), (columns * 100 + rows)[None].astype(np.float32))
+        heard = _gather(points, FrameCameras(camera, pose[None]), (columns * 100 + rows)[None].astype(np.float32))
         inner = (seen[:, 2] > 0) & (abs(seen[:, 0] - 30) < 29) & (abs(seen[:, 1] - 40) < 39)
         assert inner.any() and (seen[:, 2] == 0).any()
         np.testing.assert_allclose(heard[inner], seen[inner, 0] * 100 + seen[inner, 1], rtol=1e-4)
@@ -159,18 +172,14 @@ def test_voxels_are_projected_as_everywhere_else() -> None:
 
 def test_what_lies_behind_the_camera_on_its_axis_is_not_seen() -> None:
     pose, points = np.eye(3, 4)[None], np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]])
-    heard = _gather(points, pose, np.array(SMALL.params), np.ones((1, SMALL.height, SMALL.width), np.float32))
+    heard = _gather(points, FrameCameras(SMALL, pose), np.ones((1, SMALL.height, SMALL.width), np.float32))
     assert heard.tolist() == [0.0, 1.0]
 
 
 def test_a_shadow_is_the_sum_of_its_voxels() -> None:
     cells = np.argwhere(np.ones(GRID.shape, bool))[::29]
     points, mass = GRID.centres(cells), np.random.default_rng(5).random(len(cells)).astype(np.float32)
-    size = (SMALL.height, SMALL.width)
-    together = _thickness(points, mass, POSES[:2], np.array(SMALL.params), *size, GRID.edge)
-    alone = [
-        _thickness(points[i : i + 1], mass[i : i + 1], POSES[:2], np.array(SMALL.params), *size, GRID.edge)
-        for i in range(len(cells))
-    ]
+    together = _thickness(points, mass, SEEN.of(slice(2)), GRID.edge)
+    alone = [_thickness(points[i : i + 1], mass[i : i + 1], SEEN.of(slice(2)), GRID.edge) for i in range(len(cells))]
     assert len(cells) > 2 * BLOCK
     np.testing.assert_allclose(together, np.sum(alone, 0), rtol=1e-4, atol=1e-5)

@@ -8,6 +8,7 @@ from sphere_views import CAMERA, ring
 
 from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.scene.camera import FrameCameras
 
 
 def test_pixels_become_shares_of_the_frame() -> None:
@@ -32,7 +33,7 @@ def test_points_are_looked_up_in_the_frame_of_the_box() -> None:
     box = ObjectBox(2, (0.4, 0.4), (0.6, 0.6))
     away = poses[2, 0, :3] * 0.5  # that frame shows it to the right
     behind = -4 * poses[2, 2, :3]
-    assert box.shows(np.stack([np.zeros(3), away, behind]), CAMERA, poses).tolist() == [True, False, False]
+    assert box.shows(np.stack([np.zeros(3), away, behind]), FrameCameras(CAMERA, poses)).tolist() == [True, False, False]
 
 
 def test_a_box_keeps_to_its_frame_when_others_are_left_out() -> None:

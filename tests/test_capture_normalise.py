@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from sphere_views import CAMERA, RADIUS, looking_at, ring, sphere_mattes
+from sphere_views import CAMERA, RADIUS, looking_at, mattes_of, ring, sphere_mattes
 
 from nerfsem_method.capture.cameras.normalise import Similarity, unit_box, upright
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.scene.camera import camera_centres
+from nerfsem_method.scene.camera import FrameCameras, camera_centres
 
 COLMAP_WORLD = Similarity(3.7, Rotation.from_rotvec([0.9, -0.4, 2.0]).as_matrix(), np.array([4.0, -2.0, 9.0]))
 NO_POINTS = np.empty((0, 3))
@@ -32,21 +32,22 @@ def test_a_similarity_moves_points_and_cameras_together() -> None:
         assert np.allclose(new[:, :3] @ new[:, :3].T, np.eye(3))
 
 
+@pytest.mark.parametrize("zooms", [None, np.tile([1.0, 0.5, 1.0, 1.4], 4)])
 @pytest.mark.parametrize("with_points", [True, False])
-def test_the_object_fills_the_unit_cube_whatever_the_world_was(with_points: bool) -> None:
-    poses = ring()
-    elsewhere = COLMAP_WORLD.poses(poses)
+def test_the_object_fills_the_unit_cube_whatever_the_world_was(with_points: bool, zooms: np.ndarray | None) -> None:
+    cameras = FrameCameras(CAMERA, ring(), zooms)
+    elsewhere = COLMAP_WORLD.cameras(cameras)
     surface = np.random.default_rng(0).normal(size=(50, 3))
     surface *= RADIUS / np.linalg.norm(surface, axis=1, keepdims=True)
     points = COLMAP_WORLD.points(surface) if with_points else NO_POINTS
-    units = unit_box(CAMERA, elsewhere, sphere_mattes(CAMERA, poses), points)
+    units = unit_box(elsewhere, mattes_of(cameras), points)
     middle = units.points(COLMAP_WORLD.points(np.zeros((1, 3))))[0]
     radius = units.scale * COLMAP_WORLD.scale * RADIUS
     assert np.abs(middle - 0.5).max() < 0.03
     assert 0.38 < radius < 0.485  # a border of 3 %, and half a voxel and a pixel of caution, lie around it
     up = units.points(COLMAP_WORLD.points(np.array([[0, 0, 0.1]])))[0] - middle
     assert up[2] > 0.98 * np.linalg.norm(up)
-    assert (camera_centres(units.poses(elsewhere)).min(0) < 0).any()
+    assert (camera_centres(units.cameras(elsewhere).poses).min(0) < 0).any()
 
 
 def test_upright_survives_cameras_that_are_upside_down() -> None:
@@ -76,7 +77,7 @@ def test_mattes_of_another_video_are_recognised() -> None:
         y, x = [(0, 0), (60, 0), (0, 45), (60, 45)][index % 4]
         matte[y : y + 20, x : x + 15] = 255
     with pytest.raises(CaptureError, match="cameras and the mattes disagree"):
-        unit_box(CAMERA, poses, mattes, NO_POINTS)
+        unit_box(FrameCameras(CAMERA, poses), mattes, NO_POINTS)
 
 
 def test_a_string_of_one_pixel_is_in_the_cube() -> None:
@@ -88,6 +89,6 @@ def test_a_string_of_one_pixel_is_in_the_cube() -> None:
         begin, end = camera.project(ends, pose)[0]
         steps = np.linspace(begin, end, 4000).astype(int)
         matte[steps[:, 1], steps[:, 0]] = 255
-    units = unit_box(camera, poses, mattes, NO_POINTS)
+    units = unit_box(FrameCameras(camera, poses), mattes, NO_POINTS)
     tip, bottom = units.points(np.array([ends[1], [0, 0, -RADIUS]]))[:, 2]
     assert 0 < bottom < 0.1 and 0.9 < tip < 1

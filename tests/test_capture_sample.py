@@ -115,7 +115,7 @@ def test_many_sightings_are_adjusted_to_the_same_cameras_to_the_last_bit(capture
 
 def test_the_hull_fills_the_unit_cube_with_a_small_border(captured: Scene) -> None:
     mattes = load_mattes(captured.root / "mattes")
-    hull = carve(captured.camera, captured.poses, mattes, 64, np.zeros(3), 1.0)
+    hull = carve(captured.cameras, mattes, 64, np.zeros(3), 1.0)
     occupied = np.argwhere(hull)
     assert occupied.min() >= 1 and occupied.max() <= 62
     assert (np.ptp(occupied, axis=0) / 64).max() > 0.85

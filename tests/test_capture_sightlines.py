@@ -22,7 +22,7 @@ def empty(depth: float, track: int = 3, other: bool = True, pixel: float = 50.0)
     views = np.column_stack([np.zeros(track), np.arange(track), np.full((track, 2), pixel)])
     poses = np.repeat(AHEAD[None], track, axis=0)
     model = SparseModel(CAMERA, poses, np.ones(track, bool), point, np.zeros((1, 3), np.uint8), views, 0.5, 0)
-    small = GRID.camera_for(CAMERA, poses)
+    small = GRID.cameras_for(model.cameras)
     return looked_through(GRID, np.ones(GRID.shape, bool), small, model, np.array([other]) & trusted(model))
 
 

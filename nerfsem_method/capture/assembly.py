@@ -61,8 +61,8 @@ def assemble(found: Found, advance: Advance) -> Scene:
     seen = look_at_frames(frames, mattes, found.drawn, advance)
     camera = model.camera.scaled(*found.size)
     on_object = model.points_on(mattes)
-    small = camera.scaled(*mattes.shape[:0:-1])
-    units = normalise.unit_box(small, model.poses, mattes, model.points[on_object], turn=way_up(model))
+    small = model.cameras.scaled(*mattes.shape[:0:-1])
+    units = normalise.unit_box(small, mattes, model.points[on_object], turn=way_up(model))
     cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
     write_ply(root / "points.ply", cloud.points, cloud.colours)
     findings = frame_files.read_findings(root / "frames")
@@ -70,8 +70,8 @@ def assemble(found: Found, advance: Advance) -> Scene:
     left_out = tuple(sorted({*unposed, *findings.damaged}))
     video = Video(clip.name, *found.size, len(frames), clip.rate, clip.sha256, left_out)
     source = np.where(model.registered, "registered", "interpolated").tolist()
-    cameras = enumerate(zip(frames, units.poses(model.poses), source, strict=True))
-    made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}") for i, (path, pose, how) in cameras)
+    cameras = enumerate(zip(frames, units.poses(model.poses), source, model.cameras.factors.tolist(), strict=True))
+    made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}", zoom) for i, (path, pose, how, zoom) in cameras)
     scene = Scene(root, video, camera, tuple(made))
     remarks = [*findings.remarks, *(_of_given(root, mattes, model) if found.given else []), *_of_moves(model, on_object)]
     everything, film = sorted((root / "frames").glob("*.png")), not findings.files

@@ -25,7 +25,7 @@ def scene_hull(scene: Scene, side: int) -> np.ndarray:
     if kept.exists():
         return np.load(kept, allow_pickle=False)
     mattes = np.stack([np.asarray(Image.open(scene.root / frame.matte).convert("L")) for frame in scene.frames])
-    hull = carve(scene.camera, scene.poses, mattes, side, np.zeros(3), 1.0)
+    hull = carve(scene.cameras, mattes, side, np.zeros(3), 1.0)
     if not hull.any():
         raise CaptureError(f"mattes and cameras of {scene.root} leave no object; capture again with other mattes")
     with suppress(OutputError), replacing(kept) as partial, partial.open("wb") as file:  # a scene may lie where none can write

@@ -159,9 +159,44 @@ class Intrinsics:
         return np.stack(distorted(x, y, *self.distortion), -1) * (self.fx, self.fy) + (self.cx, self.cy), depth
 
 
-def params_of_frames(camera: Intrinsics, zooms: np.ndarray | None, count: int) -> np.ndarray:
-    """Return the parameters [count, 8] of each frame's camera, which is `camera` with `zooms` [count] times its focal length."""
-    params = np.tile(np.array(camera.params), (count, 1))
-    if zooms is not None:
-        params[:, :2] *= zooms[:, None]
-    return params
+@dataclass(frozen=True)
+class FrameCameras:
+    """Each of N frames has a camera of its own: the intrinsics `camera`, a pose, and perhaps another focal length.
+
+    Attributes:
+        camera: The usual lens's intrinsics give the size of all frames.
+        poses: cam_from_world, [N, 3, 4].
+        zooms: Each frame's focal length is so many times the usual one, [N]; None where one lens took all.
+    """
+
+    camera: Intrinsics
+    poses: np.ndarray
+    zooms: np.ndarray | None = None
+
+    @property
+    def factors(self) -> np.ndarray:
+        """Return how many times the usual focal length each frame's is, [N]."""
+        return np.ones(len(self.poses)) if self.zooms is None else self.zooms
+
+    @property
+    def params(self) -> np.ndarray:
+        """Return the parameters [N, 8] of each frame's camera, in COLMAP's OPENCV order."""
+        params = np.tile(np.array(self.camera.params), (len(self.poses), 1))
+        params[:, :2] *= self.factors[:, None]
+        return params
+
+    def camera_of(self, index: int) -> Intrinsics:
+        """Return the intrinsics of a frame."""
+        return self.camera if self.zooms is None else self.camera.zoomed(float(self.zooms[index]))
+
+    def project(self, points: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where a frame shows world points, as `Intrinsics.project` does."""
+        return self.camera_of(index).project(points, self.poses[index])
+
+    def scaled(self, width: int, height: int) -> FrameCameras:
+        """Return the same cameras, seen through frames of another size in pixels."""
+        return replace(self, camera=self.camera.scaled(width, height))
+
+    def of(self, chosen: Any) -> FrameCameras:
+        """Return the cameras of the `chosen` frames alone: a slice, their numbers, or [N] bool."""
+        return FrameCameras(self.camera, self.poses[chosen], None if self.zooms is None else self.zooms[chosen])

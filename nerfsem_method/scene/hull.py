@@ -8,7 +8,7 @@ import numpy as np
 
 from nerfsem_method.compiled import njit
 from nerfsem_method.compiled.threads import in_parts
-from nerfsem_method.scene.camera import Intrinsics, distorted
+from nerfsem_method.scene.camera import FrameCameras, distorted
 
 MIN_SHARE_OF_VIEWS = 0.1
 MIN_VIEWS = 3
@@ -80,7 +80,7 @@ def pixel_of(
 def _vote(
     inside: np.ndarray,
     poses: np.ndarray,
-    camera: np.ndarray,
+    params: np.ndarray,
     lower: np.ndarray,
     step: float,
     tolerance: float,
@@ -101,7 +101,7 @@ def _vote(
             seen[:], missed[:], asked[:] = 0, 0, np.arange(grid)
             left = grid
             for n in range(count):  # each view answers for a whole row: what it reads lies close together
-                kept_on, pose, shown = 0, poses[n], inside[n]
+                kept_on, pose, camera, shown = 0, poses[n], params[n], inside[n]
                 for at in range(left):
                     k = asked[at]
                     u, v, z = pixel_of(wx, wy, lower[2] + (k + 0.5) * step, pose, camera, width, height)
@@ -124,8 +124,7 @@ def _spread(count: int) -> np.ndarray:
 
 
 def carve(
-    camera: Intrinsics,
-    poses: np.ndarray,
+    cameras: FrameCameras,
     mattes: np.ndarray,
     resolution: int,
     lower: np.ndarray,
@@ -136,17 +135,18 @@ def carve(
 ) -> np.ndarray:
     """Carve a cube of `resolution`^3 voxels at corner `lower` [3] with edge `size` (world units) by the mattes.
 
-    `poses` [N, 3, 4] are cam_from_world, and `mattes` are uint8 [N, H, W] at the camera's size. Voxel (i, j, k) is centred at
+    `mattes` are uint8 [N, H, W] at the cameras' size. Voxel (i, j, k) is centred at
     lower + (i + 0.5, j + 0.5, k + 0.5) * size / resolution. It stays where its centre falls on a matte above one half,
     grown by `margin_pixels`, in all but a share `tolerance` of the views that see it. Returns bool [x, y, z]; raises ValueError
     for mattes of another shape.
     """
-    if mattes.shape != (len(poses), camera.height, camera.width):
-        raise ValueError(f"mattes {mattes.shape} do not fit {len(poses)} frames of {camera.width}x{camera.height}")
-    min_views = max(MIN_VIEWS, math.ceil(MIN_SHARE_OF_VIEWS * len(poses)))
-    order = _spread(len(poses))
+    count, camera = len(cameras.poses), cameras.camera
+    if mattes.shape != (count, camera.height, camera.width):
+        raise ValueError(f"mattes {mattes.shape} do not fit {count} frames of {camera.width}x{camera.height}")
+    min_views = max(MIN_VIEWS, math.ceil(MIN_SHARE_OF_VIEWS * count))
+    order = _spread(count)
     inside = dilate(np.ascontiguousarray(mattes[order]), float(margin_pixels))
-    views = inside, np.ascontiguousarray(poses, np.float64)[order], np.asarray(camera.params, np.float64)
+    views = inside, np.ascontiguousarray(cameras.poses, np.float64)[order], cameras.params[order]
     rules = np.asarray(lower, np.float64), size / resolution, tolerance, min_views
     kept = np.zeros((resolution,) * 3, np.bool_)
     in_parts(resolution, lambda _, start, stop: _vote(*views, *rules, start, stop, kept))

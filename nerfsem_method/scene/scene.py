@@ -15,7 +15,7 @@ import numpy as np
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import replacing
-from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.camera import FrameCameras, Intrinsics
 
 AGREED = "agreed"
 """Below this name in a scene's folder lie the mattes that trainings and the field agreed on."""
@@ -64,7 +64,7 @@ class Scene:
 
     Attributes:
         root: In this folder lies `scene.json`, or the bundle.
-        video, camera: These are the facts of the video, and the one camera of all its frames.
+        video, camera: These are the facts of the video, and the camera of all its frames but for their zooms.
         frames: All frames are listed in video order.
         bundle: The scene was made of this bundle, and its frames have no pictures; None for a captured scene.
     """
@@ -85,6 +85,11 @@ class Scene:
         """Return how many times the camera's focal length each frame's is [N] float64, None where one lens took all."""
         zooms = np.array([frame.zoom for frame in self.frames], np.float64)
         return None if (zooms == 1).all() else zooms
+
+    @property
+    def cameras(self) -> FrameCameras:
+        """Return the cameras of all frames."""
+        return FrameCameras(self.camera, self.poses, self.zooms)
 
     def agreed_folder(self, count: int) -> Path:
         """Return where the mattes of a training's `count`-th agreement between mattes and field are kept (1 is the first)."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
+from nerfsem_method.scene.camera import FrameCameras, Intrinsics, camera_centres, look_at_point
 from nerfsem_method.scene.hull import carve
 
 BORDER = 0.03
@@ -46,6 +46,10 @@ class Similarity:
         rotation = old[:, :, :3] @ self.rotation.T
         return np.concatenate([rotation, (self.scale * old[:, :, 3] - rotation @ self.shift)[..., None]], -1)
 
+    def cameras(self, old: FrameCameras) -> FrameCameras:
+        """Return the cameras for points in new units."""
+        return replace(old, poses=self.poses(old.poses))
+
 
 def upright(poses: np.ndarray) -> np.ndarray:
     """Return the rotation [3, 3] that takes the way up, see `_up`, to +z by the shortest way."""
@@ -75,8 +79,7 @@ def _up(poses: np.ndarray) -> np.ndarray:
 
 
 def unit_box(
-    camera: Intrinsics,
-    poses: np.ndarray,
+    cameras: FrameCameras,
     mattes: np.ndarray,
     points: np.ndarray,
     tolerance: float = HULL_TOLERANCE,
@@ -84,22 +87,23 @@ def unit_box(
 ) -> Similarity:
     """Return the similarity under which the object's hull, with BORDER around it, fills the unit cube.
 
-    `poses` are [N, 3, 4], `mattes` [N, H, W] uint8 at the camera's size; `points` [P, 3] are triangulated points on the
+    `mattes` are [N, H, W] uint8 at the cameras' size; `points` [P, 3] are triangulated points on the
     object, possibly none; `tolerance` is the share of views that may miss a voxel, and the rotation `turn` [3, 3] takes the way
     up to +z, as `upright` does. Raises CaptureError when nothing survives carving.
     """
+    camera = cameras.camera
     shrink = min(1.0, LONG_SIDE / max(camera.width, camera.height))
     if shrink < 1:
-        camera = camera.scaled(round(shrink * camera.width), round(shrink * camera.height))
-        mattes = _with_thin_parts(shrunk(mattes, camera), mattes)
-    rotated = Similarity(1.0, upright(poses) if turn is None else turn, np.zeros(3))
-    turned = rotated.poses(poses)
+        cameras = cameras.scaled(round(shrink * camera.width), round(shrink * camera.height))
+        mattes = _with_thin_parts(shrunk(mattes, cameras.camera), mattes)
+    rotated = Similarity(1.0, upright(cameras.poses) if turn is None else turn, np.zeros(3))
+    turned = rotated.cameras(cameras)
     few = len(points) < MIN_POINTS
-    middle = look_at_point(turned) if few else np.median(rotated.points(points), axis=0)
-    half = _generous_half_size(camera, turned, mattes, middle)
+    middle = look_at_point(turned.poses) if few else np.median(rotated.points(points), axis=0)
+    half = _generous_half_size(turned, mattes, middle)
     lower, size = middle - half, 2 * half
     for resolution in ROUNDS:
-        hull = carve_coarsely(camera, turned, mattes, resolution, lower, size, tolerance)
+        hull = carve_coarsely(turned, mattes, resolution, lower, size, tolerance)
         if not hull.any():
             raise CaptureError(
                 "the cameras and the mattes disagree: no point of space lies inside the object in all frames; check "
@@ -133,23 +137,23 @@ def _with_thin_parts(small: np.ndarray, mattes: np.ndarray) -> np.ndarray:
     return small
 
 
-def _generous_half_size(camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, middle: np.ndarray) -> float:
+def _generous_half_size(cameras: FrameCameras, mattes: np.ndarray, middle: np.ndarray) -> float:
     """Return half the edge of a cube around `middle` that contains all that the mattes show."""
     reach = []
-    for pose, matte in zip(poses, mattes, strict=True):
-        (u, v), depth = camera.project(middle, pose)
+    for index, matte in enumerate(mattes):
+        camera = cameras.camera_of(index)
+        (u, v), depth = camera.project(middle, cameras.poses[index])
         rows, columns = np.nonzero(matte > 127)
         if len(rows) and depth > 0:
             pixels = max(abs(columns - u).max() / camera.fx, abs(rows - v).max() / camera.fy)
             reach.append(pixels * depth)
-    distance = np.linalg.norm(camera_centres(poses) - middle, axis=1)
+    distance = np.linalg.norm(camera_centres(cameras.poses) - middle, axis=1)
     # One frame with a stray blob must not blow up the box, hence the quantile; the cameras must stay outside of it
     return float(min(1.2 * np.quantile(reach, 0.9), 0.9 * np.median(distance))) if reach else float(np.median(distance))
 
 
 def carve_coarsely(
-    camera: Intrinsics,
-    poses: np.ndarray,
+    cameras: FrameCameras,
     mattes: np.ndarray,
     resolution: int,
     lower: np.ndarray,
@@ -157,7 +161,8 @@ def carve_coarsely(
     tolerance: float,
 ) -> np.ndarray:
     """Return the hull of mattes grown by half a voxel's diagonal, [R, R, R] bool: nothing thinner than a voxel is lost."""
-    distance = np.median(np.linalg.norm(camera_centres(poses) - (lower + size / 2), axis=1))
+    camera = cameras.camera
+    distance = np.median(np.linalg.norm(camera_centres(cameras.poses) - (lower + size / 2), axis=1) / cameras.factors)
     voxel_pixels = max(camera.fx, camera.fy) * size / resolution / distance
     margin = 1.0 + 0.87 * voxel_pixels
-    return carve(camera, poses, mattes, resolution, lower, size, margin_pixels=margin, tolerance=tolerance)
+    return carve(cameras, mattes, resolution, lower, size, margin_pixels=margin, tolerance=tolerance)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.clip.motion import Box
-from nerfsem_method.scene.camera import Intrinsics, params_of_frames
+from nerfsem_method.scene.camera import FrameCameras, Intrinsics
 
 SCALARS = (
     "reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence", "explained", "apart", "ordered",
@@ -110,13 +110,9 @@ class SparseModel:
         return zooms
 
     @property
-    def params(self) -> np.ndarray:
-        """Return the parameters [N, 8] of each frame's camera."""
-        return params_of_frames(self.camera, self.zooms, len(self.poses))
-
-    def camera_of(self, frame: int) -> Intrinsics:
-        """Return the camera that took a frame."""
-        return self.camera.zoomed(dict(self.lenses).get(frame, 1.0))
+    def cameras(self) -> FrameCameras:
+        """Return the cameras of all frames."""
+        return FrameCameras(self.camera, self.poses, self.zooms)
 
     def of_posed_frames(self) -> SparseModel:
         """Return the model of those frames alone that have a pose, numbered anew."""

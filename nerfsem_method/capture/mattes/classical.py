@@ -102,7 +102,7 @@ def segment(
 def _looking_there(model: SparseModel) -> np.ndarray:
     """Return which frames [N] bool look at what most look at, or pass it by less than half a frame; all if most do not."""
     target, size = look_at_point(model.poses), np.array([model.camera.width, model.camera.height])
-    seen = [model.camera.project(target, pose) for pose in model.poses]
+    seen = [model.cameras.project(target, index) for index in range(len(model.poses))]
     there = np.array([depth > 0 and bool((abs(pixel / size - 0.5) < 1).all()) for pixel, depth in seen])
     return there if there.mean() > 0.5 else np.ones_like(there)
 
@@ -129,17 +129,18 @@ def _find_body(
         odds = _evidence(View(voter, voters, cluster, stage, space, moving, small), shadows, crew)
         finer = Grid.over(cluster.low, cluster.high, stage.voxels)
         candidates = finer.resample(near, grid) & _possible(finer, model, cluster, box)
-        grid, camera = finer, finer.camera_for(model.camera, model.poses)
-        candidates &= ~looked_through(grid, candidates, camera, voters, behind)
-        small_odds = _shrunk(odds, camera.width, camera.height)
-        density = fusion.fuse(grid, candidates, camera, voters.poses, small_odds, flat=len(cluster.support) > 0)
+        grid, cameras = finer, finer.cameras_for(model.cameras)
+        seeing = cameras.of(voting)
+        candidates &= ~looked_through(grid, candidates, seeing, voters, behind)
+        small_odds = _shrunk(odds, cameras.camera.width, cameras.camera.height)
+        density = fusion.fuse(grid, candidates, seeing, small_odds, flat=len(cluster.support) > 0)
         if not density.any():
             raise CaptureError(
                 "the frames disagree about the object: point it out with --object-box x,y,w,h or give --mattes DIR"
             )
-        shadows = fusion.shadows(grid, density, camera, voters.poses)
-        near = fusion.around(grid, density, camera, voters.poses, round(GROWTH * stage.voxels))
-    return Body.of(grid, density, camera, model.poses, fusion.shadows(grid, density, camera, model.poses))
+        shadows = fusion.shadows(grid, density, seeing)
+        near = fusion.around(grid, density, seeing, round(GROWTH * stage.voxels))
+    return Body.of(grid, density, cameras)
 
 
 def _voters(count: int) -> np.ndarray:
@@ -168,7 +169,7 @@ def _possible(grid: Grid, model: SparseModel, cluster: Cluster, box: ObjectBox |
     centres = grid.centres(np.indices(grid.shape).reshape(3, -1).T)
     possible = cluster.above(centres)
     if box:
-        possible &= box.shows(centres, model.camera, model.poses)
+        possible &= box.shows(centres, model.cameras)
     return possible.reshape(grid.shape)
 
 

@@ -76,7 +76,7 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     points = model.points
     target, distance, near = _where_cameras_look(model)
     if box:
-        near &= box.shows(points, model.camera, model.poses)
+        near &= box.shows(points, model.cameras)
     if near.sum() < MIN_NEAR:
         return None
     ledge = find_support(points[near], model.colours[near], distance, target)

@@ -147,7 +147,7 @@ class View:
         heights = support @ up
         top = support[heights > np.quantile(heights, 0.9)].mean(0)
         reach = float(np.ptp(heights))
-        (start, end), _ = self.model.camera.project(np.stack([top, top - 0.01 * reach * up]), self.model.poses[index])
+        (start, end), _ = self.model.cameras.project(np.stack([top, top - 0.01 * reach * up]), index)
         scale = self.model.camera.width / self.size[0]
         columns, rows = np.meshgrid(np.arange(self.size[0]) + 0.5, np.arange(self.size[1]) + 0.5)
         across, down = end - start
@@ -177,7 +177,7 @@ class View:
         """Return the marks of positions [S, 3], and what these cover together."""
         import cv2
 
-        pixels, depth = self.model.camera.project(seeds, self.model.poses[index])
+        pixels, depth = self.model.cameras.project(seeds, index)
         marks = self._draw(pixels[depth > 0])
         return marks, cv2.morphologyEx(marks, cv2.MORPH_CLOSE, _disc(CLOSING * self.stage.long_side))
 
@@ -202,7 +202,7 @@ class View:
         import cv2
 
         corners = np.stack(np.meshgrid(*zip(self.cluster.low, self.cluster.high, strict=True)), -1).reshape(-1, 3)
-        pixels, depth = self.model.camera.project(corners, self.model.poses[index])
+        pixels, depth = self.model.cameras.project(corners, index)
         if (depth <= 0).any():
             return np.ones(self.size[::-1], bool)
         outline = cv2.convexHull((pixels * (self.size[0] / self.model.camera.width)).round().astype(np.int32))

@@ -15,7 +15,7 @@ import numpy as np
 
 from nerfsem_method.compiled import njit
 from nerfsem_method.compiled.threads import in_parts
-from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.camera import FrameCameras
 
 STEPS, TURNS, MANY = 24, 2, 40
 """The ascent takes so many steps, and each one looks at every second frame, in turns, where there are MANY: half as many steps
@@ -38,6 +38,8 @@ ENCLOSED = 0.8
 """The body encloses a voxel when the shadows that it lies in are darker than this, in the mean over all views."""
 FOOTPRINT = 0.95
 """The nearest voxels may cover so many pixels: larger ones would leave gaps between them."""
+CLOSER = 1.1
+"""With a focal length so many times the usual one they do leave gaps, over which what they hide is spread."""
 BLOCK = 256
 """Compiled loops project so many points at once."""
 
@@ -66,58 +68,56 @@ class Grid:
         index = [((np.arange(n) + 0.5) * self.edge / other.edge).astype(int) for n in self.shape]
         return values[np.ix_(*(i.clip(0, n - 1) for i, n in zip(index, other.shape, strict=True)))]
 
-    def camera_for(self, camera: Intrinsics, poses: np.ndarray) -> Intrinsics:
-        """Return `camera` so small that no voxel covers more than one pixel in (nearly) all frames."""
+    def cameras_for(self, cameras: FrameCameras) -> FrameCameras:
+        """Return cameras so small that no voxel covers more than one pixel in (nearly) all frames of the usual lens."""
+        camera, poses = cameras.camera, cameras.poses
         corner = self.edge * np.array(self.shape)
         middle = self.lower + corner / 2
         depths = poses[:, 2, :3] @ middle + poses[:, 2, 3]
         nearest = max(float(np.quantile(depths, 0.05) - corner.max() / 3), self.edge)
         shrink = min(1.0, FOOTPRINT * nearest / (max(camera.fx, camera.fy) * self.edge))
-        return camera.scaled(max(2, round(camera.width * shrink)), max(2, round(camera.height * shrink)))
+        return cameras.scaled(max(2, round(camera.width * shrink)), max(2, round(camera.height * shrink)))
 
 
-def fuse(
-    grid: Grid, candidates: np.ndarray, camera: Intrinsics, poses: np.ndarray, odds: np.ndarray, flat: bool = False
-) -> np.ndarray:
+def fuse(grid: Grid, candidates: np.ndarray, cameras: FrameCameras, odds: np.ndarray, flat: bool = False) -> np.ndarray:
     """Return the densities [X, Y, Z] float32 of the one body among `candidates` [X, Y, Z] bool that explains all frames best.
 
-    `odds` [N, H, W] float32 are the logs of how much likelier each pixel's colour is on the object, at `camera`'s size
-    (`Grid.camera_for`); `poses` [N, 3, 4] are cam_from_world; `flat` says that the body has flat sides. The densities are zero
+    `odds` [N, H, W] float32 are the logs of how much likelier each pixel's colour is on the object, at the size of the
+    `cameras` (`Grid.cameras_for`); `flat` says that the body has flat sides. The densities are zero
     everywhere if nothing is left.
     """
     from scipy.ndimage import gaussian_filter
 
-    gain, (_, height, width) = np.expm1(odds), odds.shape
+    gain = np.expm1(odds)
     density = np.where(candidates, np.float32(FAINT), np.float32(0))
-    turns = TURNS if len(poses) >= MANY else 1
+    turns = TURNS if len(odds) >= MANY else 1
     blurred, sharp = (PATIENT, SHARP) if flat else (STEPS, 0)
     for step in range(blurred + sharp):
         cells, turn = np.argwhere(density > THIN), slice(step % turns, None, turns)
-        points, values = grid.centres(cells), density[tuple(cells.T)]
-        open_share = np.exp(-_thickness(points, values, poses[turn], np.array(camera.params), height, width, grid.edge))
+        points, values, seeing = grid.centres(cells), density[tuple(cells.T)], cameras.of(turn)
+        open_share = np.exp(-_thickness(points, values, seeing, grid.edge))
         # This is the derivative of log(stopped * exp(odds) + open) by the density along the ray, bounded: one view is one vote
         pull = (open_share * gain[turn] / (1 + (1 - open_share) * gain[turn])).clip(-1, 1)
-        density[tuple(cells.T)] = (values + RATE * _gather(points, poses[turn], np.array(camera.params), pull)).clip(0, 1)
+        density[tuple(cells.T)] = (values + RATE * _gather(points, seeing, pull)).clip(0, 1)
         if step < blurred:
             density = gaussian_filter(density, SMOOTHING) * candidates
     return _largest(density)
 
 
-def shadows(grid: Grid, density: np.ndarray, camera: Intrinsics, poses: np.ndarray) -> np.ndarray:
-    """Return the chance [N, H, W] that each pixel shows the body, at `camera`'s size."""
+def shadows(grid: Grid, density: np.ndarray, cameras: FrameCameras) -> np.ndarray:
+    """Return the chance [N, H, W] that each pixel shows the body, at the cameras' size."""
     cells = np.argwhere(density > THIN)
-    size = (camera.height, camera.width)
-    return 1 - np.exp(-_thickness(grid.centres(cells), density[tuple(cells.T)], poses, np.array(camera.params), *size, grid.edge))
+    return 1 - np.exp(-_thickness(grid.centres(cells), density[tuple(cells.T)], cameras, grid.edge))
 
 
-def around(grid: Grid, density: np.ndarray, camera: Intrinsics, poses: np.ndarray, reach: int) -> np.ndarray:
+def around(grid: Grid, density: np.ndarray, cameras: FrameCameras, reach: int) -> np.ndarray:
     """Return which voxels [X, Y, Z] lie within `reach` voxels of the body or inside it: what blocks the rays may be hollow."""
     from scipy.ndimage import binary_dilation
 
     near = binary_dilation(density > SOLID, iterations=reach)
     cells = np.argwhere(np.logical_not(near))
-    shadow = shadows(grid, density, camera, poses)
-    near[tuple(cells.T)] = _gather(grid.centres(cells), poses, np.array(camera.params), shadow) > ENCLOSED
+    shadow = shadows(grid, density, cameras)
+    near[tuple(cells.T)] = _gather(grid.centres(cells), cameras, shadow) > ENCLOSED
     return near
 
 
@@ -134,31 +134,33 @@ def _largest(density: np.ndarray) -> np.ndarray:
     return density * binary_dilation(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax(), iterations=2)
 
 
-def _thickness(
-    points: np.ndarray, density: np.ndarray, poses: np.ndarray, camera: np.ndarray, height: int, width: int, edge: float
-) -> np.ndarray:
+def _thickness(points: np.ndarray, density: np.ndarray, cameras: FrameCameras, edge: float) -> np.ndarray:
     """Return the density along each pixel's ray [N, H, W], in voxels."""
-    total = np.zeros((len(poses), height, width), np.float32)
-    points, poses, camera = _single(points, poses, camera)
-    mass = density * np.float32(edge * edge) * camera[0] * camera[1]  # a far voxel covers only a part of a pixel
-    in_parts(len(poses), lambda _, start, stop: _splat(points, mass, poses[start:stop], camera, total[start:stop]))
+    from scipy.ndimage import gaussian_filter
+
+    total = np.zeros((len(cameras.poses), cameras.camera.height, cameras.camera.width), np.float32)
+    points, poses, params = _single(points, cameras)
+    mass = density * np.float32(edge * edge)
+    in_parts(len(poses), lambda _, start, stop: _splat(points, mass, poses[start:stop], params[start:stop], total[start:stop]))
+    for index in np.flatnonzero(cameras.factors > CLOSER):
+        total[index] = gaussian_filter(total[index], cameras.factors[index] / 2)
     return total
 
 
-def _gather(points: np.ndarray, poses: np.ndarray, camera: np.ndarray, picture: np.ndarray) -> np.ndarray:
+def _gather(points: np.ndarray, cameras: FrameCameras, picture: np.ndarray) -> np.ndarray:
     """Return the mean of `picture` [N, H, W] where the points are seen [V]; 0 where no frame sees one."""
     mean = np.zeros(len(points), np.float32)
-    points, poses, camera = _single(points, poses, camera)
-    in_parts(len(mean), lambda _, start, stop: _average(points, start, poses, camera, picture, mean[start:stop]))
+    points, poses, params = _single(points, cameras)
+    in_parts(len(mean), lambda _, start, stop: _average(points, start, poses, params, picture, mean[start:stop]))
     return mean
 
 
-def _single(points: np.ndarray, poses: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return points [3, V], poses [N, 3, 4] and camera [8] in single precision, the world's origin amid the points."""
+def _single(points: np.ndarray, cameras: FrameCameras) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points [3, V], poses [N, 3, 4] and parameters [N, 8] in single precision, the world's origin amid the points."""
     middle = points.mean(0) if len(points) else np.zeros(3)
-    moved = poses.copy()
-    moved[:, :, 3] += poses[:, :, :3] @ middle
-    return np.ascontiguousarray((points - middle).T, np.float32), moved.astype(np.float32), camera.astype(np.float32)
+    moved = cameras.poses.copy()
+    moved[:, :, 3] += moved[:, :, :3] @ middle
+    return np.ascontiguousarray((points - middle).T, np.float32), moved.astype(np.float32), cameras.params.astype(np.float32)
 
 
 @njit(nogil=True, cache=True)
@@ -194,21 +196,22 @@ def _project(
 
 @njit(nogil=True, cache=True)
 def _splat(
-    points: np.ndarray, mass: np.ndarray, poses: np.ndarray, camera: np.ndarray, total: np.ndarray
+    points: np.ndarray, mass: np.ndarray, poses: np.ndarray, params: np.ndarray, total: np.ndarray
 ) -> None:  # pragma: no cover (compiled)
-    """Write the sums of the points' masses [V] over their squared depths, each spread over four pixels, to `total` [n, H, W]."""
+    """Write the sums of the points' masses [V] by the pixels that each covers, spread over four of them, to `total` [n, H, W]."""
     count, height, width = total.shape
     seen = np.empty((3, BLOCK), np.float32)
     one, half = np.float32(1), np.float32(0.5)
     for n in range(count):
         wider = np.zeros((height + 2, width + 2), np.float32)  # with a rim for what falls beside the frame
+        closer = params[n, 0] * params[n, 1]  # a far voxel covers only a part of a pixel
         for start in range(0, len(mass), BLOCK):
-            _project(points, start, poses[n], camera, width, height, seen)
+            _project(points, start, poses[n], params[n], width, height, seen)
             for i in range(min(BLOCK, len(mass) - start)):
                 depth = seen[2, i]
                 if depth == 0:
                     continue
-                weight = mass[start + i] / (depth * depth)
+                weight = closer * mass[start + i] / (depth * depth)
                 u, v = seen[0, i] + half, seen[1, i] + half
                 x, y = int(u), int(v)
                 right, below = u - np.float32(x), v - np.float32(y)
@@ -222,7 +225,7 @@ def _splat(
 
 @njit(nogil=True, cache=True)
 def _average(
-    points: np.ndarray, first: int, poses: np.ndarray, camera: np.ndarray, picture: np.ndarray, mean: np.ndarray
+    points: np.ndarray, first: int, poses: np.ndarray, params: np.ndarray, picture: np.ndarray, mean: np.ndarray
 ) -> None:  # pragma: no cover (compiled)
     """Write the means of the points from `first` on into `mean` [v]."""
     count, height, width = picture.shape
@@ -233,7 +236,7 @@ def _average(
     for start in range(0, len(mean), BLOCK):
         total[:], times[:] = none, none
         for n in range(count):
-            _project(points, first + start, poses[n], camera, width, height, seen)
+            _project(points, first + start, poses[n], params[n], width, height, seen)
             for i in range(min(BLOCK, len(mean) - start)):
                 if seen[2, i] == 0:
                     continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
-from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.camera import FrameCameras
 
 SLACK = 0.03
 """The object may reach beyond the box by this share of its sides, because people draw them tight."""
@@ -41,10 +41,10 @@ class ObjectBox:
             )
         return replace(self, frame=int(chosen[: self.frame].sum()))
 
-    def shows(self, points: np.ndarray, camera: Intrinsics, poses: np.ndarray) -> np.ndarray:
+    def shows(self, points: np.ndarray, cameras: FrameCameras) -> np.ndarray:
         """Return which points [P, 3] lie before the camera and, but for SLACK, inside the box of its frame."""
-        pixels, depth = camera.project(points, poses[self.frame])
+        pixels, depth = cameras.project(points, self.frame)
         low, high = np.array(self.low), np.array(self.high)
         slack = SLACK * (high - low)
-        shares = pixels / (camera.width, camera.height)
+        shares = pixels / (cameras.camera.width, cameras.camera.height)
         return (depth > 0) & ((shares > low - slack) & (shares < high + slack)).all(1)

@@ -14,11 +14,11 @@ import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes.cluster import CELLS, MARGIN, MIN_NEAR, REACH, Cluster, main_body
-from nerfsem_method.capture.mattes.fusion import SOLID, Grid, around
+from nerfsem_method.capture.mattes.fusion import SOLID, Grid, around, shadows
 from nerfsem_method.capture.mattes.sightlines import trusted
 from nerfsem_method.compiled import njit
 from nerfsem_method.compiled.threads import in_parts
-from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
+from nerfsem_method.scene.camera import FrameCameras, camera_centres, look_at_point
 from nerfsem_method.scene.hull import pixel_of
 
 CLEAR = 3
@@ -42,13 +42,16 @@ class Body:
     edge: float
 
     @classmethod
-    def of(cls, grid: Grid, density: np.ndarray, camera: Intrinsics, poses: np.ndarray, shadows: np.ndarray) -> Body:
-        """Return the body of a fused density [X, Y, Z], with its shadows [N, h, w]."""
-        solid = grid.centres(np.argwhere((density > SOLID) | around(grid, density, camera, poses, 0)))
-        front = np.full(shadows.shape, np.inf, np.float32)
-        params = np.array(camera.params)
-        in_parts(len(poses), lambda _, start, stop: _draw_depths(solid, poses[start:stop], params, front[start:stop]))
-        return cls(shadows, front, grid.edge)
+    def of(cls, grid: Grid, density: np.ndarray, cameras: FrameCameras) -> Body:
+        """Return the body of a fused density [X, Y, Z], as the cameras see it."""
+        solid = grid.centres(np.argwhere((density > SOLID) | around(grid, density, cameras, 0)))
+        shown = shadows(grid, density, cameras)
+        front = np.full(shown.shape, np.inf, np.float32)
+        poses, params = cameras.poses, cameras.params
+        in_parts(
+            len(poses), lambda _, start, stop: _draw_depths(solid, poses[start:stop], params[start:stop], front[start:stop])
+        )
+        return cls(shown, front, grid.edge)
 
     def hidden_by(self, other: Body, index: int) -> np.ndarray:
         """Return where the `other` body lies before this one in a frame, [h, w] bool at the other's size."""
@@ -117,12 +120,12 @@ def _distance(model: SparseModel) -> float:
 
 @njit(cache=True, nogil=True)
 def _draw_depths(
-    points: np.ndarray, poses: np.ndarray, camera: np.ndarray, front: np.ndarray
+    points: np.ndarray, poses: np.ndarray, params: np.ndarray, front: np.ndarray
 ) -> None:  # pragma: no cover (compiled)
     """Write the depth of the nearest of the points [V, 3] at each pixel into `front` [n, H, W]."""
     count, height, width = front.shape
     for n in range(count):
         for i in range(len(points)):
-            u, v, z = pixel_of(points[i, 0], points[i, 1], points[i, 2], poses[n], camera, width, height)
+            u, v, z = pixel_of(points[i, 0], points[i, 1], points[i, 2], poses[n], params[n], width, height)
             if z > 0 and z < front[n, int(v), int(u)]:
                 front[n, int(v), int(u)] = z

@@ -75,17 +75,18 @@ def _thickness(mattes: np.ndarray) -> float:
 
 def _share(mattes: np.ndarray, model: SparseModel) -> float:
     """Return how much of their silhouettes of the shape mattes [N, H, W] are in the median: the intersection over the union."""
-    whole = model.camera.scaled(*mattes.shape[:0:-1])
-    shrink = min(1.0, LONG_SIDE / max(whole.width, whole.height))
-    small = whole.scaled(round(whole.width * shrink), round(whole.height * shrink))
-    few = normalise.shrunk(mattes, small)
+    whole = model.cameras.scaled(*mattes.shape[:0:-1])
+    width, height = whole.camera.width, whole.camera.height
+    shrink = min(1.0, LONG_SIDE / max(width, height))
+    small = whole.scaled(round(width * shrink), round(height * shrink))
+    few = normalise.shrunk(mattes, small.camera)
     try:
-        poses = normalise.unit_box(small, model.poses, few, np.zeros((0, 3))).poses(model.poses)
+        small = normalise.unit_box(small, few, np.zeros((0, 3))).cameras(small)
     except CaptureError:
         return 0.0
     grid = Grid.over(np.zeros(3), np.ones(3), VOXELS)
-    shape = carve(small, poses, few, VOXELS, grid.lower, 1.0, margin_pixels=MARGIN, tolerance=TOLERANCE)
-    camera = grid.camera_for(small, poses)
-    shown = fusion.shadows(grid, shape.astype(np.float32), camera, poses) > 0.5
-    given = normalise.shrunk(few, camera) > 127
+    shape = carve(small, few, VOXELS, grid.lower, 1.0, margin_pixels=MARGIN, tolerance=TOLERANCE)
+    cameras = grid.cameras_for(small)
+    shown = fusion.shadows(grid, shape.astype(np.float32), cameras) > 0.5
+    given = normalise.shrunk(few, cameras.camera) > 127
     return float(np.median((shown & given).sum((1, 2)) / np.maximum((shown | given).sum((1, 2)), 1)))

@@ -27,7 +27,7 @@ from nerfsem_method.capture.mattes.fusion import Grid
 from nerfsem_method.capture.mattes.given import write_matte
 from nerfsem_method.capture.mattes.outline import refine
 from nerfsem_method.media.pictures import read_picture
-from nerfsem_method.scene.camera import Intrinsics
+from nerfsem_method.scene.camera import FrameCameras
 
 COARSE, FINE = 64, 128
 """The body's box is so many voxels long where the mattes' hull is carved, and where they are fused."""
@@ -52,11 +52,11 @@ def set_right(frames: list[Path], drawn: np.ndarray, model: SparseModel, target:
 
     The same input gives the same mattes. Raises CaptureError when the mattes agree on no body at all.
     """
-    camera, points = model.camera.scaled(*drawn.shape[:0:-1]), model.points[model.points_on(drawn)]
+    cameras, points = model.cameras.scaled(*drawn.shape[:0:-1]), model.points[model.points_on(drawn)]
     voters, space = np.flatnonzero(model.registered), ColourSpace.of(frames)
     count, total = len(drawn), (ROUNDS + 1) * len(drawn)
     shadows, disputed = _compare(
-        camera, model.poses[voters], drawn[voters], points, lambda rounds: advance(rounds * count, total)
+        cameras.of(voters), drawn[voters], points, lambda rounds: advance(rounds * count, total)
     )
     voter_of = {frame: voter for voter, frame in enumerate(voters) if disputed[voter].any()}
     for index, (path, matte) in enumerate(zip(frames, drawn, strict=True)):
@@ -68,29 +68,31 @@ def set_right(frames: list[Path], drawn: np.ndarray, model: SparseModel, target:
 
 
 def _compare(
-    camera: Intrinsics, poses: np.ndarray, mattes: np.ndarray, points: np.ndarray, tell: Callable[[int], None]
+    cameras: FrameCameras, mattes: np.ndarray, points: np.ndarray, tell: Callable[[int], None]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how the body on which the mattes [N, H, W] agree best looks in each frame, and where they clearly differ from it.
 
     The first is the chance [N, h, w] that each pixel shows it, the second is [N, H, W] bool.
-    `poses` [N, 3, 4] are cam_from_world, `points` [P, 3] lie on the object, possibly none. `tell` hears how many rounds are done.
+    `points` [P, 3] lie on the object, possibly none. `tell` hears how many rounds are done.
     """
-    shrink = min(1.0, HULL_SIDE / max(camera.width, camera.height))
-    small = camera.scaled(round(camera.width * shrink), round(camera.height * shrink))
-    few = normalise.shrunk(mattes, small)
-    poses = normalise.unit_box(small, poses, few, points, TOLERANCE).poses(poses)
+    width, height = cameras.camera.width, cameras.camera.height
+    shrink = min(1.0, HULL_SIDE / max(width, height))
+    small = cameras.scaled(round(width * shrink), round(height * shrink))
+    few = normalise.shrunk(mattes, small.camera)
+    units = normalise.unit_box(small, few, points, TOLERANCE)
+    cameras, small = units.cameras(cameras), units.cameras(small)
     coarse, fine = (Grid.over(np.zeros(3), np.ones(3), along) for along in (COARSE, FINE))
-    hull = normalise.carve_coarsely(small, poses, few, COARSE, coarse.lower, 1.0, TOLERANCE)
-    candidates, small = fine.resample(hull, coarse), fine.camera_for(camera, poses)
-    share = (normalise.shrunk(mattes, small) / np.float32(255)).clip(1e-3, 1 - 1e-3)
+    hull = normalise.carve_coarsely(small, few, COARSE, coarse.lower, 1.0, TOLERANCE)
+    candidates, small = fine.resample(hull, coarse), fine.cameras_for(cameras)
+    share = (normalise.shrunk(mattes, small.camera) / np.float32(255)).clip(1e-3, 1 - 1e-3)
     odds = np.log(share / (1 - share)).clip(-LIMIT, LIMIT)
     for done in range(1, ROUNDS + 1):
-        shadows = fusion.shadows(fine, fusion.fuse(fine, candidates, small, poses, odds), small, poses)
+        shadows = fusion.shadows(fine, fusion.fuse(fine, candidates, small, odds), small)
         disputed = _disputed(mattes, shadows)
         tell(done)
         if not disputed.any():
             break
-        odds[normalise.shrunk(disputed * np.uint8(255), small) > 0] = 0
+        odds[normalise.shrunk(disputed * np.uint8(255), small.camera) > 0] = 0
     return shadows, disputed
 
 
