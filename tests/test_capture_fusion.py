@@ -43,7 +43,6 @@ def test_the_sphere_is_found() -> None:
 
 
 def test_the_sphere_is_found_by_several_lenses() -> None:
-    """A close view shows no gaps between voxels."""
     seen = FrameCameras(SMALL, POSES, np.tile([1.0, 0.5, 1.0, 2.5], 4))
     odds = np.where(mattes_of(seen) > 0, 3.0, -3.0).astype(np.float32)
     ours = shadows(GRID, fuse(GRID, np.ones(GRID.shape, bool), seen, odds), seen) > 0.5

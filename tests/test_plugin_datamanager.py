@@ -72,7 +72,7 @@ def test_a_batch_holds_the_colours_and_directions_of_its_pixels(manager, vase_sc
     assert torch.equal(batch["image"], manager.frames_rgba[frame, row, column].float() / 255)
     pixels = torch.stack([column, row], -1) + 0.5
     camera = CameraPath(vase_scene.camera, vase_scene.poses)
-    torch.testing.assert_close(bundle.metadata["viewing"], camera.viewing(pixels).float())
+    torch.testing.assert_close(bundle.metadata["viewing"], camera.viewing(frame, pixels).float())
     assert torch.equal(bundle.camera_indices[:, 0], frame)
 
 

@@ -120,7 +120,7 @@ def _field_of(config, scene: Scene, weights: dict) -> tuple[RadianceField, Camer
     field = config.pipeline.model.new_field(weights["field.occupancy.hull"].numpy())
     part = {name.removeprefix("field."): value for name, value in weights.items() if name.startswith("field.")}
     field.load_state_dict(part)
-    cameras = CameraPath(scene.camera, scene.poses)
+    cameras = CameraPath(scene.camera, scene.poses, zooms=scene.zooms)
     cameras.load_state_dict({n.removeprefix("cameras."): v for n, v in weights.items() if n.startswith("cameras.")})
     return field, cameras
 

@@ -90,7 +90,8 @@ class ObjectVideoDataParser(DataParser):
 def bundle_scene(path: Path) -> Scene:
     """Return the scene that a bundle knows: its video and its cameras, as decoded. Raises BundleError when it is none."""
     decoded = nsem.read(path)
-    frames = tuple(Frame(index, pose, "registered") for index, pose in enumerate(decoded.poses))
+    placed = zip(decoded.poses, decoded.cameras.factors.tolist(), strict=True)
+    frames = tuple(Frame(index, pose, "registered", zoom=zoom) for index, (pose, zoom) in enumerate(placed))
     return Scene(path.resolve().parent, decoded.video, decoded.camera, frames, bundle=path.resolve())
 
 
@@ -115,11 +116,11 @@ def world_scale(scene: Scene) -> float:
 
 def cameras_of(scene: Scene, frames: tuple[Frame, ...]) -> Cameras:
     """Return nerfstudio's cameras of some frames: OpenGL axes, camera to world, its own order of distortion parameters."""
-    camera = scene.camera
+    camera, zooms = scene.camera, torch.tensor([[frame.zoom] for frame in frames])
     return Cameras(
         camera_to_worlds=camera_to_worlds(scene, np.stack([frame.cam_from_world for frame in frames])),
-        fx=float(camera.fx),
-        fy=float(camera.fy),
+        fx=camera.fx * zooms,
+        fy=camera.fy * zooms,
         cx=float(camera.cx),
         cy=float(camera.cy),
         width=camera.width,

@@ -103,7 +103,7 @@ class NerfsemModel(Model):
         scene: Scene = self.kwargs["metadata"]["scene"]
         hull = scene_hull(scene, self.config.spec.occupancy)
         self.field = self.config.new_field(hull)
-        self.cameras = CameraPath(scene.camera, scene.poses)
+        self.cameras = CameraPath(scene.camera, scene.poses, zooms=scene.zooms)
         self._world_scale = world_scale(scene)
         self._video, self._backdrop = scene.video, Backdrop.of(scene.bundle)
         whole = self._backdrop is not None

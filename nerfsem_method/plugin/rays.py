@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from nerfstudio.cameras.rays import RayBundle
@@ -9,6 +11,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfsem_method.plugin.dataparser import world_scale
 from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training.cameras import CameraPath
 
 CORNERS = np.stack(np.meshgrid([0.0, 1.0], [0.0, 1.0], [0.0, 1.0]), -1).reshape(8, 3)
 """The object is inside the unit cube, which has these corners."""
@@ -24,12 +27,12 @@ class ClipRays:
         self._scene, self.device = scene, torch.device(device)
         self._frame_indices = frame_indices.to(self.device)
         self._viewing = torch.from_numpy(scene.camera.unit_directions()).float().to(self.device)
-        self._pixel_area = 1 / (scene.camera.fx * scene.camera.fy)
+        self._path = CameraPath(scene.camera, scene.poses, zooms=scene.zooms).to(self.device)
         self.stand_at(scene.poses)
 
     def stand_at(self, poses: np.ndarray) -> None:
         """Let the rays be those of cameras at other poses [N, 3, 4]."""
-        self._poses = poses
+        self._cameras = replace(self._scene.cameras, poses=poses)
         self._rotations = torch.from_numpy(poses[:, :, :3]).float().to(self.device)
         self._origins = torch.from_numpy((camera_centres(poses) - 0.5) * world_scale(self._scene)).float().to(self.device)
 
@@ -43,9 +46,8 @@ class ClipRays:
 
     def _box(self, index: int) -> np.ndarray:
         """Return the first (row, column) and the one behind the last of the unit cube in a frame, int64 [2, 2]."""
-        camera = self._scene.camera
-        size = np.array([camera.height, camera.width])
-        seen, depth = camera.project(CORNERS, self._poses[index])
+        size = np.array([self._cameras.camera.height, self._cameras.camera.width])
+        seen, depth = self._cameras.project(CORNERS, index)
         if (depth <= 0).any():
             return np.stack([0 * size, size])
         first = np.floor(seen.min(0)[::-1]).clip(0, size - 1)
@@ -58,11 +60,15 @@ class ClipRays:
         the model makes the rays of its refined cameras.
         """
         frame = self._frame_indices[indices[:, 0]]
-        viewing = self._viewing[indices[:, 1], indices[:, 2]]
+        area = (1 / self._path.focal_lengths(frame).prod(-1, keepdim=True)).float().expand(len(indices), 1)
+        if self._path.zooms is None:
+            viewing = self._viewing[indices[:, 1], indices[:, 2]]
+        else:
+            viewing = self._path.viewing(frame, indices[:, [2, 1]] + 0.5).float()
         return RayBundle(
             origins=self._origins[frame],
             directions=torch.einsum("rji,rj->ri", self._rotations[frame], viewing),
-            pixel_area=torch.full((len(indices), 1), self._pixel_area, device=self.device),
+            pixel_area=area,
             camera_indices=frame[:, None],
             metadata={"viewing": viewing},
         )

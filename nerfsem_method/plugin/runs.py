@@ -60,7 +60,7 @@ def _pipeline_state(decoded: Bundle) -> dict[str, object]:
     """Return what a VanillaPipeline with a NerfsemModel loads strictly."""
     parts = {
         "field": RadianceField.from_state(decoded.state),
-        "cameras": CameraPath(decoded.camera, decoded.poses, decoded.gains, decoded.tints),
+        "cameras": CameraPath(decoded.camera, decoded.poses, decoded.gains, decoded.tints, decoded.zooms),
     }
     state = {f"_model.{part}.{name}": value for part, m in parts.items() for name, value in m.state_dict().items()}
     rate_weight = torch.zeros((), dtype=torch.float64)  # no training goes on from here

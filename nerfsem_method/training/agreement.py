@@ -54,7 +54,8 @@ def is_rough(field: RadianceField, cameras: CameraPath, outlines: float) -> bool
 
 def cell(field: RadianceField, cameras: CameraPath) -> float:
     """Return the side of a cell of the field's finest level, in pixels, at the middle of the cube."""
-    depth = (cameras.poses[:, 2, :3] @ cameras.poses.new_full((3,), 0.5) + cameras.poses[:, 2, 3]).median()
+    depths = cameras.poses[:, 2, :3] @ cameras.poses.new_full((3,), 0.5) + cameras.poses[:, 2, 3]
+    depth = (depths if cameras.zooms is None else depths / cameras.zooms).median()
     finest = max(level.resolution for level in (*field.spec.volume, *field.spec.planes))
     return float(cameras.intrinsics[0] / depth) / finest
 

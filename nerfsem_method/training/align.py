@@ -212,7 +212,7 @@ class _View:
         world = (origins + directions * depth[:, None]).double()
         x, y, z = (world @ pose[:, :3].T + pose[:, 3]).unbind(-1)
         zero = torch.zeros_like(x)
-        fx, fy = cameras.intrinsics[:2]
+        fx, fy = cameras.focal_lengths(frames).unbind(-1)
         projection = torch.stack([fx / z, zero, -fx * x / z**2, zero, fy / z, -fy * y / z**2], -1).view(-1, 2, 3)
         turn = torch.stack([zero, z, -y, -z, zero, x, y, -x, zero], -1).view(-1, 3, 3)  # The columns are omega x P.
         return projection @ torch.cat([turn, torch.eye(3, device=x.device).expand_as(turn)], -1)

@@ -12,28 +12,36 @@ from nerfsem_method.training.derived import Derived
 
 
 class CameraPath(nn.Module):
-    """A camera path is one camera, N poses, and N frames' exposure gains and tints.
+    """A camera path is one camera, N poses, N frames' exposure gains and tints, and their zooms where several lenses took them.
 
     Buffers:
         intrinsics: [8] float64, (fx, fy, cx, cy, k1, k2, p1, p2) in pixels.
         poses: [N, 3, 4] float64 cam_from_world in unit-cube coordinates.
+        zooms: [N] float64, how many times the focal length each frame's is, or None: the scene knows them, no checkpoint does.
         gains: [N, 3] float32, rendered colour * gain; then
         tint_directions: [12, 12] and tint_weights: [N, 12] float64, integers: see `codec.tints`; unused ones are 0.
     """
 
     intrinsics: Tensor
     poses: Tensor
+    zooms: Tensor | None
     gains: Tensor
     tint_directions: Tensor
     tint_weights: Tensor
 
     def __init__(
-        self, camera: Intrinsics, poses: np.ndarray, gains: np.ndarray | None = None, tints: Tints | None = None
+        self,
+        camera: Intrinsics,
+        poses: np.ndarray,
+        gains: np.ndarray | None = None,
+        tints: Tints | None = None,
+        zooms: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         self.size = (camera.width, camera.height)
         self.register_buffer("intrinsics", torch.tensor(camera.params, dtype=torch.float64))
         self.register_buffer("poses", torch.from_numpy(np.asarray(poses, np.float64).copy()))
+        self.register_buffer("zooms", None if zooms is None else torch.tensor(zooms, dtype=torch.float64), persistent=False)
         ones = np.ones((len(poses), 3), np.float32)
         self.register_buffer("gains", torch.from_numpy(ones if gains is None else np.asarray(gains, np.float32).copy()))
         self.register_buffer("tint_directions", torch.zeros(NUMBERS, NUMBERS, dtype=torch.float64))
@@ -74,11 +82,15 @@ class CameraPath(nn.Module):
 
     def rays(self, frames: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return origins and unit directions [R, 3] float32 through image positions [R, 2] (centres at +0.5) of frames [R]."""
-        return self.rays_along(frames, self.viewing(pixels))
+        return self.rays_along(frames, self.viewing(frames, pixels))
 
-    def viewing(self, pixels: Tensor) -> Tensor:
-        """Return unit directions [R, 3] float64 in the camera's own axes, through image positions [R, 2]."""
-        x, y = ((pixels.double() - self.intrinsics[2:4]) / self.intrinsics[:2]).unbind(-1)
+    def focal_lengths(self, frames: Tensor) -> Tensor:
+        """Return the focal lengths (fx, fy) of frames [R], in pixels: float64 [R, 2], or [2] where all have the same."""
+        return self.intrinsics[:2] if self.zooms is None else self.intrinsics[:2] * self.zooms[frames, None]
+
+    def viewing(self, frames: Tensor, pixels: Tensor) -> Tensor:
+        """Return unit directions [R, 3] float64 in the camera's own axes, through image positions [R, 2] of frames [R]."""
+        x, y = ((pixels.double() - self.intrinsics[2:4]) / self.focal_lengths(frames)).unbind(-1)
         if bool((self.intrinsics[4:] != 0).any()):
             x, y = undistorted(x, y, *self.intrinsics[4:].unbind())
         local = torch.stack([x, y, torch.ones_like(x)], -1)

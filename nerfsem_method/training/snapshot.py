@@ -21,7 +21,8 @@ SAMPLES = 1 << 16
 def snapshot(field: RadianceField, cameras: CameraPath, video: Video, background: Layer | None = None) -> Bundle:
     """Return what is stored of a field and its cameras; nothing of them changes."""
     poses, gains = cameras.poses.cpu().numpy(), cameras.gains.cpu().numpy()
-    return Bundle(field.state(), video, cameras.camera, poses, gains, background, cameras.tints)
+    zooms = None if cameras.zooms is None else cameras.zooms.cpu().numpy()
+    return Bundle(field.state(), video, cameras.camera, poses, gains, background, cameras.tints, zooms=zooms)
 
 
 @torch.no_grad()
