@@ -127,6 +127,28 @@ def test_each_frames_own_camera_is_made_the_scenes_one(vase_scene, tmp_path):
         assert np.abs(ours - theirs)[inside].mean() < 2 < np.abs(np.roll(theirs, 3, 1) - theirs)[inside].mean()
 
 
+@pytest.mark.parametrize("others", [[2, 6, 7], [0, 1, 2, 3, 4]])
+def test_pictures_of_another_lens_keep_its_focal_length(vase_scene, tmp_path, others):
+    folder = tmp_path / "lenses"
+    data = listing(vase_scene, folder)
+    camera, zoom = vase_scene.camera, 1.5
+    frames = sorted(data["frames"], key=lambda frame: frame["file_path"])
+    for number in others:
+        frame = frames[number]
+        frame |= {"fl_x": camera.fx * zoom, "fl_y": camera.fy * zoom}
+        for key in ("file_path", "mask_path"):
+            with Image.open(folder / frame[key]) as seen:
+                terms = (1 / zoom, 0, camera.cx * (1 - 1 / zoom), 0, 1 / zoom, camera.cy * (1 - 1 / zoom))
+                zoomed = seen.transform(seen.size, Image.Transform.AFFINE, terms, Image.Resampling.BICUBIC)
+            zoomed.save(folder / frame[key])
+    made = capture(write(folder, data), CaptureOptions())
+    assert_same_cameras(made, vase_scene)
+    np.testing.assert_allclose(made.cameras.factors, [zoom if number in others else 1 for number in range(12)])
+    for frame, asked in zip(made.frames, frames, strict=True):
+        with Image.open(made.root / frame.image) as ours, Image.open(folder / asked["file_path"]) as theirs:
+            assert np.array_equal(ours, theirs)
+
+
 def test_a_model_of_colmap_is_taken_over_with_its_points(vase_scene, tmp_path):
     folder = tmp_path / "scan"
     listing(vase_scene, folder)

@@ -1,4 +1,4 @@
-"""Shots are pictures with known cameras, each with its own; a scene has one camera, through which all are seen again."""
+"""Shots are pictures with known cameras, each with its own; they are seen again through a scene's one, zoomed for each lens."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from nerfsem_method.scene.camera import Intrinsics, camera_centres
 
 SAME = 0.05
 """Cameras that differ by less than this, in pixels, are one: no picture is resampled for so little."""
+ONE_LENS = 0.065
+"""Focal lengths that differ by less than this share are taken for one lens's."""
 FEWEST = 8
 """Fewer pictures than this do not go around an object."""
 LENSES = (0.1, 100.0)
@@ -73,18 +75,28 @@ class Shots:
         lenses = {shot.camera.distortion for shot in self.shots}
         if len(lenses) > 1:
             raise CaptureError(
-                f"{self.folder} has pictures of {len(lenses)} lenses; a bundle holds one: undistort the pictures first"
+                f"{self.folder} has pictures of {len(lenses)} lenses, each with a distortion of its own; a bundle holds one: "
+                "undistort the pictures first"
             )
         shapes = {shot.camera.width > shot.camera.height for shot in self.shots}
         if len(shapes) > 1:
             raise CaptureError(f"{self.folder} has upright pictures beside wide ones; a bundle has frames of one shape")
 
-    @property
+    @cached_property
     def camera(self) -> Intrinsics:
-        """Return the camera of the scene: of the first shot's size, in the middle of all shots' own."""
+        """Return the camera of the scene: of the first shot's size, in the middle of those of the shots by the usual lens."""
         first = self.shots[0].camera
-        params = np.median([shot.camera.scaled(first.width, first.height).params for shot in self.shots], 0)
-        return Intrinsics(first.width, first.height, *params.tolist())
+        params = np.array([shot.camera.scaled(first.width, first.height).params for shot in self.shots])
+        lengths = np.log(params[:, 0])
+        usual = np.abs(lengths - np.sort(lengths)[len(lengths) // 2]) < ONE_LENS
+        return Intrinsics(first.width, first.height, *np.median(params[usual], 0).tolist())
+
+    @cached_property
+    def zooms(self) -> list[float]:
+        """Return how many times the scene's focal length each shot's lens has; 1 where it is the usual one."""
+        camera = self.camera
+        zooms = [shot.camera.scaled(camera.width, camera.height).fx / camera.fx for shot in self.shots]
+        return [zoom if abs(np.log(zoom)) >= ONE_LENS else 1.0 for zoom in zooms]
 
     @cached_property
     def white(self) -> White:
@@ -98,25 +110,27 @@ class Shots:
 
     def model(self, taken: list[int]) -> SparseModel:
         """Return cameras and points of the shots of these numbers as structure from motion would have left them."""
-        camera = self.camera
         row_of = np.full(len(self.shots), -1)
         row_of[taken] = np.arange(len(taken))
         views = self.views.copy()
         for index, shot in enumerate(self.shots):
             own = views[:, 1] == index
-            scale, shift = _to_own(camera, shot.camera)
+            scale, shift = _to_own(self.camera.zoomed(self.zooms[index]), shot.camera)
             views[own, 2:] = (views[own, 2:] - shift) / scale
         views[:, 1] = row_of[views[:, 1].astype(int)]
         poses = np.stack([self.shots[number].pose for number in taken])
         registered = np.isfinite(poses).all((1, 2))
-        return SparseModel(camera, poses, registered, self.points, self.colours, views[views[:, 1] >= 0], 0.0, 0, GIVEN)
+        views = views[views[:, 1] >= 0]
+        lenses = [(row, self.zooms[number]) for row, number in enumerate(taken) if self.zooms[number] != 1]
+        return SparseModel(self.camera, poses, registered, self.points, self.colours, views, 0.0, 0, GIVEN, lenses=lenses)
 
     def seen(self, index: int, size: tuple[int, int], ground: Ground) -> Picture:
         """Return a shot's picture through the scene's camera, with its matte as alpha, at a size (width, height).
 
-        Raises CaptureError for a file that is no picture, or has not the shape of its camera.
+        The camera is zoomed as the shot's lens is. Raises CaptureError for a file that is no picture, or has not the shape of its
+        camera.
         """
-        shot = self.shots[index]
+        shot, camera = self.shots[index], self.camera.zoomed(self.zooms[index])
         picture = _read(shot.image, shot.camera, self.white.number)
         if picture.damage:
             return picture
@@ -127,8 +141,8 @@ class Shots:
             if mask.damage:
                 return mask
             values = mask.alpha if mask is picture and mask.alpha is not None else mask.rgb.max(-1)
-            alpha = _resampled(values, shot.camera, self.camera, size)
-        return Picture(_resampled(rgb, shot.camera, self.camera, size), alpha)
+            alpha = _resampled(values, shot.camera, camera, size)
+        return Picture(_resampled(rgb, shot.camera, camera, size), alpha)
 
 
 def _read(path: Path, camera: Intrinsics, white: float | None = None) -> Picture:
