@@ -115,11 +115,11 @@ def reference() -> ModuleType:
 def test_both_decoders_hold_the_same_cameras(golden, reference):
     path, _, read = golden
     sections, frames = reference.read_sections(path.read_bytes()), read.video.frames
-    cameras = reference.read_cameras(
-        reference.Decoder(sections["CAMS"]), frames, reference.read_tints(sections.get("TINT"), frames)
-    )
+    zooms, tints = reference.read_zooms(sections.get("ZOOM"), frames), reference.read_tints(sections.get("TINT"), frames)
+    cameras = reference.read_cameras(reference.Decoder(sections["CAMS"]), frames, zooms, tints)
     held = (read.camera.width, read.camera.height), [*cameras.focal, *cameras.centre, *cameras.distortion]
     assert held == (cameras.size, list(read.camera.params))
+    np.testing.assert_array_equal(cameras.zooms, np.ones(frames) if read.zooms is None else read.zooms)
     np.testing.assert_allclose(cameras.rotations, read.poses[:, :, :3], rtol=0, atol=1e-12)
     np.testing.assert_allclose(cameras.translations, read.poses[:, :, 3], rtol=0, atol=1e-12)
     np.testing.assert_allclose(cameras.maps, read.colors, rtol=1e-6)
