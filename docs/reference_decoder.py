@@ -320,8 +320,8 @@ def read_zooms(payload: bytes | None, frames: int) -> np.ndarray:
     require(1 <= others <= frames, "the number of lenses is out of range")
     lenses = [65536, *(65536 + change for change in decoder.integers(others))]
     numbers = decoder.integers(frames)
-    require(1024 <= min(lenses) and max(lenses) <= 64 * 65536, "a zoom is out of range")
-    require(0 <= min(numbers) and max(numbers) <= others, "a frame has a lens that is none")
+    require(min(lenses) >= 1024 and max(lenses) <= 64 * 65536, "a zoom is out of range")
+    require(min(numbers) >= 0 and max(numbers) <= others, "a frame has a lens that is none")
     return np.array([lenses[number] for number in numbers]) / 65536
 
 

@@ -58,8 +58,8 @@ class Cameras:
         camera: The intrinsics are the same for all frames.
         poses: Each frame has a matrix cam_from_world; float64 [N, 3, 4].
         gains: Rendered colour * gain = frame colour, per RGB channel; float32 [N, 3].
-        zooms: Frames have so many times the camera's focal length, [N], or all have it. They are coded elsewhere (`zooms`), and tell
-            an encoder how exact poses must be.
+        zooms: Frames have so many times the camera's focal length, [N]; all have it where this is None. They are coded elsewhere
+            (`zooms`), and tell an encoder here how exact poses must be.
     """
 
     camera: Intrinsics

@@ -13,8 +13,8 @@ from nerfsem_method.errors import CorruptBundle
 
 TAG = "ZOOM"
 ZOOM_BITS = 16
-"""Zooms are stored in 2 ** -16. What is off by half a step moves pixels away from the principal point by the share 2 ** -17 / zoom
-of their distance: in a frame of 1000 x 1000 pixels by 0.005 at most, and by 0.09 where the zoom is as short as 1/16."""
+"""Zooms are stored in 2 ** -16. One that is off by half a step moves a pixel by the share 2 ** -17 / zoom of its distance from
+the principal point: in a frame of 1000 x 1000 pixels by 0.006 at most where the zoom is 1, and by 0.09 where it is 1/16."""
 LARGEST = 64
 """No frame has more than so many times the camera's focal length, and none less than its 64th part."""
 _ONE = 1 << ZOOM_BITS

@@ -61,7 +61,7 @@ class Player:
         return exposed(picture, colors_around(self.bundle, view.pose))
 
     def _through(self, camera: Intrinsics) -> Raycaster | TorchRenderer:
-        """Return a renderer that sees through a camera. The clip's and one other are kept: many pictures in a row have the same."""
+        """Return a renderer that sees through a camera; the clip's and one other are kept: pictures in a row often share one."""
         if camera == self.bundle.camera:
             return self._renderer
         if camera != self._other_camera:
