@@ -56,7 +56,7 @@ def read_sections(data: bytes) -> dict[str, bytes]:
         require(raw.isalpha(), f"{raw} is no tag")
         tag = raw.decode("ascii")
         require(tag not in sections, f"section {tag} occurs twice")
-        known = (*FIELD_SECTIONS, *OCCUPANCIES, "TINT", "FILT", *BACKGROUNDS, "ENDS")
+        known = (*FIELD_SECTIONS, *OCCUPANCIES, "ZOOM", "TINT", "FILT", *BACKGROUNDS, "ENDS")
         require(tag in known or tag[0].islower(), f"section {tag} is unknown")
         sections[tag] = data[start + 8 : end]
         start = end + 4
@@ -260,27 +260,28 @@ def read_spec(data: bytes) -> Spec:
     return Spec(name, frames, rate, tables, len(volume), len(planes), *shapes)
 
 
-# 4. CAMS, TINT --------------------------------------------------------------------------------------------------------
+# 4. CAMS, ZOOM, TINT --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Cameras:
     """The cameras have one size (width, height), focal length and centre (x, y) in pixels and distortion (k1, k2, p1, p2).
 
-    Each frame has a rotation [3, 3], a translation [3] and a map of colours [3, 4]; these are stacked.
+    Each frame has a zoom, a rotation [3, 3], a translation [3] and a map of colours [3, 4]; these are stacked.
     """
 
     size: tuple[int, int]
     focal: np.ndarray
     centre: np.ndarray
     distortion: np.ndarray
+    zooms: np.ndarray
     rotations: np.ndarray
     translations: np.ndarray
     maps: np.ndarray
 
 
-def read_cameras(decoder: Decoder, frames: int, tints: np.ndarray) -> Cameras:
-    """Read section CAMS; `tints` [frames, 3, 4] are what TINT says."""
+def read_cameras(decoder: Decoder, frames: int, zooms: np.ndarray, tints: np.ndarray) -> Cameras:
+    """Read section CAMS; `zooms` [frames] and `tints` [frames, 3, 4] are what ZOOM and TINT say."""
     width, height, fx, dy, cx, cy, *distortion = decoder.integers(10)
     require(0 < width < 1 << 16 and 0 < height < 1 << 16 and fx > 0 and fx + dy > 0, "the camera is impossible")
     require(width * height <= 1 << 26 and max(map(abs, distortion)) <= 4096 << 20, "the camera is beyond the limits")
@@ -307,7 +308,21 @@ def read_cameras(decoder: Decoder, frames: int, tints: np.ndarray) -> Cameras:
     focal, centre = np.array([fx, fx + dy]) / 256, np.array([cx, cy]) / 256 + np.array([width, height]) / 2
     maps = tints.copy()
     maps[:, :, :3] *= (2.0 ** (octaves / 128)).astype(np.float32)[:, None]
-    return Cameras((width, height), focal, centre, np.array(distortion) / 2.0**20, rotations, translations, maps)
+    return Cameras((width, height), focal, centre, np.array(distortion) / 2.0**20, zooms, rotations, translations, maps)
+
+
+def read_zooms(payload: bytes | None, frames: int) -> np.ndarray:
+    """Read section ZOOM, where there is one: how many times the camera's focal length each frame has, [frames]."""
+    if payload is None:
+        return np.ones(frames)
+    decoder = Decoder(payload)
+    others = decoder.integers(1)[0]
+    require(1 <= others <= frames, "the number of lenses is out of range")
+    lenses = [65536, *(65536 + change for change in decoder.integers(others))]
+    numbers = decoder.integers(frames)
+    require(min(lenses) >= 1024 and max(lenses) <= 64 * 65536, "a zoom is out of range")
+    require(min(numbers) >= 0 and max(numbers) <= others, "a frame has a lens that is none")
+    return np.array([lenses[number] for number in numbers]) / 65536
 
 
 def read_tints(payload: bytes | None, frames: int) -> np.ndarray:
@@ -359,7 +374,7 @@ def rotation_matrix(quaternion: np.ndarray) -> np.ndarray:
 
 def rays(cameras: Cameras, frame: int, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return origin [3] and unit directions [R, 3], float32, of the rays through image positions (u, v) [R, 2]."""
-    distorted = (pixels - cameras.centre) / cameras.focal
+    distorted = (pixels - cameras.centre) / (cameras.zooms[frame] * cameras.focal)
     ideal = distorted
     for _ in range(8):
         ideal = ideal + distorted - distort(ideal, cameras.distortion)
@@ -934,7 +949,8 @@ def enlarged(x: np.ndarray, axis: int, scale: int) -> np.ndarray:
 def decode(sections: dict[str, bytes]) -> Field:
     """Return the field of a bundle's sections; refuse it unless its symbols are those that the encoder saw."""
     spec = read_spec(sections["SPEC"])
-    cameras = read_cameras(Decoder(sections["CAMS"]), spec.frames, read_tints(sections.get("TINT"), spec.frames))
+    zooms, tints = read_zooms(sections.get("ZOOM"), spec.frames), read_tints(sections.get("TINT"), spec.frames)
+    cameras = read_cameras(Decoder(sections["CAMS"]), spec.frames, zooms, tints)
     tag = next(tag for tag in OCCUPANCIES if tag in sections)
     occupied = read_occupancy(Decoder(sections[tag]), spec.occupancy, tag == "VOXL")
     heads = read_layers(Decoder(sections["HEAD"]), head_shapes(spec))

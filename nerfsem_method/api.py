@@ -66,7 +66,7 @@ class OpenBundle:
 
     @property
     def camera(self) -> Intrinsics:
-        """Return the one camera of all frames."""
+        """Return the clip's camera: that of all frames, or of those that no other lens took, see `at`."""
         return self._bundle.camera
 
     @property
@@ -104,7 +104,7 @@ class OpenBundle:
         return self._player.frame(index)
 
     def at(self, index: int, size: tuple[int, int] | None = None) -> Viewpoint:
-        """Return the camera of a frame, with pictures of another size (width, height) if one is given."""
+        """Return the camera of a frame, of its own lens, with pictures of another size (width, height) if one is given."""
         return viewpoint.of_frame(self._bundle, index, self._size(size))
 
     def around(

@@ -19,6 +19,7 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 import chromium
 import pytest
 import quick_stack
+from tiny_field import FINE_POSES
 from true_scene import true_scene
 
 from nerfsem_method.capture import ingest
@@ -131,4 +132,4 @@ def bare(monkeypatch):
 @pytest.fixture
 def fine_poses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have poses written as finely as in the golden bundles; it is the encoder's choice, and this value gives their bits."""
-    monkeypatch.setattr(cameras, "REPROJECTION", 0.0787)
+    monkeypatch.setattr(cameras, "REPROJECTION", FINE_POSES)

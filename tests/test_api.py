@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from test_architecture import TRAINING, run
 from tiny_field import FRAMES, HEIGHT, WIDTH, opaque_bundle
 
 from nerfsem_method import api
+from nerfsem_method.cli.info import Info
 from nerfsem_method.codec import nsem
 from nerfsem_method.playback.player import Player
 
@@ -41,6 +43,20 @@ def test_a_bundle_tells_its_facts_and_cameras(bundle, path):
     assert (bundle.camera.width, bundle.camera.height) == (WIDTH, HEIGHT)
     bundle.poses[:] = 0  # a copy: nobody changes an open bundle by mistake
     assert bundle.poses.any()
+
+
+def test_frames_of_other_lenses_are_told(tmp_path, capsys):
+    zooms = [1.0, 2.0, 1.0, 1.5] + [1.0] * (FRAMES - 4)
+    nsem.write(tmp_path / "relic.nsem", replace(opaque_bundle(background=False), zooms=np.array(zooms)))
+    bundle = api.open_bundle(tmp_path / "relic.nsem")
+    assert bundle.facts["camera"]["zooms"] == zooms
+    assert [bundle.at(index).camera.fy / bundle.camera.fy for index in range(FRAMES)] == zooms
+    assert bundle.around(90).camera.fy == bundle.camera.fy
+    assert np.array_equal(bundle.render(bundle.at(1), "black"), bundle.frame(1, "fp", "black"))
+    Info((tmp_path / "relic.nsem",)).run()
+    told = capsys.readouterr().out
+    assert "lenses    2 frames were taken by other lenses, of 1.50 to 2.00 times this focal length" in told
+    assert "zooms of frames" in told
 
 
 def test_frames_are_the_decoders(bundle, player):

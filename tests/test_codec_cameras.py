@@ -208,6 +208,17 @@ def test_input_that_is_not_finite_is_refused():
         code_cameras(Meter(), cameras(3), 4)
 
 
+def test_poses_are_finer_for_the_lens_that_sees_them_larger():
+    """Frames of eight times the focal length count as frames of a camera of eight times as many pixels do."""
+    far = cameras()
+    plain, larger = (quantise(dataclasses.replace(far, zooms=zooms)) for zooms in (None, np.full(60, 8.0)))
+    many = quantise(dataclasses.replace(far, camera=CAMERA.zoomed(8)))
+    np.testing.assert_array_equal(larger.poses, many.poses)
+    moved = [dataclasses.replace(held, camera=many.camera) for held in (plain, larger)]
+    original = dataclasses.replace(far, camera=many.camera)
+    assert 2 * box_error(original, moved[1]) < 1 < box_error(original, moved[0])
+
+
 def test_the_sample_clip_costs_at_most_7_bytes_a_frame():
     data = json.loads((Path(__file__).parent / "data" / "vase_cameras.json").read_text())
     poses = np.array(data["cam_from_world"])

@@ -100,9 +100,10 @@ def blurred_clip(bundle: nsem.Bundle) -> list[np.ndarray]:
     return frames
 
 
-def test_a_filter_is_found_where_it_pays() -> None:
+@pytest.mark.parametrize("zooms", [None, [1, 2, 2, 1, 0.5, 1.5]], ids=["one lens", "lenses"])
+def test_a_filter_is_found_where_it_pays(zooms: list[float] | None) -> None:
     """Frames that a filter can mend get one, which plays better; at a high price for bytes there is none, nor without steps."""
-    bundle = tiny_bundle(DENSE).quantised()
+    bundle = replace(tiny_bundle(DENSE), zooms=None if zooms is None else np.array(zooms)).quantised()
     clip = blurred_clip(bundle)
     numbers = list(range(len(clip)))
     found = find_filter(bundle, clip.__getitem__, numbers, 60, 1e-9)

@@ -8,8 +8,13 @@ import pytest
 from tiny_field import tiny_bundle
 
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.tints import exposed
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.playback.player import WHITE, Player
+from nerfsem_method.playback.torch_renderer import TorchRenderer
+from nerfsem_method.playback.viewpoint import around, of_frame
+from nerfsem_method.raycast.caster import Raycaster
+from nerfsem_method.scene.camera import Intrinsics
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,33 @@ def test_samples_are_rounded_as_the_format_says():
     """At this pixel of the vase a sample lies one unit of the last place beyond the border of a voxel that is occupied."""
     vase = nsem.read(Path(__file__).parent / "golden/vase.nsem")
     assert np.abs(Player(vase, "cpu").composited(102, WHITE)[205, 201].astype(int) - (120, 94, 82)).max() <= 2
+
+
+def test_frames_are_seen_through_their_own_lens(made):
+    zooms = np.array([1, 2, 2, 1, 0.5, 1])
+    zoomed = replace(made, zooms=zooms)
+    player = Player(zoomed, "cpu")
+    for index in (0, 1, 2, 3, 4, 3):
+        lens = made.camera.zoomed(zooms[index])
+        picture = exposed(Raycaster(made.state, lens).picture(made.poses[index]), made.colors[index])
+        np.testing.assert_array_equal(player.premultiplied(index), picture)
+        np.testing.assert_array_equal(player.seen(of_frame(zoomed, index, (lens.width, lens.height))), picture)
+    assert around(zoomed, 30, None, 1, (24, 32)).camera.fx == made.camera.fx
+
+
+def test_a_lens_is_set_up_once_for_many_frames(made, monkeypatch):
+    asked = []
+    directions = Intrinsics.unit_directions
+    monkeypatch.setattr(Intrinsics, "unit_directions", lambda camera: asked.append(camera.fx) or directions(camera))
+    list(Player(replace(made, zooms=np.array([1, 2, 1, 2, 3, 3.0])), "cpu").frames("fp"))
+    assert asked == [40, 80, 120]
+
+
+def test_torch_sees_frames_through_their_own_lens(made):
+    lens = made.camera.zoomed(1.5)
+    renderer = TorchRenderer(made.state, made.camera, "cpu").through(lens)
+    picture = Raycaster(made.state, lens).picture(made.poses[1])
+    np.testing.assert_allclose(renderer.picture(made.poses[1]), picture, atol=0.2 / 255)
 
 
 def test_a_part_of_the_clip(player):

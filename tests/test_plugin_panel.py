@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,7 @@ from tiny_field import opaque_bundle
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.metadata import with_metadata
 from nerfsem_method.plugin import panel as panels
-from nerfsem_method.plugin.dataparser import world_scale
+from nerfsem_method.plugin.dataparser import bundle_scene, world_scale
 from nerfsem_method.plugin.panel import DECODED, OBJECT, WHOLE, Panel, by_part
 from nerfsem_method.plugin.runs import import_bundle
 from nerfsem_method.plugin.training import train
@@ -149,6 +150,18 @@ def test_visitors_stand_where_a_frame_was_taken(imported):
     ahead = np.array([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
     np.testing.assert_allclose(ahead, pose[2, :3], atol=1e-6)
     assert np.tan(camera.fov / 2) == pytest.approx(scene.camera.height / 2 / scene.camera.fy)
+
+
+def test_a_visitor_sees_as_much_as_the_frames_own_lens(imported):
+    _, path = imported
+    made = replace(nsem.read(path), zooms=np.array([1.0, 2.0] * 4))
+    panel = Panel(bundle_scene(path), False, lambda: made)
+    camera = SimpleNamespace(position=None, wxyz=None, fov=None)
+    client = SimpleNamespace(camera=camera, atomic=nullcontext)
+    panel.control.viser_server = SimpleNamespace(get_clients=lambda: {0: client})  # type: ignore[assignment]
+    for frame, zoom in ((2, 1), (3, 2)):
+        panel.stand_at(frame)
+        assert np.tan(camera.fov / 2) == pytest.approx(made.camera.height / 2 / (zoom * made.camera.fy))
 
 
 def test_parts_add_up():

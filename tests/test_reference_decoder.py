@@ -102,6 +102,16 @@ def test_the_reference_decoder_paints_the_same_background(frame, tmp_path):
     assert np.abs(painted - plate).max() <= 1 and plate.std() > 10
 
 
+@pytest.mark.parametrize("frame", [1, 2])
+def test_the_reference_decoder_sees_frames_through_their_own_lens(frame, tmp_path):
+    """The recorded picture of frame 0 is that of a long lens; frame 1 is the camera's, and frame 2 that of a short one."""
+    path = GOLDEN / "zoomed-fp.nsem"
+    result = run(path, "--frame", str(frame), "--output", tmp_path / "frame.png")
+    assert result.returncode == 0, result.stderr
+    seen, player = np.asarray(Image.open(tmp_path / "frame.png")).astype(int), Player(nsem.read(path), "cpu")
+    assert np.abs(seen - player.composited(frame, WHITE)).max() <= 1
+
+
 @pytest.fixture(scope="module")
 def reference() -> ModuleType:
     """Return the reference decoder as a module."""
@@ -115,20 +125,20 @@ def reference() -> ModuleType:
 def test_both_decoders_hold_the_same_cameras(golden, reference):
     path, _, read = golden
     sections, frames = reference.read_sections(path.read_bytes()), read.video.frames
-    cameras = reference.read_cameras(
-        reference.Decoder(sections["CAMS"]), frames, reference.read_tints(sections.get("TINT"), frames)
-    )
+    zooms, tints = reference.read_zooms(sections.get("ZOOM"), frames), reference.read_tints(sections.get("TINT"), frames)
+    cameras = reference.read_cameras(reference.Decoder(sections["CAMS"]), frames, zooms, tints)
     held = (read.camera.width, read.camera.height), [*cameras.focal, *cameras.centre, *cameras.distortion]
     assert held == (cameras.size, list(read.camera.params))
+    np.testing.assert_array_equal(cameras.zooms, np.ones(frames) if read.zooms is None else read.zooms)
     np.testing.assert_allclose(cameras.rotations, read.poses[:, :, :3], rtol=0, atol=1e-12)
     np.testing.assert_allclose(cameras.translations, read.poses[:, :, 3], rtol=0, atol=1e-12)
     np.testing.assert_allclose(cameras.maps, read.colors, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["dense-pc", "hashed-pc", "mixed-fp"])
+@pytest.mark.parametrize("name", ["dense-pc", "hashed-pc", "mixed-fp", "zoomed-fp"])
 def test_both_decoders_refuse_the_same_damage(name, reference):
     """One byte of a section is another one, and its checksum fits: both notice, or neither and the symbols are right."""
-    sections = nsem.unpack((GOLDEN / f"{name}.nsem").read_bytes(), (*nsem.FIELD_SECTIONS, *nsem.OCCUPANCIES, *nsem.BACKGROUNDS))
+    sections = nsem.unpack((GOLDEN / f"{name}.nsem").read_bytes(), nsem.KNOWN_SECTIONS)
     spec = sections.pop(0)  # another shape may be as slow as it is large
     rng = np.random.default_rng(4)
     outcomes = set()

@@ -12,6 +12,7 @@ from tiny_field import DENSE, tiny_bundle
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.playback.player import Player
+from nerfsem_method.raycast.caster import Raycaster
 from nerfsem_method.training.pose_rounding import COARSER, with_rounded_poses
 
 SEEN = list(range(0, 40, 2))
@@ -52,6 +53,16 @@ def test_poses_are_as_coarse_as_the_price_of_a_byte_makes_them(price: float) -> 
     sizes = [len(nsem.encode(each)) for each in tried]
     costs = [error(each, clip) + price * size for each, size in zip(tried, sizes, strict=True)]
     np.testing.assert_array_equal(made.poses, tried[int(np.argmin(costs))].poses)
+
+
+def test_frames_of_other_lenses_are_looked_at_through_these(monkeypatch) -> None:
+    made = replace(off_the_grid(), zooms=np.where(np.arange(40) % 3, 1.0, 2.0))
+    clip = {index: Player(made, "cpu").frame(index) for index in ASKED}
+    held, asked, through = made.quantised(), [], Raycaster.through
+    monkeypatch.setattr(Raycaster, "through", lambda caster, camera: asked.append(camera) or through(caster, camera))
+    rounded = with_rounded_poses(made, clip.__getitem__, SEEN, 0.0)
+    assert asked == [held.camera_of(index) for index in ASKED] and {camera.fx for camera in asked} == {160, 320}
+    assert rounded.zooms is not None and (rounded.zooms == made.zooms).all()
 
 
 @pytest.mark.parametrize("coarser", COARSER)

@@ -23,6 +23,8 @@ HASHED = FieldSpec(
     log2_volume_limit=9, log2_plane_limit=8, occupancy=16, steps=32, width=8, geometry=3, directions=3, frequencies=2,
     shading="sample", color_layers=2,
 )  # fmt: skip
+FINE_POSES = 0.0787
+"""Poses of the golden bundles are as exact as encoders wrote them at first (`codec.cameras.REPROJECTION`)."""
 FRAMES, WIDTH, HEIGHT = 8, 34, 45
 """An `opaque_bundle` has so many frames of this odd size."""
 

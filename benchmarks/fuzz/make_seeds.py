@@ -35,7 +35,7 @@ SPECS = {
 
 
 def make() -> dict[str, bytes]:
-    """Return the seeds by name: dense and hashed, FP and PC; tints, other backgrounds, metadata. PC's exposure changes.
+    """Return the seeds by name: dense and hashed, FP and PC; tints, zooms, other backgrounds, metadata. PC's exposure changes.
 
     Their streams are none: the reader looks at their beginnings alone.
     """
@@ -52,6 +52,8 @@ def make() -> dict[str, bytes]:
         made[f"{name}-pc"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), background=layer)))
     tints = Tints(np.arange(-120, 120, 10).reshape(2, 12), np.arange(2 * FRAMES).reshape(FRAMES, 2))
     made["tinted-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), tints=tints)))
+    zooms = np.array([1, 2.5, 1, 0.5])
+    made["zoomed-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), zooms=zooms)))
     weights = np.arange(-36, 36, dtype=np.int32).reshape(2, 4, 3, 3)
     layers = QuantisedTensor(weights, -4), QuantisedTensor(weights.reshape(4, 2, 3, 3), -8)
     made["sharp-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), filter=Filter(*layers))))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PARTS = {
     "SPEC": "facts and shapes",
     "CAMS": "cameras",
+    "ZOOM": "zooms of frames",
     "TINT": "colours of frames",
     "FILT": "filter of frames",
     "OCCU": "occupancy grid",
@@ -69,6 +70,11 @@ def _as_text(name: str, facts: Facts) -> str:
         + " ".join(f"{value:.5f}" for value in distortion),
         f"  exposure  {facts['exposure']}",
     ]
+    others = [zoom for zoom in camera["zooms"] if zoom != 1]
+    if others:
+        frames = f"{len(others)} frame{' was' if len(others) == 1 else 's were'} taken by other lenses"
+        reach = " to ".join(dict.fromkeys(f"{zoom:.2f}" for zoom in (min(others), max(others))))
+        lines.append(f"  lenses    {frames}, of {reach} times this focal length")
     if video["left_out"]:
         lines.append(f"  left out  {frames_text(video['left_out'])} of the clip, which have no camera or are damaged")
     lines += [f"  {element:<14}{printable(text)}" for element, text in facts["metadata"].items()]

@@ -13,7 +13,7 @@ IEEE additions, multiplications, divisions and square roots in a fixed order, an
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,11 +58,14 @@ class Cameras:
         camera: The intrinsics are the same for all frames.
         poses: Each frame has a matrix cam_from_world; float64 [N, 3, 4].
         gains: Rendered colour * gain = frame colour, per RGB channel; float32 [N, 3].
+        zooms: Frames have so many times the camera's focal length, [N]; all have it where this is None. They are coded elsewhere
+            (`zooms`), and tell an encoder here how exact poses must be.
     """
 
     camera: Intrinsics
     poses: np.ndarray
     gains: np.ndarray
+    zooms: np.ndarray | None = None
 
 
 def code_cameras(coder: Coder, cameras: Cameras | None, frames: int, coarser: float = 1) -> Cameras:
@@ -76,9 +79,10 @@ def code_cameras(coder: Coder, cameras: Cameras | None, frames: int, coarser: fl
     if cameras is not None:
         _check_input(cameras, frames)
     camera = _code_intrinsics(coder, None if cameras is None else cameras.camera)
-    poses = _code_poses(coder, None if cameras is None else cameras.poses, camera, frames, coarser)
+    bits = None if cameras is None else _pose_bits(replace(cameras, camera=camera), coarser * REPROJECTION)
+    poses = _code_poses(coder, None if cameras is None else cameras.poses, bits, frames)
     gains = _code_gains(coder, None if cameras is None else cameras.gains, frames)
-    return Cameras(camera, poses, gains)
+    return Cameras(camera, poses, gains, None if cameras is None else cameras.zooms)
 
 
 def quantise(cameras: Cameras, coarser: float = 1) -> Cameras:
@@ -117,11 +121,11 @@ def _code_intrinsics(coder: Coder, camera: Intrinsics | None) -> Intrinsics:
 # Poses ----------------------------------------------------------------------------------------------------------------
 
 
-def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, frames: int, coarser: float) -> np.ndarray:
+def _code_poses(coder: Coder, poses: np.ndarray | None, bits: Bits | None, frames: int) -> np.ndarray:
     """Code steps and first values, then six sequences: three components of the turn, three of the centre's position."""
     steps, turns, places = None, None, None
-    if poses is not None:
-        bits = _held_bits(poses, _pose_bits(camera, poses, coarser * REPROJECTION))
+    if poses is not None and bits is not None:
+        bits = _held_bits(poses, bits)
         steps, (turns, places) = np.array(bits), _pose_integers(poses, bits)
     turn_bits, side_bits, depth_bits = coder.integers(steps, 3).tolist()
     if not all(0 <= bits <= _MAX_BITS for bits in (turn_bits, side_bits, depth_bits)):
@@ -136,18 +140,20 @@ def _code_poses(coder: Coder, poses: np.ndarray | None, camera: Intrinsics, fram
     return _poses_of(turns, places, (turn_bits, side_bits, depth_bits))
 
 
-def _pose_bits(camera: Intrinsics, poses: np.ndarray, movement: float) -> Bits:
+def _pose_bits(cameras: Cameras, movement: float) -> Bits:
     """Return the fewest bits after the point of turn, sideways position and depth that keep the error within `movement`.
 
-    With steps a (radian), b, d a corner at depth z and image slope m moves by at most
+    With steps a (radian), b, d a corner at depth z and image slope m moves, in a frame of focal length f, by at most
     f / z * (r a sqrt(3) / 2 * sqrt(1 + m^2) + b / sqrt(2) + m d / 2), r = sqrt(3) / 2 being the box's radius.
     """
+    camera, poses = cameras.camera, cameras.poses
+    zooms = np.ones(len(poses)) if cameras.zooms is None else cameras.zooms
     local = np.einsum("nij,kj->nki", poses[:, :, :3], _CORNERS) + poses[:, None, :, 3]
     depth = np.maximum(local[..., 2], _NEAREST)
-    widest = math.hypot(camera.width / camera.fx, camera.height / camera.fy) / 2
+    widest = math.hypot(camera.width / camera.fx, camera.height / camera.fy) / 2 / zooms[:, None]
     slope = np.minimum(np.hypot(local[..., 0], local[..., 1]) / depth, widest)
-    scale = max(camera.fx, camera.fy) / depth
-    areas = np.maximum(depth.mean(1), _NEAREST) ** -2
+    scale = max(camera.fx, camera.fy) / depth * zooms[:, None]
+    areas = np.maximum(depth.mean(1), _NEAREST) ** -2 * zooms**2
     bits = np.arange(1, _MAX_BITS - 2)
     turn = _worst_corner(scale * 0.75 * np.sqrt(1 + slope**2), areas) * 4 * 0.5**bits  # The angle is 4 atan(parameter).
     side = _worst_corner(scale / math.sqrt(2), areas) * 0.5**bits

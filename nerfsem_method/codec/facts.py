@@ -25,12 +25,16 @@ class VideoFacts(TypedDict):
 
 
 class CameraFacts(TypedDict):
-    """This is COLMAP's description of the camera: fx, fy, cx, cy, k1, k2, p1, p2."""
+    """This is COLMAP's description of the camera: fx, fy, cx, cy, k1, k2, p1, p2.
+
+    Frame i has zooms[i] times this focal length; `zooms` is empty where one lens took all frames.
+    """
 
     model: str
     width: int
     height: int
     params: list[float]
+    zooms: list[float]
 
 
 class Facts(TypedDict):
@@ -65,7 +69,13 @@ def facts_of(data: bytes, bundle: nsem.Bundle) -> Facts:
             "sha256": video.sha256,
             "left_out": list(video.left_out),
         },
-        "camera": {"model": "OPENCV", "width": camera.width, "height": camera.height, "params": list(camera.params)},
+        "camera": {
+            "model": "OPENCV",
+            "width": camera.width,
+            "height": camera.height,
+            "params": list(camera.params),
+            "zooms": [] if bundle.zooms is None else bundle.zooms.tolist(),
+        },
         "exposure": "constant" if (bundle.gains == 1).all() and bundle.tints is None else "per frame",
         "parts": nsem.sizes(data),
         "metadata": metadata_of(unpack(data, nsem.KNOWN_SECTIONS)),

@@ -27,6 +27,8 @@ from nerfsem_method.codec.tints import TAG as TINTS
 from nerfsem_method.codec.tints import Tints, code_tints
 from nerfsem_method.codec.walk import code_tables
 from nerfsem_method.codec.weights import code_weights
+from nerfsem_method.codec.zooms import TAG as ZOOMS
+from nerfsem_method.codec.zooms import code_zooms, held_zooms
 from nerfsem_method.errors import BundleError, CorruptBundle
 from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import FieldState
@@ -40,7 +42,7 @@ OCCUPANCIES = {"OCCU": False, OCCUPANCY: True}
 """A bundle holds one of these, which a regression has coded or not; that without is only read."""
 BACKGROUNDS = (*(tag for tag, _ in STREAMS.values()), NEURAL)
 FIELD_SECTIONS = (SPEC, CAMERAS, HEADS, CONTEXTS, TABLES, SYMBOLS)
-KNOWN_SECTIONS = (*FIELD_SECTIONS, *OCCUPANCIES, TINTS, FILTER, *BACKGROUNDS)
+KNOWN_SECTIONS = (*FIELD_SECTIONS, *OCCUPANCIES, ZOOMS, TINTS, FILTER, *BACKGROUNDS)
 SYMBOL_HASH_BYTES = 8
 Layer = Background | NeuralBackground
 """A background layer is one of these."""
@@ -82,6 +84,11 @@ class Bundle:
         return self.cameras.camera_of(index)
 
     @property
+    def cameras(self) -> Cameras:
+        """Return what the section of cameras is made of; zooms are as a decoder will hold them, None where all are 1."""
+        return Cameras(self.camera, self.poses, self.gains, held_zooms(self.zooms))
+
+    @property
     def mode(self) -> str:
         """Return "pc" with a background, else "fp"."""
         return "fp" if self.background is None else "pc"
@@ -95,8 +102,8 @@ class Bundle:
 
     def quantised(self, coarser: float = 1) -> Bundle:
         """Return this bundle with the cameras that its decoder will hold, see `cameras.quantise`."""
-        cameras = quantise(Cameras(self.camera, self.poses, self.gains), coarser)
-        return replace(self, camera=cameras.camera, poses=cameras.poses, gains=cameras.gains)
+        cameras = quantise(self.cameras, coarser)
+        return replace(self, camera=cameras.camera, poses=cameras.poses, gains=cameras.gains, zooms=cameras.zooms)
 
 
 def _coded(code: Callable[[Coder], object]) -> bytes:
@@ -120,11 +127,13 @@ def _context_integers(state_contexts: dict) -> dict[str, np.ndarray]:
 def _coded_parts(bundle: Bundle) -> dict[str, Callable[[Coder], object]]:
     """Return what codes each section that is one stream of the arithmetic coder."""
     state, spec = bundle.state, bundle.state.spec
-    cameras = Cameras(bundle.camera, bundle.poses, bundle.gains)
+    cameras = bundle.cameras
     weights = _context_integers(state.contexts)
+    zooms = {ZOOMS: lambda coder: code_zooms(coder, cameras.zooms, len(bundle.poses))} if cameras.zooms is not None else {}
     tints = {TINTS: lambda coder: code_tints(coder, bundle.tints, len(bundle.poses))} if bundle.tints is not None else {}
     return {
         CAMERAS: lambda coder: code_cameras(coder, cameras, len(bundle.poses)),
+        **zooms,
         **tints,
         OCCUPANCY: lambda coder: code_occupancy(coder, spec.occupancy, state.occupancy, mixed=True),
         HEADS: lambda coder: code_weights(coder, spec.head_shapes(), state.heads),
@@ -183,9 +192,10 @@ def decode(data: bytes) -> Bundle:
     video = replace(video, width=cameras.camera.width, height=cameras.camera.height, left_out=left_out)
     state = _decode_field(parts, spec)
     background = _decode_background(parts, video)
+    zooms = code_zooms(Decoder(parts[ZOOMS]), None, video.frames) if ZOOMS in parts else None
     tints = code_tints(Decoder(parts[TINTS]), None, video.frames) if TINTS in parts else None
     kept = code_filter(Decoder(parts[FILTER]), None) if FILTER in parts else None
-    return Bundle(state, video, cameras.camera, cameras.poses, cameras.gains, background, tints, kept)
+    return Bundle(state, video, cameras.camera, cameras.poses, cameras.gains, background, tints, kept, zooms)
 
 
 def _decode_background(parts: dict[str, bytes], video: Video) -> Layer | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,10 @@ from nerfsem_method.errors import NerfsemError
 from nerfsem_method.playback.viewpoint import Viewpoint, colors_around
 from nerfsem_method.raycast.caster import Raycaster
 from nerfsem_method.raycast.filtering import filtered
+from nerfsem_method.scene.camera import Intrinsics
+
+if TYPE_CHECKING:
+    from nerfsem_method.playback.torch_renderer import TorchRenderer
 
 WHITE = (255, 255, 255)
 
@@ -39,11 +44,12 @@ class Player:
             self._renderer = TorchRenderer(bundle.state, bundle.camera, "cuda")
         else:
             self._renderer = Raycaster(bundle.state, bundle.camera)
-        self._view_camera, self._view_renderer = bundle.camera, self._renderer
+        self._other_camera, self._other_renderer = bundle.camera, self._renderer
 
     def premultiplied(self, index: int) -> np.ndarray:
         """Return frame `index` of the object alone: float32 [H, W, 4] in [0, 1], colour weighted by alpha."""
-        picture = exposed(self._renderer.picture(self.bundle.poses[index]), self._colors[index])
+        picture = self._through(self.bundle.camera_of(index)).picture(self.bundle.poses[index])
+        picture = exposed(picture, self._colors[index])
         return picture if self.bundle.filter is None else filtered(picture, *self.bundle.filter.layers)
 
     def seen(self, view: Viewpoint) -> np.ndarray:
@@ -51,9 +57,16 @@ class Player:
 
         Its exposure is that of the frames around. The bundle's filter is left out: it knows the clip's own pixels alone.
         """
-        if view.camera != self._view_camera:
-            self._view_camera, self._view_renderer = view.camera, self._renderer.through(view.camera)
-        return exposed(self._view_renderer.picture(np.asarray(view.pose, np.float64)), colors_around(self.bundle, view.pose))
+        picture = self._through(view.camera).picture(np.asarray(view.pose, np.float64))
+        return exposed(picture, colors_around(self.bundle, view.pose))
+
+    def _through(self, camera: Intrinsics) -> Raycaster | TorchRenderer:
+        """Return a renderer that sees through a camera; the clip's and one other are kept: pictures in a row often share one."""
+        if camera == self.bundle.camera:
+            return self._renderer
+        if camera != self._other_camera:
+            self._other_camera, self._other_renderer = camera, self._renderer.through(camera)
+        return self._other_renderer
 
     def frame(self, index: int) -> np.ndarray:
         """Return frame `index` of the object alone: uint8 [H, W, 4], straight alpha."""

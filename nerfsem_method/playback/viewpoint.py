@@ -55,7 +55,7 @@ def of_frame(bundle: Bundle, index: int, size: tuple[int, int]) -> Viewpoint:
     """Return the camera of a frame, with a picture of another size (width, height). Raises NerfsemError where there is none."""
     if not 0 <= index < len(bundle.poses):
         raise NerfsemError(f"there is no frame {index}; the bundle has frames 0 to {len(bundle.poses) - 1}")
-    return Viewpoint(bundle.camera.fitted(*size), bundle.poses[index])
+    return Viewpoint(bundle.camera_of(index).fitted(*size), bundle.poses[index])
 
 
 def around(

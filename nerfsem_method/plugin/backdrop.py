@@ -27,6 +27,7 @@ class Backdrop:
         self._bundle = bundle
         rows = min(bundle.camera.height, MOST_ROWS)
         self._camera = bundle.camera.scaled(round(bundle.camera.width * rows / bundle.camera.height), rows)
+        self._zooms = torch.from_numpy(np.ones(len(bundle.poses)) if bundle.zooms is None else bundle.zooms)
 
     @classmethod
     def of(cls, path: Path | None) -> Backdrop | None:
@@ -55,7 +56,8 @@ class Backdrop:
         x, y = (local[:, :2] / local[:, 2:].clamp(min=1e-6)).unbind(1)
         c = self._camera
         x, y = distorted(x, y, *c.distortion)
-        u, v = c.fx * x + c.cx, c.fy * y + c.cy
+        zooms = self._zooms.to(x)[frames]
+        u, v = zooms * c.fx * x + c.cx, zooms * c.fy * y + c.cy
         inside = ahead & (u > 0) & (u < c.width) & (v > 0) & (v < c.height)
         return torch.where(inside[:, None], self._between(frames, u - 0.5, v - 0.5), 1.0)
 

@@ -116,7 +116,8 @@ class Panel(torch.nn.Module):
         server = getattr(self.control, "viser_server", None)
         if server is None:
             return
-        pose, camera = self._snapshot().poses[frame], self._scene.camera
+        made = self._snapshot()
+        pose, camera = made.poses[frame], made.camera_of(frame)
         position = (camera_centres(pose[None])[0] - 0.5) * world_scale(self._scene) * VISER_NERFSTUDIO_SCALE_RATIO
         for visitor in server.get_clients().values():
             with visitor.atomic():

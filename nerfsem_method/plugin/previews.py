@@ -31,7 +31,7 @@ def _made(path: Path, _: int) -> np.ndarray:
     caster = Raycaster(bundle.state, bundle.camera.scaled(width, HEIGHT))
     made = np.empty((len(bundle.poses), HEIGHT, width, 3), np.uint8)
     for index, ground in enumerate(_grounds(bundle, width)):
-        picture = caster.picture(bundle.poses[index])
+        picture = caster.through(bundle.camera_of(index).scaled(width, HEIGHT)).picture(bundle.poses[index])
         shown = 255 * tinted(picture[..., :3], picture[..., 3:], bundle.colors[index]) + (1 - picture[..., 3:]) * ground
         made[index] = np.rint(shown.clip(0, 255))
     return made

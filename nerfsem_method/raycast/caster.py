@@ -238,7 +238,9 @@ class Raycaster:
         )  # fmt: skip
 
     def through(self, camera: Intrinsics) -> Raycaster:
-        """Return a raycaster of the same field that sees it through another camera."""
+        """Return a raycaster of the same field that sees it through another camera: itself, if it is the same one."""
+        if camera == self._camera:
+            return self
         other = copy.copy(self)
         other._camera, other._directions = camera, camera.unit_directions().reshape(-1, 3)
         return other

@@ -98,7 +98,8 @@ def find_filter(
         return FilterGain()
     caster, colors = Raycaster(bundle.state, bundle.camera), bundle.colors
     chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int)]
-    pairs = [_pair(exposed(caster.picture(bundle.poses[i]), colors[i]), frame(i)) for i in chosen]
+    shown = (caster.through(bundle.camera_of(i)).picture(bundle.poses[i]) for i in chosen)
+    pairs = [_pair(exposed(picture, colors[i]), frame(i)) for picture, i in zip(shown, chosen, strict=True)]
     pairs = [pair for pair in pairs if pair is not None]
     if not pairs:
         return FilterGain()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from nerfsem_method.codec.cameras import Cameras, code_cameras
+from nerfsem_method.codec.cameras import code_cameras
 from nerfsem_method.codec.coder import Meter
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.codec.tints import exposed
@@ -39,8 +39,9 @@ def with_rounded_poses(bundle: Bundle, frame: Callable[[int], np.ndarray], frame
     chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int)]
     for index in track(chosen, "exactness of poses", len(chosen)):
         wanted = _over_white(frame(index).astype(np.float32) / 255, straight=True)
+        lens = caster.through(tried[0].camera_of(index))
         for number, made in enumerate(tried):
-            shown = _over_white(exposed(caster.picture(made.poses[index]), colors[index]))
+            shown = _over_white(exposed(lens.picture(made.poses[index]), colors[index]))
             costs[number] += np.square(shown - wanted).mean() / len(chosen)
     best = int(costs.argmin())
     LOG.info("cameras: %.0f bytes, poses rounded %.1f times as coarsely as without looking", _bytes(tried[best]), COARSER[best])
@@ -55,5 +56,5 @@ def _over_white(picture: np.ndarray, straight: bool = False) -> np.ndarray:
 
 def _bytes(bundle: Bundle) -> float:
     meter = Meter()
-    code_cameras(meter, Cameras(bundle.camera, bundle.poses, bundle.gains), len(bundle.poses))
+    code_cameras(meter, bundle.cameras, len(bundle.poses))
     return meter.bits / 8

@@ -57,12 +57,12 @@ class ViewerServer:
 
     def _draw_cameras(self) -> list[Any]:
         """Draw the clip's cameras, hidden at first, and return their handles."""
-        camera = self._bundle.camera
-        fov, aspect = 2 * np.arctan(camera.height / (2 * camera.fy)), camera.width / camera.height
+        aspect = self._bundle.camera.width / self._bundle.camera.height
         drawn = []
         for index, pose in enumerate(self._bundle.poses):
+            fov = field_of_view(self._bundle.camera_of(index))
             handle = self._server.scene.add_camera_frustum(
-                f"/cameras/{index}", fov=float(fov), aspect=aspect, scale=FRUSTUM, wxyz=quaternion(pose[:, :3].T),
+                f"/cameras/{index}", fov=fov, aspect=aspect, scale=FRUSTUM, wxyz=quaternion(pose[:, :3].T),
                 position=camera_centres(pose[None])[0] - MIDDLE, visible=False,
             )  # fmt: skip
             drawn.append(handle)
@@ -104,7 +104,7 @@ class _Visit:
             camera.wxyz = quaternion(pose[:, :3].T)
             camera.position = camera_centres(pose[None])[0] - MIDDLE
             camera.look_at = np.zeros(3)
-            camera.fov = float(2 * np.arctan(self._bundle.camera.height / (2 * self._bundle.camera.fy)))
+            camera.fov = field_of_view(self._bundle.camera_of(index))
 
     def _serve(self) -> None:
         """Send a quick picture when the camera has moved, and a good one when it rests."""
@@ -133,6 +133,11 @@ def viewpoint_of(position: np.ndarray, wxyz: np.ndarray, fov: float, aspect: flo
     position = np.clip(np.asarray(position, np.float64), -FARTHEST / 2, FARTHEST / 2)  # a visitor may zoom out for ever
     pose = np.column_stack([rotation, -rotation @ (position + MIDDLE)])
     return Viewpoint(Intrinsics(width, height, focal, focal, width / 2, height / 2), pose)
+
+
+def field_of_view(camera: Intrinsics) -> float:
+    """Return a camera's vertical field of view in radians."""
+    return float(2 * np.arctan(camera.height / (2 * camera.fy)))
 
 
 def rotation_of(wxyz: np.ndarray) -> np.ndarray:

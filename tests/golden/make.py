@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from neural_background import tiny_network
 from test_reference_decoder import background_facts
-from tiny_field import DENSE, HASHED, ramps, tiny_bundle
+from tiny_field import DENSE, FINE_POSES, HASHED, ramps, tiny_bundle
 
-from nerfsem_method.codec import nsem
+from nerfsem_method.codec import cameras, nsem
 from nerfsem_method.codec.background import StreamCodec
 from nerfsem_method.codec.container import pack
 from nerfsem_method.codec.filter import CHANNELS, TAPS, Filter
@@ -36,7 +36,7 @@ FOLDER = Path(__file__).parent
 REFERENCE = FOLDER.parents[1] / "docs/reference_decoder.py"
 STRIDES = {
     "dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "hevc-pc": 1, "mixed-fp": 1, "neural-pc": 1, "obus-pc": 1,
-    "sharp-pc": 1, "tinted-fp": 1, "vase": 2,
+    "sharp-pc": 1, "tinted-fp": 1, "vase": 2, "zoomed-fp": 1,
 }  # fmt: skip
 
 
@@ -55,6 +55,7 @@ def tiny_bundles() -> dict[str, nsem.Bundle]:
         "obus-pc": filmed(tiny_bundle(DENSE), "av1"),
         "sharp-pc": sharpened(with_everything(tiny_bundle(DENSE))),
         "tinted-fp": tinted(tiny_bundle(hashed_ray)),
+        "zoomed-fp": zoomed(tiny_bundle(DENSE)),
     }
 
 
@@ -92,6 +93,12 @@ def tinted(made: nsem.Bundle) -> nsem.Bundle:
     return replace(made, gains=np.full_like(made.gains, 0.9), tints=tints).quantised()
 
 
+def zoomed(made: nsem.Bundle) -> nsem.Bundle:
+    """Return a bundle with strong distortion, the first and two other frames of which other lenses took."""
+    camera = replace(made.camera, fy=42.0, cx=11.5, k1=-0.6, k2=2.0, p1=0.03, p2=-0.04)
+    return replace(made, camera=camera, zooms=np.array([1.7, 1, 0.6, 1, 1, 1.7])).quantised()
+
+
 def record(name: str) -> None:
     """Write what decoders must make of a bundle."""
     path, stride = FOLDER / f"{name}.nsem", STRIDES[name]
@@ -105,6 +112,7 @@ def record(name: str) -> None:
 
 
 if __name__ == "__main__":
+    cameras.REPROJECTION = FINE_POSES
     for name, made in tiny_bundles().items():
         if not (path := FOLDER / f"{name}.nsem").exists():
             path.write_bytes(pack(nsem.sections(made)))

@@ -8,6 +8,7 @@ import { crc32, joined, sectionsOf } from "./sections.mjs";
 
 const bundles = goldenBundles();
 const tiny = bundles.find(({ name }) => name === "dense-pc").data;
+const zoomed = bundles.find(({ name }) => name === "zoomed-fp").data;
 const sharp = bundles.find(({ name }) => name === "sharp-pc").data;
 
 function refusal(data) {
@@ -48,6 +49,19 @@ test("a filter that no encoder writes is refused", () => {
   assert.match(refusal(withSection(sharp, "FILT", () => new Uint8Array(40))), /filter is out of range/);
   assert.match(refusal(withSection(sharp, "FILT", () => new Uint8Array(40).fill(255))), /filter is out of range/);
   assert.match(refusal(withSection(sharp, "FILT", (payload) => payload.subarray(0, 60))), /section ends too early/);
+});
+
+test("frames have the zooms that were written", () => {
+  const zooms = [...decode(zoomed).cameras.zooms];
+  const written = [1.7, 1, 0.6, 1, 1, 1.7].map((zoom) => Math.round(zoom * 65536) / 65536);
+  assert.deepEqual(zooms, written);
+  assert.deepEqual([...decode(tiny).cameras.zooms], [1, 1, 1, 1, 1, 1]);
+});
+
+test("zooms that no encoder writes are refused", () => {
+  assert.match(refusal(withSection(zoomed, "ZOOM", () => new Uint8Array(40))), /number of lenses/);
+  assert.match(refusal(withSection(zoomed, "ZOOM", () => new Uint8Array(40).fill(255))), /number of lenses/);
+  assert.match(refusal(withSection(zoomed, "ZOOM", (payload) => payload.subarray(0, 3))), /section ends too early|out of range|none/);
 });
 
 test("a background that is a network is checked, and not painted", () => {

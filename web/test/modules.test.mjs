@@ -93,3 +93,17 @@ test("the first free view stands where the first frame's camera stood", { skip }
   const there = placeOf(new Orbit(bundle, spaceOf(bundle.occupancy)).view(300, 500));
   placeOf(bundle.cameras.poses[0]).forEach((value, axis) => assert.ok(Math.abs(value - there[axis]) < 1e-9));
 });
+
+test("a frame's view has the focal lengths of its own lens, and the free view those of the camera", { skip }, async () => {
+  const { frameView, fittedView } = await load("view/cameras.ts");
+  const bundle = decode(goldenBundles().find(({ name }) => name === "zoomed-fp").data);
+  const [fx, fy, cx, cy] = bundle.cameras.camera.intrinsics;
+  bundle.cameras.zooms.forEach((zoom, index) => {
+    assert.deepEqual([...frameView(bundle, index).lens], [zoom * fx, zoom * fy, cx, cy]);
+    assert.deepEqual([...fittedView(bundle, index, 48, 64).lens], [2 * zoom * fx, 2 * zoom * fy, 2 * cx, 2 * cy]);
+  });
+  const { Orbit } = await load("view/orbit.ts");
+  const { spaceOf } = await load("render/space.ts");
+  const free = new Orbit(bundle, spaceOf(bundle.occupancy)).view(24, 32);
+  assert.equal(free.lens[0], Math.min(fx, fy));
+});

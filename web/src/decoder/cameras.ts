@@ -1,4 +1,4 @@
-// CAMS holds the camera, a pose and gains for each frame (FORMAT.md, section 4).
+// CAMS holds the camera, a pose and gains for each frame, ZOOM how many times its focal length (FORMAT.md, section 4).
 
 import type { Decoder } from "./coder";
 import { demand } from "./refused";
@@ -21,6 +21,8 @@ export interface Pose {
 export interface Cameras {
   readonly camera: Camera;
   readonly poses: readonly Pose[];
+  /** Frame i has zooms[i] times the camera's focal lengths. */
+  readonly zooms: Float64Array;
   /** Frame i takes (red, green, blue, alpha) to its own red by maps[12 i] ... maps[12 i + 3], then to green, then to blue. */
   readonly maps: Float64Array;
 }
@@ -28,9 +30,17 @@ export interface Cameras {
 const FAR = 4096;
 const LARGEST = 2 ** 40;
 const LARGEST_TINT = 32768;
+const ZOOM_UNIT = 65536;
+const LARGEST_ZOOM = 64;
 
-/** Return the cameras of all frames, whose tints are in a section of their own. Throws Refused for values that no renderer takes. */
-export function readCameras(decoder: Decoder, tints: Decoder | null, frames: number): Cameras {
+/** Sections of their own hold zooms and tints, or there are none. */
+export interface PerFrame {
+  readonly zooms: Decoder | null;
+  readonly tints: Decoder | null;
+}
+
+/** Return the cameras of all frames. Throws Refused for values that no renderer takes. */
+export function readCameras(decoder: Decoder, { zooms, tints }: PerFrame, frames: number): Cameras {
   const camera = readCamera(decoder);
   const bits = decoder.integers(3);
   demand(bits.every((b) => b >= 0 && b <= 28), "the precision of the poses is out of range");
@@ -45,7 +55,20 @@ export function readCameras(decoder: Decoder, tints: Decoder | null, frames: num
   const gains = readGains(decoder, frames);
   const maps = tints === null ? unchanged(frames) : readTints(tints, frames);
   for (let i = 0; i < maps.length; i++) if (i % 4 < 3) maps[i] *= gains[3 * Math.floor(i / 12) + (i % 4)];
-  return { camera, poses: posesOf(turns, turnUnit, places, units), maps };
+  return { camera, poses: posesOf(turns, turnUnit, places, units), zooms: readZooms(zooms, frames), maps };
+}
+
+/** Return the zooms in ZOOM, which stores each lens once, and of each frame the number of its lens; 0 is the camera itself. */
+function readZooms(decoder: Decoder | null, frames: number): Float64Array {
+  if (decoder === null) return new Float64Array(frames).fill(1);
+  const others = decoder.integers(1)[0];
+  demand(others >= 1 && others <= frames, "the number of lenses is out of range");
+  const lenses = [1, ...Array.from(decoder.integers(others), (change) => 1 + change / ZOOM_UNIT)];
+  demand(lenses.every((zoom) => zoom >= 1 / LARGEST_ZOOM && zoom <= LARGEST_ZOOM), "a zoom is out of range");
+  return Float64Array.from(decoder.integers(frames), (number) => {
+    demand(number >= 0 && number <= others, "a frame has a lens that is none");
+    return lenses[number];
+  });
 }
 
 function unchanged(frames: number): Float64Array {

@@ -6,7 +6,7 @@ const MAGIC = [0x89, 0x4e, 0x53, 0x45, 0x4d, 0x0d, 0x0a, 0x1a];
 const HEADER = 12;
 const FIELD = ["SPEC", "CAMS", "HEAD", "CTXT", "GRID", "HASH"];
 const OCCUPANCIES = ["OCCU", "VOXL"];
-const KNOWN = [...FIELD, ...OCCUPANCIES, "TINT", "FILT", "BACK", "HEVC", "OBUS", "HNRV", "ENDS"];
+const KNOWN = [...FIELD, ...OCCUPANCIES, "ZOOM", "TINT", "FILT", "BACK", "HEVC", "OBUS", "HNRV", "ENDS"];
 
 export type Sections = Map<string, Uint8Array>;
 

@@ -7,10 +7,11 @@ import { dot, plus, unit, type Vector } from "./vectors";
 
 /** Return the view of a stored frame at its own size, with exact rays. */
 export function frameView({ cameras }: Bundle, index: number): View {
-  const { camera, poses, maps } = cameras;
+  const { camera, poses, zooms, maps } = cameras;
+  const [fx, fy, cx, cy] = camera.intrinsics;
   return {
     ...poses[index],
-    lens: camera.intrinsics,
+    lens: [zooms[index] * fx, zooms[index] * fy, cx, cy],
     distortion: camera.distortion,
     colors: maps.slice(12 * index, 12 * index + 12),
     width: camera.width,
