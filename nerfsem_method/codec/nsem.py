@@ -34,7 +34,7 @@ from nerfsem_method.field.spec import FieldSpec
 from nerfsem_method.field.state import FieldState
 from nerfsem_method.files import replacing
 from nerfsem_method.outputs import check_replaceable
-from nerfsem_method.scene.camera import FrameCameras, Intrinsics
+from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.scene import Video
 
 SPEC, CAMERAS, OCCUPANCY, HEADS, CONTEXTS, TABLES, SYMBOLS = "SPEC", "CAMS", "VOXL", "HEAD", "CTXT", "GRID", "HASH"
@@ -74,14 +74,9 @@ class Bundle:
     filter: Filter | None = None
     zooms: np.ndarray | None = None
 
-    @property
-    def cameras(self) -> FrameCameras:
-        """Return the cameras of all frames."""
-        return FrameCameras(self.camera, self.poses, self.zooms)
-
     def camera_of(self, index: int) -> Intrinsics:
         """Return the camera that took a frame."""
-        return self.cameras.camera_of(index)
+        return self.camera if self.zooms is None else self.camera.zoomed(float(self.zooms[index]))
 
     @property
     def cameras(self) -> Cameras:

@@ -90,7 +90,8 @@ class ObjectVideoDataParser(DataParser):
 def bundle_scene(path: Path) -> Scene:
     """Return the scene that a bundle knows: its video and its cameras, as decoded. Raises BundleError when it is none."""
     decoded = nsem.read(path)
-    placed = zip(decoded.poses, decoded.cameras.factors.tolist(), strict=True)
+    zooms = np.ones(len(decoded.poses)) if decoded.zooms is None else decoded.zooms
+    placed = zip(decoded.poses, zooms.tolist(), strict=True)
     frames = tuple(Frame(index, pose, "registered", zoom=zoom) for index, (pose, zoom) in enumerate(placed))
     return Scene(path.resolve().parent, decoded.video, decoded.camera, frames, bundle=path.resolve())
 
