@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tiny_field import opaque_bundle
 
 from nerfsem_method.playback.player import Player
 from nerfsem_method.scene.camera import camera_centres
-from nerfsem_method.viewer.server import ViewerServer, quaternion, rotation_of, viewpoint_of
+from nerfsem_method.viewer.server import ViewerServer, field_of_view, quaternion, rotation_of, viewpoint_of
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +29,12 @@ def test_quaternions_are_those_of_the_rotation(bundle):
         np.testing.assert_allclose(rotation_of(quaternion(pose[:, :3])), pose[:, :3], atol=1e-12)
 
 
-def test_a_visitor_where_a_frame_was_taken_sees_the_frame(bundle):
-    pose, camera = bundle.poses[3], bundle.camera
-    fov = 2 * np.arctan(camera.height / 2 / camera.fy)
+@pytest.mark.parametrize("zoom", [1, 1.5])
+def test_a_visitor_where_a_frame_was_taken_sees_the_frame(bundle, zoom):
+    bundle = replace(bundle, zooms=np.array([1, 1, 1, zoom, 1, 1, 1, 1]))
+    pose, camera = bundle.poses[3], bundle.camera_of(3)
     where = camera_centres(pose[None])[0] - 0.5, quaternion(pose[:, :3].T)
-    view = viewpoint_of(*where, fov, camera.width / camera.height, camera.height)
+    view = viewpoint_of(*where, field_of_view(camera), camera.width / camera.height, camera.height)
     seen = Player(bundle, "cpu").seen(view)
     np.testing.assert_allclose(seen, Player(bundle, "cpu").premultiplied(3), atol=2e-2)
 

@@ -80,9 +80,11 @@ def test_frames_are_those_of_the_cpu_renderer(name, viewer, site):
         assert (wanted != 255).any() and off.max() <= 4 and (off > 2).mean() <= 0.001, frame
 
 
-@pytest.mark.parametrize(("name", "right", "down"), [("bent", 24, 32), ("sharp-12", 24, 32), ("vase", 270, 480)])
+@pytest.mark.parametrize(
+    ("name", "right", "down"), [("bent", 24, 32), ("sharp-12", 24, 32), ("vase", 270, 480), ("zoomed-fp", 24, 32)]
+)
 def test_the_film_on_the_screen_is_the_cpu_renderers(name, right, down, viewer, site):
-    """What a visitor sees has the shader's own rays, in single precision, with the lens's distortion and the frame's gains."""
+    """What a visitor sees has the shader's own rays, in single precision, with the frame's lens and gains."""
     viewer.open(site / f"{name}.html")
     bare(viewer, right, down)
     shown = viewer.after(".", ".")[:down, :right]
