@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.codec import nsem
+from nerfsem_method.plugin import checkpoint
+from nerfsem_method.plugin.config import trainer_config
 from nerfsem_method.plugin.datamanager import ObjectRays, ObjectVideoDataset
 from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig, world_scale
+from nerfsem_method.plugin.runs import import_bundle
 from nerfsem_method.plugin.scene_hull import scene_hull
+from nerfsem_method.plugin.training import train
 from nerfsem_method.scene.hull import carve
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.cameras import CameraPath
@@ -97,3 +104,15 @@ def test_the_box_of_a_frame_is_as_large_as_its_lens_shows_it(scene: Scene, vase_
     ours, usual = (ObjectRays(ObjectVideoDataset(parse(each)), "cpu") for each in (scene, vase_scene))
     height = [np.ptp(rays._box(10)[:, 0]) for rays in (ours, usual)]
     assert height[0] < 0.9 * height[1]
+
+
+def test_a_bundle_holds_the_zooms_of_its_training_and_so_does_one_exported_again(scene: Scene, tmp_path: Path) -> None:
+    config = trainer_config("smoke")
+    config.data = config.pipeline.datamanager.data = scene.root
+    config.output_dir, config.max_num_iterations = tmp_path / "outputs", 30
+    made = checkpoint.export(train(config), tmp_path, "fp", BackgroundOptions())
+    bundle = nsem.read(made)
+    assert bundle.zooms is not None and scene.zooms is not None
+    np.testing.assert_allclose(bundle.zooms, scene.zooms, atol=1e-5)
+    again = checkpoint.export(import_bundle(made, tmp_path / "imported"), tmp_path / "again", "fp", BackgroundOptions())
+    np.testing.assert_array_equal(nsem.read(again).zooms, bundle.zooms)
