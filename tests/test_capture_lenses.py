@@ -33,7 +33,7 @@ def job(folder: Path, **said: Any) -> Job:
 
 
 def photographs(folder: Path, zooms: dict[int, float]) -> Path:
-    """Write the features of photographs with these zooms into a database as COLMAP's extraction leaves it, and return its path."""
+    """Write the features of photographs with these zooms into a database, as COLMAP's extraction does, and return its path."""
     rng, path = np.random.default_rng(8), folder / "database.db"
     model = drawn([FOCAL * zooms.get(frame, 1.0) for frame in range(COUNT)])
     of_point = rng.integers(0, 256, (max(model.points3D) + 1, 128), np.uint8)
@@ -158,7 +158,7 @@ def test_the_solution_that_explains_more_is_kept(monkeypatch: pytest.MonkeyPatch
 
 def test_photographs_by_two_lenses_are_solved_with_a_camera_for_each(tmp_path: Path) -> None:
     """Half of the photographs are by another telephone, which bends the model that knows of one lens."""
-    zooms = dict.fromkeys((0, 1, 3, 4, 5, 8, 9, 13, 16, 20, 21), 1.25)
+    zooms: dict[int, float] = dict.fromkeys((0, 1, 3, 4, 5, 8, 9, 13, 16, 20, 21), 1.25)
     path, asked = photographs(tmp_path, zooms), job(tmp_path)
     found = by_lenses(asked, path, solve(asked, path))
     assert found.model is not None

@@ -66,9 +66,10 @@ def test_a_pair_has_the_geometry_that_explains_its_matches(depth: float, shift: 
 def test_a_handful_of_matches_and_matches_of_nothing_have_none(hasty: bool) -> None:
     first, rng = seen(scene(4.0), 0, 0), np.random.default_rng(5)
     matches = np.stack([np.arange(200), np.arange(200)], 1).astype(np.uint32)
-    assert two_view_geometry((CAMERA, CAMERA), first, seen(scene(4.0), 4, 1.5), matches[:14], hasty) is None
-    assert two_view_geometry((CAMERA, CAMERA), first, first, matches[:0], hasty) is None
-    assert two_view_geometry((CAMERA, CAMERA), first, rng.uniform(0, 600, (200, 2)).astype(np.float32), matches[:20], hasty) is None
+    one, nothing = (CAMERA, CAMERA), rng.uniform(0, 600, (200, 2)).astype(np.float32)
+    assert two_view_geometry(one, first, seen(scene(4.0), 4, 1.5), matches[:14], hasty) is None
+    assert two_view_geometry(one, first, first, matches[:0], hasty) is None
+    assert two_view_geometry(one, first, nothing, matches[:20], hasty) is None
 
 
 def job(folder: Path, names: list[str]) -> Job:

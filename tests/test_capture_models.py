@@ -241,7 +241,7 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     """A turn is closed by the order of the first model; poses are saved by the job's own numbers of frames."""
     asked = replace(job(), ordered=False, work=str(tmp_path))
     found = replace(asked, names=asked.names[::-1])
-    matcher: Any = SimpleNamespace(median_motion=lambda: 9.0)
+    matcher: Any = SimpleNamespace(path=tmp_path / "database.db", median_motion=lambda: 9.0)
     heard: dict[str, Any] = {}
     monkeypatch.setattr(worker, "extract", lambda job, database: None)
     monkeypatch.setattr(worker, "explained", lambda path, model, posed_alone: 0.9)
@@ -297,7 +297,8 @@ def test_an_object_alone_is_seen_by_another_lens_where_its_turn_closes_by_that(
 ) -> None:
     model, answers, closing = drawn(STEADY), iter(tied), []
     monkeypatch.setattr(worker, "_tie", lambda job, matcher, model: next(answers))
-    monkeypatch.setattr(worker, "refine", lambda job, path, model, how, closed: closing.append((how, closed)))
+    for module in (worker, mapping):
+        monkeypatch.setattr(module, "refine", lambda job, path, model, how, closed: closing.append((how, closed)))
     asked, matcher = job(object_alone=alone), cast(Any, SimpleNamespace(path=Path("database.db")))
     kept, count = worker.close(asked, matcher, model)
     assert (kept is not model) == freed and count == tied[-1] and next(answers, None) is None
