@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import pycolmap
@@ -139,7 +138,8 @@ def _map_globally(job: Job, database: Path) -> pycolmap.Reconstruction | None:
 
 def _map_incrementally(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruction | None:
     """Add frame after frame (Schoenberger and Frahm, Structure-from-Motion Revisited, CVPR 2016)."""
-    models = Path(mkdtemp(prefix=attempt, dir=job.work))
+    models = Path(job.work) / f"{attempt}_incremental"
+    models.mkdir(exist_ok=True)  # Another try with other lenses makes the same attempts.
     registered = iter(range(1, 10**9))
     found = pycolmap.incremental_mapping(
         str(database),
