@@ -22,6 +22,7 @@ from nerfsem_method.capture.colmap.lenses import give_lenses, parted, same_lense
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.solution import poses_of, zooms_of
 from nerfsem_method.capture.colmap.worker import Solved, by_lenses, solve
+from nerfsem_method.capture.colmap.zoom import measure_focal_length
 
 COUNT = 24
 WIDE = {3: 0.5, 4: 0.5, 11: 0.5, 19: 0.5}
@@ -165,6 +166,8 @@ def test_photographs_by_two_lenses_are_solved_with_a_camera_for_each(tmp_path: P
     assert zooms_of(found.model) == {name(frame): pytest.approx(zoom, rel=0.01) for frame, zoom in zooms.items()}
     distortions = {tuple(found.model.cameras[image.camera_id].params[1:]) for image in found.model.images.values()}
     assert len(distortions) == 1  # A scene has one.
+    focal = measure_focal_length(asked, found.model)
+    assert focal.evidence is not None and focal.evidence > 0.05 and focal.stretches == [] and focal.squeeze == 1
     poses, true = poses_of(asked, found.model), drawn([FOCAL] * COUNT)
     assert len(poses) == COUNT
     turned = [poses[frame][:, :3].T @ true.images[frame + 1].cam_from_world().rotation.matrix() for frame in range(COUNT)]
