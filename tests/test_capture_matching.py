@@ -49,11 +49,11 @@ def test_a_pair_has_the_geometry_that_explains_its_matches(depth: float, shift: 
     wrong = rng.permutation(60)
     second[:60] = second[wrong] + 40
     matches = np.stack([np.arange(200), np.arange(200)], 1).astype(np.uint32)
-    found = two_view_geometry(CAMERA, first, second, matches, hasty)
+    found = two_view_geometry((CAMERA, CAMERA), first, second, matches, hasty)
     assert found is not None and found.config == kind
     kept = found.inlier_matches[:, 0]
     assert set(range(60, 200)) <= set(kept.tolist()) and (kept < 60).sum() < 20
-    again = two_view_geometry(CAMERA, first, second, matches, hasty)
+    again = two_view_geometry((CAMERA, CAMERA), first, second, matches, hasty)
     assert again is not None and np.array_equal(again.inlier_matches, found.inlier_matches)
     if kind == Kind.UNCALIBRATED:
         ones, epipolar = np.ones((200, 1)), np.asarray(found.F)
@@ -66,9 +66,10 @@ def test_a_pair_has_the_geometry_that_explains_its_matches(depth: float, shift: 
 def test_a_handful_of_matches_and_matches_of_nothing_have_none(hasty: bool) -> None:
     first, rng = seen(scene(4.0), 0, 0), np.random.default_rng(5)
     matches = np.stack([np.arange(200), np.arange(200)], 1).astype(np.uint32)
-    assert two_view_geometry(CAMERA, first, seen(scene(4.0), 4, 1.5), matches[:14], hasty) is None
-    assert two_view_geometry(CAMERA, first, first, matches[:0], hasty) is None
-    assert two_view_geometry(CAMERA, first, rng.uniform(0, 600, (200, 2)).astype(np.float32), matches[:20], hasty) is None
+    one, nothing = (CAMERA, CAMERA), rng.uniform(0, 600, (200, 2)).astype(np.float32)
+    assert two_view_geometry(one, first, seen(scene(4.0), 4, 1.5), matches[:14], hasty) is None
+    assert two_view_geometry(one, first, first, matches[:0], hasty) is None
+    assert two_view_geometry(one, first, nothing, matches[:20], hasty) is None
 
 
 def job(folder: Path, names: list[str]) -> Job:
@@ -154,8 +155,8 @@ def test_a_dense_clip_is_verified_in_haste(dense: bool, tmp_path: Path, monkeypa
     matcher = drawn_matcher(tmp_path)
     matcher.match([(0, 1)], "pairs")
     matches = np.stack([np.arange(200), np.arange(200)], 1).astype(np.uint32)
-    expected = two_view_geometry(CAMERA, matcher.keypoints[0], matcher.keypoints[1], matches, dense)
-    other = two_view_geometry(CAMERA, matcher.keypoints[0], matcher.keypoints[1], matches, not dense)
+    expected = two_view_geometry((CAMERA, CAMERA), matcher.keypoints[0], matcher.keypoints[1], matches, dense)
+    other = two_view_geometry((CAMERA, CAMERA), matcher.keypoints[0], matcher.keypoints[1], matches, not dense)
     with pycolmap.Database.open(str(matcher.path)) as database:
         found = database.read_two_view_geometry(*matcher.ids[:2])
     assert expected is not None and other is not None

@@ -19,7 +19,6 @@ from drawn_models import FOCAL, drawn, name
 from nerfsem_method.capture.colmap import job as colmap_job
 from nerfsem_method.capture.colmap import mapping, matching, pairs, worker
 from nerfsem_method.capture.colmap.job import Job
-from nerfsem_method.capture.colmap.lenses import other_lenses
 from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.support import apart, drop_loose, explained, held_together
@@ -112,23 +111,6 @@ def test_a_zoom_is_seen_where_it_is(moment: str) -> None:
 @pytest.mark.parametrize("wide", [1.0, 1.1, 0.75])
 def test_pictures_that_were_stretched_have_pixels_that_are_not_square(wide: float) -> None:
     assert measure_focal_length(job(), drawn(STEADY, wide=wide)).squeeze == pytest.approx(1 / wide, abs=0.02)
-
-
-def test_photographs_with_a_focal_length_of_their_own_are_named(tmp_path: Path) -> None:
-    """Two of 24 photographs were cropped and enlarged; another one has few matches with its neighbours."""
-    cropped, lonely, path = {5: 1.25, 9: 1.25}, 15, tmp_path / "database.db"
-    model = drawn([FOCAL * cropped.get(frame, 1.0) for frame in range(COUNT)])
-    with pycolmap.Database.open(str(path)) as database:
-        for first in range(1, COUNT):
-            rows = [{p.point3D_id: row for row, p in enumerate(model.images[i].points2D)} for i in (first, first + 1)]
-            both = sorted(rows[0].keys() & rows[1].keys())[: 5 if lonely in (first - 1, first) else None]
-            geometry = pycolmap.TwoViewGeometry()
-            geometry.inlier_matches = np.array([(rows[0][point], rows[1][point]) for point in both], np.uint32)
-            database.write_two_view_geometry(first, first + 1, geometry)
-    pixels = [np.array([point.xy for point in model.images[i].points2D]) for i in range(1, COUNT + 1)]
-    matcher: Any = SimpleNamespace(path=path, ids=[*range(1, COUNT + 1)], keypoints=pixels, job=job())
-    mean = model.cameras[1].focal_length / FOCAL
-    assert other_lenses(matcher, model) == {name(frame): pytest.approx(1.25 / mean, abs=0.02) for frame in cropped}
 
 
 def test_an_object_alone_and_a_handful_of_frames_say_nothing_of_a_zoom() -> None:
@@ -259,7 +241,7 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     """A turn is closed by the order of the first model; poses are saved by the job's own numbers of frames."""
     asked = replace(job(), ordered=False, work=str(tmp_path))
     found = replace(asked, names=asked.names[::-1])
-    matcher: Any = SimpleNamespace(median_motion=lambda: 9.0)
+    matcher: Any = SimpleNamespace(path=tmp_path / "database.db", median_motion=lambda: 9.0)
     heard: dict[str, Any] = {}
     monkeypatch.setattr(worker, "extract", lambda job, database: None)
     monkeypatch.setattr(worker, "explained", lambda path, model, posed_alone: 0.9)
@@ -267,14 +249,15 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     monkeypatch.setattr(worker, "Matcher", lambda job, database: matcher)
     monkeypatch.setattr(worker, "first_model", lambda job, matcher: worker.First(found, matcher, drawn(STEADY)))
     monkeypatch.setattr(worker, "close", lambda job, matcher, model: (model, heard.update(closed=job.names) or 3))
-    monkeypatch.setattr(worker, "other_lenses", lambda matcher, model: {name(3): 1.25})
+    monkeypatch.setattr(worker, "give_lenses", lambda job, database: None)
+    monkeypatch.setattr(worker, "by_lenses", lambda job, database, solved: heard.update(lenses_of=job.names) or solved)
 
-    def kept(job: Job, model: object, motion: float, closures: int, focal: object, lenses: dict[str, float], *_: float) -> None:
-        heard.update(saved=job.names, motion=motion, closures=closures, lenses=lenses)
+    def kept(job: Job, model: object, motion: float, closures: int, *_: object) -> None:
+        heard.update(saved=job.names, motion=motion, closures=closures)
 
     monkeypatch.setattr(worker, "save", kept)
     worker.main(asked)
-    assert heard == {"closed": found.names, "saved": asked.names, "motion": 9.0, "closures": 3, "lenses": {name(3): 1.25}}
+    assert heard == {"closed": found.names, "saved": asked.names, "motion": 9.0, "closures": 3, "lenses_of": asked.names}
 
 
 def test_what_frames_have_in_common_is_counted_for_each_two() -> None:
@@ -314,7 +297,8 @@ def test_an_object_alone_is_seen_by_another_lens_where_its_turn_closes_by_that(
 ) -> None:
     model, answers, closing = drawn(STEADY), iter(tied), []
     monkeypatch.setattr(worker, "_tie", lambda job, matcher, model: next(answers))
-    monkeypatch.setattr(worker, "refine", lambda job, path, model, how, closed: closing.append((how, closed)))
+    for module in (worker, mapping):
+        monkeypatch.setattr(module, "refine", lambda job, path, model, how, closed: closing.append((how, closed)))
     asked, matcher = job(object_alone=alone), cast(Any, SimpleNamespace(path=Path("database.db")))
     kept, count = worker.close(asked, matcher, model)
     assert (kept is not model) == freed and count == tied[-1] and next(answers, None) is None

@@ -187,6 +187,32 @@ def test_where_frames_are_missing_more_keyframes_are_tried(
     assert asked == [EVEN, ALL][:runs] and told == sorted(told)
 
 
+def test_photographs_by_several_lenses_are_all_keyframes_and_none_is_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which lens took a photograph that COLMAP has not seen, or not found a pose for, is not known."""
+    true, asked = ring(200), []
+    every, both = [*range(0, 200, 2)], [*range(200)]
+
+    def run(work: Path, advance: Advance) -> None:
+        asked.append(len(json.loads((work / "job.json").read_text())["names"]))
+        known = {index: true[frame] for index, frame in enumerate(both if asked[1:] else every) if frame != 50}
+        lenses = [[7, 0.5], [20, 2.0]]
+        (work / "result.json").write_text(json.dumps({**result_of(known), "lenses": lenses}))
+        np.savez(work / "points.npz", **{**NO_POINTS, "views": np.array([[0.0, 0.0, 9.0, 9.0]])})
+
+    monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes([every, both]))
+    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    monkeypatch.setattr(reconstruct, "pose_between", lambda *given: pytest.fail("a photograph was tracked with the usual lens"))
+    paths = [tmp_path / f"{i:06d}.png" for i in both]
+    for path in paths:
+        Image.new("L", (27, 48)).save(path)
+    found = reconstruct.reconstruct(paths, None, "frame", False, lambda done, total: None, ordered=False)
+    assert asked == [100, 200] and found.lenses == [(7, 0.5), (20, 2.0)]
+    assert found.posed.tolist() == found.registered.tolist() == [frame != 50 for frame in both]
+    assert found.camera_of(7).fx == 280 and found.camera_of(8) == found.camera
+
+
 def test_where_no_try_is_of_use_the_first_ones_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reasons = iter(("cameras were found for only 3 of 8 frames", "COLMAP stopped with exit code -9: no message"))
 

@@ -67,11 +67,11 @@ def test_a_zoom_is_told_and_autofocus_is_not(scene) -> None:
     assert warned(scene, facts(), replace(model(), stretches=[(0, 5, 0.98), (6, 11, 1.03)])) == ""
 
 
-def test_photographs_that_were_cropped_are_named_where_no_zoom_is(scene) -> None:
-    told = warned(scene, facts(), model(lenses=[(3, 1.23), (7, 1.4)]))
-    assert "frames 3, 7 seem to be taken with 1.23 to 1.40 times the focal length of the others, or cropped" in told
-    assert "frame 3 seems to be taken with 0.50 times" in warned(scene, facts(), model(lenses=[(3, 0.5)]))
-    assert "frames 3, 7 seem to be taken with 0.50 times" in warned(scene, facts(), model(lenses=[(3, 0.499), (7, 0.501)]))
+def test_photographs_by_other_lenses_are_named_where_no_zoom_is(scene) -> None:
+    told = warned(scene, facts(), model(lenses=[(3, 1.23), (7, 1.23), (9, 0.5)]))
+    named = "frame 9 with 0.50 times; frames 3, 7 with 1.23 times the usual focal length"
+    assert f"3 photographs were taken by another lens, or cropped and enlarged: {named}; each lens has a camera" in told
+    assert "1 photograph was taken" in warned(scene, facts(), model(lenses=[(3, 0.5)]))
     zoomed = model(lenses=[(3, 1.23)], stretches=[(0, 5, 0.9), (6, 11, 1.1)])
     assert "cropped" not in warned(scene, facts(), zoomed)
 

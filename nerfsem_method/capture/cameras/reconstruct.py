@@ -121,7 +121,7 @@ def _solve(
     if asked.ordered and known and len(views):
         known, points = brought_back(frames, known, points, Intrinsics.from_colmap(*result["camera"]))
     stretches = [(keys[first], keys[last], length) for first, last, length in result["stretches"]]
-    lenses = sorted((keys[index], ratio) for index, ratio in result["lenses"])
+    lenses = [(keys[index], zoom) for index, zoom in result["lenses"]]
     region = "object" if asked.object_alone else "frame"
     return checked_model(len(frames), {**result, "stretches": stretches, "lenses": lenses}, known, points, diagonal, region)
 
@@ -129,13 +129,17 @@ def _solve(
 def _of_all_frames(
     frames: list[Path], keys: list[int], result: dict, arrays: dict[str, np.ndarray], advance: Advance
 ) -> tuple[dict[int, np.ndarray], np.ndarray]:
-    """Return poses by frame and views [M, 4]: those of the keyframes, which COLMAP found, and of the frames between them."""
+    """Return poses by frame and views [M, 4]: those of the keyframes, which COLMAP found, and of the frames between them.
+
+    Where several lenses took photographs, which one took those between is not known: they are left out, so that all are tried
+    as keyframes.
+    """
     known = {keys[int(i)]: np.array(pose) for i, pose in result["poses"].items()}
     if not known or not len(arrays["views"]):
         return known, np.zeros((0, 4))
     views = arrays["views"].copy()
     views[:, 1] = np.array(keys)[views[:, 1].astype(int)]
-    if len(keys) < len(frames):
+    if len(keys) < len(frames) and not result["lenses"]:
         camera = Intrinsics.from_colmap(*result["camera"])
         tracks = Tracks.of(arrays["positions"], views)
         rest = 1 - MODEL_SHARE
@@ -230,9 +234,12 @@ def checked_model(
     camera = Intrinsics.from_colmap(model, width, height, params)
     registered = np.zeros(count, bool)
     registered[list(known)] = True
+    poses = fill_gaps(known, count, camera)
+    if result["lenses"]:
+        poses[~registered] = np.nan  # Which of the lenses took such a photograph is not known.
     return SparseModel(
         camera=camera,
-        poses=fill_gaps(known, count, camera),
+        poses=poses,
         registered=registered,
         points=arrays["positions"],
         colours=arrays["colours"],

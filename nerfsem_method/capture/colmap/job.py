@@ -6,7 +6,7 @@ Both sides import this module, so it needs the standard library alone.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 DENSE = 75
@@ -24,7 +24,8 @@ class Job:
     are wanted in some places only. `object_alone` says that the masks show the object, and nothing around it is to be looked at.
     `still_background` says that what does not move is not the object. Results go into the folder `work`. Photographs may not be
     `ordered` as they were taken, and some are surely `drawn` by lot. In the clip's order those are compared that are no more than
-    `reach` frames apart, if that is not 0.
+    `reach` frames apart, if that is not 0. `zooms` are how many times the usual focal length frames have that other lenses took,
+    by name. Where `each_own`, who took what is not known, and each frame has a camera of its own.
     """
 
     images: str
@@ -38,6 +39,12 @@ class Job:
     ordered: bool = True
     drawn: bool = False
     reach: int = 0
+    zooms: dict[str, float] = field(default_factory=dict)
+    each_own: bool = False
+
+    def lens(self, name: str) -> tuple[float, str]:
+        """Return the lens that took a frame: its zoom, and the name of the frame if it has taken no other one."""
+        return self.zooms.get(name, 1.0), name if self.each_own else ""
 
     def write(self, path: Path) -> None:
         """Write the job as JSON."""

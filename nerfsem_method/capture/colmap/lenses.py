@@ -1,64 +1,123 @@
-"""This module asks a finished model which photographs another lens took, or were cropped and enlarged afterwards.
+"""This module finds out which photographs other lenses took, or were cropped and enlarged, and gives each lens a camera.
 
-Such a photograph is posed too near to the object or too far from it, by those of its features that fit there. So it is posed anew
-by all points of what it shows that other photographs see, once with the model's lens and once with a focal length of its own.
+With the usual lens's camera such a photograph is posed too near to the object or too far from it, by those of its features that
+fit there, and where they are many all cameras are bent. Mapped with a camera for each photograph, focal lengths are right to a
+hundredth, and those of different lenses lie apart.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+from pathlib import Path
+
 import numpy as np
 import pycolmap
 
+from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED, Matcher
 from nerfsem_method.capture.colmap.posing import Points
+from nerfsem_method.capture.colmap.zoom import told_apart
 
-OTHER = 0.07
-"""Focal lengths of one lens differ by less than this share: by 0.001 in photographs of an object in a room, by 0.05 in those of a
-head. Those of photographs that were cropped to 0.8 show as 1.23 to 1.49 times the others', of a wide lens's, 0.5, as 0.50."""
+OTHER = 0.065
+"""Lenses are two where the logarithms of their photographs' focal lengths leave such a gap."""
 MORE = 1.15
 """With its own focal length so many times as many points fit: 1.23 to 2 times in cropped photographs, hardly more in others."""
 
 
-def other_lenses(matcher: Matcher, model: pycolmap.Reconstruction) -> dict[str, float]:
-    """Return the names of those photographs with another focal length than the model's, with how many times that it is."""
-    points = Points.of(matcher, model)
-    ratios = {
-        name: ratio_of_focal_lengths(points, pixels, rows)
-        for name, (pixels, rows) in zip(matcher.job.names, _sightings(matcher, points), strict=True)
-    }
-    return {name: ratio for name, ratio in ratios.items() if ratio is not None}
+def give_lenses(job: Job, database: Path) -> None:
+    """Give the frames of each of the job's lenses a camera of their own; features stay, and matches are forgotten."""
+    with pycolmap.Database.open(str(database)) as opened:
+        usual = min(opened.read_all_cameras(), key=lambda camera: camera.camera_id)
+        others = sorted({job.lens(name) for name in job.names} - {(1.0, "")})
+        numbers = {(1.0, ""): usual.camera_id, **{lens: usual.camera_id + n for n, lens in enumerate(others, 1)}}
+        for lens in others:
+            _write_lens(opened, usual, lens[0], numbers[lens])
+        for image in opened.read_all_images():
+            number = numbers[job.lens(image.name)]
+            if image.camera_id != number:
+                image.camera_id = number
+                frame = pycolmap.Frame(frame_id=image.frame_id, rig_id=number)
+                frame.add_data_id(image.data_id)
+                opened.update_frame(frame)  # An image is written for a frame that has its camera.
+                opened.update_image(image)
+        opened.clear_matches()
+        opened.clear_two_view_geometries()
 
 
-def ratio_of_focal_lengths(points: Points, pixels: np.ndarray, rows: np.ndarray) -> float | None:
-    """Return how many times the usual focal length fits a photograph better that sees the points `rows` [N] at `pixels` [N, 2].
+def _write_lens(database: pycolmap.Database, usual: pycolmap.Camera, zoom: float, number: int) -> None:
+    """Write a camera of `zoom` times the usual focal length, and a rig of it alone, which COLMAP asks for, under a number."""
+    camera = pycolmap.Camera(usual.todict())
+    camera.camera_id, camera.focal_length = number, zoom * usual.focal_length
+    if database.exists_camera(number):
+        database.update_camera(camera)
+        return
+    database.write_camera(camera, use_camera_id=True)
+    rig = pycolmap.Rig(rig_id=number)
+    rig.add_ref_sensor(camera.sensor_id)
+    database.write_rig(rig, use_rig_id=True)
 
-    The answer is None where the usual one does.
+
+def same_lenses(first: Job, second: Job) -> bool:
+    """Return whether two jobs say of the same frames that one lens took them, whatever its zoom."""
+    pairs = {(first.lens(name), second.lens(name)) for name in first.names}
+    return len(pairs) == len({lens for lens, _ in pairs}) == len({lens for _, lens in pairs})
+
+
+def several_lenses(matcher: Matcher, model: pycolmap.Reconstruction) -> bool:
+    """Return whether a model's photographs may have been taken by more lenses than it has cameras.
+
+    Either one fits better with another focal length, or so many would rather have their own that the model is bent by them.
     """
-    fixed = points.pose(pixels, rows)
-    if fixed is None:
-        return None
+    points = Points.of(matcher, model)
+    seen = zip(points.cameras, _sightings(matcher, points), strict=True)
+    return any(_fits_better(points, camera, *sightings) for camera, sightings in seen) or told_apart(model)
+
+
+def parted(model: pycolmap.Reconstruction) -> dict[str, float]:
+    """Return the names of the photographs that other lenses took than the most, with the zoom of each lens.
+
+    Lenses are parted where the focal lengths of the model's cameras leave a gap.
+    """
+    images = [model.images[image] for image in model.reg_image_ids()]
+    lengths = {image.name: model.cameras[image.camera_id].focal_length for image in images}
+    names = sorted(lengths, key=lambda name: (lengths[name], name))
+    groups = [names[:1]]
+    for before, name in pairwise(names):
+        if np.log(lengths[name] / lengths[before]) > OTHER:
+            groups.append([])
+        groups[-1].append(name)
+    usual, *others = sorted(groups, key=len, reverse=True)
+    middle = np.median([lengths[name] for name in usual])
+    return {name: float(np.median([lengths[name] for name in group]) / middle) for group in others for name in group}
+
+
+def _fits_better(points: Points, camera: pycolmap.Camera, pixels: np.ndarray, rows: np.ndarray) -> bool:
+    """Return whether a photograph of this camera that sees the points `rows` [N] at `pixels` [N, 2] is by another lens."""
+    if len(rows) < MIN_MATCHES:
+        return False
+    fixed = points.pose(camera, pixels, rows)
     options, lens = pycolmap.AbsolutePoseEstimationOptions(), pycolmap.AbsolutePoseRefinementOptions()
     options.estimate_focal_length = lens.refine_focal_length = True
     options.ransac.max_error = 2 * MAX_ERROR
     options.ransac.random_seed = RANDOM_SEED
-    usual = points.camera
-    own = pycolmap.Camera(model=usual.model, width=usual.width, height=usual.height, params=usual.params.copy())
-    found = pycolmap.estimate_and_refine_absolute_pose(pixels, points.positions[rows], own, options, lens)
-    ratio = own.params[0] / usual.params[0]
-    more = found is not None and found["num_inliers"] > MORE * max(fixed[1].sum(), MIN_MATCHES)
-    return float(ratio) if more and abs(np.log(ratio)) > OTHER else None
+    own = pycolmap.Camera(camera.todict())
+    free = pycolmap.estimate_and_refine_absolute_pose(pixels, points.positions[rows], own, options, lens)
+    fit = max(fixed[1].sum() if fixed else 0, MIN_MATCHES)
+    return free is not None and free["num_inliers"] > MORE * fit and abs(np.log(own.focal_length / camera.focal_length)) > OTHER
 
 
 def _sightings(matcher: Matcher, points: Points) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return for each photograph where it sees points, [N, 2] pixels and [N] rows of `points`, as its matches with others say."""
+    """Return for each photograph where it sees points, [N, 2] pixels and [N] rows of `points`, as its matches with others say.
+
+    These are all matches, for those that a wrong focal length explains are few.
+    """
     place = {number: index for index, number in enumerate(matcher.ids)}
     seen: list[list[np.ndarray]] = [[np.zeros((0, 2), int)] for _ in place]
     with pycolmap.Database.open(str(matcher.path)) as database:
-        for pair, geometry in zip(*database.read_two_view_geometries(), strict=True):
+        for pair, matches in zip(*database.read_all_matches(), strict=True):
             first, second = (place[image] for image in pycolmap.pair_id_to_image_pair(pair))
-            matched = geometry.inlier_matches
-            for other, own, matches in (first, second, matched), (second, first, matched[:, ::-1]):
-                rows = points.seen[other][matches[:, 0]]
-                seen[own].append(np.column_stack([matches[:, 1], rows])[rows >= 0])
+            for other, own, both in (first, second, matches), (second, first, matches[:, ::-1]):
+                rows = points.seen[other][both[:, 0]]
+                seen[own].append(np.column_stack([both[:, 1], rows])[rows >= 0])
     pairs = [np.unique(np.concatenate(found), axis=0) for found in seen]
     return [(keypoints[found[:, 0]], found[:, 1]) for keypoints, found in zip(matcher.keypoints, pairs, strict=True)]

@@ -8,20 +8,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pycolmap
 
 from nerfsem_method.capture.colmap.job import Job, dense, tell
 from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED
+from nerfsem_method.capture.colmap.solution import usual_lens
 from nerfsem_method.capture.colmap.support import drop_loose, explained
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """Rounds of refinement join points within `reach` pixels to one track; `loss_scale` is the robust loss's, in pixels."""
+    """Rounds of refinement join points within `reach` pixels to one track; `loss_scale` is the robust loss's, in pixels.
+
+    The lens's distortion is `bent` to what fits, or stays.
+    """
 
     reach: float
     loss_scale: float
     rounds: int
+    bent: bool = True
 
 
 DRIFTING = Rounds(reach=12.0, loss_scale=MAX_ERROR, rounds=2)
@@ -31,6 +37,8 @@ TIED = replace(DRIFTING, rounds=1)
 SETTLED = Rounds(reach=MAX_ERROR, loss_scale=0.5, rounds=4)
 """This loss's scale is about twice a good feature's noise: features on rims and in contact shadows are off by half a pixel to one
 and a half, agree with each other, and lengthen the focal length together."""
+ALIKE = replace(SETTLED, bent=False)
+"""Where several lenses took the frames, they are settled once more with one distortion for all."""
 THOROUGH, HASTY = (25, 1e-5), (10, 1e-4)
 """An adjustment ends after so many iterations, or when one lowers the cost by a smaller share than the second number. Before a
 dense clip is settled, hasty ones do; of fewer frames they leave a model where it does not settle well, and the focal length of an
@@ -131,7 +139,7 @@ def _map_globally(job: Job, database: Path) -> pycolmap.Reconstruction | None:
 def _map_incrementally(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruction | None:
     """Add frame after frame (Schoenberger and Frahm, Structure-from-Motion Revisited, CVPR 2016)."""
     models = Path(job.work) / f"{attempt}_incremental"
-    models.mkdir()
+    models.mkdir(exist_ok=True)  # Another try with other lenses makes the same attempts.
     registered = iter(range(1, 10**9))
     found = pycolmap.incremental_mapping(
         str(database),
@@ -182,11 +190,12 @@ def adopt(job: Job, database: Path, model: pycolmap.Reconstruction) -> None:
 
 def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds, closed: bool) -> None:
     """Join and complete the model's tracks with all matches, closures included, and bundle-adjust until nothing moves."""
-    tell("refinement", int(how is SETTLED), 2)
+    tell("refinement", int(how in (SETTLED, ALIKE)), 2)
     options = pipeline_options(job, how.reach, closed)
+    options.ba_refine_extra_params &= how.bent
     adjustment = options.get_global_bundle_adjustment()
     hasten = dense(len(job.names)) and not job.object_alone
-    iterations, tolerance = HASTY if hasten and how is not SETTLED else THOROUGH
+    iterations, tolerance = HASTY if hasten and how not in (SETTLED, ALIKE) else THOROUGH
     rounds = min(how.rounds, ENOUGH_ROUNDS) if hasten else how.rounds
     adjustment.ceres.solver_options.max_num_iterations = iterations
     adjustment.ceres.solver_options.function_tolerance = tolerance
@@ -195,3 +204,14 @@ def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds
     with reopened(database, model) as mapper:
         mapper.iterative_global_refinement(rounds, 0.0005, options.get_mapper(), adjustment, options.get_triangulation())
     model.update_point_3d_errors()
+
+
+def settle(job: Job, database: Path, model: pycolmap.Reconstruction, closed: bool) -> None:
+    """Give a model its last adjustment, and the frames of all lenses one distortion, as a scene has it."""
+    refine(job, database, model, SETTLED, closed)
+    if len({model.images[image].camera_id for image in model.reg_image_ids()}) > 1:
+        usual = usual_lens(model)
+        for camera in model.cameras.values():
+            camera.params = np.array([camera.focal_length, *usual.params[1:]])
+        refine(job, database, model, ALIKE, closed)
+    drop_loose(model)

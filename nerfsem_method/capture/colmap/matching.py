@@ -122,19 +122,19 @@ def read_features(database: pycolmap.Database, image: int) -> tuple[np.ndarray, 
 
 
 def two_view_geometry(
-    camera: pycolmap.Camera, first: np.ndarray, second: np.ndarray, matches: np.ndarray, hasty: bool
+    cameras: tuple[pycolmap.Camera, pycolmap.Camera], first: np.ndarray, second: np.ndarray, matches: np.ndarray, hasty: bool
 ) -> pycolmap.TwoViewGeometry | None:
     """Return the geometry of two frames that explains their `matches` [M, 2], of features at pixels [K, 2] each; None without.
 
-    One camera took both, so that COLMAP looks for a focal length that the two share. `hasty` takes a quarter of the time, for
+    Where one camera took both, COLMAP looks for a focal length that the two share. `hasty` takes a quarter of the time, for
     COLMAP is told of two cameras, and looks for a fundamental matrix alone.
     """
     options = pycolmap.TwoViewGeometryOptions()
     options.ransac.max_num_trials = MAX_TRIALS
     options.ransac.max_error = MAX_ERROR
     options.ransac.random_seed = RANDOM_SEED
-    other = camera
-    if hasty:
+    camera, other = cameras
+    if hasty and camera.camera_id == other.camera_id:
         other = copy(camera)
         other.camera_id = camera.camera_id + 1
     found = pycolmap.estimate_two_view_geometry(camera, first, other, second, matches, options)
@@ -144,8 +144,8 @@ def two_view_geometry(
 class Matcher:
     """A matcher holds the features of a job's frames, and writes matches of pairs to the database at `path`.
 
-    Pairs are given as indices into `job.names`. `ids` are the database's numbers of the frames, `keypoints` and
-    `descriptors` their features.
+    Pairs are given as indices into `job.names`. `ids` are the database's numbers of the frames, `cameras` those that took them,
+    `keypoints` and `descriptors` their features.
     """
 
     def __init__(self, job: Job, path: Path) -> None:
@@ -153,7 +153,7 @@ class Matcher:
         with pycolmap.Database.open(str(path)) as database:
             self.ids = [image_id(database, name) for name in job.names]
             features = [read_features(database, i) for i in self.ids]
-            self._camera = database.read_all_cameras()[0]
+            self.cameras = [database.read_camera(database.read_image(i).camera_id) for i in self.ids]
         self.keypoints = [keypoints[:, :2] for keypoints, _ in features]
         self.descriptors = [descriptors for _, descriptors in features]
         self._geometries: dict[tuple[int, int], pycolmap.TwoViewGeometry | None] = {}
@@ -201,7 +201,10 @@ class Matcher:
 
     def _compare(self, pair: tuple[int, int]) -> tuple[np.ndarray, pycolmap.TwoViewGeometry | None]:
         matches, hasty = self._matches(pair), dense(len(self.ids))
-        return matches, two_view_geometry(self._camera, self.keypoints[pair[0]], self.keypoints[pair[1]], matches, hasty)
+        a, b = pair
+        return matches, two_view_geometry(
+            (self.cameras[a], self.cameras[b]), self.keypoints[a], self.keypoints[b], matches, hasty
+        )
 
     def _matches(self, pair: tuple[int, int]) -> np.ndarray:
         a, b = pair

@@ -19,11 +19,11 @@ CLOSURE_TOLERANCE = 12.0
 class Points:
     """The points of a model that frames can be posed by.
 
-    `positions` [P, 3] are theirs; `seen` has, for each frame of a Matcher, the row in `positions` of each of its features
-    [K], -1 where a feature belongs to no point.
+    `positions` [P, 3] are theirs. For each frame of a Matcher, `cameras` has the model's camera that took it, and `seen` the row
+    in `positions` of each of its features [K], -1 where a feature belongs to no point.
     """
 
-    camera: pycolmap.Camera
+    cameras: list[pycolmap.Camera]
     positions: np.ndarray
     seen: list[np.ndarray]
 
@@ -38,10 +38,10 @@ class Points:
             for i, keypoints in zip(matcher.ids, matcher.keypoints, strict=True)
         ]
         positions = np.array([p.xyz for p in model.points3D.values()]).reshape(-1, 3)
-        return cls(next(iter(model.cameras.values())), positions, seen)
+        return cls([model.cameras[camera.camera_id] for camera in matcher.cameras], positions, seen)
 
-    def pose(self, pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return cam_from_world [3, 4] of a frame that sees the points `rows` at `pixels` [N, 2], and which fit [N] bool.
+    def pose(self, camera: pycolmap.Camera, pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return cam_from_world [3, 4] of a frame of this camera that sees the points `rows` at `pixels` [N, 2], and which fit.
 
         The answer is None where too few fit.
         """
@@ -50,7 +50,7 @@ class Points:
         options = pycolmap.AbsolutePoseEstimationOptions()
         options.ransac.max_error = 2 * MAX_ERROR
         options.ransac.random_seed = RANDOM_SEED
-        answer = pycolmap.estimate_and_refine_absolute_pose(pixels, self.positions[rows], self.camera, options)
+        answer = pycolmap.estimate_and_refine_absolute_pose(pixels, self.positions[rows], camera, options)
         if answer is None or answer["num_inliers"] < MIN_MATCHES:
             return None
         return answer["cam_from_world"].matrix(), np.asarray(answer["inlier_mask"])
@@ -71,7 +71,7 @@ def drop_disagreeing(matcher: Matcher, chosen: list[tuple[int, int]], model: pyc
                 continue
             first, second = database.read_two_view_geometry(*pair).inlier_matches.T
             seen = points.seen[a][first] >= 0
-            found = points.pose(matcher.keypoints[b][second[seen]], points.seen[a][first[seen]])
+            found = points.pose(points.cameras[b], matcher.keypoints[b][second[seen]], points.seen[a][first[seen]])
             if found and pairs.rotation_angle(found[0][:, :3] @ poses[b][:, :3].T) < CLOSURE_TOLERANCE:
                 kept.append((a, b))
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,30 +19,43 @@ def poses_of(job: Job, model: pycolmap.Reconstruction) -> dict[int, np.ndarray]:
     return {index_of[i.name]: i.cam_from_world().matrix() for i in model.images.values() if i.has_pose}
 
 
+def usual_lens(model: pycolmap.Reconstruction) -> pycolmap.Camera:
+    """Return the camera that took the most of a model's frames."""
+    takers = Counter(model.images[image].camera_id for image in sorted(model.reg_image_ids()))
+    return model.cameras[takers.most_common(1)[0][0]] if takers else next(iter(model.cameras.values()))
+
+
+def zooms_of(model: pycolmap.Reconstruction) -> dict[str, float]:
+    """Return the names of the frames that other lenses took, with how many times the usual focal length theirs is."""
+    usual = usual_lens(model)
+    images = [model.images[image] for image in sorted(model.reg_image_ids())]
+    others = {image.name: model.cameras[image.camera_id] for image in images if image.camera_id != usual.camera_id}
+    return {name: camera.focal_length / usual.focal_length for name, camera in others.items()}
+
+
 def save(
     job: Job,
     model: pycolmap.Reconstruction | None,
     motion: float | None,
     closures: int,
     focal: Focal,
-    lenses: dict[str, float],
     sense: float,
     island: float,
 ) -> None:
     """Write result.json and, if there is a model, points.npz into the job's work folder.
 
-    `lenses` are photographs with another focal length, by name. result.json has these, and `poses`, by index into `job.names`.
-    points.npz has `positions` [P, 3] and `colours` [P, 3] uint8 of the points, and `views` [M, 4], a row (point, index into
-    `job.names`, u, v) for each time that a frame sees a point.
+    result.json has `poses`, and `lenses`, the frames that were posed with another lens's camera and their zoom, by index into
+    `job.names`; its `camera` is the usual lens's. points.npz has `positions` [P, 3] and `colours` [P, 3] uint8 of the points, and
+    `views` [M, 4], a row (point, index into `job.names`, u, v) for each time that a frame sees a point.
     """
     work = Path(job.work)
-    result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": focal.stretches, "poses": {}}
+    result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": focal.stretches, "poses": {}, "lenses": []}
     result["focal_evidence"], result["explained"], result["apart"] = focal.evidence, sense, island
     result["squeeze"] = focal.squeeze
-    result["lenses"] = [(job.names.index(name), ratio) for name, ratio in lenses.items()]
     if model is not None:
         poses = poses_of(job, model)
-        camera = next(iter(model.cameras.values()))
+        camera = usual_lens(model)
+        result["lenses"] = sorted((job.names.index(name), zoom) for name, zoom in zooms_of(model).items())
         result["poses"] = {str(i): poses[i].tolist() for i in sorted(poses)}
         result["camera"] = [camera.model.name, camera.width, camera.height, camera.params.tolist()]
         result["reprojection_error"] = model.compute_mean_reprojection_error()

@@ -20,12 +20,12 @@ import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.job import Job
-from nerfsem_method.capture.colmap.lenses import other_lenses
-from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, TIED, adopt, better, map_frames, refine
+from nerfsem_method.capture.colmap.lenses import give_lenses, parted, same_lenses, several_lenses
+from nerfsem_method.capture.colmap.mapping import DRIFTING, TIED, adopt, better, map_frames, refine, settle
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of, save
-from nerfsem_method.capture.colmap.support import apart, drop_loose, explained
+from nerfsem_method.capture.colmap.support import apart, explained
 from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
 
 SENSE = 0.72
@@ -118,8 +118,7 @@ def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> tuple[p
         refine(job, matcher.path, freed, DRIFTING, closed=True)
         count = _tie(job, matcher, freed)
         model = freed if count else model
-    refine(job, matcher.path, model, SETTLED, closed=bool(count))
-    drop_loose(model)
+    settle(job, matcher.path, model, closed=bool(count))
     return model, count
 
 
@@ -152,30 +151,66 @@ def _tie(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
     return len(closures)
 
 
+@dataclass(frozen=True)
+class Solved:
+    """A model that was closed where its turn is, the order of its job, and what is known of it; the model is None without one."""
+
+    job: Job
+    matcher: Matcher
+    model: pycolmap.Reconstruction | None
+    closures: int = 0
+    sense: float = 0.0
+    island: float = 0.0
+
+    @property
+    def worth(self) -> float:
+        """Return how many frames have a pose, times the share of their matches that the model explains."""
+        return self.sense * self.model.num_reg_images() if self.model is not None else 0.0
+
+
+def solve(job: Job, database: Path) -> Solved:
+    """Match and map the frames of a job whose features lie in the database, with a camera for each of its lenses."""
+    give_lenses(job, database)
+    first = first_model(job, Matcher(job, database))
+    whole = first.model
+    if whole is None:
+        return Solved(first.job, first.matcher, None)
+    found = _judged(first, *close(first.job, first.matcher, pycolmap.Reconstruction(whole)))
+    if found.model is not None and (again := rejoined(first.job, first.matcher, whole, found.model)):
+        return _judged(first, *again)
+    return found
+
+
+def _judged(first: First, model: pycolmap.Reconstruction, closures: int) -> Solved:
+    """Judge a model by which share of the matches it explains, and which share of the frames that it lacks hangs together."""
+    database = first.matcher.path
+    sense = explained(database, model, posed_alone=True)
+    return Solved(first.job, first.matcher, model, closures, sense, apart(database, model, len(first.job.names)))
+
+
+def by_lenses(job: Job, database: Path, found: Solved) -> Solved:
+    """Return a solution of photographs with a camera for each lens that took some, if that is not worse than one with fewer."""
+    if found.model is None:
+        return found
+    model = found.model
+    if several_lenses(found.matcher, model):
+        model = solve(replace(job, each_own=True), database).model or model
+    known = replace(job, zooms=parted(model))
+    return found if same_lenses(known, found.job) else max(found, solve(known, database), key=lambda one: one.worth)
+
+
 def main(job: Job) -> None:
     """Solve the cameras of a job and write the result into its work folder."""
     database = Path(job.work) / "database.db"
     extract(job, database)
-    first = first_model(job, Matcher(job, database))
-    model = whole = first.model
-    closures, focal, sense, island = 0, Focal(None, []), 0.0, 0.0
-    lenses: dict[str, float] = {}
-    if whole is not None:
-        model, closures = close(first.job, first.matcher, pycolmap.Reconstruction(whole))
-        sense, island = _judged(job, database, model)
-        if again := rejoined(first.job, first.matcher, whole, model):
-            model, closures = again
-            sense, island = _judged(job, database, model)
-        focal = measure_focal_length(job, model)
-        if not (job.ordered or job.object_alone):
-            lenses = other_lenses(first.matcher, model)
-        model.extract_colors_for_all_images(job.images)
-    save(job, model, first.matcher.median_motion(), closures, focal, lenses, sense, island)
-
-
-def _judged(job: Job, database: Path, model: pycolmap.Reconstruction) -> tuple[float, float]:
-    """Return which share of the matches a model explains, and which share of the frames that it lacks hangs together."""
-    return explained(database, model, posed_alone=True), apart(database, model, len(job.names))
+    found = solve(job, database)
+    if not (job.ordered or job.object_alone):
+        found = by_lenses(job, database, found)
+    focal = Focal(None, [])
+    if found.model is not None:
+        focal = measure_focal_length(job, found.model)
+        found.model.extract_colors_for_all_images(job.images)
+    save(job, found.model, found.matcher.median_motion(), found.closures, focal, found.sense, found.island)
 
 
 if __name__ == "__main__":

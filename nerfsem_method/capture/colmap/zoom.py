@@ -25,6 +25,9 @@ LOSS_SCALE = 0.5
 EVIDENCE = 0.01
 """Stretches must lower the cost by this share: where they may as well not be, a focal length is exchanged for a distance. Of
 five clips without a zoom the gain is 0.0001 to 0.001, of those that zoom by a quarter 0.05 to 0.085."""
+MUCH_EVIDENCE = 0.05
+"""A focal length for each photograph lowers the cost by a larger share than this where half of them are by another lens (0.15),
+and where a model is loose (0.11 for a head); by 0.006 to 0.02 where one lens took all."""
 ROUNDS, FEW_ROUNDS = 50, 12
 """Adjustments have so many rounds at most; to see that pixels are not square takes few."""
 TRIED = (0.9, 1.1)
@@ -53,29 +56,46 @@ def measure_focal_length(job: Job, model: pycolmap.Reconstruction) -> Focal:
     images = sorted((index_of[image.name], number) for number, image in model.images.items() if image.has_pose)
     if job.object_alone or len(images) < SHORTEST:
         return Focal(None, [])
-    one_lens = dict.fromkeys((number for _, number in images), 0)
-    tracks = _longest_tracks(model, list(one_lens))
-    cost, [[focal, *_]] = _adjusted(model, one_lens, tracks, lens=True)
-    tried = [_adjusted(model, one_lens, tracks, lens=True, focal=share * focal)[0] for share in TRIED]
+    lens_of = lenses(model, [number for _, number in images])
+    tracks = _longest_tracks(model, list(lens_of))
+    cost, as_it_is = _adjusted(model, lens_of, tracks, lens=True)
+    tried = [
+        _adjusted(model, lens_of, tracks, lens=True, focal=[share * focal for focal, *_ in as_it_is])[0] for share in TRIED
+    ]
     evidence = float(np.mean(tried) / max(cost, 1e-9) - 1)
-    squeeze = _squeeze(model, one_lens, tracks, cost)
+    squeeze = _squeeze(model, lens_of, tracks, cost)
     count = min(STRETCHES, len(images) // SHORTEST)
-    if count < 2:
+    if count < 2 or len(as_it_is) > 1:  # Photographs by several lenses have been asked already, one by one.
         return Focal(evidence, [], squeeze)
     stretch_of = {number: place * count // len(images) for place, (_, number) in enumerate(images)}
-    cost_of_many, lenses = _adjusted(model, stretch_of, tracks, lens=False)
+    cost_of_many, lengths_of = _adjusted(model, stretch_of, tracks, lens=False)
     if cost_of_many > (1 - EVIDENCE) * cost:
         return Focal(evidence, [], squeeze)
-    lengths = np.array([lens[0] for lens in lenses])
+    lengths = np.array([focal for focal, *_ in lengths_of])
     relative = lengths / np.median(lengths)
     members = [[frame for frame, number in images if stretch_of[number] == stretch] for stretch in range(count)]
     stretches = [(frames[0], frames[-1], float(length)) for frames, length in zip(members, relative, strict=True)]
     return Focal(evidence, stretches, squeeze)
 
 
-def _squeeze(model: pycolmap.Reconstruction, one_lens: dict[int, int], tracks: list[int], cost: float) -> float:
-    """Return how many times wider than high pixels are, by a lens with a focal length for each axis; 1 without EVIDENCE."""
-    cost_of_two, [[across, along, *_]] = _adjusted(model, one_lens, tracks, lens=True, axes=2)
+def lenses(model: pycolmap.Reconstruction, images: list[int]) -> dict[int, int]:
+    """Return which of the lenses that took these images took each of them, the lenses numbered from 0."""
+    numbers = sorted({model.images[image].camera_id for image in images})
+    return {image: numbers.index(model.images[image].camera_id) for image in images}
+
+
+def told_apart(model: pycolmap.Reconstruction) -> bool:
+    """Return whether a model's frames would each rather have a focal length of its own."""
+    images = sorted(model.reg_image_ids())
+    tracks = _longest_tracks(model, images)
+    cost, _ = _adjusted(model, lenses(model, images), tracks, lens=True)
+    cost_of_many, _ = _adjusted(model, {image: place for place, image in enumerate(images)}, tracks, lens=False)
+    return cost_of_many < (1 - MUCH_EVIDENCE) * cost
+
+
+def _squeeze(model: pycolmap.Reconstruction, lens_of: dict[int, int], tracks: list[int], cost: float) -> float:
+    """Return how many times wider than high pixels are, by lenses with a focal length for each axis; 1 without EVIDENCE."""
+    cost_of_two, [[across, along, *_], *_] = _adjusted(model, lens_of, tracks, lens=True, axes=2)
     return float(along / across) if cost_of_two < (1 - EVIDENCE) * cost else 1.0
 
 
@@ -93,20 +113,20 @@ def _longest_tracks(model: pycolmap.Reconstruction, images: list[int]) -> list[i
 
 
 def _adjusted(
-    model: pycolmap.Reconstruction, camera_of: dict[int, int], points: list[int], lens: bool, focal: float | None = None,
-    axes: int = 1,
+    model: pycolmap.Reconstruction, camera_of: dict[int, int], points: list[int], lens: bool,
+    focal: list[float] | None = None, axes: int = 1,
 ) -> tuple[float, list[np.ndarray]]:  # fmt: skip
     """Return cost and lenses of the model's `points` and images, adjusted with one camera for each value of `camera_of`.
 
-    The lens's distortion is adjusted too if `lens`; the focal length stays `focal` if that is given. Of two `axes` each has a
+    The lenses' distortion is adjusted too if `lens`; focal lengths stay `focal` if that is given. Of two `axes` each has a
     focal length. A lens's parameters begin with these.
     """
     copy = _copied(model, camera_of, points, axes)
     options = pycolmap.BundleAdjustmentOptions()
     if focal is not None:
         options.refine_focal_length = False
-        for camera in copy.cameras.values():
-            camera.params = np.array([focal, *camera.params[1:]])
+        for camera, length in zip(sorted(copy.cameras), focal, strict=True):
+            copy.cameras[camera].focal_length = length
     options.print_summary = False
     options.refine_extra_params = lens
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
@@ -127,12 +147,12 @@ def _copied(
 ) -> pycolmap.Reconstruction:
     """Return a model of the same images and of these points, with one camera for each value of `camera_of`."""
     copy = pycolmap.Reconstruction()
-    lens = next(iter(model.cameras.values()))
-    kind, params = lens.model, lens.params
-    if axes == 2:
-        focal, *centre, distortion = params
-        kind, params = pycolmap.CameraModelId.OPENCV, np.array([focal, focal, *centre, distortion, 0, 0, 0])
-    for camera in sorted(set(camera_of.values())):
+    lens_of = {camera: model.cameras[model.images[image].camera_id] for image, camera in camera_of.items()}
+    for camera, lens in sorted(lens_of.items()):
+        kind, params = lens.model, lens.params
+        if axes == 2:
+            focal, *centre, distortion = params
+            kind, params = pycolmap.CameraModelId.OPENCV, np.array([focal, focal, *centre, distortion, 0, 0, 0])
         shape = {"width": lens.width, "height": lens.height}
         copy.add_camera_with_trivial_rig(pycolmap.Camera(camera_id=camera + 1, model=kind, params=params, **shape))
     pixels: dict[int, list[np.ndarray]] = {image: [] for image in camera_of}

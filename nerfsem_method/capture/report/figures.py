@@ -16,7 +16,7 @@ from nerfsem_method.capture.clip.legible import DIM_SHARE, NOISY
 from nerfsem_method.capture.clip.tones import FLAT
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.capture.report.facts import FrameFacts
-from nerfsem_method.media.matte_names import frames_text
+from nerfsem_method.media.matte_names import frames_text, shortened
 from nerfsem_method.scene.camera import camera_centres, look_at_point
 from nerfsem_method.scene.scene import Scene
 
@@ -226,15 +226,17 @@ def _of_zoom(model: SparseModel) -> list[str]:
 
 
 def _of_lenses(model: SparseModel) -> list[str]:
-    """Return what is to be said where single photographs have focal lengths of their own."""
+    """Return what is to be said where several lenses took the photographs."""
     if not model.lenses:
         return []
-    frames, ratios = zip(*model.lenses, strict=True)
-    times = " to ".join(dict.fromkeys(f"{ratio:.2f}" for ratio in (min(ratios), max(ratios))))
-    named = f"{frames_text(list(frames))} {'seems' if len(frames) == 1 else 'seem'}"
+    zooms = sorted({zoom for _, zoom in model.lenses})
+    taken = {zoom: [frame for frame, its in model.lenses if its == zoom] for zoom in zooms}
+    named = "; ".join(f"{shortened(frames_text(frames))} with {zoom:.2f} times" for zoom, frames in taken.items())
+    count = len(model.lenses)
+    were = "photograph was" if count == 1 else "photographs were"
     return [
-        f"{named} to be taken with {times} times the focal length of the others, or cropped and enlarged: all "
-        "count as taken alike, which bends their cameras by degrees; give such photographs as they were taken, or leave them out"
+        f"{count} {were} taken by another lens, or cropped and enlarged: {named} the usual focal length; each lens has a camera "
+        "of its own"
     ]
 
 

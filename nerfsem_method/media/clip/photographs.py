@@ -114,7 +114,7 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
 
 
 def _of_lenses(files: tuple[Path, ...]) -> list[str]:
-    """Return what is to be said where photographs were taken with focal lengths that differ, for they count as taken alike."""
+    """Return what is to be said where photographs were taken with focal lengths that differ."""
     lengths = [read_focal_length(path) for path in files]
     known = {index: length for index, length in enumerate(lengths) if length is not None}
     if not known or max(known.values()) <= SAME_LENS * min(known.values()):
@@ -123,6 +123,6 @@ def _of_lenses(files: tuple[Path, ...]) -> list[str]:
     others = [index for index, length in known.items() if not 1 / SAME_LENS <= length / usual <= SAME_LENS]
     return [
         f"{len(others)} of {len(files)} photographs were taken with another focal length than {usual:g} mm, from "
-        f"{min(known.values()):g} to {max(known.values()):g} mm ({shortened(frames_text(others))}): all count as taken "
-        "alike, which bends the cameras; leave them out, or photograph without zooming"
+        f"{min(known.values()):g} to {max(known.values()):g} mm ({shortened(frames_text(others))}): a camera is "
+        "sought for each lens, but not where the object alone is looked at"
     ]

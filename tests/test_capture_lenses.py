@@ -1,0 +1,175 @@
+"""Photographs that several lenses took have a camera for each lens, and those that one took stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pycolmap")
+
+import pycolmap
+from drawn_models import FOCAL, HEIGHT, WIDTH, drawn, name
+
+from nerfsem_method.capture.colmap import worker
+from nerfsem_method.capture.colmap.job import Job
+from nerfsem_method.capture.colmap.lenses import give_lenses, parted, same_lenses, several_lenses
+from nerfsem_method.capture.colmap.matching import Matcher
+from nerfsem_method.capture.colmap.solution import poses_of, zooms_of
+from nerfsem_method.capture.colmap.worker import Solved, by_lenses, solve
+from nerfsem_method.capture.colmap.zoom import measure_focal_length
+
+COUNT = 24
+WIDE = {3: 0.5, 4: 0.5, 11: 0.5, 19: 0.5}
+
+
+def job(folder: Path, **said: Any) -> Job:
+    names = [name(frame) for frame in range(COUNT)]
+    return Job(str(folder), str(folder), names, HEIGHT, None, False, False, str(folder), ordered=False, **said)
+
+
+def photographs(folder: Path, zooms: dict[int, float]) -> Path:
+    """Write the features of photographs with these zooms into a database, as COLMAP's extraction does, and return its path."""
+    rng, path = np.random.default_rng(8), folder / "database.db"
+    model = drawn([FOCAL * zooms.get(frame, 1.0) for frame in range(COUNT)])
+    of_point = rng.integers(0, 256, (max(model.points3D) + 1, 128), np.uint8)
+    with pycolmap.Database.open(str(path)) as database:
+        params = [1.2 * HEIGHT, WIDTH / 2, HEIGHT / 2, 0.0]
+        camera = pycolmap.Camera(model="SIMPLE_RADIAL", width=WIDTH, height=HEIGHT, params=params)
+        camera.camera_id = database.write_camera(camera)
+        rig = pycolmap.Rig()
+        rig.add_ref_sensor(camera.sensor_id)
+        number = database.write_rig(rig)
+        for frame in range(COUNT):
+            image = pycolmap.Image(name=name(frame), camera_id=camera.camera_id)
+            image.image_id = database.write_image(image)
+            its_frame = pycolmap.Frame(rig_id=number)
+            its_frame.add_data_id(image.data_id)
+            database.write_frame(its_frame)
+            features = [p for p in model.images[frame + 1].points2D if p.has_point3D()]
+            shapes = np.tile(np.array([1, 0, 0, 1], np.float32), (len(features), 1))
+            pixels = np.array([p.xy for p in features], np.float32)
+            database.write_keypoints(image.image_id, np.hstack([pixels, shapes]))
+            descriptors = pycolmap.FeatureDescriptors(
+                pycolmap.FeatureExtractorType.SIFT, of_point[[p.point3D_id for p in features]]
+            )
+            database.write_descriptors(image.image_id, descriptors)
+    return path
+
+
+def cameras(path: Path) -> list[float]:
+    """Return the focal length of each photograph's camera in a database."""
+    with pycolmap.Database.open(str(path)) as database:
+        images = [database.read_image_with_name(name(frame)) for frame in range(COUNT)]
+        assert all(image is not None for image in images)
+        rigs = {data.id: f.rig_id for f in database.read_all_frames() for data in f.data_ids}
+        assert all(rigs[image.image_id] == image.camera_id for image in images if image)
+        return [database.read_camera(image.camera_id).focal_length for image in images if image]
+
+
+def test_each_lens_has_a_camera_and_features_stay(tmp_path: Path) -> None:
+    path, usual = photographs(tmp_path, WIDE), 1.2 * HEIGHT
+    asked = job(tmp_path)
+    Matcher(asked, path).match([(0, 1), (1, 2)], "pairs")
+    give_lenses(replace(asked, zooms={name(3): 0.5, name(4): 0.5, name(5): 2.0}), path)
+    assert cameras(path) == [{3: 0.5, 4: 0.5, 5: 2.0}.get(frame, 1.0) * usual for frame in range(COUNT)]
+    with pycolmap.Database.open(str(path)) as database:
+        assert not database.exists_matches(1, 2) and database.num_keypoints_for_image(1) > 100
+    matcher = Matcher(replace(asked, zooms={name(3): 0.5}), path)
+    assert [camera.focal_length for camera in matcher.cameras] == cameras(path)
+    give_lenses(replace(asked, zooms={name(7): 0.8}), path)  # Lenses that are known better later take the place of these.
+    assert cameras(path) == [0.8 * usual if frame == 7 else usual for frame in range(COUNT)]
+    give_lenses(replace(asked, each_own=True), path)
+    assert cameras(path) == [usual] * COUNT and len({camera.camera_id for camera in Matcher(asked, path).cameras}) == COUNT
+
+
+def test_lenses_are_the_same_where_they_took_the_same_photographs(tmp_path: Path) -> None:
+    one, other = job(tmp_path, zooms={name(3): 0.5, name(4): 2.0}), job(tmp_path, zooms={name(3): 0.6, name(4): 1.9})
+    assert same_lenses(one, other) and same_lenses(job(tmp_path), job(tmp_path))
+    assert not same_lenses(one, job(tmp_path)) and not same_lenses(job(tmp_path), one)
+    assert not same_lenses(one, job(tmp_path, zooms={name(3): 0.5, name(4): 0.5}))
+
+
+def with_matches(model: pycolmap.Reconstruction, folder: Path) -> Any:
+    """Return a matcher whose database says that neighbours' features of the same point match."""
+    path = folder / "matches.db"
+    with pycolmap.Database.open(str(path)) as database:
+        for first in range(1, COUNT):
+            rows = [{p.point3D_id: row for row, p in enumerate(model.images[i].points2D)} for i in (first, first + 1)]
+            both = sorted(rows[0].keys() & rows[1].keys())
+            database.write_matches(first, first + 1, np.array([(rows[0][p], rows[1][p]) for p in both], np.uint32))
+    pixels = [np.array([point.xy for point in model.images[i].points2D]) for i in range(1, COUNT + 1)]
+    taken = [model.cameras[model.images[i].camera_id] for i in range(1, COUNT + 1)]
+    return SimpleNamespace(path=path, ids=[*range(1, COUNT + 1)], keypoints=pixels, cameras=taken, job=job(folder))
+
+
+@pytest.mark.parametrize(
+    ("zooms", "several"),
+    [({}, False), ({5: 1.25, 9: 1.25}, True), (dict.fromkeys(range(0, COUNT, 2), 1.22), True)],
+    ids=["one lens", "two of 24", "half"],
+)
+def test_photographs_by_several_lenses_are_noticed(zooms: dict[int, float], several: bool, tmp_path: Path) -> None:
+    model = drawn([FOCAL * zooms.get(frame, 1.0) for frame in range(COUNT)])
+    assert several_lenses(with_matches(model, tmp_path), model) is several
+
+
+def each_own(lengths: Sequence[float]) -> pycolmap.Reconstruction:
+    """Return a model whose frames have cameras of their own."""
+    model = pycolmap.Reconstruction()
+    for number, length in enumerate(lengths, 1):
+        params = [length, WIDTH / 2, HEIGHT / 2, 0.0]
+        camera = pycolmap.Camera(camera_id=number, model="SIMPLE_RADIAL", width=WIDTH, height=HEIGHT, params=params)
+        model.add_camera_with_trivial_rig(camera)
+        image = pycolmap.Image(name=name(number - 1), camera_id=number, image_id=number)
+        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d())
+    return model
+
+
+def test_lenses_are_parted_where_focal_lengths_leave_a_gap() -> None:
+    assert parted(each_own([500, 510, 490, 520, 505])) == {}
+    wide, half = {name(1): 0.5, name(3): 0.5}, {name(0): 1.3, name(1): 1.3}
+    assert parted(each_own([500, 255, 510, 245, 505, 500])) == pytest.approx(wide, abs=0.01)
+    assert parted(each_own([650, 654, 500, 500, 502])) == pytest.approx(half, abs=0.01)
+    assert parted(each_own([500, 530, 560, 590, 620])) == {}  # A focal length that changes by and by is no second lens.
+
+
+def test_the_solution_that_explains_more_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked, one_lens = job(tmp_path), drawn([FOCAL] * COUNT)
+    found = Solved(asked, SimpleNamespace(), one_lens, sense=0.6)  # pyright: ignore[reportArgumentType]
+    lengths = [FOCAL * WIDE.get(frame, 1.0) for frame in range(COUNT)]
+    known = {name(frame): pytest.approx(zoom) for frame, zoom in WIDE.items()}
+    for sense, several, kept in ((0.7, True, True), (0.5, True, False), (0.7, False, False)):
+        monkeypatch.setattr(worker, "several_lenses", lambda matcher, model, several=several: several)
+        said = []
+
+        def again(job: Job, database: Path, sense: float = sense, said: list[Job] = said) -> Solved:
+            said.append(job)
+            return Solved(job, found.matcher, each_own(lengths) if job.each_own else one_lens, sense=sense)
+
+        monkeypatch.setattr(worker, "solve", again)
+        best = by_lenses(asked, tmp_path, found)
+        assert (best.job.zooms == known) if kept else (best is found)
+        assert [job.each_own for job in said] == ([True, False] if several else [])
+
+
+def test_photographs_by_two_lenses_are_solved_with_a_camera_for_each(tmp_path: Path) -> None:
+    """Half of the photographs are by another telephone, which bends the model that knows of one lens."""
+    zooms: dict[int, float] = dict.fromkeys((0, 1, 3, 4, 5, 8, 9, 13, 16, 20, 21), 1.25)
+    path, asked = photographs(tmp_path, zooms), job(tmp_path)
+    found = by_lenses(asked, path, solve(asked, path))
+    assert found.model is not None
+    assert zooms_of(found.model) == {name(frame): pytest.approx(zoom, rel=0.01) for frame, zoom in zooms.items()}
+    distortions = {tuple(found.model.cameras[image.camera_id].params[1:]) for image in found.model.images.values()}
+    assert len(distortions) == 1  # A scene has one.
+    focal = measure_focal_length(asked, found.model)
+    assert focal.evidence is not None and focal.evidence > 0.05 and focal.stretches == [] and focal.squeeze == 1
+    poses, true = poses_of(asked, found.model), drawn([FOCAL] * COUNT)
+    assert len(poses) == COUNT
+    turned = [poses[frame][:, :3].T @ true.images[frame + 1].cam_from_world().rotation.matrix() for frame in range(COUNT)]
+    apart = [np.degrees(np.arccos(np.clip((np.trace(turned[0].T @ turn) - 1) / 2, -1, 1))) for turn in turned]
+    assert max(apart) < 1.0
