@@ -210,7 +210,7 @@ def test_photographs_by_several_lenses_are_all_keyframes_and_none_is_guessed(
     found = reconstruct.reconstruct(paths, None, "frame", False, lambda done, total: None, ordered=False)
     assert asked == [100, 200] and found.lenses == [(7, 0.5), (20, 2.0)]
     assert found.posed.tolist() == found.registered.tolist() == [frame != 50 for frame in both]
-    assert found.camera_of(7).fx == 280 and found.camera_of(8) == found.camera
+    assert found.cameras.camera_of(7).fx == 280 and found.cameras.camera_of(8) == found.camera
 
 
 def test_where_no_try_is_of_use_the_first_ones_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
