@@ -76,6 +76,13 @@ def test_photographs_by_other_lenses_are_named_where_no_zoom_is(scene) -> None:
     assert "cropped" not in warned(scene, facts(), zoomed)
 
 
+def test_details_are_expected_to_be_full_of_the_object(scene) -> None:
+    chosen = np.isin(np.arange(COUNT), (2, 3))
+    seen = facts(border=np.where(chosen, 0.9, 0.0), coverage=np.where(chosen, 1.0, 0.2))
+    told = warned(scene, seen, model(lenses=[(2, 2.2), (3, 0.5)]))
+    assert "the object leaves the frame in frame 3" in told and "take all of the frame for the object in frame 3" in told
+
+
 def test_frames_are_named_by_number(scene) -> None:
     chosen = np.isin(np.arange(COUNT), (2, 3, 4, 9))
     assert "the object leaves the frame in frames 2-4, 9" in warned(scene, facts(border=np.where(chosen, 0.1, 0.0)))

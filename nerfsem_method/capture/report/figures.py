@@ -109,7 +109,7 @@ def summarise(
     """
     interpolated = np.flatnonzero(~model.registered).tolist()
     covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
-    warnings = [*remarks, *_of_cameras(model, interpolated, covered, points), *_of_frames(facts)]
+    warnings = [*remarks, *_of_cameras(model, interpolated, covered, points), *_of_frames(facts, model.cameras.factors > 1)]
     if bars:
         warnings.insert(0, bars)
     elif model.region != GIVEN:
@@ -244,18 +244,18 @@ def _open_turn(covered: float) -> str:
     return f"the turn does not close: the cameras cover {covered:.0f} of 360 degrees; sides that no frame shows cannot be kept"
 
 
-def _of_frames(facts: FrameFacts) -> list[str]:
-    """Return what is to be said about frames and mattes."""
+def _of_frames(facts: FrameFacts, details: np.ndarray) -> list[str]:
+    """Return what is to be said about frames and mattes; of `details` [N] bool it is expected that the object fills them."""
     warnings = []
     if facts.redrawn.any():
         warnings.append(f"the matte disagreed with all other views in {_frames(facts.redrawn)} and was redrawn there")
     if (empty := facts.coverage < matte_files.MIN_COVERAGE).any():
         warnings.append(f"the mattes show no object in {_frames(empty)}")
-    if (whole := facts.coverage > WHOLE_FRAME).any():
+    if (whole := (facts.coverage > WHOLE_FRAME) & ~details).any():
         warnings.append(f"the mattes take all of the frame for the object in {_frames(whole)}")
     if np.median(facts.border) > INVERTED:
         warnings.append("the mattes cover the frames' borders: if they show what is around the object, invert them")
-    if (cut := facts.border > BORDER_SHARE).any():
+    if (cut := (facts.border > BORDER_SHARE) & ~details).any():
         warnings.append(f"the object leaves the frame in {_frames(cut)}")
     if np.median(facts.pieces) > 1:
         warnings.append(f"the mattes show {int(np.median(facts.pieces))} separate pieces; a bundle is made for one object")
