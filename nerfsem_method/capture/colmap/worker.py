@@ -36,10 +36,6 @@ ISLAND = 0.25
 LOOKS = 2
 """A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
 
-KEPT = 0.95
-"""With a camera for each lens a model has at least this share of the frames of one with fewer: of photographs by two telephones,
-of 1 and 1.08 times the focal length, one lost nine of 50, and had another wrong by ten degrees."""
-
 
 @dataclass(frozen=True)
 class First:
@@ -167,13 +163,9 @@ class Solved:
     island: float = 0.0
 
     @property
-    def posed(self) -> int:
-        """Return how many frames have a pose."""
-        return self.model.num_reg_images() if self.model is not None else 0
-
-    def better_than(self, other: Solved) -> bool:
-        """Return whether this has KEPT the other's frames, and explains more of all frames' matches."""
-        return self.posed >= KEPT * other.posed and self.sense * self.posed > other.sense * other.posed
+    def worth(self) -> float:
+        """Return how many frames have a pose, times the share of their matches that the model explains."""
+        return self.sense * self.model.num_reg_images() if self.model is not None else 0.0
 
 
 def solve(job: Job, database: Path) -> Solved:
@@ -204,10 +196,7 @@ def by_lenses(job: Job, database: Path, found: Solved) -> Solved:
     if several_lenses(found.matcher, model):
         model = solve(replace(job, each_own=True), database).model or model
     known = replace(job, zooms=parted(model))
-    if same_lenses(known, found.job):
-        return found
-    again = solve(known, database)
-    return again if again.better_than(found) else found
+    return found if same_lenses(known, found.job) else max(found, solve(known, database), key=lambda one: one.worth)
 
 
 def main(job: Job) -> None:
