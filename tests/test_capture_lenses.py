@@ -143,17 +143,19 @@ def test_the_solution_that_explains_more_is_kept(monkeypatch: pytest.MonkeyPatch
     found = Solved(asked, SimpleNamespace(), one_lens, sense=0.6)  # pyright: ignore[reportArgumentType]
     lengths = [FOCAL * WIDE.get(frame, 1.0) for frame in range(COUNT)]
     known = {name(frame): pytest.approx(zoom) for frame, zoom in WIDE.items()}
-    for sense, several, kept in ((0.7, True, True), (0.5, True, False), (0.7, False, False)):
+    kinds = ((0.7, 0.75, True, "lenses"), (0.5, 0.65, True, "found"), (0.7, 0.8, True, "own"), (0.7, 0.8, False, "found"))
+    for sense, own, several, kept in kinds:
         monkeypatch.setattr(worker, "several_lenses", lambda matcher, model, several=several: several)
         said = []
 
-        def again(job: Job, database: Path, sense: float = sense, said: list[Job] = said) -> Solved:
+        def again(job: Job, database: Path, senses: tuple[float, float] = (sense, own), said: list[Job] = said) -> Solved:
             said.append(job)
-            return Solved(job, found.matcher, each_own(lengths) if job.each_own else one_lens, sense=sense)
+            return Solved(job, found.matcher, each_own(lengths) if job.each_own else one_lens, sense=senses[job.each_own])
 
         monkeypatch.setattr(worker, "solve", again)
         best = by_lenses(asked, tmp_path, found)
-        assert (best.job.zooms == known) if kept else (best is found)
+        assert (best.job.zooms == known) is (kept == "lenses") and best.job.each_own is (kept == "own")
+        assert (best is found) is (kept == "found")
         assert [job.each_own for job in said] == ([True, False] if several else [])
 
 

@@ -72,6 +72,8 @@ def test_photographs_by_other_lenses_are_named_where_no_zoom_is(scene) -> None:
     named = "frame 9 with 0.50 times; frames 3, 7 with 1.23 times the usual focal length"
     assert f"3 photographs were taken by another lens, or cropped and enlarged: {named}; each lens has a camera" in told
     assert "1 photograph was taken" in warned(scene, facts(), model(lenses=[(3, 0.5)]))
+    breathing = [(frame, 0.99 + 0.01 * frame) for frame in range(6)]
+    assert "from 0.99 to 1.04 times the usual one" in warned(scene, facts(), model(lenses=breathing))
     zoomed = model(lenses=[(3, 1.23)], stretches=[(0, 5, 0.9), (6, 11, 1.1)])
     assert "cropped" not in warned(scene, facts(), zoomed)
 

@@ -37,6 +37,8 @@ FOCAL_EVIDENCE = 0.015
 0.029 and 0.055; one that was wrong by 13 % by 0.008, and one wrong by 69 % by 0.002."""
 FEW_POINTS = 50
 """With fewer points on the object, its cameras follow the background alone."""
+MOST_LENSES = 4
+"""Beside the usual one nobody takes more lenses than this to one object: where there are more, one lens's focal length changes."""
 BORDER_SHARE = 0.005
 """The matte may touch this share of a frame's border before the object is said to leave the frame."""
 WHOLE_FRAME = 0.97
@@ -226,10 +228,15 @@ def _of_zoom(model: SparseModel) -> list[str]:
 
 
 def _of_lenses(model: SparseModel) -> list[str]:
-    """Return what is to be said where several lenses took the photographs."""
+    """Return what is to be said where several lenses took the photographs, or one whose focal length changes."""
     if not model.lenses:
         return []
     zooms = sorted({zoom for _, zoom in model.lenses})
+    if len(zooms) > MOST_LENSES:
+        return [
+            f"the photographs have focal lengths from {min(1, zooms[0]):.2f} to {max(1, zooms[-1]):.2f} times the usual one, as by "
+            "a lens that zooms, or focuses near and far: each has a camera of its own"
+        ]
     taken = {zoom: [frame for frame, its in model.lenses if its == zoom] for zoom in zooms}
     named = "; ".join(f"{shortened(frames_text(frames))} with {zoom:.2f} times" for zoom, frames in taken.items())
     count = len(model.lenses)
