@@ -38,7 +38,7 @@ FOCAL_EVIDENCE = 0.015
 FEW_POINTS = 50
 """With fewer points on the object, its cameras follow the background alone."""
 MOST_LENSES = 4
-"""Beside the usual one nobody takes more lenses than this to one object: where there are more, one lens's focal length changes."""
+"""Beside the usual one nobody takes more lenses to an object: where there are more, it is one whose focal length changes."""
 BORDER_SHARE = 0.005
 """The matte may touch this share of a frame's border before the object is said to leave the frame."""
 WHOLE_FRAME = 0.97
@@ -234,8 +234,8 @@ def _of_lenses(model: SparseModel) -> list[str]:
     zooms = sorted({zoom for _, zoom in model.lenses})
     if len(zooms) > MOST_LENSES:
         return [
-            f"the photographs have focal lengths from {min(1, zooms[0]):.2f} to {max(1, zooms[-1]):.2f} times the usual one, as by "
-            "a lens that zooms, or focuses near and far: each has a camera of its own"
+            f"the photographs have focal lengths from {min(1, zooms[0]):.2f} to {max(1, zooms[-1]):.2f} times the usual one, as "
+            "by a lens that zooms, or focuses near and far: each has a camera of its own"
         ]
     taken = {zoom: [frame for frame, its in model.lenses if its == zoom] for zoom in zooms}
     named = "; ".join(f"{shortened(frames_text(frames))} with {zoom:.2f} times" for zoom, frames in taken.items())
