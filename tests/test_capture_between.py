@@ -63,7 +63,7 @@ def clip(tmp_path: Path) -> tuple[list[Path], np.ndarray, np.ndarray, Tracks]:
 
 def test_frames_between_keyframes_get_their_own_poses(clip) -> None:
     frames, true, _, tracks = clip
-    found, views = pose_between(frames, {0: true[0], 8: true[8]}, CAMERA, tracks, lambda done, total: None)
+    found, views = pose_between(frames, {0: true[0], 8: true[8]}, [CAMERA] * 9, tracks, lambda done, total: None)
     assert sorted(found) == list(range(1, 8))
     assert max(degrees(found[i], true[i]) for i in found) < 0.1
     assert set(views[:, 1].astype(int)) == set(range(1, 8))
@@ -72,5 +72,5 @@ def test_frames_between_keyframes_get_their_own_poses(clip) -> None:
 def test_a_frame_that_shows_something_else_has_no_pose(clip) -> None:
     frames, true, _, tracks = clip
     cv2.imwrite(str(frames[4]), np.zeros((240, 160), np.uint8))
-    found, _ = pose_between(frames, {0: true[0], 8: true[8]}, CAMERA, tracks, lambda done, total: None)
+    found, _ = pose_between(frames, {0: true[0], 8: true[8]}, [CAMERA] * 9, tracks, lambda done, total: None)
     assert sorted(found) == [1, 2, 3, 5, 6, 7]

@@ -64,16 +64,16 @@ def test_a_zoom_is_told_and_autofocus_is_not(scene) -> None:
     zoomed = [(0, 3, 0.92), (4, 7, 1.0), (8, 11, 1.09)]
     told = warned(scene, facts(), replace(model(), stretches=zoomed))
     assert "frames 8-11 are taken with one at least 18 % longer than frames 0-3" in told
-    assert warned(scene, facts(), replace(model(), stretches=[(0, 5, 0.98), (6, 11, 1.03)])) == ""
 
 
 def test_photographs_by_other_lenses_are_named_where_no_zoom_is(scene) -> None:
-    told = warned(scene, facts(), model(lenses=[(3, 1.23), (7, 1.23), (9, 0.5)]))
+    told = warned(scene, facts(), model(lenses=[(3, 1.23), (7, 1.23), (9, 0.5)], ordered=False))
     named = "frame 9 with 0.50 times; frames 3, 7 with 1.23 times the usual focal length"
     assert f"3 photographs were taken by another lens, or cropped and enlarged: {named}; each lens has a camera" in told
-    assert "1 photograph was taken" in warned(scene, facts(), model(lenses=[(3, 0.5)]))
+    assert "1 photograph was taken" in warned(scene, facts(), model(lenses=[(3, 0.5)], ordered=False))
+    assert "2 frames were taken" in warned(scene, facts(), model(lenses=[(3, 0.5), (4, 0.5)]))
     breathing = [(frame, 0.99 + 0.01 * frame) for frame in range(6)]
-    assert "from 0.99 to 1.04 times the usual one" in warned(scene, facts(), model(lenses=breathing))
+    assert "frames have focal lengths from 0.99 to 1.04 times the usual one" in warned(scene, facts(), model(lenses=breathing))
     zoomed = model(lenses=[(3, 1.23)], stretches=[(0, 5, 0.9), (6, 11, 1.1)])
     assert "cropped" not in warned(scene, facts(), zoomed)
 

@@ -46,7 +46,7 @@ def test_frames_that_lie_aside_are_posed_by_the_frames_beside_them(film) -> None
     frames, true, points = film
     wrong = {frame: turned(pose, 12) if frame in ASIDE else pose for frame, pose in true.items()}
     assert stray_ways(wrong, points["views"]) == [range(10, 13)]
-    known, kept = brought_back(frames, wrong, points, CAMERA)
+    known, kept = brought_back(frames, wrong, points, [CAMERA] * len(frames))
     assert sorted(known) == sorted(true)
     assert max(degrees(known[frame], true[frame]) for frame in true) < 0.1
     # What the strays alone had seen is gone, and all else is where it was.
@@ -59,14 +59,14 @@ def test_frames_that_lie_aside_are_posed_by_the_frames_beside_them(film) -> None
 def test_frames_without_a_pose_are_followed_from_both_sides(film) -> None:
     frames, true, points = film
     wanting = {frame: pose for frame, pose in true.items() if frame not in ASIDE}
-    known, kept = brought_back(frames, wanting, points, CAMERA)
+    known, kept = brought_back(frames, wanting, points, [CAMERA] * len(frames))
     assert sorted(known) == sorted(true)
     assert max(degrees(known[frame], true[frame]) for frame in true) < 0.1
     assert all((kept["views"][:, 1] == frame).sum() >= 30 for frame in ASIDE)
     assert not torn(sorted(known), kept["views"])
     for frame in ASIDE:
         cv2.imwrite(str(frames[frame]), np.zeros((240, 160), np.uint8))
-    assert brought_back(frames, wanting, points, CAMERA)[0] == wanting
+    assert brought_back(frames, wanting, points, [CAMERA] * len(frames))[0] == wanting
 
 
 @pytest.mark.parametrize("ordered", [True, False], ids=["film", "photographs"])
@@ -96,7 +96,7 @@ def test_a_film_that_is_cut_is_left_as_it_is(film) -> None:
         draw(frames[frame], points_on_a_sphere(300), real[frame])
     points["views"][np.isin(points["views"][:, 1], ASIDE), 0] = 0
     assert stray_ways(real, points["views"]) == [range(10, 13)]
-    known, kept = brought_back(frames, real, points, CAMERA)
+    known, kept = brought_back(frames, real, points, [CAMERA] * len(frames))
     assert known is real and kept is points
 
 
@@ -105,7 +105,7 @@ def test_where_the_camera_jumps_away_and_back_and_nothing_can_be_followed_there_
     wrong = {frame: turned(pose, 150) if frame in ASIDE else pose for frame, pose in true.items()}
     for frame in ASIDE:
         cv2.imwrite(str(frames[frame]), np.zeros((240, 160), np.uint8))
-    known, kept = brought_back(frames, wrong, points, CAMERA)
+    known, kept = brought_back(frames, wrong, points, [CAMERA] * len(frames))
     assert sorted(known) == sorted(set(true) - set(ASIDE))
     assert not np.isin(ASIDE, kept["views"][:, 1]).any()
 

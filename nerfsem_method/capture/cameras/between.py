@@ -7,6 +7,7 @@ matching features anew would take ten times as long.
 from __future__ import annotations
 
 from bisect import bisect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +82,9 @@ def follow(
 
 
 def pose_between(
-    frames: list[Path], known: dict[int, np.ndarray], camera: Intrinsics, tracks: Tracks, advance: Advance
+    frames: list[Path], known: dict[int, np.ndarray], cameras: Sequence[Intrinsics], tracks: Tracks, advance: Advance
 ) -> tuple[dict[int, np.ndarray], np.ndarray]:
-    """Pose the frames that have no pose yet.
+    """Pose the frames that have no pose yet, each by its own of the `cameras`.
 
     Returns cam_from_world [3, 4] by frame, and views [M, 4] (point, frame, u, v) of what fits; frames into which too few points
     can be tracked, and those before the first and after the last keyframe, are left out.
@@ -101,8 +102,8 @@ def pose_between(
         guess = between(known[near[0]], known[near[1]], (frame - near[0]) / (near[1] - near[0]))
         into = read_picture(frames[frame], grey=True)
         seen = [(tracks.rows[key], tracks.pixels[key], pictures[key]) for key in near]
-        tracked = [_track(*one, into, tracks.positions, camera, guess) for one in seen]
-        answer = _fitted(camera, guess, tracks.positions, *map(np.concatenate, zip(*tracked, strict=True)))
+        tracked = [_track(*one, into, tracks.positions, cameras[frame], guess) for one in seen]
+        answer = _fitted(cameras[frame], guess, tracks.positions, *map(np.concatenate, zip(*tracked, strict=True)))
         if answer is not None:
             found[frame] = answer.pose
             views.append(answer.views(frame))

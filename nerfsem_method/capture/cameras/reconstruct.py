@@ -116,35 +116,63 @@ def _solve(
         _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
         result = json.loads((work / "result.json").read_text())
         arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
-    known, views = _of_all_frames(frames, keys, result, arrays, advance)
+    zooms = _zooms(len(frames), keys, result)
+    cameras = _cameras(zooms, result)
+    # Which of several lenses took photographs between is not known: they are left out, so that all are tried as keyframes.
+    alike = asked.ordered or not result["lenses"]
+    known, views = _of_all_frames(frames, keys, result, arrays, cameras if alike else None, advance)
     points = {**arrays, "views": views}
     if asked.ordered and known and len(views):
-        known, points = brought_back(frames, known, points, Intrinsics.from_colmap(*result["camera"]))
+        known, points = brought_back(frames, known, points, cameras)
     stretches = [(keys[first], keys[last], length) for first, last, length in result["stretches"]]
-    lenses = [(keys[index], zoom) for index, zoom in result["lenses"]]
+    lenses = [(frame, float(zooms[frame])) for frame in np.flatnonzero(zooms != 1).tolist()]
     region = "object" if asked.object_alone else "frame"
-    return checked_model(len(frames), {**result, "stretches": stretches, "lenses": lenses}, known, points, diagonal, region)
+    model = checked_model(len(frames), {**result, "stretches": stretches, "lenses": lenses}, known, points, diagonal, region)
+    return model if alike else replace(model, poses=np.where(model.registered[:, None, None], model.poses, np.nan))
+
+
+def _zooms(count: int, keys: list[int], result: dict) -> np.ndarray:
+    """Return how many times the usual focal length each frame has [count]: between the frames `keys` of a film it changes evenly.
+
+    Of photographs that have no camera it is 1, for nothing is known of them.
+    """
+    known = {int(index): 1.0 for index in result["poses"]} | {int(index): zoom for index, zoom in result["lenses"]}
+    if not result["lenses"]:
+        return np.ones(count)
+    places = sorted(known)
+    return np.exp(np.interp(np.arange(count), [keys[place] for place in places], np.log([known[place] for place in places])))
+
+
+def _cameras(zooms: np.ndarray, result: dict) -> list[Intrinsics]:
+    """Return the camera of each frame; none where COLMAP found none."""
+    if not result["poses"]:
+        return []
+    usual = Intrinsics.from_colmap(*result["camera"])
+    return [usual if zoom == 1 else usual.zoomed(float(zoom)) for zoom in zooms]
 
 
 def _of_all_frames(
-    frames: list[Path], keys: list[int], result: dict, arrays: dict[str, np.ndarray], advance: Advance
+    frames: list[Path],
+    keys: list[int],
+    result: dict,
+    arrays: dict[str, np.ndarray],
+    cameras: list[Intrinsics] | None,
+    advance: Advance,
 ) -> tuple[dict[int, np.ndarray], np.ndarray]:
     """Return poses by frame and views [M, 4]: those of the keyframes, which COLMAP found, and of the frames between them.
 
-    Where several lenses took photographs, which one took those between is not known: they are left out, so that all are tried
-    as keyframes.
+    These are posed where all frames' `cameras` are known.
     """
     known = {keys[int(i)]: np.array(pose) for i, pose in result["poses"].items()}
     if not known or not len(arrays["views"]):
         return known, np.zeros((0, 4))
     views = arrays["views"].copy()
     views[:, 1] = np.array(keys)[views[:, 1].astype(int)]
-    if len(keys) < len(frames) and not result["lenses"]:
-        camera = Intrinsics.from_colmap(*result["camera"])
+    if len(keys) < len(frames) and cameras is not None:
         tracks = Tracks.of(arrays["positions"], views)
         rest = 1 - MODEL_SHARE
         others, more = pose_between(
-            frames, known, camera, tracks, lambda done, total: advance(round(100 * (MODEL_SHARE + rest * done / total)), 100)
+            frames, known, cameras, tracks, lambda done, total: advance(round(100 * (MODEL_SHARE + rest * done / total)), 100)
         )
         known, views = {**known, **others}, np.concatenate([views, more])
     return known, views
@@ -234,12 +262,9 @@ def checked_model(
     camera = Intrinsics.from_colmap(model, width, height, params)
     registered = np.zeros(count, bool)
     registered[list(known)] = True
-    poses = fill_gaps(known, count, camera)
-    if result["lenses"]:
-        poses[~registered] = np.nan  # Which of the lenses took such a photograph is not known.
     return SparseModel(
         camera=camera,
-        poses=poses,
+        poses=fill_gaps(known, count, camera),
         registered=registered,
         points=arrays["positions"],
         colours=arrays["colours"],

@@ -7,6 +7,7 @@ the frames beside them see is followed through such a stretch, from both of its 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,16 +37,16 @@ AGREED = 4.0
 
 
 def brought_back(
-    frames: list[Path], known: dict[int, np.ndarray], points: dict[str, np.ndarray], camera: Intrinsics
+    frames: list[Path], known: dict[int, np.ndarray], points: dict[str, np.ndarray], cameras: Sequence[Intrinsics]
 ) -> tuple[dict[int, np.ndarray], dict[str, np.ndarray]]:
     """Return the poses by frame, and `points` ("positions", "colours", "views") without those that strays alone have seen.
 
-    `known` has cam_from_world [3, 4] of the frames with a pose; a view is (point, frame, u, v). Where a stretch cannot be
-    followed, it stays as it is, for a film may be cut. But where the camera jumps away and comes back, and saw nothing meanwhile
-    that other frames see, there is no pose.
+    Each frame has one of the `cameras`. `known` has cam_from_world [3, 4] of the frames with a pose; a view is (point, frame, u,
+    v). Where a stretch cannot be followed, it stays as it is, for a film may be cut. But where the camera jumps away and comes
+    back, and saw nothing meanwhile that other frames see, there is no pose.
     """
     for way in stray_ways(known, points["views"]):
-        found = _followed_from_both_ends(frames, known, way, points, camera)
+        found = _followed_from_both_ends(frames, known, way, points, cameras)
         posed = [frame for frame in way if frame in known]
         if found:
             right = [frame for frame in posed if _apart(found[frame].pose, known[frame]) < AGREED]
@@ -109,20 +110,20 @@ def moved(frames: list[int], views: np.ndarray, on_object: np.ndarray) -> list[i
 
 
 def _followed_from_both_ends(
-    frames: list[Path], known: dict[int, np.ndarray], way: range, points: dict[str, np.ndarray], camera: Intrinsics
+    frames: list[Path], known: dict[int, np.ndarray], way: range, points: dict[str, np.ndarray], cameras: Sequence[Intrinsics]
 ) -> dict[int, Followed]:
     """Return a pose for all frames of a way; none where its two ends do not meet."""
     before, after = ([frame for frame in sorted(known) if side(frame)] for side in (way.start.__gt__, way[-1].__lt__))
     if len(before) < 2 or len(after) < 2:
         return {}
     tracks = Tracks.of(points["positions"], points["views"])
-    ahead = _follow(frames, known, (before[-2], before[-1]), way, tracks, camera)
-    back = _follow(frames, known, (after[1], after[0]), way[::-1], tracks, camera)
+    ahead = _follow(frames, known, (before[-2], before[-1]), way, tracks, cameras)
+    back = _follow(frames, known, (after[1], after[0]), way[::-1], tracks, cameras)
     middle = min(ahead.keys() & back.keys(), key=lambda frame: abs(2 * frame - way[0] - way[-1]), default=None)
     if middle is None or _apart(ahead[middle].pose, back[middle].pose) > AGREED:
         return {}
     shares = {frame: (number + 1) / (len(way) + 1) for number, frame in enumerate(way)}
-    return {f: _either(ahead.get(f), back.get(f), share, tracks.positions, camera) for f, share in shares.items()}
+    return {f: _either(ahead.get(f), back.get(f), share, tracks.positions, cameras[f]) for f, share in shares.items()}
 
 
 def _either(
@@ -144,7 +145,12 @@ def _either(
 
 
 def _follow(
-    frames: list[Path], known: dict[int, np.ndarray], last: tuple[int, int], way: range, tracks: Tracks, camera: Intrinsics
+    frames: list[Path],
+    known: dict[int, np.ndarray],
+    last: tuple[int, int],
+    way: range,
+    tracks: Tracks,
+    cameras: Sequence[Intrinsics],
 ) -> dict[int, Followed]:
     """Follow what the second of the `last` two frames before the `way` sees through the frames of that, as far as it goes."""
     found: dict[int, Followed] = {}
@@ -155,7 +161,7 @@ def _follow(
     picture = read_picture(frames[at], grey=True)
     for frame in way:
         into, onwards = read_picture(frames[frame], grey=True), 1 + (frame - at) / (at - before)
-        answer = follow(seen, picture, into, tracks.positions, camera, between(was, seen.pose, onwards))
+        answer = follow(seen, picture, into, tracks.positions, cameras[frame], between(was, seen.pose, onwards))
         if answer is None:
             break
         was, before, at, seen, picture = seen.pose, at, frame, answer, into

@@ -192,16 +192,19 @@ def _judged(first: First, model: pycolmap.Reconstruction, closures: int) -> Solv
 
 
 def by_lenses(job: Job, database: Path, found: Solved) -> Solved:
-    """Return a solution of photographs with a camera for each lens that took some, if that is not worse than one with fewer.
+    """Return a solution with a camera for each lens that took some of the frames, if that is not worse than one with fewer.
 
-    A lens that focuses near and far has no one focal length: where it is worth much more, each photograph keeps its own.
+    A lens that zooms, or focuses near and far, has no one focal length: where it is worth much more, each frame keeps its own,
+    and where a film surely zooms, if it is worth more.
     """
-    if found.model is None or not several_lenses(found.matcher, found.model):
+    if found.model is None:
+        return found
+    if not (measure_focal_length(job, found.model).stretches if job.ordered else several_lenses(found.matcher, found.model)):
         return found
     own = solve(replace(job, each_own=True), database)
     known = replace(job, zooms=parted(own.model or found.model))
     best = found if same_lenses(known, found.job) else max(found, solve(known, database), key=lambda one: one.worth)
-    return own if own.worth > MUCH_MORE * best.worth else best
+    return own if own.worth > (1 if job.ordered else MUCH_MORE) * best.worth else best
 
 
 def main(job: Job) -> None:
@@ -209,7 +212,7 @@ def main(job: Job) -> None:
     database = Path(job.work) / "database.db"
     extract(job, database)
     found = solve(job, database)
-    if not (job.ordered or job.object_alone):
+    if not job.object_alone:
         found = by_lenses(job, database, found)
     focal = Focal(None, [])
     if found.model is not None:

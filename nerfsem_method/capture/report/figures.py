@@ -24,9 +24,6 @@ LARGE_ERROR = 1.0
 """Above this mean reprojection error in pixels something moved, or the lens is not what COLMAP takes it for."""
 WHOLE_TURN = 340.0
 """So many degrees around the object count as all around; the last steps of a turn may be missing."""
-ZOOM = 0.065
-"""Focal lengths of stretches of a clip that differ by this share are worth a word: autofocus changed those of one set of
-photographs by 0.06, a zoom by a quarter shows as 0.15 to 0.19."""
 FAR_ZOOM = 0.15
 """A zoom by a quarter, which shows as 0.18, bends cameras by 1 to 5 degrees; a cut to a close-up, twice as large, shows as
 0.51."""
@@ -217,8 +214,6 @@ def _of_zoom(model: SparseModel) -> list[str]:
         return []
     widest, longest = (choose(model.stretches, key=lambda stretch: stretch[2]) for choose in (min, max))
     ratio = longest[2] / widest[2]
-    if ratio < 1 + ZOOM:
-        return []
     much = " a little" if ratio < 1 + FAR_ZOOM else " by degrees"
     return [
         f"the focal length changes: frames {longest[0]}-{longest[1]} are taken with one at least {100 * (ratio - 1):.0f} % "
@@ -228,19 +223,19 @@ def _of_zoom(model: SparseModel) -> list[str]:
 
 
 def _of_lenses(model: SparseModel) -> list[str]:
-    """Return what is to be said where several lenses took the photographs, or one whose focal length changes."""
+    """Return what is to be said where several lenses took the frames, or one whose focal length changes."""
     if not model.lenses:
         return []
-    zooms = sorted({zoom for _, zoom in model.lenses})
+    zooms, what = sorted({zoom for _, zoom in model.lenses}), "frame" if model.ordered else "photograph"
     if len(zooms) > MOST_LENSES:
         return [
-            f"the photographs have focal lengths from {min(1, zooms[0]):.2f} to {max(1, zooms[-1]):.2f} times the usual one, as "
+            f"the {what}s have focal lengths from {min(1, zooms[0]):.2f} to {max(1, zooms[-1]):.2f} times the usual one, as "
             "by a lens that zooms, or focuses near and far: each has a camera of its own"
         ]
     taken = {zoom: [frame for frame, its in model.lenses if its == zoom] for zoom in zooms}
     named = "; ".join(f"{shortened(frames_text(frames))} with {zoom:.2f} times" for zoom, frames in taken.items())
     count = len(model.lenses)
-    were = "photograph was" if count == 1 else "photographs were"
+    were = f"{what} was" if count == 1 else f"{what}s were"
     return [
         f"{count} {were} taken by another lens, or cropped and enlarged: {named} the usual focal length; each lens has a camera "
         "of its own"
