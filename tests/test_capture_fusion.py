@@ -50,6 +50,13 @@ def test_the_sphere_is_found_by_several_lenses() -> None:
     assert overlap.min() > 0.87
 
 
+@pytest.mark.parametrize("zoom", [1.0, 2.2, 5.0])
+def test_a_close_view_has_no_gaps_between_voxels(zoom: float) -> None:
+    seen = FrameCameras(SMALL, POSES, np.full(len(POSES), zoom))
+    shadow = shadows(GRID, np.ones(GRID.shape, np.float32), seen)
+    assert (shadow[:, SMALL.height // 4 : -SMALL.height // 4, SMALL.width // 4 : -SMALL.width // 4] > 0.5).mean() > 0.99
+
+
 @pytest.mark.parametrize("mute", [0, 1])
 def test_many_views_are_looked_at_in_turns(mute: int) -> None:
     """Every second view says nothing, so that whoever left out the others would find nothing."""

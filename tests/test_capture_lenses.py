@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,9 @@ from drawn_models import FOCAL, HEIGHT, WIDTH, drawn, name
 
 from nerfsem_method.capture.colmap import worker
 from nerfsem_method.capture.colmap.job import Job
-from nerfsem_method.capture.colmap.lenses import give_lenses, parted, same_lenses, several_lenses
+from nerfsem_method.capture.colmap.lenses import give_lenses, parted, several_lenses
 from nerfsem_method.capture.colmap.matching import Matcher
-from nerfsem_method.capture.colmap.solution import poses_of, zooms_of
+from nerfsem_method.capture.colmap.solution import poses_of, usual_lens, zooms_of
 from nerfsem_method.capture.colmap.worker import Solved, by_lenses, solve
 from nerfsem_method.capture.colmap.zoom import measure_focal_length
 
@@ -88,13 +89,6 @@ def test_each_lens_has_a_camera_and_features_stay(tmp_path: Path) -> None:
     assert cameras(path) == [usual] * COUNT and len({camera.camera_id for camera in Matcher(asked, path).cameras}) == COUNT
 
 
-def test_lenses_are_the_same_where_they_took_the_same_photographs(tmp_path: Path) -> None:
-    one, other = job(tmp_path, zooms={name(3): 0.5, name(4): 2.0}), job(tmp_path, zooms={name(3): 0.6, name(4): 1.9})
-    assert same_lenses(one, other) and same_lenses(job(tmp_path), job(tmp_path))
-    assert not same_lenses(one, job(tmp_path)) and not same_lenses(job(tmp_path), one)
-    assert not same_lenses(one, job(tmp_path, zooms={name(3): 0.5, name(4): 0.5}))
-
-
 def with_matches(model: pycolmap.Reconstruction, folder: Path) -> Any:
     """Return a matcher whose database says that neighbours' features of the same point match."""
     path = folder / "matches.db"
@@ -157,6 +151,31 @@ def test_the_solution_that_explains_more_is_kept(monkeypatch: pytest.MonkeyPatch
         assert (best.job.zooms == known) is (kept == "lenses") and best.job.each_own is (kept == "own")
         assert (best is found) is (kept == "found")
         assert [job.each_own for job in said] == ([True, False] if several else [])
+
+
+def test_a_photograph_of_something_else_takes_no_other_ones_camera_away(tmp_path: Path) -> None:
+    """A model forgets the cameras of frames without a pose, of which each may have its own."""
+    path, asked = photographs(tmp_path, {3: 0.5, 4: 0.5}), job(tmp_path)
+    with sqlite3.connect(path) as database:
+        (count,) = database.execute("SELECT rows FROM descriptors WHERE image_id = 8").fetchone()
+        noise = np.random.default_rng(1).integers(0, 256, (count, 128), np.uint8).tobytes()
+        database.execute("UPDATE descriptors SET data = ? WHERE image_id = 8", (noise,))
+    database.close()
+    found = by_lenses(asked, path, solve(asked, path))
+    assert found.model is not None and sorted(poses_of(asked, found.model)) == [frame for frame in range(COUNT) if frame != 7]
+    assert zooms_of(found.model) == {name(3): pytest.approx(0.5, rel=0.02), name(4): pytest.approx(0.5, rel=0.02)}
+    assert found.motion is not None
+
+
+def test_each_frame_of_a_film_that_zooms_keeps_its_own_focal_length(tmp_path: Path) -> None:
+    zooms = {frame: 1 + 0.03 * max(frame - 5, 0) for frame in range(COUNT)}
+    path, asked = photographs(tmp_path, zooms), replace(job(tmp_path), ordered=True)
+    found = by_lenses(asked, path, solve(asked, path))
+    assert found.model is not None and found.job.each_own
+    usual = usual_lens(found.model).focal_length / FOCAL
+    known = zooms_of(found.model)
+    assert {frame: usual * known.get(name(frame), 1.0) for frame in range(COUNT)} == pytest.approx(zooms, rel=0.02)
+    assert usual == pytest.approx(np.median(list(zooms.values())), rel=0.05)
 
 
 def test_photographs_by_two_lenses_are_solved_with_a_camera_for_each(tmp_path: Path) -> None:

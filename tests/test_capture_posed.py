@@ -149,6 +149,14 @@ def test_pictures_of_another_lens_keep_its_focal_length(vase_scene, tmp_path, ot
             assert np.array_equal(ours, theirs)
 
 
+def test_an_impossible_zoom_is_refused(vase_scene, tmp_path):
+    folder = tmp_path / "lenses"
+    data = listing(vase_scene, folder)
+    data["frames"][3]["fl_x"] = data["frames"][3]["fl_y"] = 40 * vase_scene.camera.fx
+    with pytest.raises(CaptureError, match="40 times the usual focal length for 0000"):
+        capture(write(folder, data), CaptureOptions())
+
+
 def test_a_model_of_colmap_is_taken_over_with_its_points(vase_scene, tmp_path):
     folder = tmp_path / "scan"
     listing(vase_scene, folder)

@@ -55,7 +55,7 @@ class Cameras:
     """A clip's cameras are one camera, and what changes from frame to frame.
 
     Attributes:
-        camera: The intrinsics are the same for all frames.
+        camera: The intrinsics are the same for all frames, but for their zooms.
         poses: Each frame has a matrix cam_from_world; float64 [N, 3, 4].
         gains: Rendered colour * gain = frame colour, per RGB channel; float32 [N, 3].
         zooms: Frames have so many times the camera's focal length, [N]; all have it where this is None. They are coded elsewhere

@@ -55,7 +55,7 @@ class Bundle:
     Attributes:
         state: The field is held as its state.
         video: The source had this name, size, rate and SHA-256; so many of its frames are here, and these were left out.
-        camera: One camera serves all frames; its size is that of the decoded video.
+        camera: One camera serves all frames, but for their zooms; its size is that of the decoded video.
         poses: Each frame has a matrix cam_from_world; float64 [N, 3, 4].
         gains: Rendered colour * gain = frame colour, per RGB channel; float32 [N, 3].
         background: PC mode has a background layer, a stream or a network; None in FP mode.

@@ -57,12 +57,6 @@ def _write_lens(database: pycolmap.Database, usual: pycolmap.Camera, zoom: float
     database.write_rig(rig, use_rig_id=True)
 
 
-def same_lenses(first: Job, second: Job) -> bool:
-    """Return whether two jobs say of the same frames that one lens took them, whatever its zoom."""
-    pairs = {(first.lens(name), second.lens(name)) for name in first.names}
-    return len(pairs) == len({lens for lens, _ in pairs}) == len({lens for _, lens in pairs})
-
-
 def several_lenses(matcher: Matcher, model: pycolmap.Reconstruction) -> bool:
     """Return whether a model's photographs may have been taken by more lenses than it has cameras.
 

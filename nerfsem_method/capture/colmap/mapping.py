@@ -13,7 +13,6 @@ import pycolmap
 
 from nerfsem_method.capture.colmap.job import Job, dense, tell
 from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED
-from nerfsem_method.capture.colmap.solution import usual_lens
 from nerfsem_method.capture.colmap.support import drop_loose, explained
 
 
@@ -209,9 +208,10 @@ def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds
 def settle(job: Job, database: Path, model: pycolmap.Reconstruction, closed: bool) -> None:
     """Give a model its last adjustment, and the frames of all lenses one distortion, as a scene has it."""
     refine(job, database, model, SETTLED, closed)
-    if len({model.images[image].camera_id for image in model.reg_image_ids()}) > 1:
-        usual = usual_lens(model)
+    taken = [model.cameras[model.images[image].camera_id].params for image in sorted(model.reg_image_ids())]
+    if len({tuple(params) for params in taken}) > 1:
+        shared = np.median(taken, 0)[1:]
         for camera in model.cameras.values():
-            camera.params = np.array([camera.focal_length, *usual.params[1:]])
+            camera.params = np.array([camera.focal_length, *shared])
         refine(job, database, model, ALIKE, closed)
     drop_loose(model)

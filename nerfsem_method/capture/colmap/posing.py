@@ -38,7 +38,8 @@ class Points:
             for i, keypoints in zip(matcher.ids, matcher.keypoints, strict=True)
         ]
         positions = np.array([p.xyz for p in model.points3D.values()]).reshape(-1, 3)
-        return cls([model.cameras[camera.camera_id] for camera in matcher.cameras], positions, seen)
+        solved = dict(model.cameras.items())  # A model has no camera of frames that it does not know.
+        return cls([solved.get(camera.camera_id, camera) for camera in matcher.cameras], positions, seen)
 
     def pose(self, camera: pycolmap.Camera, pixels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Return cam_from_world [3, 4] of a frame of this camera that sees the points `rows` at `pixels` [N, 2], and which fit.

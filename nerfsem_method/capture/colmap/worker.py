@@ -20,7 +20,7 @@ import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.job import Job
-from nerfsem_method.capture.colmap.lenses import give_lenses, parted, same_lenses, several_lenses
+from nerfsem_method.capture.colmap.lenses import give_lenses, parted, several_lenses
 from nerfsem_method.capture.colmap.mapping import DRIFTING, TIED, adopt, better, map_frames, refine, settle
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
@@ -156,7 +156,10 @@ def _tie(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> int:
 
 @dataclass(frozen=True)
 class Solved:
-    """A model that was closed where its turn is, the order of its job, and what is known of it; the model is None without one."""
+    """A model that was closed where its turn is, the order of its job, and what is known of it; the model is None without one.
+
+    `motion` is the median of features between frames, in pixels, see `Matcher.median_motion`.
+    """
 
     job: Job
     matcher: Matcher
@@ -164,6 +167,7 @@ class Solved:
     closures: int = 0
     sense: float = 0.0
     island: float = 0.0
+    motion: float | None = None
 
     @property
     def worth(self) -> float:
@@ -177,7 +181,7 @@ def solve(job: Job, database: Path) -> Solved:
     first = first_model(job, Matcher(job, database))
     whole = first.model
     if whole is None:
-        return Solved(first.job, first.matcher, None)
+        return Solved(first.job, first.matcher, None, motion=first.matcher.median_motion())
     found = _judged(first, *close(first.job, first.matcher, pycolmap.Reconstruction(whole)))
     if found.model is not None and (again := rejoined(first.job, first.matcher, whole, found.model)):
         return _judged(first, *again)
@@ -188,11 +192,12 @@ def _judged(first: First, model: pycolmap.Reconstruction, closures: int) -> Solv
     """Judge a model by which share of the matches it explains, and which share of the frames that it lacks hangs together."""
     database = first.matcher.path
     sense = explained(database, model, posed_alone=True)
-    return Solved(first.job, first.matcher, model, closures, sense, apart(database, model, len(first.job.names)))
+    island = apart(database, model, len(first.job.names))
+    return Solved(first.job, first.matcher, model, closures, sense, island, first.matcher.median_motion())
 
 
 def by_lenses(job: Job, database: Path, found: Solved) -> Solved:
-    """Return a solution with a camera for each lens that took some of the frames, if that is not worse than one with fewer.
+    """Return a solution with a camera for each lens that took some of the frames, if that is better than one with fewer.
 
     A lens that zooms, or focuses near and far, has no one focal length: where it is worth much more, each frame keeps its own,
     and where a film surely zooms, if it is worth more.
@@ -203,7 +208,7 @@ def by_lenses(job: Job, database: Path, found: Solved) -> Solved:
         return found
     own = solve(replace(job, each_own=True), database)
     known = replace(job, zooms=parted(own.model or found.model))
-    best = found if same_lenses(known, found.job) else max(found, solve(known, database), key=lambda one: one.worth)
+    best = max(found, solve(known, database), key=lambda one: one.worth) if known.zooms else found
     return own if own.worth > (1 if job.ordered else MUCH_MORE) * best.worth else best
 
 
@@ -218,7 +223,7 @@ def main(job: Job) -> None:
     if found.model is not None:
         focal = measure_focal_length(job, found.model)
         found.model.extract_colors_for_all_images(job.images)
-    save(job, found.model, found.matcher.median_motion(), found.closures, focal, found.sense, found.island)
+    save(job, found.model, found.motion, found.closures, focal, found.sense, found.island)
 
 
 if __name__ == "__main__":

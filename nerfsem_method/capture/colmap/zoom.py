@@ -90,6 +90,8 @@ def lenses(model: pycolmap.Reconstruction, images: list[int]) -> dict[int, int]:
 def told_apart(model: pycolmap.Reconstruction) -> bool:
     """Return whether a model's frames would each rather have a focal length of its own."""
     images = sorted(model.reg_image_ids())
+    if len(images) < SHORTEST:
+        return False
     tracks = _longest_tracks(model, images)
     cost, _ = _adjusted(model, lenses(model, images), tracks, lens=True)
     cost_of_many, _ = _adjusted(model, {image: place for place, image in enumerate(images)}, tracks, lens=False)
@@ -98,8 +100,8 @@ def told_apart(model: pycolmap.Reconstruction) -> bool:
 
 def _squeeze(model: pycolmap.Reconstruction, lens_of: dict[int, int], tracks: list[int], cost: float) -> float:
     """Return how many times wider than high pixels are, by lenses with a focal length for each axis; 1 without EVIDENCE."""
-    cost_of_two, [[across, along, *_], *_] = _adjusted(model, lens_of, tracks, lens=True, axes=2)
-    return float(along / across) if cost_of_two < (1 - EVIDENCE) * cost else 1.0
+    cost_of_two, found = _adjusted(model, lens_of, tracks, lens=True, axes=2)
+    return float(np.median([along / across for across, along, *_ in found])) if cost_of_two < (1 - EVIDENCE) * cost else 1.0
 
 
 def _longest_tracks(model: pycolmap.Reconstruction, images: list[int]) -> list[int]:

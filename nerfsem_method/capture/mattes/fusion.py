@@ -38,6 +38,8 @@ ENCLOSED = 0.8
 """The body encloses a voxel when the shadows that it lies in are darker than this, in the mean over all views."""
 FOOTPRINT = 0.95
 """The nearest voxels may cover so many pixels: larger ones would leave gaps between them."""
+CLOSE = 2.0
+"""A frame with so many times the usual focal length has such gaps: what voxels hide there is spread over them."""
 BLOCK = 256
 """Compiled loops project so many points at once."""
 
@@ -134,10 +136,14 @@ def _largest(density: np.ndarray) -> np.ndarray:
 
 def _thickness(points: np.ndarray, density: np.ndarray, cameras: FrameCameras, edge: float) -> np.ndarray:
     """Return the density along each pixel's ray [N, H, W], in voxels."""
+    from scipy.ndimage import gaussian_filter
+
     total = np.zeros((len(cameras.poses), cameras.camera.height, cameras.camera.width), np.float32)
     points, poses, params = _single(points, cameras)
     mass = density * np.float32(edge * edge)
     in_parts(len(poses), lambda _, start, stop: _splat(points, mass, poses[start:stop], params[start:stop], total[start:stop]))
+    for index in np.flatnonzero(cameras.factors > CLOSE):
+        total[index] = gaussian_filter(total[index], cameras.factors[index] / 2)
     return total
 
 

@@ -20,6 +20,8 @@ SAME = 0.05
 """Cameras that differ by less than this, in pixels, are one: no picture is resampled for so little."""
 ONE_LENS = 0.065
 """Focal lengths that differ by less than this share are taken for one lens's."""
+MOST_ZOOM = 20.0
+"""No two lenses show the same object with focal lengths that differ by so many times."""
 FEWEST = 8
 """Fewer pictures than this do not go around an object."""
 LENSES = (0.1, 100.0)
@@ -96,6 +98,11 @@ class Shots:
         """Return how many times the scene's focal length each shot's lens has; 1 where it is the usual one."""
         camera = self.camera
         zooms = [shot.camera.scaled(camera.width, camera.height).fx / camera.fx for shot in self.shots]
+        for shot, zoom in zip(self.shots, zooms, strict=True):
+            if not 1 / MOST_ZOOM < zoom < MOST_ZOOM:
+                raise CaptureError(
+                    f"{self.folder} has {zoom:g} times the usual focal length for {shot.image.name}; leave that picture out"
+                )
         return [zoom if abs(np.log(zoom)) >= ONE_LENS else 1.0 for zoom in zooms]
 
     @cached_property

@@ -34,6 +34,8 @@ FOCAL_EVIDENCE = 0.015
 0.029 and 0.055; one that was wrong by 13 % by 0.008, and one wrong by 69 % by 0.002."""
 FEW_POINTS = 50
 """With fewer points on the object, its cameras follow the background alone."""
+CLOSER = 1.1
+"""Of a frame with so many times the usual focal length it is expected that the object fills it."""
 MOST_LENSES = 4
 """Beside the usual one nobody takes more lenses to an object: where there are more, it is one whose focal length changes."""
 BORDER_SHARE = 0.005
@@ -108,7 +110,7 @@ def summarise(
     """
     interpolated = np.flatnonzero(~model.registered).tolist()
     covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
-    warnings = [*remarks, *_of_cameras(model, interpolated, covered, points), *_of_frames(facts, model.cameras.factors > 1)]
+    warnings = [*remarks, *_of_cameras(model, interpolated, covered, points), *_of_frames(facts, model.cameras.factors > CLOSER)]
     if bars:
         warnings.insert(0, bars)
     elif model.region != GIVEN:
