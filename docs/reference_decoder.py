@@ -315,14 +315,9 @@ def read_zooms(payload: bytes | None, frames: int) -> np.ndarray:
     """Read section ZOOM, where there is one: how many times the camera's focal length each frame has, [frames]."""
     if payload is None:
         return np.ones(frames)
-    decoder = Decoder(payload)
-    others = decoder.integers(1)[0]
-    require(1 <= others <= frames, "the number of lenses is out of range")
-    lenses = [65536, *(65536 + change for change in decoder.integers(others))]
-    numbers = decoder.integers(frames)
-    require(min(lenses) >= 1024 and max(lenses) <= 64 * 65536, "a zoom is out of range")
-    require(min(numbers) >= 0 and max(numbers) <= others, "a frame has a lens that is none")
-    return np.array([lenses[number] for number in numbers]) / 65536
+    zooms = read_sequence(Decoder(payload), frames)
+    require(zooms.min() >= 128 and zooms.max() <= 64 * 8192, "a zoom is out of range")
+    return zooms / 8192
 
 
 def read_tints(payload: bytes | None, frames: int) -> np.ndarray:

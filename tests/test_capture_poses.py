@@ -213,6 +213,31 @@ def test_photographs_by_several_lenses_are_all_keyframes_and_none_is_guessed(
     assert found.cameras.camera_of(7).fx == 280 and found.cameras.camera_of(8) == found.camera
 
 
+def test_between_two_keyframes_of_a_film_the_focal_length_changes_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    true, keys, seen = ring(9), [0, 4, 8], {}
+
+    def run(work: Path, advance: Advance) -> None:
+        known = {index: true[frame] for index, frame in enumerate(keys)}
+        (work / "result.json").write_text(json.dumps({**result_of(known), "lenses": [[1, 2.0], [2, 2.0]]}))
+        np.savez(work / "points.npz", **{**NO_POINTS, "views": np.array([[0.0, 0.0, 9.0, 9.0]])})
+
+    def between(paths, known, cameras, tracks, advance):
+        seen.update(enumerate(camera.fx for camera in cameras))
+        return {frame: true[frame] for frame in range(9) if frame not in known}, np.zeros((0, 4))
+
+    monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes([keys]))
+    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    monkeypatch.setattr(reconstruct, "pose_between", between)
+    paths = [tmp_path / f"{i:06d}.png" for i in range(9)]
+    for path in paths:
+        Image.new("L", (27, 48)).save(path)
+    found = reconstruct.reconstruct(paths, None, "frame", False, lambda done, total: None)
+    expected = [2 ** min(frame / 4, 1) for frame in range(9)]
+    np.testing.assert_allclose([seen[frame] / seen[0] for frame in range(9)], expected)
+    np.testing.assert_allclose(found.cameras.factors, expected)
+    assert found.registered.all()
+
+
 def test_where_no_try_is_of_use_the_first_ones_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reasons = iter(("cameras were found for only 3 of 8 frames", "COLMAP stopped with exit code -9: no message"))
 

@@ -36,10 +36,10 @@ def test_zooms_come_back_within_half_a_step(zooms):
     held, foretold = code_zooms(Decoder(written(zooms)), None, len(zooms)), held_zooms(zooms)
     assert foretold is not None and written(held) == written(zooms)
     np.testing.assert_array_equal(held, foretold)
-    assert np.abs(held - zooms).max() <= 0.5**17
+    assert np.abs(held - zooms).max() <= 0.5 / ONE
 
 
-@pytest.mark.parametrize("zoom", [1 / 16, 0.3, 1.7, 16])
+@pytest.mark.parametrize("zoom", [0.5, 1.7, 16])
 def test_half_a_step_moves_no_pixel_by_a_tenth(zoom):
     """A point that falls into the corner of a frame of 1000 x 1000 pixels moves most."""
     camera = Intrinsics(1000, 1000, 900.0, 900.0, 500.0, 500.0)
@@ -49,8 +49,8 @@ def test_half_a_step_moves_no_pixel_by_a_tenth(zoom):
 
 
 def test_details_among_many_frames_take_a_few_bytes():
-    assert len(written(np.array([1.0] * 30 + [2.37] * 6 + [1.0] * 14))) <= 10
-    assert len(written(np.linspace(0.8, 3, 50))) <= 5 * 50
+    assert len(written(np.array([1.0] * 30 + [2.37] * 6 + [1.0] * 14))) <= 14
+    assert len(written(np.linspace(0.8, 3, 50))) <= 25
 
 
 def test_a_bundle_holds_its_zooms_in_a_file(tmp_path):
@@ -78,32 +78,27 @@ def test_a_reader_that_does_not_know_zooms_refuses_them_by_name():
         unpack(nsem.encode(bundle(MIXED)), set(nsem.KNOWN_SECTIONS) - {"ZOOM"})
 
 
-def forged(lenses: list[int], numbers: list[int], count: int | None = None) -> bytes:
+def forged(steps: list[int], order: int = 0) -> bytes:
     """Return a section that says these integers."""
     encoder = Encoder()
-    encoder.integers(np.array([len(lenses) if count is None else count]), 1)
-    encoder.integers(np.array(lenses, np.int64) - ONE, len(lenses))
-    encoder.integers(np.array(numbers, np.int64), len(numbers))
+    encoder.integers(np.array([steps[0], order]), 2)
+    encoder.integers(np.array(steps[1:], np.int64) - steps[0], len(steps) - 1)
     return encoder.finish()
 
 
 @pytest.mark.parametrize(
     "payload",
     [
-        forged([], [0] * 6),
-        forged([2 * ONE], [0] * 6, -1),
-        forged([2 * ONE] * 7, [0] * 6),
-        forged([2 * ONE], [0] * 6, 1 << 39),
-        forged([0], [0, 0, 0, 0, 0, 1]),
-        forged([-2 * ONE], [1] * 6),
-        forged([ONE // LARGEST - 1], [1] * 6),
-        forged([ONE * LARGEST + 1], [1] * 6),
-        forged([1 << 40], [1] * 6),
-        forged([2 * ONE], [0, 0, 2, 0, 0, 0]),
-        forged([2 * ONE], [0, -1, 0, 0, 0, 0]),
+        forged([0] * 6),
+        forged([ONE, ONE, -ONE, ONE, ONE, ONE]),
+        forged([ONE, ONE // LARGEST - 1, ONE, ONE, ONE, ONE]),
+        forged([ONE * LARGEST + 1] * 6),
+        forged([1 << 41] * 6),
+        forged([ONE] * 6, 4),
+        forged([ONE, 1 << 39, ONE, ONE, ONE, ONE], 1),
         b"",
     ],
-    ids=["none", "minus", "many", "huge", "zero", "negative", "short", "long", "absurd", "unknown", "below", "empty"],
+    ids=["zero", "negative", "short", "long", "absurd", "order", "sum", "empty"],
 )
 def test_what_no_encoder_writes_is_refused(payload):
     with pytest.raises(CorruptBundle):

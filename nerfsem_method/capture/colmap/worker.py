@@ -200,7 +200,7 @@ def by_lenses(job: Job, database: Path, found: Solved) -> Solved:
     """Return a solution with a camera for each lens that took some of the frames, if that is better than one with fewer.
 
     A lens that zooms, or focuses near and far, has no one focal length: where it is worth much more, each frame keeps its own,
-    and where a film surely zooms, if it is worth more.
+    and where a film surely zooms and is not by a few lenses, if it is worth more.
     """
     if found.model is None:
         return found
@@ -209,7 +209,7 @@ def by_lenses(job: Job, database: Path, found: Solved) -> Solved:
     own = solve(replace(job, each_own=True), database)
     known = replace(job, zooms=parted(own.model or found.model))
     best = max(found, solve(known, database), key=lambda one: one.worth) if known.zooms else found
-    return own if own.worth > (1 if job.ordered else MUCH_MORE) * best.worth else best
+    return own if own.worth > (1 if job.ordered and best is found else MUCH_MORE) * best.worth else best
 
 
 def main(job: Job) -> None:

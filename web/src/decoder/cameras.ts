@@ -30,7 +30,7 @@ export interface Cameras {
 const FAR = 4096;
 const LARGEST = 2 ** 40;
 const LARGEST_TINT = 32768;
-const ZOOM_UNIT = 65536;
+const ZOOM_UNIT = 8192;
 const LARGEST_ZOOM = 64;
 
 /** Sections of their own hold zooms and tints, or there are none. */
@@ -58,17 +58,12 @@ export function readCameras(decoder: Decoder, { zooms, tints }: PerFrame, frames
   return { camera, poses: posesOf(turns, turnUnit, places, units), zooms: readZooms(zooms, frames), maps };
 }
 
-/** Return the zooms in ZOOM, which stores each lens once, and of each frame the number of its lens; 0 is the camera itself. */
+/** Return the zooms in ZOOM. */
 function readZooms(decoder: Decoder | null, frames: number): Float64Array {
   if (decoder === null) return new Float64Array(frames).fill(1);
-  const others = decoder.integers(1)[0];
-  demand(others >= 1 && others <= frames, "the number of lenses is out of range");
-  const lenses = [1, ...Array.from(decoder.integers(others), (change) => 1 + change / ZOOM_UNIT)];
-  demand(lenses.every((zoom) => zoom >= 1 / LARGEST_ZOOM && zoom <= LARGEST_ZOOM), "a zoom is out of range");
-  return Float64Array.from(decoder.integers(frames), (number) => {
-    demand(number >= 0 && number <= others, "a frame has a lens that is none");
-    return lenses[number];
-  });
+  const zooms = sequence(decoder, frames).map((step) => step / ZOOM_UNIT);
+  demand(zooms.every((zoom) => zoom >= 1 / LARGEST_ZOOM && zoom <= LARGEST_ZOOM), "a zoom is out of range");
+  return zooms;
 }
 
 function unchanged(frames: number): Float64Array {
