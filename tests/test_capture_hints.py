@@ -36,6 +36,15 @@ def test_points_are_looked_up_in_the_frame_of_the_box() -> None:
     assert box.shows(np.stack([np.zeros(3), away, behind]), FrameCameras(CAMERA, poses)).tolist() == [True, False, False]
 
 
+def test_where_a_box_ends_at_the_border_the_object_goes_on() -> None:
+    cameras, box = FrameCameras(CAMERA, ring()), ObjectBox(2, (0.0, 0.3), (1.0, 0.7))
+    right, down, ahead = cameras.poses[2, :, :3]
+    beside, below, behind = 1.5 * right, 0.7 * down, -4 * ahead
+    seen = box.shows(np.stack([beside, -beside, below, behind]), cameras)
+    assert seen.tolist() == [True, True, False, False]
+    assert cameras.project(beside, 2)[0][0] > CAMERA.width
+
+
 def test_a_box_keeps_to_its_frame_when_others_are_left_out() -> None:
     box = ObjectBox(3, (0.4, 0.4), (0.6, 0.6))
     assert box.among(np.array([True, False, False, True, True])).frame == 1

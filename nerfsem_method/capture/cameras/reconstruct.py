@@ -44,6 +44,8 @@ MIN_PARALLAX = 5.0
 """The two most different viewing directions must differ by so many degrees, or no depth can be triangulated."""
 LOG_TAIL = 3
 """So many last lines of COLMAP's log fit into the one line of an error."""
+CUT = 0.2
+"""No lens zooms by such a share from one keyframe to the next."""
 MODEL_SHARE = 0.85
 """COLMAP's model of the keyframes takes about this share of the time, and the frames between them take the rest."""
 
@@ -132,15 +134,20 @@ def _solve(
 
 
 def _zooms(count: int, keys: list[int], result: dict) -> np.ndarray:
-    """Return how many times the usual focal length each frame has [count]: between the frames `keys` of a film it changes evenly.
+    """Return how many times the usual focal length each frame has [count].
 
-    Of photographs that have no camera it is 1, for nothing is known of them.
+    Between the frames `keys` of a film it changes evenly or, at a cut, is that of the nearest one.
     """
     known = {int(index): 1.0 for index in result["poses"]} | {int(index): zoom for index, zoom in result["lenses"]}
     if not result["lenses"]:
         return np.ones(count)
     places = sorted(known)
-    return np.exp(np.interp(np.arange(count), [keys[place] for place in places], np.log([known[place] for place in places])))
+    at, lengths = np.array([keys[place] for place in places]), np.log([known[place] for place in places])
+    frames = np.arange(count)
+    after = np.searchsorted(at, frames).clip(1, max(len(at) - 1, 1))
+    nearest = lengths[np.abs(frames[:, None] - at).argmin(1)]
+    cut = np.abs(lengths[after] - lengths[after - 1]) > CUT if len(at) > 1 else np.zeros(count, bool)
+    return np.exp(np.where(cut, nearest, np.interp(frames, at, lengths)))
 
 
 def _cameras(zooms: np.ndarray, result: dict) -> list[Intrinsics]:

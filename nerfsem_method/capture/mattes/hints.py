@@ -42,9 +42,13 @@ class ObjectBox:
         return replace(self, frame=int(chosen[: self.frame].sum()))
 
     def shows(self, points: np.ndarray, cameras: FrameCameras) -> np.ndarray:
-        """Return which points [P, 3] lie before the camera and, but for SLACK, inside the box of its frame."""
+        """Return which points [P, 3] lie before the camera and, but for SLACK, inside the box of its frame.
+
+        Where the box ends at the frame's border, as in a detail, the object goes on.
+        """
         pixels, depth = cameras.project(points, self.frame)
         low, high = np.array(self.low), np.array(self.high)
         slack = SLACK * (high - low)
+        low, high = np.where(low < slack, -np.inf, low), np.where(high > 1 - slack, np.inf, high)
         shares = pixels / (cameras.camera.width, cameras.camera.height)
         return (depth > 0) & ((shares > low - slack) & (shares < high + slack)).all(1)

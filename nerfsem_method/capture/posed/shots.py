@@ -97,7 +97,8 @@ class Shots:
     def zooms(self) -> list[float]:
         """Return how many times the scene's focal length each shot's lens has; 1 where it is the usual one."""
         camera = self.camera
-        zooms = [shot.camera.scaled(camera.width, camera.height).fx / camera.fx for shot in self.shots]
+        seen = [shot.camera.scaled(camera.width, camera.height) for shot in self.shots]
+        zooms = [min(own.fx / camera.fx, own.fy / camera.fy) for own in seen]  # All of a picture is kept, whatever its shape.
         for shot, zoom in zip(self.shots, zooms, strict=True):
             if not 1 / MOST_ZOOM < zoom < MOST_ZOOM:
                 raise CaptureError(
