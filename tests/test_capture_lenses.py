@@ -23,7 +23,7 @@ from nerfsem_method.capture.colmap.lenses import give_lenses, parted, several_le
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.solution import poses_of, usual_lens, zooms_of
 from nerfsem_method.capture.colmap.worker import Solved, by_lenses, solve
-from nerfsem_method.capture.colmap.zoom import measure_focal_length
+from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
 
 COUNT = 24
 WIDE = {3: 0.5, 4: 0.5, 11: 0.5, 19: 0.5}
@@ -147,10 +147,16 @@ def test_the_solution_that_explains_more_is_kept(monkeypatch: pytest.MonkeyPatch
             return Solved(job, found.matcher, each_own(lengths) if job.each_own else one_lens, sense=senses[job.each_own])
 
         monkeypatch.setattr(worker, "solve", again)
-        best = by_lenses(asked, tmp_path, found)
+        best = by_lenses(asked, tmp_path, found, Focal(None, []))
         assert (best.job.zooms == known) is (kept == "lenses") and best.job.each_own is (kept == "own")
         assert (best is found) is (kept == "found")
         assert [job.each_own for job in said] == ([True, False] if several else [])
+
+
+def solved(asked: Job, path: Path) -> Solved:
+    found = solve(asked, path)
+    assert found.model is not None
+    return by_lenses(asked, path, found, measure_focal_length(asked, found.model))
 
 
 def test_a_photograph_of_something_else_takes_no_other_ones_camera_away(tmp_path: Path) -> None:
@@ -161,7 +167,7 @@ def test_a_photograph_of_something_else_takes_no_other_ones_camera_away(tmp_path
         noise = np.random.default_rng(1).integers(0, 256, (count, 128), np.uint8).tobytes()
         database.execute("UPDATE descriptors SET data = ? WHERE image_id = 8", (noise,))
     database.close()
-    found = by_lenses(asked, path, solve(asked, path))
+    found = solved(asked, path)
     assert found.model is not None and sorted(poses_of(asked, found.model)) == [frame for frame in range(COUNT) if frame != 7]
     assert zooms_of(found.model) == {name(3): pytest.approx(0.5, rel=0.02), name(4): pytest.approx(0.5, rel=0.02)}
     assert found.motion is not None
@@ -170,7 +176,7 @@ def test_a_photograph_of_something_else_takes_no_other_ones_camera_away(tmp_path
 def test_each_frame_of_a_film_that_zooms_keeps_its_own_focal_length(tmp_path: Path) -> None:
     zooms = {frame: 1 + 0.03 * max(frame - 5, 0) for frame in range(COUNT)}
     path, asked = photographs(tmp_path, zooms), replace(job(tmp_path), ordered=True)
-    found = by_lenses(asked, path, solve(asked, path))
+    found = solved(asked, path)
     assert found.model is not None and found.job.each_own
     usual = usual_lens(found.model).focal_length / FOCAL
     known = zooms_of(found.model)
@@ -182,7 +188,7 @@ def test_photographs_by_two_lenses_are_solved_with_a_camera_for_each(tmp_path: P
     """Half of the photographs are by another telephone, which bends the model that knows of one lens."""
     zooms: dict[int, float] = dict.fromkeys((0, 1, 3, 4, 5, 8, 9, 13, 16, 20, 21), 1.25)
     path, asked = photographs(tmp_path, zooms), job(tmp_path)
-    found = by_lenses(asked, path, solve(asked, path))
+    found = solved(asked, path)
     assert found.model is not None
     assert zooms_of(found.model) == {name(frame): pytest.approx(zoom, rel=0.01) for frame, zoom in zooms.items()}
     distortions = {tuple(found.model.cameras[image.camera_id].params[1:]) for image in found.model.images.values()}

@@ -250,7 +250,7 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     monkeypatch.setattr(worker, "first_model", lambda job, matcher: worker.First(found, matcher, drawn(STEADY)))
     monkeypatch.setattr(worker, "close", lambda job, matcher, model: (model, heard.update(closed=job.names) or 3))
     monkeypatch.setattr(worker, "give_lenses", lambda job, database: None)
-    monkeypatch.setattr(worker, "by_lenses", lambda job, database, solved: heard.update(lenses_of=job.names) or solved)
+    monkeypatch.setattr(worker, "by_lenses", lambda job, database, solved, focal: heard.update(lenses_of=job.names) or solved)
 
     def kept(job: Job, model: object, motion: float, closures: int, *_: object) -> None:
         heard.update(saved=job.names, motion=motion, closures=closures)

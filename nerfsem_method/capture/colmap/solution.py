@@ -22,8 +22,9 @@ def poses_of(job: Job, model: pycolmap.Reconstruction) -> dict[int, np.ndarray]:
 def usual_lens(model: pycolmap.Reconstruction) -> pycolmap.Camera:
     """Return the camera that took the most of a model's frames; where more took as many, the one amid them by its length."""
     takers = Counter(model.images[image].camera_id for image in model.reg_image_ids())
-    most = [model.cameras[number] for number, count in sorted(takers.items()) if count == max(takers.values())]
-    return sorted(most or model.cameras.values(), key=lambda camera: camera.focal_length)[(len(most) - 1) // 2 if most else 0]
+    most = [number for number in sorted(takers) if takers[number] == max(takers.values())] or sorted(model.cameras)
+    by_length = sorted((model.cameras[number] for number in most), key=lambda camera: camera.focal_length)
+    return by_length[(len(by_length) - 1) // 2]
 
 
 def zooms_of(model: pycolmap.Reconstruction) -> dict[str, float]:

@@ -196,15 +196,13 @@ def _judged(first: First, model: pycolmap.Reconstruction, closures: int) -> Solv
     return Solved(first.job, first.matcher, model, closures, sense, island, first.matcher.median_motion())
 
 
-def by_lenses(job: Job, database: Path, found: Solved) -> Solved:
+def by_lenses(job: Job, database: Path, found: Solved, focal: Focal) -> Solved:
     """Return a solution with a camera for each lens that took some of the frames, if that is better than one with fewer.
 
     A lens that zooms, or focuses near and far, has no one focal length: where it is worth much more, each frame keeps its own,
-    and where a film surely zooms and is not by a few lenses, if it is worth more.
+    and where a film surely zooms, as `focal` says of what was `found`, and is not by a few lenses, if it is worth more.
     """
-    if found.model is None:
-        return found
-    if not (measure_focal_length(job, found.model).stretches if job.ordered else several_lenses(found.matcher, found.model)):
+    if found.model is None or not (focal.stretches if job.ordered else several_lenses(found.matcher, found.model)):
         return found
     own = solve(replace(job, each_own=True), database)
     known = replace(job, zooms=parted(own.model or found.model))
@@ -212,16 +210,20 @@ def by_lenses(job: Job, database: Path, found: Solved) -> Solved:
     return own if own.worth > (1 if job.ordered and best is found else MUCH_MORE) * best.worth else best
 
 
+def _asked(job: Job, found: Solved) -> Focal:
+    """Return what a solution says of its focal length."""
+    return measure_focal_length(job, found.model) if found.model is not None else Focal(None, [])
+
+
 def main(job: Job) -> None:
     """Solve the cameras of a job and write the result into its work folder."""
     database = Path(job.work) / "database.db"
     extract(job, database)
     found = solve(job, database)
-    if not job.object_alone:
-        found = by_lenses(job, database, found)
-    focal = Focal(None, [])
+    focal = _asked(job, found)
+    if not job.object_alone and (other := by_lenses(job, database, found, focal)) is not found:
+        found, focal = other, _asked(job, other)
     if found.model is not None:
-        focal = measure_focal_length(job, found.model)
         found.model.extract_colors_for_all_images(job.images)
     save(job, found.model, found.motion, found.closures, focal, found.sense, found.island)
 
