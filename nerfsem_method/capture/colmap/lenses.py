@@ -2,7 +2,7 @@
 
 With the usual lens's camera such a photograph is posed too near to the object or too far from it, by those of its features that
 fit there, and where they are many all cameras are bent. Mapped with a camera for each photograph, focal lengths are right to a
-hundredth, and those of different lenses lie apart.
+hundredth, and those of different lenses lie apart. A film that zooms is solved in the same way.
 """
 
 from __future__ import annotations

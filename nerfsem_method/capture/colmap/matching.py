@@ -47,7 +47,7 @@ MAX_TRIALS = 1000
 
 
 def extract(job: Job, database: Path) -> None:
-    """Find SIFT features in every frame of the job and write them to a new database; one camera took all frames."""
+    """Find SIFT features in every frame of the job and write them to a new database, where one camera took all frames."""
     _list_frames(job, database)
     doubled, sparing = job.object_alone or job.long_side < SMALL_FRAME, False
     if not doubled:

@@ -7,7 +7,7 @@ Pairs are chosen here, not by COLMAP, whose pairings compare opposite sides of t
 Nearby frames in the clip's order are matched first, photographs that lie in none in an order by what they show, and frames
 that this leaves out with those that look most like them. Once a first model stands, frames that it puts close together (a closed
 turn, a second turn) are matched too, and kept only where the second frame, posed by the points that the first one sees, agrees
-with the model.
+with the model. Where several lenses took the frames, or one that zooms, all this is done anew with a camera for each.
 """
 
 from __future__ import annotations
