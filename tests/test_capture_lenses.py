@@ -19,10 +19,10 @@ from drawn_models import FOCAL, HEIGHT, WIDTH, drawn, name
 
 from nerfsem_method.capture.colmap import worker
 from nerfsem_method.capture.colmap.job import Job
-from nerfsem_method.capture.colmap.lenses import give_lenses, parted, several_lenses
+from nerfsem_method.capture.colmap.lenses import give_lenses, parted, several_lenses, with_lenses
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.solution import poses_of, usual_lens, zooms_of
-from nerfsem_method.capture.colmap.worker import Solved, by_lenses, solve
+from nerfsem_method.capture.colmap.worker import First, Solved, by_few, by_lenses, solve
 from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
 
 COUNT = 24
@@ -73,14 +73,14 @@ def cameras(path: Path) -> list[float]:
         return [database.read_camera(image.camera_id).focal_length for image in images if image]
 
 
-def test_each_lens_has_a_camera_and_features_stay(tmp_path: Path) -> None:
+def test_each_lens_has_a_camera_and_features_and_matches_stay(tmp_path: Path) -> None:
     path, usual = photographs(tmp_path, WIDE), 1.2 * HEIGHT
     asked = job(tmp_path)
     Matcher(asked, path).match([(0, 1), (1, 2)], "pairs")
     give_lenses(replace(asked, zooms={name(3): 0.5, name(4): 0.5, name(5): 2.0}), path)
     assert cameras(path) == [{3: 0.5, 4: 0.5, 5: 2.0}.get(frame, 1.0) * usual for frame in range(COUNT)]
     with pycolmap.Database.open(str(path)) as database:
-        assert not database.exists_matches(1, 2) and database.num_keypoints_for_image(1) > 100
+        assert database.exists_matches(1, 2) and database.num_keypoints_for_image(1) > 100
     matcher = Matcher(replace(asked, zooms={name(3): 0.5}), path)
     assert [camera.focal_length for camera in matcher.cameras] == cameras(path)
     give_lenses(replace(asked, zooms={name(7): 0.8}), path)  # Lenses that are known better later take the place of these.
@@ -142,15 +142,52 @@ def test_the_solution_that_explains_more_is_kept(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(worker, "several_lenses", lambda matcher, model, several=several: several)
         said = []
 
-        def again(job: Job, database: Path, senses: tuple[float, float] = (sense, own), said: list[Job] = said) -> Solved:
+        def again(job: Job, database: Path, earlier: Matcher, own: float = own, said: list[Job] = said) -> Solved:
+            assert earlier is found.matcher
             said.append(job)
-            return Solved(job, found.matcher, each_own(lengths) if job.each_own else one_lens, sense=senses[job.each_own])
+            return Solved(job, earlier, each_own(lengths), sense=own)
+
+        def few(own: Solved, sense: float = sense, said: list[Job] = said) -> Solved:
+            assert own.model is not None
+            said.append(replace(own.job, zooms=parted(own.model), each_own=False))
+            return Solved(said[-1], own.matcher, one_lens, sense=sense)
 
         monkeypatch.setattr(worker, "solve", again)
+        monkeypatch.setattr(worker, "by_few", few)
         best = by_lenses(asked, tmp_path, found, Focal(None, []))
         assert (best.job.zooms == known) is (kept == "lenses") and best.job.each_own is (kept == "own")
         assert (best is found) is (kept == "found")
         assert [job.each_own for job in said] == ([True, False] if several else [])
+
+
+@pytest.mark.parametrize(("explained", "lenses"), [(0.7, 2), (0.5, 3)], ids=["as much", "less"])
+def test_lenses_that_settle_alike_are_one_where_no_less_is_explained(
+    explained: float, lenses: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Alone, three details have focal lengths that leave a gap, and once their distortion is all others' they have none."""
+    path, asked, settled = photographs(tmp_path, {}), job(tmp_path, each_own=True), iter([{2.0: 2.05, 2.2: 2.1}, {}])
+    give_lenses(asked, path)
+    model = with_lenses(drawn([FOCAL] * COUNT), path)
+    for frame, zoom in {5: 2.0, 6: 2.2, 7: 2.2}.items():
+        model.cameras[model.images[frame + 1].camera_id].focal_length = zoom * FOCAL
+
+    def settle(job: Job, database: Path, model: pycolmap.Reconstruction, closed: bool) -> None:
+        now = next(settled)
+        for camera in model.cameras.values():
+            camera.focal_length *= next((b / a for a, b in now.items() if abs(camera.focal_length / FOCAL - a) < 0.01), 1.0)
+
+    def judged(first: First, model: pycolmap.Reconstruction, closures: int) -> Solved:
+        return Solved(first.job, first.matcher, model, closures, next(senses))
+
+    senses = iter([0.7, explained])
+    monkeypatch.setattr(worker, "settle", settle)
+    monkeypatch.setattr(worker, "_judged", judged)
+    few = by_few(Solved(asked, Matcher(asked, path), model, sense=0.7))
+    assert few.model is not None and len(few.model.cameras) == lenses
+    zooms = {name(5): 2.1, name(6): 2.1, name(7): 2.1} if lenses == 2 else {name(5): 2.05, name(6): 2.1, name(7): 2.1}
+    assert zooms_of(few.model) == pytest.approx(zooms)
+    assert few.model.compute_num_observations() == model.compute_num_observations()
+    assert few.model.images[6].cam_from_world().matrix() == pytest.approx(model.images[6].cam_from_world().matrix())
 
 
 def solved(asked: Job, path: Path) -> Solved:

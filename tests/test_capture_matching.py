@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +17,7 @@ pytest.importorskip("pycolmap")
 import pycolmap
 
 from nerfsem_method.capture.colmap import job as colmap_job
-from nerfsem_method.capture.colmap import matching
+from nerfsem_method.capture.colmap import matching, pairs
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.matching import FEW_FEATURES, MAX_ERROR, Matcher, extract, two_view_geometry
 
@@ -181,3 +183,34 @@ def test_a_pair_whose_geometry_was_dropped_has_it_again_when_it_is_chosen_again(
     assert known() == [False, False]
     matcher.match([(0, 1)], "pairs")
     assert known() == [True, False]
+
+
+def test_what_an_earlier_matcher_has_compared_is_known_in_another_order_and_by_other_cameras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what a camera changes is found anew: the geometry of two frames that one camera took."""
+    first, verified = drawn_matcher(tmp_path), []
+    first.match([(0, 1), (0, 2), (1, 2)], "pairs")
+
+    def verify(*given: Any) -> pycolmap.TwoViewGeometry | None:
+        verified.append(tuple(camera.camera_id for camera in given[0]))
+        return two_view_geometry(*given)
+
+    def held() -> list[np.ndarray]:
+        with pycolmap.Database.open(str(first.path)) as database:
+            return [database.read_two_view_geometry(a, b).inlier_matches for a, b in itertools.combinations(first.ids, 2)]
+
+    before = held()
+    monkeypatch.setattr(pairs, "mutual_matches", lambda *given: pytest.fail("it was compared again"))
+    monkeypatch.setattr(matching, "two_view_geometry", verify)
+    order = replace(first.job, names=[first.job.names[frame] for frame in (0, 2, 1)])
+    again = Matcher(order, first.path, first)
+    again.forget()
+    again.match([(0, 1), (0, 2)], "pairs")
+    other = Matcher(first.job, first.path, again)
+    other.forget()
+    other.cameras[0] = pycolmap.Camera(CAMERA.todict())
+    other.cameras[0].camera_id = 7
+    assert verified == []
+    other.match([(0, 1), (0, 2), (1, 2)], "pairs")
+    assert verified == [(7, 1), (7, 1)] and len(held()[0]) == len(before[0]) and np.array_equal(held()[2], before[2])

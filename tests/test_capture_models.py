@@ -210,7 +210,7 @@ def test_photographs_whose_model_makes_no_sense_get_another_order(
     class Matching:
         """This matcher holds the names of pairs in the database that all matchers share."""
 
-        def __init__(self, job: Job, path: Path) -> None:
+        def __init__(self, job: Job, path: Path, earlier: object = None) -> None:
             self.names, self.path, self.forget = job.names, path, held.clear
 
         def match(self, chosen: list[tuple[int, int]], stage: str) -> None:
@@ -241,12 +241,12 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     """A turn is closed by the order of the first model; poses are saved by the job's own numbers of frames."""
     asked = replace(job(), ordered=False, work=str(tmp_path))
     found = replace(asked, names=asked.names[::-1])
-    matcher: Any = SimpleNamespace(path=tmp_path / "database.db", median_motion=lambda: 9.0)
+    matcher: Any = SimpleNamespace(path=tmp_path / "database.db", median_motion=lambda: 9.0, forget=lambda: None)
     heard: dict[str, Any] = {}
     monkeypatch.setattr(worker, "extract", lambda job, database: None)
     monkeypatch.setattr(worker, "explained", lambda path, model, posed_alone: 0.9)
     monkeypatch.setattr(worker, "apart", lambda path, model, count: 0.0)
-    monkeypatch.setattr(worker, "Matcher", lambda job, database: matcher)
+    monkeypatch.setattr(worker, "Matcher", lambda job, database, earlier: matcher)
     monkeypatch.setattr(worker, "first_model", lambda job, matcher: worker.First(found, matcher, drawn(STEADY)))
     monkeypatch.setattr(worker, "close", lambda job, matcher, model: (model, heard.update(closed=job.names) or 3))
     monkeypatch.setattr(worker, "give_lenses", lambda job, database: None)

@@ -177,7 +177,7 @@ def test_where_frames_are_missing_more_keyframes_are_tried(
         return {i: true[i] for i in range(min(known), max(known)) if i not in known}, np.zeros((0, 4))
 
     monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes([EVEN, ALL], drawn=True))
-    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    monkeypatch.setattr(reconstruct, "run_worker", run)
     monkeypatch.setattr(reconstruct, "pose_between", between)
     paths = [tmp_path / f"{i:06d}.png" for i in ALL]
     for path in paths:
@@ -202,7 +202,7 @@ def test_photographs_by_several_lenses_are_all_keyframes_and_none_is_guessed(
         np.savez(work / "points.npz", **{**NO_POINTS, "views": np.array([[0.0, 0.0, 9.0, 9.0]])})
 
     monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes([every, both]))
-    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    monkeypatch.setattr(reconstruct, "run_worker", run)
     monkeypatch.setattr(reconstruct, "pose_between", lambda *given: pytest.fail("a photograph was tracked with the usual lens"))
     paths = [tmp_path / f"{i:06d}.png" for i in both]
     for path in paths:
@@ -226,7 +226,7 @@ def test_between_two_keyframes_the_focal_length_changes_evenly(tmp_path: Path, m
         return {frame: true[frame] for frame in range(9) if frame not in known}, np.zeros((0, 4))
 
     monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes([keys]))
-    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    monkeypatch.setattr(reconstruct, "run_worker", run)
     monkeypatch.setattr(reconstruct, "pose_between", between)
     paths = [tmp_path / f"{i:06d}.png" for i in range(9)]
     for path in paths:
@@ -245,7 +245,7 @@ def test_where_no_try_is_of_use_the_first_ones_reason_is_told(tmp_path: Path, mo
         raise CaptureError(next(reasons))
 
     monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes([[0, 7], list(range(8))]))
-    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    monkeypatch.setattr(reconstruct, "run_worker", run)
     with pytest.raises(CaptureError, match="only 3 of 8"):
         reconstruct.reconstruct(frames(tmp_path), None, "frame", False, lambda done, total: None)
 
@@ -256,7 +256,7 @@ def test_a_camera_that_stands_still_is_not_tried_again(tmp_path: Path, monkeypat
 
     tries: Any = [[0, 7], [*range(8)], None]
     monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes(tries))
-    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    monkeypatch.setattr(reconstruct, "run_worker", run)
     with pytest.raises(CaptureError, match="hardly moves"):
         reconstruct.reconstruct(frames(tmp_path), None, "frame", False, lambda done, total: None)
 

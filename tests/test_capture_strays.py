@@ -82,7 +82,7 @@ def test_a_film_is_asked_for_strays_and_photographs_are_not(
         (work / "result.json").write_text(json.dumps({**result_of(wrong), "camera": camera}))
         np.savez(work / "points.npz", **points)
 
-    monkeypatch.setattr(reconstruct, "_run_worker", run)
+    monkeypatch.setattr(reconstruct, "run_worker", run)
     model = reconstruct.reconstruct(frames, None, "frame", False, lambda done, total: None, ordered)
     worst = max(degrees(model.poses[frame], true[frame]) for frame in ASIDE)
     assert worst < 0.1 if ordered else worst > 10

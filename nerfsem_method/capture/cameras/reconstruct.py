@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +12,16 @@ import numpy as np
 
 from nerfsem_method.capture.cameras.between import Tracks, pose_between
 from nerfsem_method.capture.cameras.gaps import fill_gaps
+from nerfsem_method.capture.cameras.process import run_worker
 from nerfsem_method.capture.cameras.sparse import MOST_APART, OTHER_PART, SparseModel
 from nerfsem_method.capture.cameras.strays import brought_back
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.keyframes import keyframes
 from nerfsem_method.capture.clip.legible import legible
-from nerfsem_method.capture.colmap.job import STAGES, Job
+from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import scratch
-from nerfsem_method.log import LOG, see
+from nerfsem_method.log import LOG
 from nerfsem_method.media.pictures import read_picture, write_picture
 from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_point
 
@@ -42,8 +39,6 @@ MIN_MOTION = 0.004
 """Features must travel this share of the diagonal between some frames that are compared, or the camera stands still."""
 MIN_PARALLAX = 5.0
 """The two most different viewing directions must differ by so many degrees, or no depth can be triangulated."""
-LOG_TAIL = 3
-"""So many last lines of COLMAP's log fit into the one line of an error."""
 CUT = 0.2
 """No lens zooms by such a share from one keyframe to the next."""
 MODEL_SHARE = 0.85
@@ -115,7 +110,8 @@ def _solve(
         seen = str(legible(chosen, work / "legible")[0].parent)
         job = replace(asked, legible=seen, names=[path.name for path in chosen], masks=masks, work=str(work))
         job.write(work / "job.json")
-        _run_worker(work, lambda done, total: advance(round(100 * MODEL_SHARE * done / total), 100))
+        share = MODEL_SHARE if len(keys) < len(frames) else 1.0
+        run_worker(work, lambda done, total: advance(round(100 * share * done / total), 100))
         result = json.loads((work / "result.json").read_text())
         arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
     zooms = _zooms(len(frames), keys, result)
@@ -201,42 +197,6 @@ def write_masks(frames: list[Path], mattes: Iterable[np.ndarray], folder: Path) 
         grown = cv2.dilate((soft > 127).astype(np.uint8) * 255, np.ones((reach, reach), np.uint8))
         write_picture(folder / f"{frame.name}.png", grown)
     return folder
-
-
-def _run_worker(work: Path, advance: Advance) -> None:
-    """Run COLMAP on `work`/job.json and pass on its progress."""
-    # The search path goes along, because the caller may run from a source tree. COLMAP's logger leaves files in TMPDIR. Pairs are
-    # matched side by side, so that threads within one of them would only be in each other's way.
-    own = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": str(work), "OPENBLAS_NUM_THREADS": "1"}
-    environment = {**os.environ, **own}
-    command = [sys.executable, "-m", "nerfsem_method.capture.colmap.worker", str(work / "job.json")]
-    with (
-        (work / "colmap.log").open("w") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process,
-    ):
-        try:
-            furthest = 0.0  # Stages come back: a model is refined more than once.
-            for line in process.stdout or ():
-                furthest = max(furthest, _reached(line))
-                advance(round(100 * furthest), 100)
-        except BaseException:  # no orphan may go on computing, not even after Ctrl-C
-            process.kill()
-            raise
-    words = (work / "colmap.log").read_text(errors="replace").strip()
-    LOG.info("COLMAP's process: %s", words)
-    if process.returncode:
-        tail = " | ".join(words.splitlines()[-LOG_TAIL:])
-        raise CaptureError(f"COLMAP stopped with exit code {process.returncode}: {tail or 'no message'}{see()}")
-
-
-def _reached(line: str) -> float:
-    """Return the share of COLMAP's work that a line of progress tells; 0 for any other line, which goes into the log."""
-    found = re.fullmatch(r"(\w+) (\d+) (\d+)\s*", line)
-    if found is None or found[1] not in STAGES:
-        LOG.info("COLMAP's process says: %s", line.rstrip())
-        return 0.0
-    before = sum(list(STAGES.values())[: list(STAGES).index(found[1])])
-    return before + STAGES[found[1]] * min(int(found[2]) / max(int(found[3]), 1), 1.0)
 
 
 def checked_model(

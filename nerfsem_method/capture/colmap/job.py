@@ -12,8 +12,10 @@ from pathlib import Path
 DENSE = 75
 """Frames of a clip show so much of each other from this number on that COLMAP may be hasty with them. Of fewer each shortcut has
 made some small clip wrong (docs/decisions/018)."""
-STAGES = {"features": 0.4, "pairs": 0.3, "cameras": 0.1, "closures": 0.1, "refinement": 0.1}
+STAGES = {"features": 0.3, "pairs": 0.3, "cameras": 0.2, "closures": 0.05, "refinement": 0.15}
 """COLMAP's process goes through these stages, each of which takes about such a share of its time."""
+UNTIL = "until"
+"""A line of progress of this name says how far the stages after it lead, for they may come again."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ MORE = 1.15
 
 
 def give_lenses(job: Job, database: Path) -> None:
-    """Give the frames of each of the job's lenses a camera of their own; features stay, and matches are forgotten."""
+    """Give the frames of each of the job's lenses a camera of their own; features and matches stay as they are."""
     with pycolmap.Database.open(str(database)) as opened:
         usual = min(opened.read_all_cameras(), key=lambda camera: camera.camera_id)
         others = sorted({job.lens(name) for name in job.names} - {(1.0, "")})
@@ -40,8 +40,6 @@ def give_lenses(job: Job, database: Path) -> None:
                 frame.add_data_id(image.data_id)
                 opened.update_frame(frame)  # An image is written for a frame that has its camera.
                 opened.update_image(image)
-        opened.clear_matches()
-        opened.clear_two_view_geometries()
 
 
 def _write_lens(database: pycolmap.Database, usual: pycolmap.Camera, zoom: float, number: int) -> None:
@@ -55,6 +53,30 @@ def _write_lens(database: pycolmap.Database, usual: pycolmap.Camera, zoom: float
     rig = pycolmap.Rig(rig_id=number)
     rig.add_ref_sensor(camera.sensor_id)
     database.write_rig(rig, use_rig_id=True)
+
+
+def with_lenses(model: pycolmap.Reconstruction, database: Path) -> pycolmap.Reconstruction:
+    """Return a model, whose frames may each have a camera, with those cameras that `give_lenses` gave them in the database.
+
+    Each is what is usual in the frames that it took.
+    """
+    posed = sorted(model.reg_image_ids())
+    with pycolmap.Database.open(str(database)) as opened:
+        taken_by = {image: opened.read_image(image).camera_id for image in posed}
+    copy = pycolmap.Reconstruction()
+    for number in sorted(set(taken_by.values())):
+        own = [model.cameras[model.images[image].camera_id] for image in posed if taken_by[image] == number]
+        camera = pycolmap.Camera(own[0].todict())
+        camera.camera_id, camera.params = number, np.median([other.params for other in own], 0)
+        copy.add_camera_with_trivial_rig(camera)
+    for number in posed:
+        image = model.images[number]
+        keypoints = np.array([point.xy for point in image.points2D]).reshape(-1, 2)
+        taken = pycolmap.Image(name=image.name, keypoints=keypoints, camera_id=taken_by[number], image_id=number)
+        copy.add_image_with_trivial_frame(taken, image.cam_from_world())
+    for _, point in sorted(model.points3D.items()):
+        copy.add_point3D(point.xyz, point.track)
+    return copy
 
 
 def several_lenses(matcher: Matcher, model: pycolmap.Reconstruction) -> bool:

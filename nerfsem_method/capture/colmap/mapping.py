@@ -189,7 +189,10 @@ def adopt(job: Job, database: Path, model: pycolmap.Reconstruction) -> None:
 
 def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds, closed: bool) -> None:
     """Join and complete the model's tracks with all matches, closures included, and bundle-adjust until nothing moves."""
-    tell("refinement", int(how in (SETTLED, ALIKE)), 2)
+    if how in (SETTLED, ALIKE):
+        tell("refinement", int(how is ALIKE), 2)
+    else:
+        tell("cameras", 1, 3)  # Frames are counted where they are added one by one, after this.
     options = pipeline_options(job, how.reach, closed)
     options.ba_refine_extra_params &= how.bent
     adjustment = options.get_global_bundle_adjustment()

@@ -145,10 +145,11 @@ class Matcher:
     """A matcher holds the features of a job's frames, and writes matches of pairs to the database at `path`.
 
     Pairs are given as indices into `job.names`. `ids` are the database's numbers of the frames, `cameras` those that took them,
-    `keypoints` and `descriptors` their features.
+    `keypoints` and `descriptors` their features. Of a pair that an `earlier` matcher has compared, matches are known in any order
+    of the frames and by any cameras, and the geometry by the same camera or by any two.
     """
 
-    def __init__(self, job: Job, path: Path) -> None:
+    def __init__(self, job: Job, path: Path, earlier: Matcher | None = None) -> None:
         self.job, self.path = job, path
         with pycolmap.Database.open(str(path)) as database:
             self.ids = [image_id(database, name) for name in job.names]
@@ -156,6 +157,8 @@ class Matcher:
             self.cameras = [database.read_camera(database.read_image(i).camera_id) for i in self.ids]
         self.keypoints = [keypoints[:, :2] for keypoints, _ in features]
         self.descriptors = [descriptors for _, descriptors in features]
+        self._matched: dict[tuple[int, int], np.ndarray] = earlier._matched if earlier else {}
+        self._verified: dict[tuple[float, ...], pycolmap.TwoViewGeometry | None] = earlier._verified if earlier else {}
         self._geometries: dict[tuple[int, int], pycolmap.TwoViewGeometry | None] = {}
         scales = (np.linalg.norm(keypoints[:, 2:4], axis=1) for keypoints, _ in features)
         self._largest = [np.argsort(-scale, kind="stable")[:LARGEST] for scale in scales]
@@ -200,11 +203,16 @@ class Matcher:
         return self.ids[pair[0]], self.ids[pair[1]]
 
     def _compare(self, pair: tuple[int, int]) -> tuple[np.ndarray, pycolmap.TwoViewGeometry | None]:
-        matches, hasty = self._matches(pair), dense(len(self.ids))
         a, b = pair
-        return matches, two_view_geometry(
-            (self.cameras[a], self.cameras[b]), self.keypoints[a], self.keypoints[b], matches, hasty
-        )
+        numbers, cameras = self._numbers(pair), (self.cameras[a], self.cameras[b])  # Which of the two comes first matters.
+        if numbers not in self._matched:
+            self._matched[numbers] = self._matches(pair)
+        matches = self._matched[numbers]
+        kind = (*numbers, *(cameras[0].params if cameras[0].camera_id == cameras[1].camera_id else ()))
+        if kind not in self._verified:
+            pixels = self.keypoints[a], self.keypoints[b]
+            self._verified[kind] = two_view_geometry(cameras, *pixels, matches, dense(len(self.ids)))
+        return matches, self._verified[kind]
 
     def _matches(self, pair: tuple[int, int]) -> np.ndarray:
         a, b = pair
