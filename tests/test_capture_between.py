@@ -35,10 +35,10 @@ def test_a_pose_is_found_from_points_of_which_some_are_wrong() -> None:
     assert errors[~wrong].max() < 0.1 and errors[wrong].min() > 5
 
 
-def draw(path: Path, points: np.ndarray, pose: np.ndarray) -> Path:
+def draw(path: Path, points: np.ndarray, pose: np.ndarray, camera: Intrinsics = CAMERA) -> Path:
     """Draw blobs of many brightnesses at the points that face the camera."""
     picture = np.full((240, 160), 128, np.float32)
-    seen, depth = CAMERA.project(points, pose)
+    seen, depth = camera.project(points, pose)
     rows, columns = np.mgrid[:240, :160] + 0.5
     shades = np.random.default_rng(1).uniform(-110, 110, len(points))
     for (x, y), z, shade in zip(seen, depth, shades, strict=True):
@@ -63,7 +63,7 @@ def clip(tmp_path: Path) -> tuple[list[Path], np.ndarray, np.ndarray, Tracks]:
 
 def test_frames_between_keyframes_get_their_own_poses(clip) -> None:
     frames, true, _, tracks = clip
-    found, views = pose_between(frames, {0: true[0], 8: true[8]}, [CAMERA] * 9, tracks, lambda done, total: None)
+    found, views, _ = pose_between(frames, {0: true[0], 8: true[8]}, [[CAMERA]] * 9, tracks, lambda done, total: None)
     assert sorted(found) == list(range(1, 8))
     assert max(degrees(found[i], true[i]) for i in found) < 0.1
     assert set(views[:, 1].astype(int)) == set(range(1, 8))
@@ -72,5 +72,24 @@ def test_frames_between_keyframes_get_their_own_poses(clip) -> None:
 def test_a_frame_that_shows_something_else_has_no_pose(clip) -> None:
     frames, true, _, tracks = clip
     cv2.imwrite(str(frames[4]), np.zeros((240, 160), np.uint8))
-    found, _ = pose_between(frames, {0: true[0], 8: true[8]}, [CAMERA] * 9, tracks, lambda done, total: None)
+    found, *_ = pose_between(frames, {0: true[0], 8: true[8]}, [[CAMERA]] * 9, tracks, lambda done, total: None)
     assert sorted(found) == [1, 2, 3, 5, 6, 7]
+
+
+def test_at_a_cut_a_frame_is_by_the_lens_that_fits_it(clip) -> None:
+    """The film is cut between the frames 5 and 6 to a lens that is 1.4 times as long."""
+    frames, true, points, _ = clip
+    near, far = CAMERA.zoomed(1.4), CAMERA
+    views = []
+    for frame, pose in enumerate(true):
+        camera = near if frame > 5 else far
+        draw(frames[frame], points, pose, camera)
+        if frame in (0, 8):
+            pixels, depth = camera.project(points, pose)
+            shown = np.flatnonzero((depth < np.median(depth)) & (pixels > 8).all(1) & (pixels < (152, 232)).all(1))
+            views.append(np.column_stack([shown, np.full(len(shown), frame), pixels[shown]]))
+    tracks = Tracks.of(points, np.concatenate(views))
+    choice = [[far, near] if frame < 5 else [near, far] for frame in range(9)]
+    found, _, taken = pose_between(frames, {0: true[0], 8: true[8]}, choice, tracks, lambda done, total: None)
+    assert [choice[frame][taken[frame]] is near for frame in range(1, 8)] == [False] * 5 + [True] * 2
+    assert max(degrees(found[i], true[i]) for i in found) < 0.5

@@ -174,7 +174,7 @@ def test_where_frames_are_missing_more_keyframes_are_tried(
             advance(share, 100)
 
     def between(paths, known, camera, tracks, advance):
-        return {i: true[i] for i in range(min(known), max(known)) if i not in known}, np.zeros((0, 4))
+        return {i: true[i] for i in range(min(known), max(known)) if i not in known}, np.zeros((0, 4)), {}
 
     monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes([EVEN, ALL], drawn=True))
     monkeypatch.setattr(reconstruct, "run_worker", run)
@@ -213,7 +213,9 @@ def test_photographs_by_several_lenses_are_all_keyframes_and_none_is_guessed(
     assert found.cameras.camera_of(7).fx == 280 and found.cameras.camera_of(8) == found.camera
 
 
-def test_between_two_keyframes_the_focal_length_changes_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_between_two_keyframes_the_focal_length_changes_evenly_or_at_a_cut_is_that_which_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     true, keys, seen = ring(9), [0, 4, 8], {}
 
     def run(work: Path, advance: Advance) -> None:
@@ -222,8 +224,8 @@ def test_between_two_keyframes_the_focal_length_changes_evenly(tmp_path: Path, m
         np.savez(work / "points.npz", **{**NO_POINTS, "views": np.array([[0.0, 0.0, 9.0, 9.0]])})
 
     def between(paths, known, cameras, tracks, advance):
-        seen.update(enumerate(camera.fx for camera in cameras))
-        return {frame: true[frame] for frame in range(9) if frame not in known}, np.zeros((0, 4))
+        seen.update(enumerate([camera.fx for camera in some] for some in cameras))
+        return {frame: true[frame] for frame in range(9) if frame not in known}, np.zeros((0, 4)), {5: 0, 6: 1, 7: 0}
 
     monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes([keys]))
     monkeypatch.setattr(reconstruct, "run_worker", run)
@@ -232,9 +234,11 @@ def test_between_two_keyframes_the_focal_length_changes_evenly(tmp_path: Path, m
     for path in paths:
         Image.new("L", (27, 48)).save(path)
     found = reconstruct.reconstruct(paths, None, "frame", False, lambda done, total: None)
-    expected = [1.2 ** (frame / 4) for frame in range(5)] + [1.2, 1.2, 2.4, 2.4]  # It zooms, and is cut then.
-    np.testing.assert_allclose([seen[frame] / seen[0] for frame in range(9)], expected)
-    np.testing.assert_allclose(found.cameras.factors, expected)
+    evenly = [[1.2 ** (frame / 4)] for frame in range(5)]
+    cut = [[1.2, 2.4], [1.2, 2.4], [2.4, 1.2], [2.4]]  # Which is likelier comes first.
+    for frame, zooms in enumerate([*evenly, *cut]):
+        np.testing.assert_allclose([length / seen[0][0] for length in seen[frame]], zooms)
+    np.testing.assert_allclose(found.cameras.factors, [*(even for (even,) in evenly), 1.2, 2.4, 2.4, 2.4])
     assert found.registered.all()
 
 

@@ -82,16 +82,20 @@ def follow(
 
 
 def pose_between(
-    frames: list[Path], known: dict[int, np.ndarray], cameras: Sequence[Intrinsics], tracks: Tracks, advance: Advance
-) -> tuple[dict[int, np.ndarray], np.ndarray]:
-    """Pose the frames that have no pose yet, each by its own of the `cameras`.
+    frames: list[Path],
+    known: dict[int, np.ndarray],
+    cameras: Sequence[Sequence[Intrinsics]],
+    tracks: Tracks,
+    advance: Advance,
+) -> tuple[dict[int, np.ndarray], np.ndarray, dict[int, int]]:
+    """Pose the frames that have no pose yet, each by that of its own `cameras` which most points fit, of equals the first.
 
-    Returns cam_from_world [3, 4] by frame, and views [M, 4] (point, frame, u, v) of what fits; frames into which too few points
-    can be tracked, and those before the first and after the last keyframe, are left out.
+    Returns cam_from_world [3, 4] by frame, views [M, 4] (point, frame, u, v) of what fits, and which of its cameras took a frame;
+    frames into which too few points can be tracked, and those before the first and after the last keyframe, are left out.
     """
     keys = sorted(set(known) & set(tracks.rows))
-    found: dict[int, np.ndarray] = {}
-    views = [np.zeros((0, 4))]
+    found: dict[int, Followed] = {}
+    taken: dict[int, int] = {}
     pictures: dict[int, np.ndarray] = {}
     others = [frame for frame in range(keys[0], keys[-1]) if frame not in known]
     for done, frame in enumerate(others):
@@ -102,12 +106,13 @@ def pose_between(
         guess = between(known[near[0]], known[near[1]], (frame - near[0]) / (near[1] - near[0]))
         into = read_picture(frames[frame], grey=True)
         seen = [(tracks.rows[key], tracks.pixels[key], pictures[key]) for key in near]
-        tracked = [_track(*one, into, tracks.positions, cameras[frame], guess) for one in seen]
-        answer = _fitted(cameras[frame], guess, tracks.positions, *map(np.concatenate, zip(*tracked, strict=True)))
-        if answer is not None:
-            found[frame] = answer.pose
-            views.append(answer.views(frame))
-    return found, np.concatenate(views)
+        for number, camera in enumerate(cameras[frame]):
+            tracked = [_track(*one, into, tracks.positions, camera, guess) for one in seen]
+            answer = _fitted(camera, guess, tracks.positions, *map(np.concatenate, zip(*tracked, strict=True)))
+            if answer is not None and (frame not in found or len(answer.rows) > len(found[frame].rows)):
+                found[frame], taken[frame] = answer, number
+    views = [np.zeros((0, 4)), *(answer.views(frame) for frame, answer in found.items())]
+    return {frame: answer.pose for frame, answer in found.items()}, np.concatenate(views), taken
 
 
 def _track(

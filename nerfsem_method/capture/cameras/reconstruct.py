@@ -114,14 +114,15 @@ def _solve(
         run_worker(work, lambda done, total: advance(round(100 * share * done / total), 100))
         result = json.loads((work / "result.json").read_text())
         arrays = dict(np.load(work / "points.npz")) if result["poses"] else {}
-    zooms = _zooms(len(frames), keys, result)
-    cameras = _cameras(zooms, result)
+    may_have = _zooms(len(frames), keys, result)
+    cameras = [_cameras(some, result) for some in may_have]
     # Which of several lenses took photographs between is not known: they are left out, so that all are tried as keyframes.
     alike = asked.ordered or not result["lenses"]
-    known, views = _of_all_frames(frames, keys, result, arrays, cameras if alike else None, advance)
+    known, views, taken = _of_all_frames(frames, keys, result, arrays, cameras if alike else None, advance)
     points = {**arrays, "views": views}
+    zooms = np.array([some[taken.get(frame, 0)] for frame, some in enumerate(may_have)])
     if asked.ordered and known and len(views):
-        known, points = brought_back(frames, known, points, cameras)
+        known, points = brought_back(frames, known, points, _cameras(zooms, result))
     stretches = [(keys[first], keys[last], length) for first, last, length in result["stretches"]]
     lenses = [(frame, float(zooms[frame])) for frame in np.flatnonzero(zooms != 1).tolist()]
     region = "object" if asked.object_alone else "frame"
@@ -129,25 +130,28 @@ def _solve(
     return model if alike else replace(model, poses=np.where(model.registered[:, None, None], model.poses, np.nan))
 
 
-def _zooms(count: int, keys: list[int], result: dict) -> np.ndarray:
-    """Return how many times the usual focal length each frame has [count].
+def _zooms(count: int, keys: list[int], result: dict) -> list[list[float]]:
+    """Return how many times the usual focal length each frame may have.
 
-    Between the frames `keys` of a film it changes evenly or, at a cut, is that of the nearest one.
+    Between the frames `keys` of a film it changes evenly or, at a cut, is that of the nearer or else of the farther one.
     """
     known = {int(index): 1.0 for index in result["poses"]} | {int(index): zoom for index, zoom in result["lenses"]}
     if not result["lenses"]:
-        return np.ones(count)
+        return [[1.0]] * count
     places = sorted(known)
     at, lengths = np.array([keys[place] for place in places]), np.log([known[place] for place in places])
-    frames = np.arange(count)
-    after = np.searchsorted(at, frames).clip(1, max(len(at) - 1, 1))
-    nearest = lengths[np.abs(frames[:, None] - at).argmin(1)]
-    cut = np.abs(lengths[after] - lengths[after - 1]) > CUT if len(at) > 1 else np.zeros(count, bool)
-    return np.exp(np.where(cut, nearest, np.interp(frames, at, lengths)))
+    found = []
+    for frame, even in enumerate(np.interp(np.arange(count), at, lengths)):
+        after = min(max(int(np.searchsorted(at, frame)), 1), max(len(at) - 1, 1))
+        ends = sorted({after - 1, min(after, len(at) - 1)}, key=lambda place: abs(int(at[place]) - frame))
+        cut = abs(lengths[ends[-1]] - lengths[ends[0]]) > CUT
+        within = at[after - 1] < frame < at[min(after, len(at) - 1)]
+        found.append([float(np.exp(lengths[end])) for end in ends[: 1 + within]] if cut else [float(np.exp(even))])
+    return found
 
 
-def _cameras(zooms: np.ndarray, result: dict) -> list[Intrinsics]:
-    """Return the camera of each frame; none where COLMAP found none."""
+def _cameras(zooms: Iterable[float], result: dict) -> list[Intrinsics]:
+    """Return the cameras with these zooms; none where COLMAP found none."""
     if not result["poses"]:
         return []
     usual = Intrinsics.from_colmap(*result["camera"])
@@ -159,26 +163,27 @@ def _of_all_frames(
     keys: list[int],
     result: dict,
     arrays: dict[str, np.ndarray],
-    cameras: list[Intrinsics] | None,
+    cameras: list[list[Intrinsics]] | None,
     advance: Advance,
-) -> tuple[dict[int, np.ndarray], np.ndarray]:
+) -> tuple[dict[int, np.ndarray], np.ndarray, dict[int, int]]:
     """Return poses by frame and views [M, 4]: those of the keyframes, which COLMAP found, and of the frames between them.
 
-    These are posed where all frames' `cameras` are known.
+    These are posed where it is known which `cameras` may have taken each frame; which of them has taken it is the third answer.
     """
+    taken: dict[int, int] = {}
     known = {keys[int(i)]: np.array(pose) for i, pose in result["poses"].items()}
     if not known or not len(arrays["views"]):
-        return known, np.zeros((0, 4))
+        return known, np.zeros((0, 4)), taken
     views = arrays["views"].copy()
     views[:, 1] = np.array(keys)[views[:, 1].astype(int)]
     if len(keys) < len(frames) and cameras is not None:
         tracks = Tracks.of(arrays["positions"], views)
         rest = 1 - MODEL_SHARE
-        others, more = pose_between(
+        others, more, taken = pose_between(
             frames, known, cameras, tracks, lambda done, total: advance(round(100 * (MODEL_SHARE + rest * done / total)), 100)
         )
         known, views = {**known, **others}, np.concatenate([views, more])
-    return known, views
+    return known, views, taken
 
 
 def write_masks(frames: list[Path], mattes: Iterable[np.ndarray], folder: Path) -> Path:
