@@ -55,30 +55,6 @@ def _write_lens(database: pycolmap.Database, usual: pycolmap.Camera, zoom: float
     database.write_rig(rig, use_rig_id=True)
 
 
-def with_lenses(model: pycolmap.Reconstruction, database: Path) -> pycolmap.Reconstruction:
-    """Return a model, whose frames may each have a camera, with those cameras that `give_lenses` gave them in the database.
-
-    Each is what is usual in the frames that it took.
-    """
-    posed = sorted(model.reg_image_ids())
-    with pycolmap.Database.open(str(database)) as opened:
-        taken_by = {image: opened.read_image(image).camera_id for image in posed}
-    copy = pycolmap.Reconstruction()
-    for number in sorted(set(taken_by.values())):
-        own = [model.cameras[model.images[image].camera_id] for image in posed if taken_by[image] == number]
-        camera = pycolmap.Camera(own[0].todict())
-        camera.camera_id, camera.params = number, np.median([other.params for other in own], 0)
-        copy.add_camera_with_trivial_rig(camera)
-    for number in posed:
-        image = model.images[number]
-        keypoints = np.array([point.xy for point in image.points2D]).reshape(-1, 2)
-        taken = pycolmap.Image(name=image.name, keypoints=keypoints, camera_id=taken_by[number], image_id=number)
-        copy.add_image_with_trivial_frame(taken, image.cam_from_world())
-    for _, point in sorted(model.points3D.items()):
-        copy.add_point3D(point.xyz, point.track)
-    return copy
-
-
 def several_lenses(matcher: Matcher, model: pycolmap.Reconstruction) -> bool:
     """Return whether a model's photographs may have been taken by more lenses than it has cameras.
 
@@ -94,8 +70,31 @@ def parted(model: pycolmap.Reconstruction) -> dict[str, float]:
 
     Lenses are parted where the focal lengths of the model's cameras leave a gap.
     """
+    return _told_by_gaps(_lengths(model))
+
+
+def joined(zooms: dict[str, float], model: pycolmap.Reconstruction) -> dict[str, float]:
+    """Return the `zooms` of the lenses by which a model was made, where those that have settled alike in it are one.
+
+    A photograph that the model lacks is by the same lens as before.
+    """
+    settled = _lengths(model)
+    usual = np.median([length for name, length in settled.items() if name not in zooms] or [*settled.values()])
+    for name, zoom in zooms.items():
+        if name not in settled:
+            known = [settled[other] for other in zooms if other in settled and zooms[other] == zoom]
+            settled[name] = float(np.median(known)) if known else zoom * float(usual)
+    return _told_by_gaps(settled)
+
+
+def _lengths(model: pycolmap.Reconstruction) -> dict[str, float]:
+    """Return the focal length of each photograph with a pose by its name."""
     images = [model.images[image] for image in model.reg_image_ids()]
-    lengths = {image.name: model.cameras[image.camera_id].focal_length for image in images}
+    return {image.name: model.cameras[image.camera_id].focal_length for image in images}
+
+
+def _told_by_gaps(lengths: dict[str, float]) -> dict[str, float]:
+    """Return the names of the photographs whose focal `lengths` a gap parts from the usual ones, and their lenses' zooms."""
     names = sorted(lengths, key=lambda name: (lengths[name], name))
     groups = [names[:1]]
     for before, name in pairwise(names):

@@ -21,7 +21,7 @@ import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.job import UNTIL, Job, tell
-from nerfsem_method.capture.colmap.lenses import give_lenses, parted, several_lenses, with_lenses
+from nerfsem_method.capture.colmap.lenses import give_lenses, joined, parted, several_lenses
 from nerfsem_method.capture.colmap.mapping import DRIFTING, TIED, adopt, better, map_frames, refine, settle
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
@@ -37,9 +37,9 @@ ISLAND = 0.25
 MUCH_MORE = 1.1
 """Photographs keep focal lengths of their own where so many times as much is explained so: those of a head, 44 of which had a
 camera with one focal length for all, 50 of 54 with their own, which go from 0.99 to 1.09 times the usual one in their order."""
-FILM, PHOTOGRAPHS = (90, 98), (60, 93)
+FILM, PHOTOGRAPHS, AGAIN = (90, 95), (50, 75), (97, 99)
 """So many percent of the way the first solution leads, and one with a lens for each frame where several are suspected: of a film
-they seldom are, and after the first of photographs it ends here or takes about as long again."""
+they seldom are, and after the first of photographs it ends here or takes as long again. The last are those by few lenses."""
 LOOKS = 2
 """A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
 
@@ -215,25 +215,26 @@ def by_lenses(job: Job, database: Path, found: Solved, focal: Focal) -> Solved:
         return found
     tell(UNTIL, (FILM if job.ordered else PHOTOGRAPHS)[1], 100)
     own = solve(replace(job, each_own=True), database, found.matcher)
-    tell(UNTIL, 100, 100)
-    best = max(found, by_few(own), key=lambda one: one.worth)
+    best = max(found, by_few(job, database, own), key=lambda one: one.worth)
     return own if own.worth > (1 if job.ordered and best is found else MUCH_MORE) * best.worth else best
 
 
-def by_few(own: Solved) -> Solved:
-    """Return a solution in which each frame has its own lens with a camera for each of the few that focal lengths tell apart.
+def by_few(job: Job, database: Path, own: Solved) -> Solved:
+    """Return a solution with a camera for each of the few lenses that the focal lengths of `own`, one for each frame, tell apart.
 
-    They are told apart once more when they have settled: those that settle alike are one, as long as no less is explained so.
-    Without any to tell apart there is no model.
+    Lenses that settle alike are one, as long as no less is explained so. Without any to tell apart there is no model.
     """
-    few = replace(own, model=None)
-    while own.model is not None and (zooms := parted(own.model)) and len(set(zooms.values())) < len(own.model.cameras) - 1:
-        job = replace(own.job, zooms=zooms, each_own=False)
-        give_lenses(job, own.matcher.path)
-        matcher, model = Matcher(job, own.matcher.path, own.matcher), with_lenses(own.model, own.matcher.path)
-        settle(job, matcher.path, model, closed=bool(own.closures))
-        own = _judged(First(job, matcher, model), model, own.closures)
-        few = own if own.worth >= few.worth else few
+    few, zooms = replace(own, model=None), parted(own.model) if own.model is not None else {}
+    for reached in AGAIN:
+        tell(UNTIL, reached, 100)
+        if not zooms:
+            break
+        now = solve(replace(job, zooms=zooms), database, own.matcher)
+        if now.model is None or now.worth < few.worth:
+            break
+        few, before, zooms = now, zooms, joined(zooms, now.model)
+        if len({*zooms.values()}) == len({*before.values()}):
+            break
     return few
 
 
