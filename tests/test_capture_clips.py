@@ -68,6 +68,19 @@ def test_photographs_give_the_scene_of_their_video(source: Path, tmp_path: Path,
     assert colmap.ordered == [True, False, False]  # names of photographs may say nothing
 
 
+def test_the_focal_lengths_that_photographs_name_are_those_of_their_frames(
+    source: Path, tmp_path: Path, colmap: TrueCameras
+) -> None:
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    for number in range(1, FRAMES + 1):
+        exif = Image.Exif()
+        exif.get_ifd(0x8769).update({0xA405: {4: 52, 5: 13}.get(number, 26)})
+        Image.open(source / "shots" / f"IMG_{number}.png").save(shots / f"IMG_{number}.jpg", exif=exif)
+    ingest(shots, CaptureOptions(mattes=source / "true", every=2), tmp_path / "scene")
+    assert colmap.zooms == [{2: 0.5}]
+
+
 def test_a_scene_lies_beside_its_photographs(source: Path, tmp_path: Path) -> None:
     shots = shutil.copytree(source / "shots", tmp_path / "my.shots")
     parser = ObjectVideoDataParserConfig(data=shots, capture=CaptureOptions(mattes=source / "true")).setup()

@@ -190,10 +190,10 @@ def test_frames_that_colmap_alone_sees_are_told_of_as_they_are_made(video, optio
     def listen(label: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: told.setdefault(label, []).append(done / total)
 
-    def solve(frames, mattes, region, advance, ordered):
+    def solve(frames, mattes, region, advance, ordered, zooms):
         for done in range(11):
             advance(done, 10)
-        return colmap(frames, mattes, region, advance, ordered)
+        return colmap(frames, mattes, region, advance, ordered, zooms)
 
     monkeypatch.setattr(stages, "progress_bar", listen)
     monkeypatch.setattr(poses, "solve", solve)

@@ -184,7 +184,7 @@ def clip(tmp_path, monkeypatch) -> Path:
     cameras = ring(16)
     nothing = (np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 4)))
     model = SparseModel(CAMERA, cameras, np.ones(len(cameras), bool), *nothing, 0.4, 5)
-    monkeypatch.setattr(poses, "solve", lambda frames, mattes, region, advance, ordered: model)
+    monkeypatch.setattr(poses, "solve", lambda frames, mattes, region, advance, ordered, zooms: model)
     monkeypatch.setattr(vote, "COARSE", 32)
     monkeypatch.setattr(vote, "FINE", 40)
     monkeypatch.setattr(normalise, "ROUNDS", (24, 32))

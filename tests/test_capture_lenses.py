@@ -22,7 +22,7 @@ from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.lenses import give_lenses, parted, several_lenses
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.solution import poses_of, usual_lens, zooms_of
-from nerfsem_method.capture.colmap.worker import Solved, by_few, by_lenses, solve
+from nerfsem_method.capture.colmap.worker import Solved, as_said, by_few, by_lenses, solve
 from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
 
 COUNT = 24
@@ -182,6 +182,26 @@ def test_lenses_that_settle_alike_are_one_where_no_less_is_explained(
     assert said[0] == pytest.approx({name(frame): zoom for frame, zoom in alone.items()})
     assert said[1] == pytest.approx({name(5): 2.1, name(6): 2.1, name(7): 2.1, name(9): 0.5}, rel=0.02)
     assert len({said[1][name(frame)] for frame in (5, 6, 7)}) == 1 and few.job.zooms == said[2 - lenses]
+
+
+@pytest.mark.parametrize(
+    ("sense", "lost", "unsaid", "kept"),
+    [(0.8, 0, 0.9, "said"), (0.6, 0, 0.7, "unsaid"), (0.6, 0, 0.5, "said"), (0.8, 1, 0.9, "unsaid")],
+    ids=["right", "wrong", "hard to say", "one photograph lost"],
+)
+def test_photographs_are_taken_at_their_word_where_nothing_is_left_to_explain(
+    sense: float, lost: int, unsaid: float, kept: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = job(tmp_path, zooms={name(3): 0.5})
+
+    def again(job: Job, database: Path, earlier: Matcher | None = None) -> Solved:
+        model = each_own([FOCAL] * COUNT)
+        for frame in range(lost if job.zooms else 0):
+            model.deregister_frame(model.images[frame + 1].frame_id)
+        return Solved(job, SimpleNamespace(), model, sense=sense if job.zooms else unsaid)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(worker, "solve", again)
+    assert bool(as_said(asked, tmp_path).job.zooms) is (kept == "said")
 
 
 def solved(asked: Job, path: Path) -> Solved:

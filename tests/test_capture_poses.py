@@ -18,6 +18,7 @@ from nerfsem_method.capture.cameras.reconstruct import checked_model, write_mask
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.keyframes import Keyframes
+from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.camera import Intrinsics, look_at_point
 
@@ -242,6 +243,21 @@ def test_between_two_keyframes_the_focal_length_changes_evenly_or_at_a_cut_is_th
     assert found.registered.all()
 
 
+def test_keyframes_say_what_their_focal_length_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures, said = frames(tmp_path), []
+
+    def run(work: Path, advance: Advance) -> None:
+        job = Job.read(work / "job.json")
+        said.append({job.names.index(name): zoom for name, zoom in job.zooms.items() if name in job.names})
+        (work / "result.json").write_text(json.dumps(result_of({}, motion=0.01)))
+
+    monkeypatch.setattr(reconstruct, "keyframes", lambda paths, ordered, alone: Keyframes([[0, 2, 4, 6]]))
+    monkeypatch.setattr(reconstruct, "run_worker", run)
+    with pytest.raises(CaptureError, match="hardly moves"):
+        poses.solve(pictures, None, "frame", lambda done, total: None, False, {2: 0.5, 3: 2.0})
+    assert said == [{1: 0.5}]
+
+
 def test_where_no_try_is_of_use_the_first_ones_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reasons = iter(("cameras were found for only 3 of 8 frames", "COLMAP stopped with exit code -9: no message"))
 
@@ -270,7 +286,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     """Stand in for COLMAP: fail on whole frames, and keep what was asked for: region, and whether the background is still."""
     seen: list[tuple[str, bool]] = []
 
-    def solved(pictures, mattes, region, still_background, advance, ordered):
+    def solved(pictures, mattes, region, still_background, advance, ordered, zooms=None):
         seen.append((region, still_background))
         if mattes is None:
             raise CaptureError("cameras were found for only 3 of 8 frames")

@@ -35,6 +35,11 @@ def test_another_focal_length_is_named(tag: int, tmp_path: Path) -> None:
     assert said.startswith("2 of 9 photographs were taken with another focal length than 24 mm, from 24 to 50 mm (frames 6, 8)")
 
 
+def test_photographs_say_how_many_times_the_usual_focal_length_theirs_is(tmp_path: Path) -> None:
+    clip = open_clip(shots(tmp_path, [{IN_35_MM: 26}] * 4 + [{IN_35_MM: 13}, {}, {IN_35_MM: 52}, {IN_35_MM: 26.2}]))
+    assert clip.zooms == {4: 0.5, 6: 2.0}
+
+
 def test_the_length_in_35_mm_counts_before_the_other(tmp_path: Path) -> None:
     assert remarks(shots(tmp_path, [{IN_35_MM: 26, FOCAL_LENGTH: 4.2}] * 4 + [{IN_35_MM: 26, FOCAL_LENGTH: 6.0}] * 4)) == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -26,11 +27,21 @@ class TrueCameras:
         self.cam_from_world = np.array(self.truth["cam_from_world"])[::EVERY]
         self.calls: list[list[Path]] = []
         self.ordered: list[bool] = []
+        self.zooms: list[Mapping[int, float]] = []
         self.failure: BaseException | None = None
 
-    def __call__(self, frames: list[Path], mattes: list[Path] | None, region: str, advance: object, ordered: bool) -> SparseModel:
+    def __call__(
+        self,
+        frames: list[Path],
+        mattes: list[Path] | None,
+        region: str,
+        advance: object,
+        ordered: bool,
+        zooms: Mapping[int, float],
+    ) -> SparseModel:
         self.calls.append(frames)
         self.ordered.append(ordered)
+        self.zooms.append(zooms)
         if self.failure:
             raise self.failure
         camera = Intrinsics(*(self.truth[name] for name in ("width", "height", "fx", "fy", "cx", "cy")))

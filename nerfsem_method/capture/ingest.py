@@ -254,15 +254,17 @@ class Capture:
         size = (round(clip.width * shrink), round(clip.height * shrink))
         root = self.folder.root
         ready = sorted((root / self.first_mattes[0]).glob("*.png")) if self.first_mattes else None
+        numbers = frame_files.read_findings(root / "frames").numbers
+        zooms = {frame: clip.zooms[number] for frame, number in enumerate(numbers) if number in clip.zooms}
         if size == self.size:
-            poses.solve(sorted((root / "frames").glob("*.png")), ready, region, advance, clip.ordered).save(target)
+            poses.solve(sorted((root / "frames").glob("*.png")), ready, region, advance, clip.ordered, zooms).save(target)
             return
         with scratch("frames") as folder:
             needed = frame_bytes(clip.announced, size, LEAST_FRAME_BYTES)
             check_space(folder.parent, needed, "the frames that COLMAP sees", "set TMPDIR to another folder")
             frames = frame_files.extract(clip, folder, size, part_of(advance, 0, SFM_FRAMES_PERCENT))
             rest = part_of(advance, SFM_FRAMES_PERCENT, 100)
-            poses.solve(frames, ready, region, rest, clip.ordered).save(target)
+            poses.solve(frames, ready, region, rest, clip.ordered, zooms).save(target)
 
     def _found(self, frames: list[Path]) -> Found:
         """Return what all stages have found of `frames`, those with a pose."""

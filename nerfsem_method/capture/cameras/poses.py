@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,10 +24,18 @@ MARGIN = 0.02
 """Features are not sought within this share of width and height around an overlay: they reach beyond their middle."""
 
 
-def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance: Advance, ordered: bool = True) -> SparseModel:
+def solve(
+    frames: list[Path],
+    mattes: list[Path] | None,
+    region: Region,
+    advance: Advance,
+    ordered: bool = True,
+    zooms: Mapping[int, float] | None = None,
+) -> SparseModel:
     """Return the cameras of `frames`, from features of the whole frame or of the object alone.
 
-    They lie in the order in which they were taken if they are surely `ordered`.
+    They lie in the order in which they were taken if they are surely `ordered`. Some say of themselves that they were taken with
+    so many times the usual focal length, the `zooms`.
 
     The background of a static object carries more features than a smooth object, and other ones on each side (of the
     sample clip's 60 frames, 60 are registered on whole frames, 17 on the object). Where the object turns before a fixed
@@ -42,7 +50,7 @@ def solve(frames: list[Path], mattes: list[Path] | None, region: Region, advance
     try:
         overlays = seen.overlays()
         beside = _beside(overlays, seen.samples[0].shape, len(frames))
-        return replace(reconstruct(frames, beside, "frame", False, advance, ordered), overlays=overlays)
+        return replace(reconstruct(frames, beside, "frame", False, advance, ordered, zooms), overlays=overlays)
     except CaptureError:
         if region == "frame" or not mattes:
             raise

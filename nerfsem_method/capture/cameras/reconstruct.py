@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,16 +52,18 @@ def reconstruct(
     still_background: bool,
     advance: Advance,
     ordered: bool = True,
+    zooms: Mapping[int, float] | None = None,
 ) -> SparseModel:
     """Return the cameras of `frames`, from the features of whole frames or, where `mattes` are given, of the object alone.
 
     `mattes` are [h, w] uint8, one per frame, of any size; `region` names which of the two it is; `still_background` says that
-    what does not move is not the object, `ordered` that frames are in the order in which they were taken. Raises CaptureError
-    when COLMAP dies, or its result is of no use.
+    what does not move is not the object, `ordered` that frames are in the order in which they were taken. Some say that they have
+    so many times the usual focal length, the `zooms`. Raises CaptureError when COLMAP dies, or its result is of no use.
     """
     place, alone, shape = str(frames[0].parent), region == "object", read_picture(frames[0], grey=True).shape
     chosen = keyframes(frames, ordered, alone)
-    asked = Job(place, "", [], max(shape), None, alone, still_background, "", ordered, chosen.drawn)
+    said = {frames[frame].name: zoom for frame, zoom in (zooms or {}).items()}
+    asked = Job(place, "", [], max(shape), None, alone, still_background, "", ordered, chosen.drawn, zooms=said)
     furthest = 0
 
     def ahead(done: int, total: int) -> None:

@@ -238,6 +238,18 @@ def by_few(job: Job, database: Path, own: Solved) -> Solved:
     return few
 
 
+def as_said(job: Job, database: Path) -> Solved:
+    """Return a solution by the zooms that photographs say they have, or where that leaves something open the better of two.
+
+    The other one does not believe them.
+    """
+    said = solve(job, database)
+    if said.model is not None and said.model.num_reg_images() == len(job.names) and said.sense > SENSE:
+        return said
+    tell(UNTIL, (PHOTOGRAPHS[0] + PHOTOGRAPHS[1]) // 2, 100)
+    return max(said, solve(replace(job, zooms={}), database, said.matcher), key=lambda one: one.worth)
+
+
 def _asked(job: Job, found: Solved) -> Focal:
     """Return what a solution says of its focal length."""
     tell("refinement", 1, 2)
@@ -247,10 +259,11 @@ def _asked(job: Job, found: Solved) -> Focal:
 def main(job: Job) -> None:
     """Solve the cameras of a job and write the result into its work folder."""
     database = Path(job.work) / "database.db"
+    said, job = job, replace(job, zooms={})
     if not job.object_alone:
         tell(UNTIL, (FILM if job.ordered else PHOTOGRAPHS)[0], 100)
     extract(job, database)
-    found = solve(job, database)
+    found = as_said(said, database) if said.zooms else solve(job, database)
     focal = _asked(job, found)
     if not job.object_alone and (other := by_lenses(job, database, found, focal)) is not found:
         found, focal = other, _asked(job, other)

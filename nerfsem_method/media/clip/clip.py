@@ -136,6 +136,14 @@ class Clip(ABC):
         return True
 
     @property
+    def zooms(self) -> dict[int, float]:
+        """Return how many times the usual focal length frames say of themselves that they have, by their number in the source.
+
+        Frames that do not say anything else are left out.
+        """
+        return {}
+
+    @property
     def name(self) -> str:
         """Return the clip's name as text: the file's, or the folder's for photographs."""
         return text_of(_named_after(self.path).name)

@@ -29,15 +29,26 @@ SAME_LENS = 1.02
 
 @dataclass(frozen=True)
 class PhotographClip(Clip):
-    """A clip of photographs has one size; `files` are all of them, before thinning, and `notes` say what is left out."""
+    """A clip of photographs has one size; `files` are all of them, before thinning, and `notes` say what is left out.
+
+    Their EXIF data name the `focal_lengths`, where they do.
+    """
 
     files: tuple[Path, ...]
     notes: tuple[str, ...]
+    focal_lengths: tuple[float | None, ...]
 
     @property
     def ordered(self) -> bool:
         """Return False: names may say nothing."""
         return False
+
+    @property
+    def zooms(self) -> dict[int, float]:
+        """Return how many times the commonest focal length that of other lenses is, as their photographs' EXIF data say."""
+        known = {number: length for number, length in enumerate(self.focal_lengths) if length is not None}
+        usual = _usual(known)
+        return {number: length / usual for number, length in known.items() if _other(length / usual)}
 
     @cached_property
     def sha256(self) -> str:  # type: ignore[override]
@@ -109,20 +120,30 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
         if other != size:
             left_out[photograph.name] = f"{other[0]}x{other[1]}, where the others are {size[0]}x{size[1]}"
     kept = tuple(photograph for photograph in sizes if sizes[photograph] == size)
-    notes = (*left_out_texts(left_out), *of_pages(kept), *_of_lenses(kept))
-    return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes)
+    lengths = tuple(read_focal_length(photograph) for photograph in kept)
+    notes = (*left_out_texts(left_out), *of_pages(kept), *_of_lenses(lengths))
+    return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes, lengths)
 
 
-def _of_lenses(files: tuple[Path, ...]) -> list[str]:
+def _usual(known: dict[int, float]) -> float:
+    """Return the commonest focal length."""
+    return Counter(known.values()).most_common(1)[0][0] if known else 1.0
+
+
+def _other(ratio: float) -> bool:
+    """Return whether focal lengths in such a ratio are two."""
+    return not 1 / SAME_LENS <= ratio <= SAME_LENS
+
+
+def _of_lenses(lengths: tuple[float | None, ...]) -> list[str]:
     """Return what is to be said where photographs were taken with focal lengths that differ."""
-    lengths = [read_focal_length(path) for path in files]
     known = {index: length for index, length in enumerate(lengths) if length is not None}
     if not known or max(known.values()) <= SAME_LENS * min(known.values()):
         return []
-    usual = Counter(known.values()).most_common(1)[0][0]
-    others = [index for index, length in known.items() if not 1 / SAME_LENS <= length / usual <= SAME_LENS]
+    usual = _usual(known)
+    others = [index for index, length in known.items() if _other(length / usual)]
     return [
-        f"{len(others)} of {len(files)} photographs were taken with another focal length than {usual:g} mm, from "
+        f"{len(others)} of {len(lengths)} photographs were taken with another focal length than {usual:g} mm, from "
         f"{min(known.values()):g} to {max(known.values()):g} mm ({shortened(frames_text(others))}): a camera is "
         "sought for each lens, but not where the object alone is looked at"
     ]
