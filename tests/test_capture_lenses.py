@@ -134,7 +134,8 @@ def test_lenses_are_parted_where_focal_lengths_leave_a_gap() -> None:
 
 def test_the_solution_that_explains_more_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked, one_lens = job(tmp_path), drawn([FOCAL] * COUNT)
-    found = Solved(asked, SimpleNamespace(), one_lens, sense=0.6)  # pyright: ignore[reportArgumentType]
+    matcher: Any = SimpleNamespace(path=tmp_path)
+    found = Solved(asked, matcher, one_lens, sense=0.6)
     lengths = [FOCAL * WIDE.get(frame, 1.0) for frame in range(COUNT)]
     known = {name(frame): pytest.approx(zoom) for frame, zoom in WIDE.items()}
     kinds = ((0.7, 0.75, True, "lenses"), (0.5, 0.65, True, "found"), (0.7, 0.8, True, "own"), (0.7, 0.8, False, "found"))
@@ -178,7 +179,9 @@ def test_lenses_that_settle_alike_are_one_where_no_less_is_explained(
 
     monkeypatch.setattr(worker, "solve", again)
     own = each_own([FOCAL * alone.get(frame, 1.0) for frame in range(COUNT)])
-    few = by_few(job(tmp_path), tmp_path, Solved(job(tmp_path), SimpleNamespace(), own))  # pyright: ignore[reportArgumentType]
+    matcher: Any = SimpleNamespace(path=tmp_path)
+    few = by_few(Solved(job(tmp_path, each_own=True), matcher, own))
+    assert few.job.ordered and not few.job.each_own  # The order of the frames has been found.
     assert said[0] == pytest.approx({name(frame): zoom for frame, zoom in alone.items()})
     assert said[1] == pytest.approx({name(5): 2.1, name(6): 2.1, name(7): 2.1, name(9): 0.5}, rel=0.02)
     assert len({said[1][name(frame)] for frame in (5, 6, 7)}) == 1 and few.job.zooms == said[2 - lenses]

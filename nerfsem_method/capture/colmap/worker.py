@@ -215,21 +215,23 @@ def by_lenses(job: Job, database: Path, found: Solved, focal: Focal) -> Solved:
         return found
     tell(UNTIL, (FILM if job.ordered else PHOTOGRAPHS)[1], 100)
     own = solve(replace(job, each_own=True), database, found.matcher)
-    best = max(found, by_few(job, database, own), key=lambda one: one.worth)
+    best = max(found, by_few(own), key=lambda one: one.worth)
     return own if own.worth > (1 if job.ordered and best is found else MUCH_MORE) * best.worth else best
 
 
-def by_few(job: Job, database: Path, own: Solved) -> Solved:
+def by_few(own: Solved) -> Solved:
     """Return a solution with a camera for each of the few lenses that the focal lengths of `own`, one for each frame, tell apart.
 
-    Lenses that settle alike are one, as long as no less is explained so. Without any to tell apart there is no model.
+    Lenses that settle alike are one, as long as no less is explained so. Without any to tell apart there is no model. The order
+    of the frames that `own` has found stays.
     """
     few, zooms = replace(own, model=None), parted(own.model) if own.model is not None else {}
+    job = replace(own.job, ordered=True, each_own=False)
     for reached in AGAIN:
         tell(UNTIL, reached, 100)
         if not zooms:
             break
-        now = solve(replace(job, zooms=zooms), database, own.matcher)
+        now = solve(replace(job, zooms=zooms), own.matcher.path, own.matcher)
         if now.model is None or now.worth < few.worth:
             break
         few, before, zooms = now, zooms, joined(zooms, now.model)
