@@ -16,6 +16,9 @@ from nerfsem_method.log import LOG, see
 LOG_TAIL = 3
 """So many last lines of COLMAP's log fit into the one line of an error."""
 
+AGAIN = 0.001
+"""What is done again, nobody knows how often, leads so far of the way that is left, so that it is seen to go on."""
+
 
 def run_worker(work: Path, advance: Advance) -> None:
     """Run COLMAP on `work`/job.json and pass on its progress."""
@@ -45,7 +48,7 @@ def run_worker(work: Path, advance: Advance) -> None:
 class Told:
     """What COLMAP's process has told: it solves once or more often, and goes through its stages each time.
 
-    A stage may come back, for a model is refined more than once, but what is reached does not.
+    A stage may come back, for photographs are tried in more than one order, but what is reached does not.
     """
 
     def __init__(self) -> None:
@@ -64,5 +67,6 @@ class Told:
         before = sum(list(STAGES.values())[: list(STAGES).index(found[1])])
         known = STAGES["features"] if self._start else 0.0  # Features are sought once.
         within = (before + STAGES[found[1]] * done - known) / (1 - known)
-        self._share = max(self._share, self._start + (self._stop - self._start) * within)
+        reached = self._start + (self._stop - self._start) * within
+        self._share = max(reached, self._share + AGAIN * (self._stop - self._share))
         return self._share

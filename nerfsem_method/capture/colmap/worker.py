@@ -37,9 +37,9 @@ ISLAND = 0.25
 MUCH_MORE = 1.1
 """Photographs keep focal lengths of their own where so many times as much is explained so: those of a head, 44 of which had a
 camera with one focal length for all, 50 of 54 with their own, which go from 0.99 to 1.09 times the usual one in their order."""
-FILM, PHOTOGRAPHS, AGAIN = (90, 95), (50, 75), (97, 99)
+FILM, PHOTOGRAPHS, AGAIN = (90, 95), (70, 85), (97, 99)
 """So many percent of the way the first solution leads, and one with a lens for each frame where several are suspected: of a film
-they seldom are, and after the first of photographs it ends here or takes as long again. The last are those by few lenses."""
+they seldom are, and of photographs sometimes. The last are those by few lenses."""
 LOOKS = 2
 """A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
 
