@@ -25,7 +25,7 @@ from nerfsem_method.capture.colmap.lenses import give_lenses, joined, parted, se
 from nerfsem_method.capture.colmap.mapping import DRIFTING, TIED, adopt, better, map_frames, refine, settle
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
-from nerfsem_method.capture.colmap.solution import poses_of, save
+from nerfsem_method.capture.colmap.solution import poses_of, save, zooms_of
 from nerfsem_method.capture.colmap.support import apart, explained
 from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
 
@@ -37,6 +37,8 @@ ISLAND = 0.25
 MUCH_MORE = 1.1
 """Photographs keep focal lengths of their own where so many times as much is explained so: those of a head, 44 of which had a
 camera with one focal length for all, 50 of 54 with their own, which go from 0.99 to 1.09 times the usual one in their order."""
+SAME = 0.02
+"""A lens is the usual one if its focal length differs by a smaller share, whatever photographs say."""
 FILM, PHOTOGRAPHS, AGAIN = (90, 95), (70, 85), (97, 99)
 """So many percent of the way the first solution leads, and one with a lens for each frame where several are suspected: of a film
 they seldom are, and of photographs sometimes. The last are those by few lenses."""
@@ -243,13 +245,15 @@ def by_few(own: Solved) -> Solved:
 def as_said(job: Job, database: Path) -> Solved:
     """Return a solution by the zooms that photographs say they have, or where that leaves something open the better of two.
 
-    The other one does not believe them.
+    The other one does not believe them, and is taken where all lenses turn out to be the usual one.
     """
     said = solve(job, database)
-    if said.model is not None and said.model.num_reg_images() == len(job.names) and said.sense > SENSE:
+    several = said.model is not None and any(abs(zoom - 1) > SAME for zoom in zooms_of(said.model).values())
+    if said.model is not None and several and said.model.num_reg_images() == len(job.names) and said.sense > SENSE:
         return said
     tell(UNTIL, (PHOTOGRAPHS[0] + PHOTOGRAPHS[1]) // 2, 100)
-    return max(said, solve(replace(job, zooms={}), database, said.matcher), key=lambda one: one.worth)
+    unsaid = solve(replace(job, zooms={}), database, said.matcher)
+    return max(said, unsaid, key=lambda one: one.worth) if several else unsaid
 
 
 def _asked(job: Job, found: Solved) -> Focal:
