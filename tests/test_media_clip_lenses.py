@@ -40,6 +40,11 @@ def test_photographs_say_how_many_times_the_usual_focal_length_theirs_is(tmp_pat
     assert clip.zooms == {4: 0.5, 6: 2.0}
 
 
+def test_a_length_and_one_for_35_mm_say_nothing_of_each_other(tmp_path: Path) -> None:
+    clip = open_clip(shots(tmp_path, [{IN_35_MM: 26, FOCAL_LENGTH: 4.25}] * 4 + [{FOCAL_LENGTH: 4.25}]))
+    assert clip.zooms == {}
+
+
 def test_the_length_in_35_mm_counts_before_the_other(tmp_path: Path) -> None:
     assert remarks(shots(tmp_path, [{IN_35_MM: 26, FOCAL_LENGTH: 4.2}] * 4 + [{IN_35_MM: 26, FOCAL_LENGTH: 6.0}] * 4)) == []
 

@@ -31,7 +31,7 @@ SAME_LENS = 1.02
 class PhotographClip(Clip):
     """A clip of photographs has one size; `files` are all of them, before thinning, and `notes` say what is left out.
 
-    Their EXIF data name the `focal_lengths`, where they do.
+    Their EXIF data name the `focal_lengths`, where they do; there are none where some are those for 35 mm film and some are not.
     """
 
     files: tuple[Path, ...]
@@ -120,9 +120,11 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
         if other != size:
             left_out[photograph.name] = f"{other[0]}x{other[1]}, where the others are {size[0]}x{size[1]}"
     kept = tuple(photograph for photograph in sizes if sizes[photograph] == size)
-    lengths = tuple(read_focal_length(photograph) for photograph in kept)
+    said = [read_focal_length(photograph) for photograph in kept]
+    lengths = tuple(one and one[0] for one in said)
     notes = (*left_out_texts(left_out), *of_pages(kept), *_of_lenses(lengths))
-    return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes, lengths)
+    comparable = len({one[1] for one in said if one}) == 1
+    return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes, lengths if comparable else ())
 
 
 def _usual(known: dict[int, float]) -> float:

@@ -71,18 +71,19 @@ def of_pages(files: Iterable[Path]) -> list[str]:
     return [f"{files_of_pages}: the largest page is taken, of equal ones the first"]
 
 
-def read_focal_length(path: Path) -> float | None:
-    """Return the focal length in mm that a photograph's EXIF data name, as for 35 mm film where they do; None without.
+def read_focal_length(path: Path) -> tuple[float, bool] | None:
+    """Return the focal length in mm that a photograph's EXIF data name, and whether as for 35 mm film, if so; None without.
 
     Raises OSError for a file that is no picture.
     """
     with _opened(path) as image:
         try:
             said = image.getexif().get_ifd(_EXIF)
-            length = float(said.get(_FOCAL_LENGTH_IN_35_MM) or said.get(_FOCAL_LENGTH) or 0)
+            as_for_film = bool(said.get(_FOCAL_LENGTH_IN_35_MM))
+            length = float(said.get(_FOCAL_LENGTH_IN_35_MM if as_for_film else _FOCAL_LENGTH) or 0)
         except Exception:  # Pillow raises whatever it stumbles over in broken EXIF data.
             return None
-    return length if 0 < length < float("inf") else None
+    return (length, as_for_film) if 0 < length < float("inf") else None
 
 
 def read_numbers(path: Path) -> np.ndarray | None:
