@@ -249,7 +249,8 @@ def as_said(job: Job, database: Path) -> Solved:
     """
     said = solve(job, database)
     several = said.model is not None and any(abs(zoom - 1) > SAME for zoom in zooms_of(said.model).values())
-    if said.model is not None and several and said.model.num_reg_images() == len(job.names) and said.sense > SENSE:
+    whole = said.model is not None and said.model.num_reg_images() == len(job.names)
+    if said.model is not None and several and whole and not several_lenses(said.matcher, said.model):
         return said
     tell(UNTIL, (PHOTOGRAPHS[0] + PHOTOGRAPHS[1]) // 2, 100)
     unsaid = solve(replace(job, zooms={}), database, said.matcher)
