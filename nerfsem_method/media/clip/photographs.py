@@ -19,7 +19,7 @@ from nerfsem_method.media.clip.filters import Resizer
 from nerfsem_method.media.clip.listing import Listing
 from nerfsem_method.media.clip.picture import of_pages, read_focal_length, read_picture, read_size
 from nerfsem_method.media.clip.whites import White, find_white
-from nerfsem_method.media.matte_names import frames_text, shortened
+from nerfsem_method.media.naming import Naming
 
 RATE = Fraction(5)
 """Photographs are shown at so many a second: slow enough to see each, and a turn of 60 takes 12 seconds."""
@@ -120,9 +120,10 @@ def _of_lenses(files: tuple[Path, ...]) -> list[str]:
     if not known or max(known.values()) <= SAME_LENS * min(known.values()):
         return []
     usual = Counter(known.values()).most_common(1)[0][0]
+    naming = Naming(range(len(files)), [path.name for path in files])
     others = [index for index, length in known.items() if not 1 / SAME_LENS <= length / usual <= SAME_LENS]
     return [
         f"{len(others)} of {len(files)} photographs were taken with another focal length than {usual:g} mm, from "
-        f"{min(known.values()):g} to {max(known.values()):g} mm ({shortened(frames_text(others))}): a camera is "
+        f"{min(known.values()):g} to {max(known.values()):g} mm ({naming.of(others)}): a camera is "
         "sought for each lens, but not where the object alone is looked at"
     ]
