@@ -301,5 +301,5 @@ def test_frames_are_told_as_they_are_looked_at(tmp_path: Path) -> None:
     for path in paths:
         cv2.imwrite(str(path), rng.integers(0, 256, (48, 64), np.uint8))
     mattes = np.full((3, 24, 32), 255, np.uint8)
-    look_at_frames(paths, mattes, mattes, lambda done, total: told.append((done, total)))
+    look_at_frames(paths, mattes, mattes, [None] * 3, lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]

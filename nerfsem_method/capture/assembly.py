@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from nerfsem_method.capture.report.ply import write_ply
 from nerfsem_method.log import LOG
 from nerfsem_method.media.clip.clip import Clip
 from nerfsem_method.media.naming import Naming
+from nerfsem_method.scene.camera import windows_of
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
 REMARKS = "remarks.json"
@@ -59,22 +60,25 @@ def assemble(found: Found, advance: Advance) -> Scene:
     """Return the scene in units of the object's hull, and write points.ply, report.json and report.html."""
     root, clip, frames, mattes = found.root, found.clip, found.frames, found.mattes
     posed, model = found.solved.posed, found.solved.of_posed_frames()
-    seen = look_at_frames(frames, mattes, found.drawn, advance)
-    camera = model.camera.scaled(*found.size)
-    on_object = model.points_on(mattes)
-    small = model.cameras.scaled(*mattes.shape[:0:-1])
-    units = normalise.unit_box(small, mattes, model.points[on_object], turn=way_up(model))
-    cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
-    write_ply(root / "points.ply", cloud.points, cloud.colours)
     findings = frame_files.read_findings(root / "frames")
     unposed = [number for number, has in zip(findings.numbers, posed, strict=True) if not has]
     naming, named = findings.naming, findings.naming.without(unposed)
+    windows = [clip.window(number) for number in named.numbers]
+    seen = look_at_frames(frames, mattes, found.drawn, windows, advance)
+    camera = model.camera.scaled(*found.size)
+    on_object = model.points_on(mattes)
+    small = replace(model.cameras.scaled(*mattes.shape[:0:-1]), windows=windows_of(windows))
+    units = normalise.unit_box(small, mattes, model.points[on_object], turn=way_up(model))
+    cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
+    write_ply(root / "points.ply", cloud.points, cloud.colours)
     left_out = tuple(sorted({*unposed, *findings.damaged}))
     video = Video(clip.name, *found.size, len(frames), clip.rate, clip.sha256, left_out)
     source = np.where(model.registered, "registered", "interpolated").tolist()
-    cameras = enumerate(zip(frames, units.poses(model.poses), source, model.cameras.factors.tolist(), strict=True))
-    made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}", zoom) for i, (path, pose, how, zoom) in cameras)
-    scene = Scene(root, video, camera, tuple(made))
+    of_each = enumerate(zip(frames, units.poses(model.poses), source, model.cameras.factors.tolist(), windows, strict=True))
+    scene = Scene(root, video, camera, tuple(
+        Frame(index, pose, how, f"frames/{path.name}", f"mattes/{path.name}", zoom, window)
+        for index, (path, pose, how, zoom, window) in of_each
+    ))  # fmt: skip
     remarks = [*findings.remarks, *(_of_given(root, mattes, model, named) if found.given else [])]
     remarks += _of_moves(model, on_object, named)
     everything = sorted((root / "frames").glob("*.png"))

@@ -134,6 +134,10 @@ class Clip(ABC):
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
         """Yield the frames, and fill all of `findings` but numbers and times."""
 
+    def window(self, number: int) -> tuple[float, float, float, float] | None:
+        """Return which part of a frame its picture fills, (left, top, right, bottom) in shares of it; None where it fills all."""
+        return None
+
     @property
     def ordered(self) -> bool:
         """Return whether the frames are surely in the order in which they were taken."""
