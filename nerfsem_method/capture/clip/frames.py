@@ -77,8 +77,8 @@ def extract(clip: Clip, target: Path, size: tuple[int, int], advance: Advance) -
         shutil.rmtree(target / ALPHA)
     if opaque and alpha_varies:
         findings.remarks.append(
-            f"{findings.naming.of(opaque)} of {written} have no alpha channel, so that those of the others are no mattes: "
-            "cut the object out of all of them, or give --mattes"
+            f"{findings.naming.of(opaque)} {'has' if len(opaque) == 1 else 'have'} no alpha channel, so that those of the others "
+            "are no mattes: cut the object out of all of them, or give --mattes"
         )
     elif alpha_varies and least > WHOLE:
         findings.remarks.append("the pictures' alpha channel leaves out next to nothing, such as corners; it is not heeded")
