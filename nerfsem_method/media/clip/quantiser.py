@@ -1,6 +1,6 @@
 """How strongly a film is compressed its frames say themselves: H.264 names the quantiser of each block, from 0 to 51.
 
-Each six more double the steps in which a picture's detail is kept. What a camera writes has quantisers of 10 to 30.
+Each six more double the steps in which a picture's detail is kept.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from nerfsem_method.media.clip.shape import side_data
 
 CODEC, OPTIONS = "h264", {"export_side_data": "venc_params"}
 """With these options the decoder of this codec says what quantisers its frames have."""
-COARSE = 40.0
-"""TODO"""
+COARSE = 35.0
+"""From this quantiser on, in the median frame, a film is told of. Of the krater's walk, 75 frames of 360x640, cameras are 0.05,
+0.21, 0.66 and 3.2 degrees wrong at 18, 30, 37 and 43, and mattes right to .985, .977, .901 and .874. Five sound films have 8 to
+25."""
 EACH = 8
 """Every so many frames one is asked."""
 _HEAD, _H264 = struct.Struct("@INNii"), 1
