@@ -7,11 +7,13 @@ import pytest
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes.given import disagreement
+from nerfsem_method.media.naming import Naming
 from nerfsem_method.scene.camera import Intrinsics
 
 COUNT, WIDTH, HEIGHT, RADIUS = 12, 60, 90, 12
 MIDDLES = np.column_stack([30 + 10 * np.sin(np.arange(COUNT)), np.linspace(20, 70, COUNT)])
 """The object, a disc, walks through the frames here, in pixels."""
+NAMING = Naming(range(COUNT))
 
 
 def discs(middles: np.ndarray) -> np.ndarray:
@@ -38,8 +40,8 @@ def model() -> SparseModel:
 
 def test_right_mattes_are_not_complained_of_at_any_size(model):
     mattes = discs(MIDDLES)
-    assert disagreement(mattes, model) == []
-    assert disagreement(mattes.repeat(2, 1).repeat(2, 2), model) == []
+    assert disagreement(mattes, model, NAMING) == []
+    assert disagreement(mattes.repeat(2, 1).repeat(2, 2), model, NAMING) == []
 
 
 ORDERS = {
@@ -51,7 +53,7 @@ ORDERS = {
 
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
 def test_mattes_in_another_order_are_told(order, model):
-    (line,) = disagreement(discs(MIDDLES)[order], model)
+    (line,) = disagreement(discs(MIDDLES)[order], model, NAMING)
     assert line.startswith("the mattes do not move with the object") and "in their order?" in line
 
 
@@ -60,7 +62,7 @@ WRONG = {"shifted": discs(MIDDLES + 8), "cut": discs(MIDDLES * [1, 0.8])}
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
 def test_mattes_of_another_picture_are_told(wrong, model):
-    assert "do not move with the object" in disagreement(wrong, model)[0]
+    assert "do not move with the object" in disagreement(wrong, model, NAMING)[0]
 
 
 LYING = {
@@ -73,7 +75,7 @@ LYING = {
 
 @pytest.mark.parametrize("way", LYING)
 def test_mattes_that_lie_otherwise_than_the_frames_are_told(way, model):
-    (line,) = disagreement(LYING[way], model)
+    (line,) = disagreement(LYING[way], model, NAMING)
     assert line == f"the mattes would fit the frames if they were {way}: give them as the frames are"
 
 
@@ -82,7 +84,7 @@ def test_all_ways_in_which_mattes_would_fit_are_named(model):
     shift = MIDDLES - np.array([0, HEIGHT / 2])
     views = model.views.copy()
     views[:, 3] -= shift[views[:, 1].astype(int), 1]
-    (line,) = disagreement(discs(MIDDLES - shift * [0, 1])[:, :, ::-1], SparseModel(**{**vars(model), "views": views}))
+    (line,) = disagreement(discs(MIDDLES - shift * [0, 1])[:, :, ::-1], SparseModel(**{**vars(model), "views": views}), NAMING)
     assert "if they were turned by 180 degrees, or mirrored:" in line
 
 
@@ -91,22 +93,22 @@ def test_mattes_that_would_meet_no_point_fit_in_no_way(model):
     aside = np.column_stack([15 + 3 * np.sin(np.arange(COUNT)), 22 + 3 * np.cos(2 * np.arange(COUNT))])
     views = model.views[model.views[:, 0] < 200].copy()
     views[:, 2:] += (aside - MIDDLES)[views[:, 1].astype(int)]
-    (line,) = disagreement(np.roll(discs(aside), 5, 0), SparseModel(**{**vars(model), "views": views}))
+    (line,) = disagreement(np.roll(discs(aside), 5, 0), SparseModel(**{**vars(model), "views": views}), NAMING)
     assert "do not move with the object" in line
 
 
 def test_single_wrong_mattes_are_named_and_their_neighbours_are_not(model):
     mattes = discs(MIDDLES)
     mattes[4], mattes[9] = 0, 255
-    assert disagreement(mattes, model) == ["the mattes of frames 4, 9 show something else than all others"]
+    assert disagreement(mattes, model, NAMING) == ["the mattes of frames 4, 9 show something else than all others"]
 
 
 def test_mattes_that_are_empty_in_part_of_the_clip_are_named(model):
     mattes = discs(MIDDLES)
     mattes[3:7] = 0
-    assert disagreement(mattes, model) == ["the mattes of frames 3-6 show something else than all others"]
+    assert disagreement(mattes, model, NAMING) == ["the mattes of frames 3-6 show something else than all others"]
 
 
 def test_where_nothing_is_seen_nothing_is_said(model):
     few = SparseModel(**{**vars(model), "views": model.views[:10]})
-    assert disagreement(discs(MIDDLES[::-1]), few) == []
+    assert disagreement(discs(MIDDLES[::-1]), few, NAMING) == []

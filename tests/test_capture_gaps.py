@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from sphere_views import ring
@@ -18,6 +19,7 @@ from nerfsem_method.capture.report import page as report_page
 from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.codec.gaps import pack_gaps, unpack_gaps
 from nerfsem_method.errors import CaptureError, CorruptBundle
+from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.scene.camera import Intrinsics, camera_centres
 from nerfsem_method.scene.scene import Scene
 
@@ -78,13 +80,21 @@ class Unposed(TrueCameras):
         return SparseModel(**{**vars(model), "views": model.views[~np.isin(model.views[:, 1], self.lost)]})
 
 
-def capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *lost: int, allow: bool = False) -> Scene:
+def capture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *lost: int, allow: bool = False, photographs: bool = False
+) -> Scene:
     monkeypatch.setattr(normalise, "ROUNDS", (12,))
     monkeypatch.setattr(report_page, "SHEET_FRAMES", 1)
     monkeypatch.setattr(poses, "solve", Unposed(*lost))
     if not (tmp_path / "relic.mp4").exists():
         shorter_clip(tmp_path, 15, "54:96")
-    return ingest(tmp_path / "relic.mp4", CaptureOptions(mattes=tmp_path / "true", allow_gaps=allow))
+    clip = tmp_path / "relic.mp4"
+    if photographs:
+        clip = tmp_path / "shots"
+        clip.mkdir()
+        for frame in open_clip(tmp_path / "relic.mp4").frames():
+            cv2.imwrite(str(clip / f"IMG_{400 + frame.number:04d}.PNG"), frame.rgb[..., ::-1])
+    return ingest(clip, CaptureOptions(mattes=tmp_path / "true", allow_gaps=allow))
 
 
 def test_frames_without_a_pose_are_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,9 +109,18 @@ def test_frames_without_a_pose_are_left_out_and_named(tmp_path: Path, monkeypatc
 
 def test_more_than_a_tenth_is_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):  # The answer is the same when the folder is found again.
-        told = r"3 of the clip's 15 frames have no camera .*\(0, 13-14; see .* off the frames without a camera, .*--allow-gaps"
+        told = r"3 of the clip's 15 frames have no camera .*\(frames 0, 13-14; see .*cut off the frames without .*--allow-gaps"
         with pytest.raises(CaptureError, match=told):
             capture(tmp_path, monkeypatch, 0, 13, 14)
     scene = capture(tmp_path, monkeypatch, 0, 13, 14, allow=True)
     assert scene.video.left_out == (0, 13, 14)
     assert Path(scene.frames[0].image).stem == Path(scene.frames[0].matte).stem == "000001"
+
+
+def test_photographs_without_a_camera_are_asked_about_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = r"\(IMG_0400.PNG, IMG_0412.PNG to IMG_0414.PNG; see .*take more photographs from places between .* leave these out, or"
+    with pytest.raises(CaptureError, match=told):
+        capture(tmp_path, monkeypatch, 0, 12, 13, 14, photographs=True)
+    report = read_report(tmp_path / "shots.nerfsem")
+    assert "no camera was found for IMG_0400.PNG, IMG_0412.PNG to IMG_0414.PNG: left out" in report.warnings[0]
+    assert report.unposed == [0, 12, 13, 14] and report.naming.of_rows([0]) == "IMG_0401.PNG"

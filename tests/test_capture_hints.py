@@ -8,12 +8,13 @@ from sphere_views import CAMERA, ring
 
 from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.naming import Naming
 from nerfsem_method.scene.camera import FrameCameras
 
 
 def test_pixels_become_shares_of_the_frame() -> None:
     assert ObjectBox.parse("100,0,300,200", 400, 800) == ObjectBox(0, (0.25, 0.0), (1.0, 0.25))
-    assert ObjectBox.parse("0,0,400,800@17", 400, 800).frame == 17
+    assert ObjectBox.parse("0,0,400,800@17", 400, 800).called == "17"
 
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "a,b,c,d", "-1,0,5,5", "0,0,10,10@", "1.5,0,10,10", "0,0,10,10@-1"])
@@ -46,7 +47,15 @@ def test_where_a_box_ends_at_the_border_the_object_goes_on() -> None:
 
 
 def test_a_box_keeps_to_its_frame_when_others_are_left_out() -> None:
-    box = ObjectBox(3, (0.4, 0.4), (0.6, 0.6))
+    box = ObjectBox(0, (0.4, 0.4), (0.6, 0.6), "6").located(Naming(range(0, 10, 2)))
     assert box.among(np.array([True, False, False, True, True])).frame == 1
-    with pytest.raises(CaptureError, match="names frame 3, whose camera is unknown"):
+    with pytest.raises(CaptureError, match="names frame 6, whose camera is unknown"):
         box.among(np.array([True, True, True, False, True]))
+
+
+def test_a_box_is_drawn_in_a_photograph_by_its_name() -> None:
+    photographs = Naming([0, 1, 3], ["a.jpg", "b.jpg", "c.jpg", "d e.jpg"])
+    assert ObjectBox.parse("0,0,40,80@d e.jpg", 400, 800).located(photographs).frame == 2
+    assert ObjectBox.parse("0,0,40,80", 400, 800).located(photographs).frame == 0
+    with pytest.raises(CaptureError, match="names c.jpg, which is none of the frames from a.jpg to d e.jpg"):
+        ObjectBox.parse("0,0,40,80@c.jpg", 400, 800).located(photographs)

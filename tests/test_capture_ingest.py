@@ -26,6 +26,7 @@ from nerfsem_method.capture.mattes.given import copy_mattes
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.naming import Naming
 from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.scene import Scene
 
@@ -164,7 +165,7 @@ def test_hints_reach_the_segmenter_and_other_hints_keep_the_cameras(video, colma
 
     def segment(frames, model, target, advance, **hints) -> None:
         told.append(hints)
-        copy_mattes(mattes, target, len(frames), (54, 96), advance)
+        copy_mattes(mattes, target, Naming(range(len(frames))), (54, 96), advance)
 
     monkeypatch.setattr(classical, "segment", segment)
     ingest(video, CaptureOptions(scale=SCALE))

@@ -10,6 +10,7 @@ from PIL import Image
 
 from nerfsem_method.capture.mattes.given import check_coverage, copy_mattes, load_mattes
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.naming import Naming
 
 SIZE = (40, 60)
 
@@ -37,7 +38,7 @@ def copied(source: Path, tmp_path: Path, count: int) -> np.ndarray:
     """Return the mattes of a folder as a capture takes them over."""
     target = tmp_path / "target"
     target.mkdir()
-    copy_mattes(source, target, count, SIZE, lambda done, total: None)
+    copy_mattes(source, target, Naming(range(count)), SIZE, lambda done, total: None)
     return load_mattes(target)
 
 

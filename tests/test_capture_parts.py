@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nerfsem_method.capture.clip.parts import of_bars, of_mirrors
+from nerfsem_method.media.naming import Naming
 
 COUNT = 24
 ABOVE, AROUND = (12, 0, 0, 0), (9, 9, 8, 8)
@@ -35,10 +36,10 @@ def film(folder: Path, pictures: list[np.ndarray]) -> list[Path]:
 @pytest.mark.parametrize("bars", [(8, 8, 0, 0), (0, 0, 9, 9), AROUND])
 def test_bars_that_some_frames_have_are_told_with_the_command_that_cuts(bars, tmp_path):
     frames = film(tmp_path, [framed(i, *bars) if i >= 14 else picture(i) for i in range(COUNT)])
-    told = of_bars(frames, range(100, 100 + COUNT), film=True)
+    told = of_bars(frames, Naming(range(100, 100 + COUNT)))
     assert told.startswith("frames 114-123 lie between black bars and the others do not")
     assert told.endswith("ffmpeg -i CLIP -vf trim=start_frame=100:end_frame=114,setpts=PTS-STARTPTS NEW")
-    assert "those of one kind" in of_bars(frames, range(COUNT), film=False)
+    assert "those of one kind" in of_bars(frames, Naming(range(COUNT), [f"{number}.jpg" for number in range(COUNT)]))
 
 
 def on_black(index: int, width: int) -> np.ndarray:
@@ -75,7 +76,7 @@ def title(index: int) -> np.ndarray:
     ],
 )
 def test_what_is_no_change_of_bars_is_not_told(pictures, tmp_path):
-    assert of_bars(film(tmp_path, pictures), range(COUNT), film=True) == ""
+    assert of_bars(film(tmp_path, pictures), Naming(range(COUNT))) == ""
 
 
 def view(index: int) -> np.ndarray:

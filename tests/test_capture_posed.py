@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
@@ -16,11 +17,18 @@ from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.errors import CaptureError, NerfsemError
 from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.pipeline import Options, compress
+from nerfsem_method.plugin.datamanager import ObjectRays, ObjectVideoDataset
 from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig
-from nerfsem_method.scene.camera import camera_centres
+from nerfsem_method.plugin.scene_hull import scene_hull
+from nerfsem_method.scene.camera import camera_centres, shown_part
+from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training import agreement
+from nerfsem_method.training.cameras import CameraPath
 
 TURN = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """The other program's world lies on its side,"""
+CUT = (0, 1, 2, 3, 4)
+"""Of these pictures one side was cropped."""
 EYE = np.eye(4).tolist()
 SCALE, SHIFT = 7.0, np.array([3.0, -2.0, 11.0])
 """is larger, and has its origin elsewhere."""
@@ -125,6 +133,64 @@ def test_each_frames_own_camera_is_made_the_scenes_one(vase_scene, tmp_path):
     for index in (0, 1, 2):
         ours, theirs = (np.asarray(Image.open(root / f"mattes/{index:06d}.png"), float) for root in (made.root, vase_scene.root))
         assert np.abs(ours - theirs)[inside].mean() < 2 < np.abs(np.roll(theirs, 3, 1) - theirs)[inside].mean()
+
+
+@pytest.fixture
+def cut(vase_scene, tmp_path):
+    """Return the scene of pictures of which five were cropped on one side, by the pixels that are returned, through the vase."""
+    data = listing(vase_scene, tmp_path / "cut")
+    camera = vase_scene.camera
+    columns = np.flatnonzero((np.asarray(Image.open(vase_scene.root / "mattes/000000.png")) > 127).any(0))
+    aside = camera.width - columns[-1] + len(columns) // 3
+    for number in CUT:
+        frame = next(frame for frame in data["frames"] if f"{number:06d}" in frame["file_path"])
+        frame["cx"] = camera.cx + aside
+        for key in ("file_path", "mask_path"):
+            picture = np.asarray(Image.open(tmp_path / "cut" / frame[key]))
+            Image.fromarray(picture[:, (np.arange(camera.width) - aside).clip(0)]).save(tmp_path / "cut" / frame[key])
+    return capture(write(tmp_path / "cut", data), CaptureOptions()), int(aside)
+
+
+def test_what_lies_beyond_a_crop_is_not_taken_for_empty(vase_scene, cut, tmp_path):
+    made, aside = cut
+    width, height = made.camera.width, made.camera.height
+    for frame in Scene.load(made.root).frames:
+        rows, columns = shown_part(frame.window, width, height)
+        assert (rows.stop, columns.stop) == (height, width - aside * (frame.index in CUT))
+    whole = capture(write(tmp_path / "whole", listing(vase_scene, tmp_path / "whole")), CaptureOptions())
+    blind = replace(made, root=tmp_path, frames=tuple(
+        replace(frame, window=None, matte=str(made.root / frame.matte)) for frame in made.frames
+    ))  # fmt: skip
+    there, here, lost = (int(scene_hull(scene, 48).sum()) for scene in (whole, made, blind))
+    assert here > 0.95 * there > 0.8 * there > lost
+    (warning,) = read_report(made.root).warnings
+    assert warning.startswith("the object leaves the frame in 000000.png to 000004.png: film from further away")
+
+
+def test_nothing_is_learnt_from_beyond_a_crop(cut):
+    made, aside = cut
+    outputs = ObjectVideoDataParserConfig(data=made.root).setup().get_dataparser_outputs("train")
+    rays = ObjectRays(ObjectVideoDataset(outputs), "cpu")
+    pixels, _ = rays.draw(20000, torch.Generator().manual_seed(1))
+    beyond = pixels[:, 2] >= made.camera.width - aside
+    cropped = torch.isin(pixels[:, 0], torch.tensor(CUT))
+    assert (beyond & ~cropped).any() and not (beyond & cropped).any()
+
+
+def test_mattes_beyond_a_crop_stay_as_they_are(cut, monkeypatch):
+    """The field shows the object a little beyond where the pictures that were cropped end."""
+    made, aside = cut
+    width, height = made.camera.width, made.camera.height
+    end = width - aside
+    alpha = torch.zeros(height, width)
+    alpha[20:-20, 10 : end + 14] = 1
+    monkeypatch.setattr(agreement, "alpha_of", lambda field, cameras, index: alpha)
+    monkeypatch.setattr(agreement, "cell", lambda field, cameras: 0.0)
+    frames = torch.zeros(2, height, width, 4, dtype=torch.uint8)
+    frames[:, 20:-20, 10:end, 3] = 255
+    windows = [made.frames[CUT[0]].window, None]
+    agreement.agree(None, CameraPath(made.camera, made.poses), frames, torch.tensor([0, 1]), windows, False)  # type: ignore[arg-type]
+    assert not frames[0, :, end:, 3].any() and frames[1, 40:-40, end + 2 : end + 10, 3].all()
 
 
 @pytest.mark.parametrize("others", [[2, 6, 7], [0, 1, 2, 3, 4]])

@@ -19,10 +19,13 @@ from nerfsem_method.capture.report import page as report_page
 from nerfsem_method.capture.report.facts import FrameFacts, look_at_frames
 from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.capture.report.page import Cloud
+from nerfsem_method.media.naming import Naming
 from nerfsem_method.scene.camera import Intrinsics
 from nerfsem_method.scene.scene import Scene
 
 COUNT = 12
+NAMING = Naming(range(COUNT))
+PHOTOGRAPHS = Naming(range(COUNT), [f"IMG_{number}.JPG" for number in range(COUNT)])
 
 
 def facts(**changes: np.ndarray) -> FrameFacts:
@@ -42,7 +45,7 @@ def model(lost: tuple[int, ...] = (), **changes: Any) -> SparseModel:
 
 def warned(scene: Scene, seen: FrameFacts, solved: SparseModel | None = None, points: int = 500, *remarks: str) -> str:
     """Return all warnings in one text."""
-    return " | ".join(report.summarise(scene, solved or model(), points, seen, remarks).warnings)
+    return " | ".join(report.summarise(scene, solved or model(), points, seen, NAMING, remarks).warnings)
 
 
 @pytest.fixture
@@ -67,11 +70,12 @@ def test_a_zoom_is_told_and_autofocus_is_not(scene) -> None:
 
 
 def test_photographs_by_other_lenses_are_named_where_no_zoom_is(scene) -> None:
-    told = warned(scene, facts(), model(lenses=[(3, 1.23), (7, 1.23), (9, 0.5)], ordered=False))
-    named = "frame 9 with 0.50 times; frames 3, 7 with 1.23 times the usual focal length"
+    solved = model(lenses=[(3, 1.23), (7, 1.23), (9, 0.5)], ordered=False)
+    told = " | ".join(report.summarise(scene, solved, 500, facts(), PHOTOGRAPHS).warnings)
+    named = "IMG_9.JPG with 0.50 times; IMG_3.JPG, IMG_7.JPG with 1.23 times the usual focal length"
     assert f"3 photographs were taken by another lens, or cropped and enlarged: {named}; each lens has a camera" in told
-    assert "1 photograph was taken" in warned(scene, facts(), model(lenses=[(3, 0.5)], ordered=False))
-    assert "2 frames were taken" in warned(scene, facts(), model(lenses=[(3, 0.5), (4, 0.5)]))
+    assert "1 frame was taken" in warned(scene, facts(), model(lenses=[(3, 0.5)]))
+    assert "frames 3-4 with 0.50 times" in warned(scene, facts(), model(lenses=[(3, 0.5), (4, 0.5)]))
     breathing = [(frame, 0.99 + 0.01 * frame) for frame in range(6)]
     assert "frames have focal lengths from 0.99 to 1.04 times the usual one" in warned(scene, facts(), model(lenses=breathing))
     zoomed = model(lenses=[(3, 1.23)], stretches=[(0, 5, 0.9), (6, 11, 1.1)])
@@ -95,9 +99,37 @@ def test_frames_are_named_by_number(scene) -> None:
     assert "no camera was found for frames 2, 9; they are interpolated" in warned(scene, facts(), model((2, 9)))
 
 
+def test_frames_are_named_by_their_number_in_the_clip_whatever_is_left_out(scene) -> None:
+    """Of 28 frames each second one is taken, and the first two of these have no camera."""
+    chosen = np.isin(np.arange(COUNT), (2, 3, 9))
+    solved = model(stretches=[(2, 5, 0.9), (10, 13, 1.1)])
+    seen = facts(blur=np.where(chosen, 3.0, 0.5))
+    told = " | ".join(report.summarise(scene, solved, 500, seen, Naming(range(0, 28, 2)), unposed=[0, 2]).warnings)
+    assert "no camera was found for frames 0, 2: left out" in told
+    assert "frames 8, 10, 22 are blurred" in told
+    assert "frames 20, 22, 24, 26 are taken with one at least 22 % longer than frames 4, 6, 8, 10;" in told  # rows of all frames
+
+
+def test_photographs_are_named_by_their_files(scene) -> None:
+    chosen = np.isin(np.arange(COUNT), (2, 4, 6, 7, 8, 10))
+    summary = report.summarise(scene, model((3,)), 500, facts(border=np.where(chosen, 0.1, 0.0)), PHOTOGRAPHS)
+    told = " | ".join(summary.warnings)
+    assert "leaves the frame in IMG_2.JPG, IMG_4.JPG, IMG_6.JPG to IMG_8.JPG, IMG_10.JPG: film from further away" in told
+    assert "no camera was found for IMG_3.JPG; it is interpolated" in told
+    assert summary.naming.of_rows([5]) == "IMG_5.JPG"
+
+
+def test_all_that_stands_still_is_told_in_one_sentence(scene) -> None:
+    logo, bar = (0.8, 0.05, 0.95, 0.1), (0.0, 0.9, 1.0, 1.0)
+    told = warned(scene, facts(), model(overlays=[logo, bar]))
+    assert told.count("stands still") == 1
+    assert "from 80% to 95% of their width and 5% to 10% of their height; from 0% to 100% of their width and 90% to" in told
+    assert "; and in 2 more places: cameras were found without it" in warned(scene, facts(), model(overlays=[logo] * 6))
+
+
 @pytest.mark.parametrize("apart", [0.2, 1.0])
 def test_a_part_of_the_clip_that_is_another_one_is_called_so(scene, apart: float) -> None:
-    found = report.summarise(scene, replace(model(), apart=apart), 2000, facts(), unposed=[14, 15, 16])
+    found = report.summarise(scene, replace(model(), apart=apart), 2000, facts(), Naming(range(17)), unposed=[14, 15, 16])
     told = found.warnings[0]
     assert told.startswith("no camera was found for frames 14-16: left out") and ("another object" in told) == (apart > 0.5)
     assert bool(found.likely) == (apart > 0.5)
@@ -105,13 +137,13 @@ def test_a_part_of_the_clip_that_is_another_one_is_called_so(scene, apart: float
 
 def test_what_is_wrong_with_parts_is_told_instead_of_a_zoom(scene) -> None:
     zoomed = replace(model(), stretches=[(0, 3, 0.92), (4, 7, 1.0), (8, 11, 1.09)])
-    found = report.summarise(scene, zoomed, 500, facts(), bars="frames 8-11 lie between black bars")
+    found = report.summarise(scene, zoomed, 500, facts(), NAMING, bars="frames 8-11 lie between black bars")
     assert found.warnings == [found.likely] == ["frames 8-11 lie between black bars"]
 
 
 def test_bars_are_told_once_where_frames_have_no_camera(scene) -> None:
     bars = "frames 8-11 lie between black bars"
-    lost, told = report.summarise(scene, model(), 500, facts(), unposed=[14, 15, 16], bars=bars).warnings
+    lost, told = report.summarise(scene, model(), 500, facts(), Naming(range(17)), unposed=[14, 15, 16], bars=bars).warnings
     assert told == bars and lost.startswith("no camera was found for frames 14-16") and bars not in lost
 
 
@@ -168,7 +200,7 @@ def test_cameras_that_look_above_a_flat_object_circle_it(scene) -> None:
 
 def test_half_a_turn_is_told_in_degrees(scene) -> None:
     half = replace(scene, frames=scene.frames[: COUNT // 2])
-    text = " | ".join(report.summarise(half, replace(model(), registered=np.ones(6, bool)), 500, facts()).warnings)
+    text = " | ".join(report.summarise(half, replace(model(), registered=np.ones(6, bool)), 500, facts(), NAMING).warnings)
     assert re.search(r"cover 1[78]\d of 360 degrees", text)
 
 
@@ -221,9 +253,18 @@ def test_a_picture_of_nothing_is_not_blurred() -> None:
     assert edge_blur(np.full((64, 48), 90, np.uint8)) == 0.0
 
 
+def test_the_page_calls_photographs_by_names_that_are_text_alone(scene) -> None:
+    hostile = Naming(range(COUNT + 6), ["<script>.jpg", "a\"b\x1b.jpg", *PHOTOGRAPHS.files[2:], *(f"{i}<i>" for i in range(6))])
+    summary = report.summarise(scene, model((4,)), 500, facts(), hostile, unposed=range(COUNT, COUNT + 6))
+    text = report_page.page(scene, summary, Cloud(np.zeros((0, 3)), np.zeros((0, 3), np.uint8)))
+    assert "<title>IMG_4.JPG, interpolated</title>" in text and "<figcaption>IMG_4.JPG interpolated</figcaption>" in text
+    assert "<script" not in text and "&lt;script&gt;.jpg" in text
+    assert ", 3&lt;i&gt;, 4&lt;i&gt;, " in text and 'a"b' not in text and "\x1b" not in text
+
+
 @pytest.fixture
 def page(scene) -> str:
-    summary = report.summarise(scene, model((4,)), 500, facts())
+    summary = report.summarise(scene, model((4,)), 500, facts(), NAMING)
     cloud = Cloud(np.full((5, 3), 0.5), np.full((5, 3), 200, np.uint8))
     return report_page.page(scene, summary, cloud)
 
@@ -242,7 +283,7 @@ def test_the_page_draws_every_camera_twice_and_marks_the_lost_one(page) -> None:
 
 
 def test_the_page_is_the_same_wherever_the_folder_lies(scene, vase_copy, page) -> None:
-    summary = report.summarise(vase_copy, model((4,)), 500, facts())
+    summary = report.summarise(vase_copy, model((4,)), 500, facts(), NAMING)
     cloud = Cloud(np.full((5, 3), 0.5), np.full((5, 3), 200, np.uint8))
     assert report_page.page(vase_copy, summary, cloud) == page
 
@@ -260,5 +301,5 @@ def test_frames_are_told_as_they_are_looked_at(tmp_path: Path) -> None:
     for path in paths:
         cv2.imwrite(str(path), rng.integers(0, 256, (48, 64), np.uint8))
     mattes = np.full((3, 24, 32), 255, np.uint8)
-    look_at_frames(paths, mattes, mattes, lambda done, total: told.append((done, total)))
+    look_at_frames(paths, mattes, mattes, [None] * 3, lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]

@@ -17,6 +17,7 @@ from nerfsem_method.capture.assembly import _of_moves
 from nerfsem_method.capture.cameras import reconstruct
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.cameras.strays import brought_back, moved, stray_ways, torn
+from nerfsem_method.media.naming import Naming
 
 COUNT, ASIDE = 24, [10, 11, 12]
 
@@ -123,17 +124,19 @@ def test_a_steady_turn_a_pause_and_a_film_of_two_parts_have_no_strays(film) -> N
 
 def test_where_somebody_moves_the_object_its_points_end_and_those_around_it_go_on() -> None:
     """Forty points lie on the object and as many beside it; from the thirteenth frame on the object shows others."""
-    frames, on_object = list(range(COUNT)), np.arange(120) < 80
+    frames, on_object, turn = list(range(COUNT)), np.arange(120) < 80, dict(enumerate(ring(COUNT)))
     own = np.array([[point + 40 * (frame >= 12), frame, 9.0, 9.0] for frame in frames for point in range(40)])
     around = np.array([[point, frame, 9.0, 9.0] for frame in frames for point in range(80, 120)])
     views = np.concatenate([own, around])
-    assert moved(frames, views, on_object) == [12]
+    assert moved(turn, views, on_object) == [12]
     nothing = np.zeros((120, 3)), np.zeros((120, 3), np.uint8)
     film = SparseModel(CAMERA, ring(COUNT), np.ones(COUNT, bool), *nothing, views, 0.4, 5)
-    assert "from frame 12 on the object lies otherwise" in _of_moves(film, on_object)[0]
-    assert not _of_moves(replace(film, ordered=False), on_object)
+    assert "from frame 12 on the object lies otherwise" in _of_moves(film, on_object, Naming(range(COUNT)))[0]
+    assert not _of_moves(replace(film, ordered=False), on_object, Naming(range(COUNT)))
     cut = np.concatenate([own, around[(around[:, 1] < 12) == (around[:, 0] < 100)]])
-    assert not moved(frames, cut, on_object)  # All is new there, as where a film is cut.
+    assert not moved(turn, cut, on_object)  # All is new there, as where a film is cut.
     few = own[own[:, 0] % 40 < 20]
-    assert not moved(frames, np.concatenate([few, around]), on_object)
-    assert not moved(frames, np.concatenate([own[own[:, 1] < 12], around]), on_object)
+    assert not moved(turn, np.concatenate([few, around]), on_object)
+    assert not moved(turn, np.concatenate([own[own[:, 1] < 12], around]), on_object)
+    further = {frame: turned(pose, 40) if frame >= 12 else pose for frame, pose in turn.items()}
+    assert not moved(further, views, on_object)  # An object that stays where it is shows another side there, too.

@@ -32,7 +32,7 @@ def remarks(path: Path) -> list[str]:
 @pytest.mark.parametrize("tag", [FOCAL_LENGTH, IN_35_MM])
 def test_another_focal_length_is_named(tag: int, tmp_path: Path) -> None:
     (said,) = remarks(shots(tmp_path, [{tag: 24}] * 6 + [{tag: 35}, {}, {tag: 50}]))
-    assert said.startswith("2 of 9 photographs were taken with another focal length than 24 mm, from 24 to 50 mm (frames 6, 8)")
+    assert said.startswith("2 of 9 photographs were taken with another focal length than 24 mm, from 24 to 50 mm (6.jpg, 8.jpg)")
 
 
 def test_photographs_say_how_many_times_the_usual_focal_length_theirs_is(tmp_path: Path) -> None:

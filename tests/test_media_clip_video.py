@@ -27,6 +27,26 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pattern(tmp_path_factory.mktemp("plain") / "plain.mp4", 10)
 
 
+def remarks_of(path: Path) -> list[str]:
+    findings = Findings()
+    list(open_clip(path).frames(findings=findings))
+    return findings.remarks
+
+
+@pytest.mark.parametrize("crf", [20, 30, 48])
+def test_of_a_film_that_is_compressed_strongly_it_is_told(crf: int, tmp_path: Path) -> None:
+    film = pattern(tmp_path / "film.mp4", 10, "-c:v", "libx264", "-crf", str(crf), size="160x120")
+    told = remarks_of(film)
+    if crf < 48:
+        assert told == []
+    else:
+        assert len(told) == 1 and "compressed so strongly (quantiser 4" in told[0] and "send it as a file" in told[0]
+
+
+def test_other_codecs_do_not_say_how_strongly(tmp_path: Path) -> None:
+    assert remarks_of(pattern(tmp_path / "film.mp4", 10, "-c:v", "mpeg4", "-q:v", "31", size="160x120")) == []
+
+
 # One stream -----------------------------------------------------------------------------------------------------------
 
 

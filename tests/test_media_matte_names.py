@@ -8,7 +8,7 @@ import pytest
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import Findings
-from nerfsem_method.media.matte_names import check_number, frames_text, in_doubt, in_order, list_mattes, partners
+from nerfsem_method.media.matte_names import check_number, in_doubt, in_order, list_mattes, partners
 
 LETTERS = ("9c", "a0", "3f2a", "b", "77", "c1", "0d", "e", "2")
 
@@ -57,11 +57,6 @@ def test_hidden_files_and_other_files_are_passed_over(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "old.png").mkdir()
     assert [path.name for path in list_mattes(tmp_path)] == ["1.png", "2.PNG"]
-
-
-@pytest.mark.parametrize(("numbers", "text"), [([3], "frame 3"), ([0, 1, 2, 7, 9, 10], "frames 0-2, 7, 9-10")])
-def test_frames_are_named_in_runs(numbers, text):
-    assert frames_text(numbers) == text
 
 
 def test_files_of_one_folder_stay_together():

@@ -13,6 +13,7 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.matte_names import list_mattes
 from nerfsem_method.media.mattes import given_mattes
+from nerfsem_method.media.naming import Naming
 
 COUNT, WIDTH, HEIGHT = 12, 40, 60
 
@@ -263,7 +264,7 @@ def test_mattes_that_are_black_in_many_frames_are_refused_by_number(black, tmp_p
     for index in range(COUNT - black, COUNT):
         Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(folder / f"m{index}.png")
     (tmp_path / "taken").mkdir()
-    given = folder, tmp_path / "taken", COUNT, (WIDTH, HEIGHT), lambda done, total: None
+    given = folder, tmp_path / "taken", Naming(range(COUNT)), (WIDTH, HEIGHT), lambda done, total: None
     if black <= COUNT / 4:
         copy_mattes(*given)
     else:
@@ -293,7 +294,7 @@ def test_strangers_mattes_equal_the_clean_ones(name, shared):
 def copied(folder: Path, tmp_path: Path, count: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> tuple[np.ndarray, list[str]]:
     target = tmp_path / "target"
     target.mkdir()
-    remarks = copy_mattes(folder, target, count, size, lambda done, total: None)
+    remarks = copy_mattes(folder, target, Naming(range(count)), size, lambda done, total: None)
     return load_mattes(target), remarks
 
 
@@ -306,7 +307,8 @@ def test_mattes_called_after_photographs_go_to_them(taken, tmp_path):
         (folder / f"m{number}.png").rename(folder / f"{name.removesuffix('.jpg')}_mask.png")
     (tmp_path / "target").mkdir()
     findings = Findings(numbers=list(range(len(taken))), total=len(taken), files=[names[number] for number in taken])
-    assert not copy_mattes(folder, tmp_path / "target", len(taken), (WIDTH, HEIGHT), lambda done, total: None, findings)
+    target, size = tmp_path / "target", (WIDTH, HEIGHT)
+    assert not copy_mattes(folder, target, findings.naming, size, lambda done, total: None, findings)
     assert np.array_equal(load_mattes(tmp_path / "target") > 127, TRUE[list(taken)])
 
 

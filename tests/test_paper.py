@@ -121,7 +121,7 @@ def test_a_part_of_the_entries_estimates_the_rate_of_all(monkeypatch):
 def test_a_training_that_goes_on_lists_the_same_part(monkeypatch):
     """Where the tables take turns, a field that was loaded has had fewer of them than the one that was stopped."""
     monkeypatch.setattr(rate, "LISTED", 4000)
-    clip = TrainingClip(VIDEO, torch.zeros(0, 8, 8, 4, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
+    clip = TrainingClip(VIDEO, torch.zeros(0, 8, 8, 4, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64), ())
 
     def conducted():
         field = RadianceField.from_state(tiny_state(HASHED))

@@ -29,7 +29,7 @@ def field():
 def conduct(field, step, steps=STEPS, course=COURSE):
     """Do what the course says before a step, without a clip to align with."""
     cameras = CameraPath(Intrinsics(8, 8, 8.0, 8.0, 4.0, 4.0), orbit(2))
-    clip = TrainingClip(VIDEO, torch.zeros(0, 8, 8, 4, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
+    clip = TrainingClip(VIDEO, torch.zeros(0, 8, 8, 4, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64), ())
     Conductor(field, cameras, torch.tensor(1.0), replace(course, align_at=(), agree_at=()), steps, clip).before(step)
 
 

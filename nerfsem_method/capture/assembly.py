@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from nerfsem_method.capture.report.page import Cloud, write_page
 from nerfsem_method.capture.report.ply import write_ply
 from nerfsem_method.log import LOG
 from nerfsem_method.media.clip.clip import Clip
+from nerfsem_method.media.naming import Naming
+from nerfsem_method.scene.camera import windows_of
 from nerfsem_method.scene.scene import Frame, Scene, Video
 
 REMARKS = "remarks.json"
@@ -58,27 +60,32 @@ def assemble(found: Found, advance: Advance) -> Scene:
     """Return the scene in units of the object's hull, and write points.ply, report.json and report.html."""
     root, clip, frames, mattes = found.root, found.clip, found.frames, found.mattes
     posed, model = found.solved.posed, found.solved.of_posed_frames()
-    seen = look_at_frames(frames, mattes, found.drawn, advance)
+    findings = frame_files.read_findings(root / "frames")
+    unposed = [number for number, has in zip(findings.numbers, posed, strict=True) if not has]
+    naming, named = findings.naming, findings.naming.without(unposed)
+    windows = [clip.window(number) for number in named.numbers]
+    seen = look_at_frames(frames, mattes, found.drawn, windows, advance)
     camera = model.camera.scaled(*found.size)
     on_object = model.points_on(mattes)
-    small = model.cameras.scaled(*mattes.shape[:0:-1])
+    small = replace(model.cameras.scaled(*mattes.shape[:0:-1]), windows=windows_of(windows))
     units = normalise.unit_box(small, mattes, model.points[on_object], turn=way_up(model))
     cloud = Cloud(units.points(model.points[on_object]), model.colours[on_object])
     write_ply(root / "points.ply", cloud.points, cloud.colours)
-    findings = frame_files.read_findings(root / "frames")
-    unposed = [number for number, has in zip(findings.numbers, posed, strict=True) if not has]
     left_out = tuple(sorted({*unposed, *findings.damaged}))
     video = Video(clip.name, *found.size, len(frames), clip.rate, clip.sha256, left_out)
     source = np.where(model.registered, "registered", "interpolated").tolist()
-    cameras = enumerate(zip(frames, units.poses(model.poses), source, model.cameras.factors.tolist(), strict=True))
-    made = (Frame(i, pose, how, f"frames/{path.name}", f"mattes/{path.name}", zoom) for i, (path, pose, how, zoom) in cameras)
-    scene = Scene(root, video, camera, tuple(made))
-    remarks = [*findings.remarks, *(_of_given(root, mattes, model) if found.given else []), *_of_moves(model, on_object)]
-    everything, film = sorted((root / "frames").glob("*.png")), not findings.files
-    bars = of_bars(everything, findings.numbers, film)
-    apart = film and bool(unposed) and model.apart > MOST_APART
+    of_each = enumerate(zip(frames, units.poses(model.poses), source, model.cameras.factors.tolist(), windows, strict=True))
+    scene = Scene(root, video, camera, tuple(
+        Frame(index, pose, how, f"frames/{path.name}", f"mattes/{path.name}", zoom, window)
+        for index, (path, pose, how, zoom, window) in of_each
+    ))  # fmt: skip
+    remarks = [*findings.remarks, *(_of_given(root, mattes, model, named) if found.given else [])]
+    remarks += _of_moves(model, on_object, named)
+    everything = sorted((root / "frames").glob("*.png"))
+    bars = of_bars(everything, naming)
+    apart = not naming.files and bool(unposed) and model.apart > MOST_APART
     mirrors = of_mirrors(everything, posed, findings.numbers) if apart else ""
-    summary = report.summarise(scene, model, len(cloud.points), seen, remarks, unposed, bars, mirrors)
+    summary = report.summarise(scene, model, len(cloud.points), seen, naming, remarks, unposed, bars, mirrors)
     for warning in summary.warnings:
         LOG.info("warning: %s", warning)
     summary.save(root)
@@ -86,20 +93,21 @@ def assemble(found: Found, advance: Advance) -> Scene:
     return scene
 
 
-def _of_moves(model: SparseModel, on_object: np.ndarray) -> list[str]:
+def _of_moves(model: SparseModel, on_object: np.ndarray, naming: Naming) -> list[str]:
     """Return what is to be said where somebody moves the object during a film; `on_object` [P] bool are its points."""
-    frames = moved(np.flatnonzero(model.registered).tolist(), model.views, on_object) if model.ordered else []
+    known = {frame: model.poses[frame] for frame in np.flatnonzero(model.registered).tolist()}
+    frames = moved(known, model.views, on_object) if model.ordered else []
     return [
-        f"from frame {first} on the object lies otherwise than before, while its surroundings go on: cameras are those of the "
-        "surroundings, and a bundle would show the object in both ways at once; film it without touching it, or give one part "
-        "alone"
+        f"from {naming.of_rows([first])} on the object lies otherwise than before, while its surroundings go on: cameras are "
+        "those of the surroundings, and a bundle would show the object in both ways at once; film it without touching it, or "
+        "give one part alone"
         for first in frames[:1]
     ]
 
 
-def _of_given(root: Path, mattes: np.ndarray, model: SparseModel) -> list[str]:
+def _of_given(root: Path, mattes: np.ndarray, model: SparseModel, naming: Naming) -> list[str]:
     """Return what is to be said about given mattes."""
     path = root / "mattes" / REMARKS
     said = json.loads(path.read_text()) if path.exists() else []
-    compared = matte_files if len(model.views) else silhouettes
-    return [*said, *compared.disagreement(mattes, model)]
+    apart = matte_files.disagreement(mattes, model, naming) if len(model.views) else silhouettes.disagreement(mattes, model)
+    return [*said, *apart]

@@ -10,7 +10,6 @@ from pathlib import Path
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.cameras import poses
 from nerfsem_method.capture.cameras.sparse import SparseModel
-from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.ingest import Capture, cache_key
 from nerfsem_method.capture.options import CaptureOptions
@@ -77,8 +76,7 @@ class PosedCapture(Capture):
         return cache_key(self.clip.sha256, self.options.every, "given")
 
     def _solve_cameras(self, target: Path, advance: Advance) -> None:
-        taken = frame_files.read_findings(self.folder.root / "frames").numbers
-        self.shots.model(taken).save(target)
+        self.shots.model(self._findings.numbers).save(target)
 
     def _model_of(self, frames: list[Path]) -> SparseModel:
         model = super()._model_of(frames)

@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
@@ -28,7 +28,7 @@ from nerfsem_method.capture.report.gaps import check_gaps
 from nerfsem_method.capture.stages import StageFolder
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import hash_file, named, scratch
-from nerfsem_method.media.clip.clip import Clip, folder_of
+from nerfsem_method.media.clip.clip import Clip, Findings, folder_of
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.pictures import keeping_pictures
 from nerfsem_method.outputs import check_apart, check_space
@@ -167,8 +167,8 @@ class Capture:
             self.folder.fill("frames", self.frames_key, "frames", self._extract_frames)
             frames = sorted((root / "frames").glob("*.png"))
             self._check_hints()
-            if self.box and self.box.frame >= len(frames):
-                raise CaptureError(f"--object-box names frame {self.box.frame}; the video's last one is {len(frames) - 1}")
+            if self.box:
+                self.box.located(self._findings.naming)
             if self.first_mattes:
                 self.folder.fill(*self.first_mattes, "mattes", partial(self._segment, frames))
             self.folder.fill("cameras", self.cameras_key, "cameras (COLMAP)", self._solve_cameras)
@@ -207,6 +207,11 @@ class Capture:
         raise CaptureError(f"--keep-support and --object-box are hints for the classical segmenter; leave them out, {remedy}")
 
     @property
+    def _findings(self) -> Findings:
+        """Return what reading the clip has brought to light."""
+        return frame_files.read_findings(self.folder.root / "frames")
+
+    @property
     def _solved(self) -> SparseModel:
         """Return what the stage "cameras" has found, of all frames."""
         return SparseModel.load(self.folder.root / "cameras")
@@ -222,16 +227,15 @@ class Capture:
     def _segment(self, frames: list[Path], target: Path, advance: Advance) -> None:
         """Make the stage "mattes", or "drawn" if all views judge the mattes later."""
         if self.given:
-            findings = frame_files.read_findings(self.folder.root / "frames")
-            named = findings if self.options.mattes else replace(findings, files=[])  # The alpha channel's mattes have our names.
-            remarks = matte_files.copy_mattes(self.given, target, len(frames), self.size, advance, named)
+            found = self._findings if self.options.mattes else None  # There is one of the alpha channel for each frame.
+            remarks = matte_files.copy_mattes(self.given, target, self._findings.naming, self.size, advance, found)
             if remarks:
                 (target / REMARKS).write_text(json.dumps(remarks))
         elif self.options.segmenter == "classical":
             from nerfsem_method.capture.mattes.classical import segment
 
             model = self._model_of(frames)
-            box = self.box and self.box.among(self._solved.posed)
+            box = self.box and self.box.located(self._findings.naming).among(self._solved.posed)
             segment(frames, model, target, advance, keep_support=self.options.keep_support, box=box)
         else:
             from nerfsem_method.capture.mattes.learned import segment

@@ -29,8 +29,8 @@ class CaptureOptions:
     """Keep what the object stands on (pillar, pedestal, table) in the classical segmenter's mattes."""
 
     object_box: str | None = None
-    """A box around the object as x,y,w,h or x,y,w,h@frame, in pixels of the video (frame 0 if not given): a hint for the
-    classical segmenter where the camera circles more than one thing."""
+    """A box around the object as x,y,w,h or x,y,w,h@frame, in pixels of the video (the first frame if none is given by its
+    number, or a photograph by its name): a hint for the classical segmenter where the camera circles more than one thing."""
 
     sfm_region: Literal["auto", "object", "frame"] = "auto"
     """Where COLMAP looks for features: the whole frame, or the object alone, as on a turntable before a fixed camera.

@@ -65,7 +65,7 @@ class Decode:
         if mode == "pc" and bundle.background is None:
             raise NerfsemError(f"{self.bundle} holds no background; decode it with --mode fp")
 
-        from nerfsem_method.media.matte_names import frames_text
+        from nerfsem_method.media.naming import frames_text
         from nerfsem_method.media.video import write_png_folder, write_video
         from nerfsem_method.playback.player import Player
         from nerfsem_method.progress import track

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nerfsem_method.cli.manners import AsJson, BundlesIn, named
 from nerfsem_method.errors import printable
-from nerfsem_method.media.matte_names import frames_text
+from nerfsem_method.media.naming import frames_text
 
 if TYPE_CHECKING:
     from nerfsem_method.codec.facts import Facts

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from nerfsem_method.codec.metadata import ELEMENTS, metadata_section
 from nerfsem_method.collection.items import Item
 from nerfsem_method.errors import NerfsemError, printable
-from nerfsem_method.media.matte_names import shortened
+from nerfsem_method.media.naming import shortened
 
 CLIP = "clip"
 """This column has the clip's path below the folder of clips, or its name alone where no other clip is called so."""

@@ -13,7 +13,7 @@ from nerfsem_method.codec import nsem
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.evaluation.metrics import masked_reference, psnr
 from nerfsem_method.files import replacing
-from nerfsem_method.media.matte_names import frames_text
+from nerfsem_method.media.naming import frames_text
 from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.playback.player import Player
 from nerfsem_method.scene.scene import Scene

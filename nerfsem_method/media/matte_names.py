@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.naming import shortened, spans
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".pbm", ".ppm", ".pnm", ".tga", ".jp2", ".j2k",
@@ -260,24 +261,3 @@ def _step(numbers: list[int]) -> int | None:
     """Return the step from each number to the next where that is always the same."""
     steps = {later - earlier for earlier, later in zip(sorted(numbers), sorted(numbers)[1:], strict=False)}
     return steps.pop() if len(steps) == 1 else None
-
-
-def spans(numbers: list[int]) -> str:
-    """Write ascending numbers as "3, 12-30"."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1] = [runs[-1][0], number]
-        else:
-            runs.append([number])
-    return ", ".join("-".join(map(str, run)) for run in runs)
-
-
-def frames_text(numbers: list[int]) -> str:
-    """Name frames by their ascending numbers, as "frame 3" or "frames 3, 12-30"."""
-    return f"frame{'s' * (len(numbers) != 1)} {spans(numbers)}"
-
-
-def shortened(text: str, most: int = 80) -> str:
-    """Return a text, cut where it would fill more than a line."""
-    return text if len(text) <= most else f"{text[:most].rsplit(',', 1)[0]}, ..."

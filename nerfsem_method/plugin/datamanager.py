@@ -23,6 +23,7 @@ from nerfsem_method.plugin.dataparser import ObjectVideoDataParserConfig, camera
 from nerfsem_method.plugin.previews import previews
 from nerfsem_method.plugin.rays import ClipRays
 from nerfsem_method.progress import track
+from nerfsem_method.scene.camera import Window, shown_part
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.windows import framed, largest
 
@@ -122,7 +123,9 @@ class ObjectRays(ClipRays):
         super().__init__(dataset.scene, dataset.frame_indices, device)
         self.frames = _read_all(dataset).to(self.device)
         alpha = self.frames[..., 3]
-        near = [torch.nonzero(_near_object(matte).flatten())[:, 0] + i * matte.numel() for i, matte in enumerate(alpha)]
+        windows = [dataset.scene.frames[index].window for index in dataset.frame_indices.tolist()]
+        around = (_within(_near_object(matte), window) for matte, window in zip(alpha, windows, strict=True))
+        near = [torch.nonzero(each.flatten())[:, 0] + i * each.numel() for i, each in enumerate(around)]
         self.candidates = torch.cat(near).to(torch.int32 if alpha.numel() < 2**31 else torch.int64)
         if not len(self.candidates):
             raise CaptureError("the mattes are empty in every frame: there is no object to learn; give --mattes DIR")
@@ -164,6 +167,14 @@ def _read_all(dataset: ObjectVideoDataset) -> torch.Tensor:
 
 def _near_object(matte: torch.Tensor) -> torch.Tensor:
     return largest(framed(matte, BORDER, 0), 2 * BORDER + 1) > 0
+
+
+def _within(chosen: torch.Tensor, window: Window | None) -> torch.Tensor:
+    """Return which of the `chosen` pixels [H, W] bool lie in a frame's window: of others nothing is known."""
+    part = shown_part(window, *chosen.shape[::-1])
+    kept = torch.zeros_like(chosen)
+    kept[part] = chosen[part]
+    return kept
 
 
 @dataclass

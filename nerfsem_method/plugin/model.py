@@ -135,7 +135,8 @@ class NerfsemModel(Model):
         self._most_rays = datamanager.config.train_num_rays_per_batch
         indices, frames = datamanager.train_dataset.frame_indices, datamanager.frames_rgba
         mattes = AgreedMattes(self.kwargs["metadata"]["scene"], indices, frames)
-        clip = TrainingClip(self._video, frames, indices, mattes.keep, mattes.take)
+        windows = [self.kwargs["metadata"]["scene"].frames[index].window for index in indices.tolist()]
+        clip = TrainingClip(self._video, frames, indices, windows, mattes.keep, mattes.take)
         conductor = Conductor(
             self.field, self.cameras, self.rate_weight, config.course, trainer.config.max_num_iterations, clip,
             _rate_control(config), config.paper.density_threshold if config.paper.occupancy_by == "density" else None,

@@ -6,6 +6,8 @@ plain arithmetic, so that there is one formula for NumPy arrays, torch tensors a
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +19,11 @@ UNDISTORTION_STEPS = 8
 """A pixel is undistorted by this many fixed-point steps; the number is part of the format, so that all decoders agree."""
 STEEPEST = 1e3
 """Ideal coordinates stay within +- this from step to step: absurd coefficients must not give rays that are not numbers."""
+Window = tuple[float, float, float, float]
+"""A window is the part of a frame that its picture fills: left, top, right and bottom in shares of its width and height."""
+FULL: Window = (0.0, 0.0, 1.0, 1.0)
+HARDLY = 1e-6
+"""So much of a pixel is nothing but rounding."""
 LOOK_AT_ROUNDS = 30
 """So many rounds bring the point that all cameras look at back from where poses that are far off pull it."""
 
@@ -159,6 +166,18 @@ class Intrinsics:
         return np.stack(distorted(x, y, *self.distortion), -1) * (self.fx, self.fy) + (self.cx, self.cy), depth
 
 
+def windows_of(windows: Sequence[Window | None]) -> np.ndarray | None:
+    """Return the windows of all frames [N, 4], None where all are full."""
+    return np.array([window or FULL for window in windows]) if any(windows) else None
+
+
+def shown_part(window: Window | None, width: int, height: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a frame of this size that lie wholly in its window."""
+    left, top, right, bottom = np.array(window or FULL) * (width, height, width, height)
+    first_row, first_column = (math.ceil(value - HARDLY) for value in (top, left))
+    return slice(first_row, math.floor(bottom + HARDLY)), slice(first_column, math.floor(right + HARDLY))
+
+
 @dataclass(frozen=True)
 class FrameCameras:
     """Each of N frames has a camera of its own: the intrinsics `camera`, a pose, and perhaps another focal length.
@@ -167,11 +186,13 @@ class FrameCameras:
         camera: The usual lens's intrinsics give the size of all frames.
         poses: cam_from_world, [N, 3, 4].
         zooms: Each frame's focal length is so many times the usual one, [N]; None where one lens took all.
+        windows: Each frame shows something in this window alone, [N, 4]; None where all frames are full.
     """
 
     camera: Intrinsics
     poses: np.ndarray
     zooms: np.ndarray | None = None
+    windows: np.ndarray | None = None
 
     @property
     def factors(self) -> np.ndarray:
@@ -184,6 +205,12 @@ class FrameCameras:
         params = np.tile(np.array(self.camera.params), (len(self.poses), 1))
         params[:, :2] *= self.factors[:, None]
         return params
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """Return the windows of all frames in pixels, (left, top, right, bottom) [N, 4]."""
+        full = np.tile(FULL, (len(self.poses), 1))
+        return (full if self.windows is None else self.windows) * ([self.camera.width, self.camera.height] * 2)
 
     def camera_of(self, index: int) -> Intrinsics:
         """Return the intrinsics of a frame."""
@@ -199,4 +226,5 @@ class FrameCameras:
 
     def of(self, chosen: Any) -> FrameCameras:
         """Return the cameras of the `chosen` frames alone: a slice, their numbers, or [N] bool."""
-        return FrameCameras(self.camera, self.poses[chosen], None if self.zooms is None else self.zooms[chosen])
+        zooms, windows = (None if values is None else values[chosen] for values in (self.zooms, self.windows))
+        return FrameCameras(self.camera, self.poses[chosen], zooms, windows)

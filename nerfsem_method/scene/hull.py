@@ -81,6 +81,7 @@ def _vote(
     inside: np.ndarray,
     poses: np.ndarray,
     params: np.ndarray,
+    bounds: np.ndarray,
     lower: np.ndarray,
     step: float,
     tolerance: float,
@@ -102,10 +103,11 @@ def _vote(
             left = grid
             for n in range(count):  # each view answers for a whole row: what it reads lies close together
                 kept_on, pose, camera, shown = 0, poses[n], params[n], inside[n]
+                left_end, top, right_end, bottom = bounds[n]
                 for at in range(left):
                     k = asked[at]
                     u, v, z = pixel_of(wx, wy, lower[2] + (k + 0.5) * step, pose, camera, width, height)
-                    if z != 0:
+                    if z != 0 and left_end <= u < right_end and top <= v < bottom:
                         seen[k] += 1
                         missed[k] += not shown[int(v), int(u)]
                     asked[kept_on] = k
@@ -137,7 +139,8 @@ def carve(
 
     `mattes` are uint8 [N, H, W] at the cameras' size. Voxel (i, j, k) is centred at
     lower + (i + 0.5, j + 0.5, k + 0.5) * size / resolution. It stays where its centre falls on a matte above one half,
-    grown by `margin_pixels`, in all but a share `tolerance` of the views that see it. Returns bool [x, y, z]; raises ValueError
+    grown by `margin_pixels`, in all but a share `tolerance` of the views that see it; outside of its window a frame sees nothing.
+    Returns bool [x, y, z]; raises ValueError
     for mattes of another shape.
     """
     count, camera = len(cameras.poses), cameras.camera
@@ -146,7 +149,7 @@ def carve(
     min_views = max(MIN_VIEWS, math.ceil(MIN_SHARE_OF_VIEWS * count))
     order = _spread(count)
     inside = dilate(np.ascontiguousarray(mattes[order]), float(margin_pixels))
-    views = inside, np.ascontiguousarray(cameras.poses, np.float64)[order], cameras.params[order]
+    views = inside, np.ascontiguousarray(cameras.poses, np.float64)[order], cameras.params[order], cameras.bounds[order]
     rules = np.asarray(lower, np.float64), size / resolution, tolerance, min_views
     kept = np.zeros((resolution,) * 3, np.bool_)
     in_parts(resolution, lambda _, start, stop: _vote(*views, *rules, start, stop, kept))

@@ -15,7 +15,7 @@ import numpy as np
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import replacing
-from nerfsem_method.scene.camera import FrameCameras, Intrinsics
+from nerfsem_method.scene.camera import FrameCameras, Intrinsics, Window, windows_of
 
 AGREED = "agreed"
 """Below this name in a scene's folder lie the mattes that trainings and the field agreed on."""
@@ -32,6 +32,7 @@ class Frame:
         image, matte: The picture and the soft matte lie at these paths below the scene's folder; they are "" in a scene made of
             a bundle.
         zoom: The frame's focal length is so many times the scene's camera's: another lens took it.
+        window: The picture fills this part of the frame, and nothing is known of what lies outside; None where it fills all.
     """
 
     index: int
@@ -40,6 +41,7 @@ class Frame:
     image: str = ""
     matte: str = ""
     zoom: float = 1.0
+    window: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Scene:
     @property
     def cameras(self) -> FrameCameras:
         """Return the cameras of all frames."""
-        return FrameCameras(self.camera, self.poses, self.zooms)
+        return FrameCameras(self.camera, self.poses, self.zooms, windows_of([frame.window for frame in self.frames]))
 
     def agreed_folder(self, count: int) -> Path:
         """Return where the mattes of a training's `count`-th agreement between mattes and field are kept (1 is the first)."""
@@ -128,10 +130,16 @@ class Scene:
             camera = Intrinsics.from_colmap(**data["camera"])
             frames = tuple(
                 Frame(**{**f, "cam_from_world": np.asarray(f["cam_from_world"], np.float64).reshape(3, 4)})
-                for f in data["frames"]
+                for f in map(_with_window, data["frames"])
             )
         except FileNotFoundError:
             raise CaptureError(f"{root} is no scene folder: scene.json is missing; run nerfsem capture first") from None
         except (KeyError, TypeError, ValueError) as error:
             raise CaptureError(f"{path} cannot be read ({error}); delete the folder and capture again") from None
         return cls(root, video, camera, frames)
+
+
+def _with_window(frame: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file says of a frame with its window, if it has one, as it is here."""
+    return {**frame, "window": tuple(map(float, frame["window"]))} if frame.get("window") else frame
+

@@ -6,12 +6,14 @@ ear) the field is right; where a clip's outlines differ everywhere, as drawn or 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nerfsem_method.scene.camera import Window, shown_part
 from nerfsem_method.training.cameras import CameraPath
 from nerfsem_method.training.radiance import RadianceField
 from nerfsem_method.training.windows import framed, largest, smallest
@@ -61,18 +63,22 @@ def cell(field: RadianceField, cameras: CameraPath) -> float:
 
 
 @torch.no_grad()
-def agree(field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Tensor, rough: bool) -> Agreement:
+def agree(
+    field: RadianceField, cameras: CameraPath, frames: Tensor, indices: Tensor, windows: Sequence[Window | None], rough: bool
+) -> Agreement:
     """Change the alpha of frames [n, H, W, 4] uint8 in place to what they and the field agree on.
 
     Args:
         indices: [n] the camera of each frame.
+        windows: the part of each frame that its picture fills; mattes stay as they are elsewhere.
         rough: whether all outlines follow the field.
     """
     shares = []
     least_area = cell(field, cameras)
-    for frame, index in zip(frames, indices.tolist(), strict=True):
+    for frame, index, window in zip(frames, indices.tolist(), windows, strict=True):
         matte = frame[..., 3].to(cameras.poses.device).float() / 255
-        new = agreed(matte, alpha_of(field, cameras, index), rough, least_area)
+        new, part = matte.clone(), shown_part(window, *cameras.size)
+        new[part] = agreed(matte[part], alpha_of(field, cameras, index)[part], rough, least_area)
         share = float((new - matte).abs().sum() / matte.sum().clamp(min=1))
         if share > 0:
             shares.append(share)

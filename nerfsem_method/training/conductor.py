@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nerfsem_method.log import LOG
+from nerfsem_method.scene.camera import Window
 from nerfsem_method.scene.scene import Video
 from nerfsem_method.training.agreement import Agreement, agree, is_rough
 from nerfsem_method.training.align import align
@@ -26,12 +27,13 @@ class TrainingClip:
     """A clip to train on has the video's facts, frames [n, H, W, 4] uint8 (straight alpha), and the camera [n] of each.
 
     `keep` is called after each agreement, with its number and outcome, and keeps the frames' alpha; `take` sets it to what was
-    kept of a number.
+    kept of a number. The pictures fill these `windows` of the frames.
     """
 
     video: Video
     frames: Tensor
     cameras: Tensor
+    windows: Sequence[Window | None]
     keep: Callable[[int, Agreement], None] = lambda *_: None
     take: Callable[[int], None] = lambda _: None
 
@@ -140,7 +142,7 @@ class Conductor:
         if not self._agreements:
             self._rough = is_rough(self.field, self.cameras, self._outlines)
         self._agreements += 1
-        found = agree(self.field, self.cameras, self.clip.frames, self.clip.cameras, self._rough)
+        found = agree(self.field, self.cameras, self.clip.frames, self.clip.cameras, self.clip.windows, self._rough)
         self.clip.keep(self._agreements, found)
         LOG.info("step %d: mattes and field agree, %s", self._step, found)
 

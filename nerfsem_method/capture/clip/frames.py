@@ -16,7 +16,6 @@ import numpy as np
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import constant
 from nerfsem_method.media.clip.clip import Clip, Findings
-from nerfsem_method.media.matte_names import frames_text, shortened
 from nerfsem_method.media.pictures import write_picture
 
 Advance = Callable[[int, int], None]
@@ -78,8 +77,8 @@ def extract(clip: Clip, target: Path, size: tuple[int, int], advance: Advance) -
         shutil.rmtree(target / ALPHA)
     if opaque and alpha_varies:
         findings.remarks.append(
-            f"{shortened(frames_text(opaque))} of {written} have no alpha channel, so that those of the others are no mattes: "
-            "cut the object out of all of them, or give --mattes"
+            f"{findings.naming.of(opaque)} {'has' if len(opaque) == 1 else 'have'} no alpha channel, so that those of the others "
+            "are no mattes: cut the object out of all of them, or give --mattes"
         )
     elif alpha_varies and least > WHOLE:
         findings.remarks.append("the pictures' alpha channel leaves out next to nothing, such as corners; it is not heeded")

@@ -10,7 +10,7 @@ import numpy as np
 
 from nerfsem_method.capture.clip.motion import CANDIDATES, evenly, small
 from nerfsem_method.capture.clip.tones import BLACK, bars, within_bars
-from nerfsem_method.media.matte_names import frames_text, shortened
+from nerfsem_method.media.naming import Naming
 
 DEEP = 0.03
 """Bars are so deep at two opposite sides or deeper, in shares of the frame's height or width."""
@@ -33,10 +33,10 @@ BESIDE = 2
 """Pictures are mirrored so many frames before or after those without a camera begin or end, or nearer."""
 
 
-def of_bars(frames: Sequence[Path], numbers: Sequence[int], film: bool) -> str:
+def of_bars(frames: Sequence[Path], naming: Naming) -> str:
     """Return what is to be said where some frames lie between black bars and the others do not, "" elsewhere.
 
-    The `frames` have these `numbers` in their clip, which is a `film` or photographs.
+    The `naming` is that of the `frames`.
     """
     if not barred(np.stack([bars(small(frames[index])) for index in evenly(len(frames), CANDIDATES)])).any():
         return ""
@@ -45,15 +45,14 @@ def of_bars(frames: Sequence[Path], numbers: Sequence[int], film: bool) -> str:
     shown = [small(frames[inner[index]]) for index in evenly(len(inner), CANDIDATES)] if len(inner) else []
     if not shown or np.median([_straightness(picture) for picture in shown]) < STRAIGHT:
         return ""
-    named = shortened(frames_text([number for number, inside in zip(numbers, within, strict=True) if inside]))
     remedy = "give those of one kind alone"
-    if film:
+    if not naming.files:
         longest = max((list(run) for _, run in groupby(range(len(frames)), key=lambda index: bool(within[index]))), key=len)
-        kept = f"start_frame={numbers[longest[0]]}:end_frame={numbers[longest[-1]] + 1}"
+        kept = f"start_frame={naming.numbers[longest[0]]}:end_frame={naming.numbers[longest[-1]] + 1}"
         remedy = f"cut it to one part, as by: ffmpeg -i CLIP -vf trim={kept},setpts=PTS-STARTPTS NEW"
     return (
-        f"{named} lie between black bars and the others do not: where pictures were made smaller for that, one camera cannot "
-        f"have taken all, and cameras are bent by degrees; {remedy}"
+        f"{naming.of_rows(inner.tolist())} lie between black bars and the others do not: where pictures were made smaller for "
+        f"that, one camera cannot have taken all, and cameras are bent by degrees; {remedy}"
     )
 
 

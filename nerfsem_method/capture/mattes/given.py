@@ -10,8 +10,9 @@ from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.clip import Findings
-from nerfsem_method.media.matte_names import check_number, in_doubt, list_mattes, partners, shortened, spans
+from nerfsem_method.media.matte_names import check_number, in_doubt, list_mattes, partners
 from nerfsem_method.media.mattes import given_mattes
+from nerfsem_method.media.naming import Naming
 from nerfsem_method.media.pictures import read_picture, write_picture
 
 ASPECT_TOLERANCE = 0.02
@@ -30,20 +31,20 @@ frame before 0.956 in the median frame and fewer in most (measured on two clips 
 def copy_mattes(
     folder: Path,
     target: Path,
-    count: int,
+    naming: Naming,
     size: tuple[int, int],
     advance: Advance,
     findings: Findings | None = None,
 ) -> list[str]:
     """Write ready-made mattes to `target`/000000.png ... at `size` (width, height), and return remarks about them.
 
-    The clip's `findings` say which mattes are the `count` frames', where the folder may hold those of others, too. Raises
-    CaptureError on a wrong number of mattes, a wrong aspect, an unreadable file, what is no matte of one object, or many that
-    show nothing.
+    The `naming` is that of the frames. The clip's `findings` say which mattes are theirs, where the folder may hold those of
+    others, too. Raises CaptureError on a wrong number of mattes, a wrong aspect, an unreadable file, what is no matte of one
+    object, or many that show nothing.
     """
     import cv2
 
-    files = list_mattes(folder)
+    files, count = list_mattes(folder), len(naming.numbers)
     chosen = findings.mattes(files) if findings else list(range(len(files)))
     own = [files[index] for index in chosen]
     by_name = findings is not None and partners(own, findings.names) is not None
@@ -64,7 +65,7 @@ def copy_mattes(
         advance(len(files) + index + 1, len(files) + count)
     if len(black) > MOST_BLACK * count:
         raise CaptureError(
-            f"the mattes of frames {shortened(spans(black))} show no object, {len(black)} of {count}: give ones that do, or a "
+            f"the mattes of {naming.of_rows(black)} show no object, {len(black)} of {count}: give ones that do, or a "
             "clip without these frames"
         )
     return [*remarks, *given.remarks]
@@ -96,11 +97,11 @@ def check_coverage(mattes: np.ndarray) -> np.ndarray:
     return coverage
 
 
-def disagreement(mattes: np.ndarray, model: SparseModel) -> list[str]:
+def disagreement(mattes: np.ndarray, model: SparseModel, naming: Naming) -> list[str]:
     """Return what is to be said where mattes [N, H, W] uint8 cut through points of the model that lie on the object or beside it.
 
     A point that most mattes take for the object is the object's in every frame; how well its matte knows that is the share of
-    the points that both take for the object among those that either of the two does.
+    the points that both take for the object among those that either of the two does. The `naming` is that of the frames.
     """
     point, frame = model.views[:, 0].astype(int), model.views[:, 1].astype(int)
     height, width = mattes.shape[1:]
@@ -128,7 +129,7 @@ def disagreement(mattes: np.ndarray, model: SparseModel) -> list[str]:
     doubtful = heard & (agreement < AGREEMENT_OF_ONE)
     agreement, heard = _agreement(inside, point, frame, ~doubtful)  # those beside a wrong one are right by all others
     wrong = np.flatnonzero(doubtful & heard & (agreement < AGREEMENT_OF_ONE)).tolist()
-    return [f"the mattes of frames {shortened(spans(wrong))} show something else than all others"] if wrong else []
+    return [f"the mattes of {naming.of_rows(wrong)} show something else than all others"] if wrong else []
 
 
 def _fits(inside: np.ndarray, point: np.ndarray, frame: np.ndarray) -> bool:

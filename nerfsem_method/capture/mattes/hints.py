@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.media.naming import Naming, shown
 from nerfsem_method.scene.camera import FrameCameras
 
 SLACK = 0.03
@@ -16,28 +17,40 @@ SLACK = 0.03
 
 @dataclass(frozen=True)
 class ObjectBox:
-    """A box lies in the frame with index `frame`; its corners `low` and `high` are (u, v) as shares of width and height."""
+    """A box lies in the frame with index `frame`; its corners `low` and `high` are (u, v) as shares of width and height.
+
+    That frame is the first one, until it is `located` by what it is `called`: the number or the name that the user gave.
+    """
 
     frame: int
     low: tuple[float, float]
     high: tuple[float, float]
+    called: str = ""
 
     @classmethod
     def parse(cls, text: str, width: int, height: int) -> ObjectBox:
         """Read "x,y,w,h" or "x,y,w,h@frame", in pixels of a `width` x `height` video. Raises CaptureError if it is none."""
-        match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)(?:@(\d+))?", text)
+        match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)(?:@(\w.*))?", text)
         if not match:
             raise CaptureError(f"--object-box {text} is no box; give x,y,w,h in pixels, or x,y,w,h@frame")
-        x, y, w, h, frame = (int(group or 0) for group in match.groups())
+        x, y, w, h = map(int, match.groups()[:4])
         if not (w and h) or x + w > width or y + h > height:
             raise CaptureError(f"--object-box {text} does not lie in the {width}x{height} frame; give x,y,w,h in pixels")
-        return cls(frame, (x / width, y / height), ((x + w) / width, (y + h) / height))
+        return cls(0, (x / width, y / height), ((x + w) / width, (y + h) / height), match[5] or "")
+
+    def located(self, naming: Naming) -> ObjectBox:
+        """Return the box in its frame among all that have this naming. Raises CaptureError if that is none of them."""
+        row = naming.row_of(self.called) if self.called else 0
+        if row is None:
+            first, last = (naming.of_rows([row]) for row in (0, len(naming.numbers) - 1))
+            raise CaptureError(f"--object-box names {shown(self.called)}, which is none of the frames from {first} to {last}")
+        return replace(self, frame=row, called=naming.of_rows([row]))
 
     def among(self, chosen: np.ndarray) -> ObjectBox:
         """Return the box with its frame counted among the `chosen` frames [N] bool alone. Raises CaptureError if it is none."""
         if not chosen[self.frame]:
             raise CaptureError(
-                f"--object-box names frame {self.frame}, whose camera is unknown or looks elsewhere: draw it in another one"
+                f"--object-box names {self.called}, whose camera is unknown or looks elsewhere: draw it in another one"
             )
         return replace(self, frame=int(chosen[: self.frame].sum()))
 

@@ -42,6 +42,10 @@ class PosedClip(Clip):
         digest.update(self.shots.points.tobytes())
         return digest.hexdigest()
 
+    def window(self, number: int) -> tuple[float, float, float, float] | None:
+        """Return which part of a frame its picture fills."""
+        return self.shots.window(number)
+
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
         ground, shots = Ground(), self.shots.shots
         covered: list[float] = []

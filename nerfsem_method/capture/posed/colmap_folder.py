@@ -15,7 +15,8 @@ from nerfsem_method.capture.posed.shots import Shot, Shots
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import scratch
 from nerfsem_method.media.clip.listing import list_folder
-from nerfsem_method.media.matte_names import in_order, shortened
+from nerfsem_method.media.matte_names import in_order
+from nerfsem_method.media.naming import files_text
 from nerfsem_method.scene.camera import Intrinsics
 
 MODELS = ("colmap/sparse", "sparse", "colmap", ".")
@@ -64,7 +65,7 @@ def _notes(folder: Path, model: Path, images: list[Path]) -> list[str]:
             beside += list_folder(place).photographs
     lost = in_order(path for path in beside if (path.parent.resolve(), path.stem) not in known)
     if lost:
-        names = shortened(", ".join(path.name for path in lost))
+        names = files_text([path.name for path in lost])
         notes.append(f"{len(lost)} pictures have no camera in the model and are left out: {names}")
     return notes
 

@@ -14,7 +14,7 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import Ground
 from nerfsem_method.media.clip.picture import Picture, read_picture
 from nerfsem_method.media.clip.whites import White, find_white
-from nerfsem_method.scene.camera import Intrinsics, camera_centres
+from nerfsem_method.scene.camera import Intrinsics, Window, camera_centres, shown_part
 
 SAME = 0.05
 """Cameras that differ by less than this, in pixels, are one: no picture is resampled for so little."""
@@ -132,6 +132,20 @@ class Shots:
         lenses = [(row, self.zooms[number]) for row, number in enumerate(taken) if self.zooms[number] != 1]
         return SparseModel(self.camera, poses, registered, self.points, self.colours, views, 0.0, 0, GIVEN, lenses=lenses)
 
+    def window(self, index: int) -> Window | None:
+        """Return which part of the scene's frame a shot's picture fills, None for all.
+
+        A lens that looks aside, as that of a picture which was cropped on one side does, leaves a rim of which nothing is known.
+        """
+        own, camera = self.shots[index].camera, self.camera
+        size = np.array([camera.width, camera.height])
+        scale, shift = _to_own(camera.zoomed(self.zooms[index]), own)
+        low, high = -shift / scale, ((own.width, own.height) - shift) / scale
+        if (low < SAME).all() and (high > size - SAME).all():
+            return None
+        left, top, right, bottom = np.concatenate([low / size, high / size]).clip(0, 1).tolist()
+        return left, top, right, bottom
+
     def seen(self, index: int, size: tuple[int, int], ground: Ground) -> Picture:
         """Return a shot's picture through the scene's camera, with its matte as alpha, at a size (width, height).
 
@@ -144,13 +158,14 @@ class Shots:
             return picture
         mask = picture if shot.matte == shot.image else _read(shot.matte, shot.camera) if shot.matte else None
         rgb = picture.rgb if picture.alpha is None else ground.under(picture.rgb, picture.alpha)
-        alpha = None
+        alpha, window = None, self.window(index)
         if mask is not None:
             if mask.damage:
                 return mask
             values = mask.alpha if mask is picture and mask.alpha is not None else mask.rgb.max(-1)
             alpha = _resampled(values, shot.camera, camera, size)
-        return Picture(_resampled(rgb, shot.camera, camera, size), alpha)
+        seen = _resampled(rgb, shot.camera, camera, size)
+        return Picture(seen if window is None else _continued(seen, *shown_part(window, *size)), alpha)
 
 
 def _read(path: Path, camera: Intrinsics, white: float | None = None) -> Picture:
@@ -184,6 +199,13 @@ def _resampled(values: np.ndarray, own: Intrinsics, scene: Intrinsics, size: tup
     scale, shift = _to_own(target, actual)
     terms = (scale[0], 0.0, shift[0], 0.0, scale[1], shift[1])
     return np.asarray(image.transform(size, Image.Transform.AFFINE, terms, Image.Resampling.BICUBIC))
+
+
+def _continued(picture: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+    """Return a picture whose rim repeats what lies beside it: a black one would be an edge, and count as background."""
+    height, width = picture.shape[:2]
+    down, across = np.arange(height).clip(rows.start, rows.stop - 1), np.arange(width).clip(columns.start, columns.stop - 1)
+    return picture[down][:, across]
 
 
 def with_mattes_beside(shots: Shots) -> Shots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nerfsem_method.capture.clip.legible import dim_share, noise
 from nerfsem_method.capture.clip.tones import Tones
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.media.pictures import read_picture
+from nerfsem_method.scene.camera import Window, shown_part
 
 PIECE_SHARE = 0.15
 """From this share of the object on, a second piece of a matte is another object, not a stray blob."""
@@ -39,18 +41,22 @@ class FrameFacts:
     redrawn: np.ndarray
 
 
-def look_at_frames(frames: list[Path], mattes: np.ndarray, drawn: np.ndarray, advance: Advance) -> FrameFacts:
+def look_at_frames(
+    frames: list[Path], mattes: np.ndarray, drawn: np.ndarray, windows: Sequence[Window | None], advance: Advance
+) -> FrameFacts:
     """Measure all frames and their mattes [N, h, w] uint8, of any size, which were `drawn` [N, h, w] at first.
 
-    `advance` hears how many frames are done. Raises CaptureError if most frames show no object.
+    The pictures fill these `windows` of the frames. `advance` hears how many frames are done. Raises CaptureError if most frames
+    show no object.
     """
     import cv2
 
     rows = []
-    for path, matte in zip(frames, mattes, strict=True):
+    for path, matte, window in zip(frames, mattes, windows, strict=True):
         grey, solid = read_picture(path, grey=True), matte > 127
         shown = cv2.resize(grey, solid.shape[::-1], interpolation=cv2.INTER_AREA) if grey.shape != solid.shape else grey
-        border = np.concatenate([solid[0], solid[-1], solid[:, 0], solid[:, -1]])
+        filled = solid[shown_part(window, *solid.shape[::-1])]
+        border = np.concatenate([filled[0], filled[-1], filled[:, 0], filled[:, -1]])
         areas = cv2.connectedComponentsWithStats(solid.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
         light = float(shown[solid].mean()) if solid.any() else np.nan

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import GIVEN
-from nerfsem_method.capture.report.figures import BLURRED, Report
+from nerfsem_method.capture.report.figures import Report
+from nerfsem_method.capture.report.frames import BLURRED
 from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import camera_centres
 from nerfsem_method.scene.scene import Scene
@@ -61,6 +62,7 @@ def page(scene: Scene, report: Report, cloud: Cloud) -> str:
         coverage=_curve([100 * share for share in report.coverage], report, 0, "%"),
         blur=_curve(report.blur, report, BLURRED, "pixels"),
         sheet=_contact_sheet(scene, report),
+        lost=_without_camera(report),
     )
 
 
@@ -120,18 +122,17 @@ def _plan(scene: Scene, report: Report, cloud: Cloud, axes: tuple[int, int]) -> 
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.3" fill="{colour}"/>')
     way = " ".join(f"{x:.1f},{y:.1f}" for x, y in at(centres))
     parts.append(f'<polyline class="way" points="{way}"/>')
-    missing = set(report.interpolated)
     for index, (centre, view) in enumerate(zip(at(centres), views * (1, -1), strict=True)):
-        parts.append(_camera(centre, view, index, len(centres), index in missing))
-    parts += _ends(at(centres[[0, -1]]), at(np.zeros(2)), len(centres) - 1)
+        parts.append(_camera(centre, view, index, report))
+    parts += _ends(at(centres[[0, -1]]), at(np.zeros(2)))
     return f'<svg viewBox="0 0 {PLOT} {height}" role="img">{"".join(parts)}</svg>'
 
 
-def _ends(places: np.ndarray, middle: np.ndarray, last: int) -> list[str]:
-    """Write the numbers of the first and the last frame beside their cameras [2, 2]; once where these stand together."""
-    labels = ["0", str(last)]
+def _ends(places: np.ndarray, middle: np.ndarray) -> list[str]:
+    """Write beside their cameras [2, 2] which are the first and the last frame; once where these stand together."""
+    labels = ["first", "last"]
     if np.linalg.norm(places[1] - places[0]) < 14:
-        places, labels = places[:1], [f"0, {last}"]
+        places, labels = places[:1], ["first, last"]
     written = []
     for place, label in zip(places, labels, strict=True):
         outward = place - middle
@@ -146,16 +147,22 @@ def _box(corners: np.ndarray) -> str:
     return f'<rect class="box" x="{x:.1f}" y="{y:.1f}" width="{right - x:.1f}" height="{bottom - y:.1f}"/>'
 
 
-def _camera(centre: np.ndarray, view: np.ndarray, index: int, count: int, missing: bool) -> str:
+def _camera(centre: np.ndarray, view: np.ndarray, index: int, report: Report) -> str:
     """Return a wedge that opens towards where the camera looks, from blue (first frame) to red (last)."""
     length = float(np.linalg.norm(view))
     ahead = 8 * view / max(length, 1e-9) * max(length, 0.3)
     aside = 3.2 * np.array([-ahead[1], ahead[0]]) / max(float(np.linalg.norm(ahead)), 1e-9)
     corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in (centre, centre + ahead + aside, centre + ahead - aside))
-    hue = 215 + 145 * index / max(count - 1, 1)
+    hue = 215 + 145 * index / max(report.frames - 1, 1)
+    missing = index in report.interpolated
     paint = f'class="camera missing" stroke="hsl({hue:.0f} 70% 50%)"' if missing else f'fill="hsl({hue:.0f} 70% 50%)"'
     note = ", interpolated" if missing else ""
-    return f'<polygon {paint} points="{corners}"><title>frame {index}{note}</title></polygon>'
+    return f'<polygon {paint} points="{corners}"><title>{_name(report, index)}{note}</title></polygon>'
+
+
+def _name(report: Report, index: int) -> str:
+    """Return the HTML of what a frame is called."""
+    return html.escape(report.naming.of_rows([index]))
 
 
 def _curve(values: list[float], report: Report, limit: float, unit: str) -> str:
@@ -173,7 +180,7 @@ def _curve(values: list[float], report: Report, limit: float, unit: str) -> str:
         level = CURVE_HEIGHT * (1 - limit / top)
         line += f'<line class="limit" x1="0" x2="{CURVE_WIDTH}" y1="{level:.1f}" y2="{level:.1f}"/>'
     svg = f'<svg viewBox="-2 0 {CURVE_WIDTH + 4} {CURVE_HEIGHT}" preserveAspectRatio="none">{marks}{area}{line}</svg>'
-    ends = ("frame 0", f"{min(values):.3g} to {max(values):.3g} {unit}", str(len(values) - 1))
+    ends = (_name(report, 0), f"{min(values):.3g} to {max(values):.3g} {unit}", _name(report, len(values) - 1))
     return svg + '<div class="ends">' + "".join(f"<span>{end}</span>" for end in ends) + "</div>"
 
 
@@ -188,10 +195,18 @@ def _contact_sheet(scene: Scene, report: Report) -> str:
         note = " interpolated" if index in missing else ""
         address = _data_uri(cut_out(scene.root / frame.image, scene.root / frame.matte))
         cells.append(
-            f'<figure{" class=lost" if note else ""}><img src="{address}" alt="frame {index} and its matte">'
-            f"<figcaption>{index}{note}</figcaption></figure>"
+            f'<figure{" class=lost" if note else ""}><img src="{address}" alt="{_name(report, index)} and its matte">'
+            f"<figcaption>{_name(report, index)}{note}</figcaption></figure>"
         )
     return "".join(cells)
+
+
+def _without_camera(report: Report) -> str:
+    """Return the HTML of all photographs without a camera, for a sentence names some of many alone."""
+    if not report.files or not report.unposed:
+        return ""
+    names = ", ".join(report.naming.of([number]) for number in report.unposed)
+    return f"<section><h2>Without a camera</h2><p>{html.escape(names)}</p></section>"
 
 
 def cut_out(frame: Path, matte: Path) -> np.ndarray:
@@ -256,7 +271,7 @@ text {{ font-size: 10px; fill: var(--soft); text-anchor: middle }}
 .ends {{ display: flex; justify-content: space-between; color: var(--soft); font-size: .8rem; border-top: 1px solid var(--line) }}
 .sheet {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(6.3rem, 1fr)); gap: .6rem }}
 figure {{ margin: 0 }} figure img {{ width: 100%; display: block; border-radius: 4px }}
-figcaption {{ font-size: .78rem; color: var(--soft) }} figure.lost figcaption {{ color: var(--warn) }}
+figcaption {{ font-size: .78rem; color: var(--soft); overflow-wrap: anywhere }} figure.lost figcaption {{ color: var(--warn) }}
 </style></head><body><main>
 <header><h1>{name}</h1><p>{facts}</p></header>
 <section class="verdict {state}"><h2>{verdict}</h2><ul>{warnings}</ul></section>
@@ -270,5 +285,6 @@ figcaption {{ font-size: .78rem; color: var(--soft) }} figure.lost figcaption {{
 <section><h2>Softness of the edges</h2>{blur}</section>
 </div>
 <section><h2>Mattes</h2><div class="sheet">{sheet}</div></section>
+{lost}
 </main></body></html>
 """

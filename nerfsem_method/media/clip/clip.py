@@ -18,13 +18,12 @@ import numpy as np
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.matte_names import partners
+from nerfsem_method.media.naming import Naming, files_text
 
 SMALLEST_SIDE = 16
 """Pictures with a shorter side are icons; no codec and no feature detector works on them."""
 LARGEST_PICTURE = 1 << 27
 """The largest cameras have fewer pixels; what claims more is damaged, or does not fit into the memory."""
-_NAMED = 4
-"""A sentence about many files names so many of them."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,11 @@ class Findings:
     files: list[str] = field(default_factory=list)
     damaged: dict[int, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def naming(self) -> Naming:
+        """Return what the frames that were yielded are called."""
+        return Naming(self.numbers, self.files)
 
     @property
     def names(self) -> list[str]:
@@ -129,6 +133,10 @@ class Clip(ABC):
     @abstractmethod
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
         """Yield the frames, and fill all of `findings` but numbers and times."""
+
+    def window(self, number: int) -> tuple[float, float, float, float] | None:
+        """Return which part of a frame its picture fills, (left, top, right, bottom) in shares of it; None where it fills all."""
+        return None
 
     @property
     def ordered(self) -> bool:
@@ -198,6 +206,5 @@ def left_out_texts(reasons: dict[str, str]) -> list[str]:
     texts = []
     for reason in dict.fromkeys(reasons.values()):
         names = [text_of(name) for name, why in reasons.items() if why == reason]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        texts.append(f"{', '.join(names[:_NAMED])}{more} {'is' if len(names) == 1 else 'are'} left out: {reason}")
+        texts.append(f"{files_text(names)} {'is' if len(names) == 1 else 'are'} left out: {reason}")
     return texts

@@ -25,9 +25,10 @@ from nerfsem_method.media.clip.decoder import Decoder
 from nerfsem_method.media.clip.filters import Chain, Deinterlacer, Resizer, scaling
 from nerfsem_method.media.clip.messages import heard, summary
 from nerfsem_method.media.clip.places import Places
+from nerfsem_method.media.clip.quantiser import too_coarse
 from nerfsem_method.media.clip.shape import Shape, crop_of, eyes_of, one_eye, projection_around, shape_of, side_data
 from nerfsem_method.media.clip.streams import beside, main_stream, promised_packets, sane_rate
-from nerfsem_method.media.matte_names import frames_text
+from nerfsem_method.media.naming import frames_text
 
 _NO_VIDEOS = ("tty", "bin", "xbin", "adf", "idf", "lrc", "hls", "concat", "dash", "sdp", "rtsp", "image2", "lavfi")
 """ffmpeg also opens texts, which it draws, and lists of other files; neither is a video."""
@@ -123,6 +124,8 @@ class VideoClip(Clip):
             yield f"the video announces {self.promised} frames, {decoder.packets} could be read: its end is missing"
         elif decoder.cut:
             yield "the file is cut off: its end is missing"
+        if coarse := too_coarse(decoder.quantisers):
+            yield coarse
         if decoder.said and not damaged:
             yield f"ffmpeg complains of the file: {summary(decoder.said)}"
 

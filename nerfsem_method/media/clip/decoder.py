@@ -10,6 +10,7 @@ from typing import Any
 from nerfsem_method.media.clip.blocks import Blocks
 from nerfsem_method.media.clip.damage import Judge, Note, refers_to_nobody
 from nerfsem_method.media.clip.messages import Message, complaints, heard, spoilt
+from nerfsem_method.media.clip.quantiser import CODEC, EACH, OPTIONS, quantiser
 
 _LIBRARIES = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """ffmpeg's own decoders of these codecs pass over the alpha channel, which the codecs' own library reads, and over damage, which
@@ -40,6 +41,7 @@ class Decoder:
         packets: So many packets have been read.
         shown: So many frames have been yielded.
         missing: So many packets were refused by the decoder.
+        quantisers: Frames that were looked at, and say it, have these.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
@@ -47,6 +49,7 @@ class Decoder:
         self.context, self.codec = decoder_of(stream)
         self._witness = None if self.context is not stream.codec_context else _library_of(stream, self.codec)
         self.said: list[str] = []
+        self.quantisers: list[float] = []
         self.cut = False
         self.packets = self.shown = self.missing = 0
         self._slots: set[int] = set()
@@ -139,6 +142,8 @@ class Decoder:
         note.complaint = note.complaint or broken
         note.key = note.key and (bool(frame.key_frame) or self.codec not in _SELF_STARTING)
         note.alone = note.alone or (self.codec in _NEVER_REFERRED_TO and frame.pict_type == _B_FRAME)
+        if self.shown % EACH == 0 and (found := quantiser(frame)) is not None:
+            self.quantisers.append(found)
         self.shown += 1
         while note.damage is None:
             earlier = self._waiting.popleft()
@@ -162,6 +167,8 @@ def decoder_of(stream: Any) -> tuple[Any, str]:
     context = stream.codec_context
     if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1":
         context = _library_of(stream, codec) or context  # Where this build lacks the library, colours are better than nothing.
+    if codec == CODEC:
+        context.options = {**context.options, **OPTIONS}
     context.thread_count = 1
     context.flags |= Flags.copy_opaque | Flags.unaligned  # Unaligned, a crop at the left is not rounded.
     return context, codec

@@ -19,7 +19,7 @@ from nerfsem_method.media.clip.filters import Resizer
 from nerfsem_method.media.clip.listing import Listing
 from nerfsem_method.media.clip.picture import of_pages, read_focal_length, read_picture, read_size
 from nerfsem_method.media.clip.whites import White, find_white
-from nerfsem_method.media.matte_names import frames_text, shortened
+from nerfsem_method.media.naming import Naming
 
 RATE = Fraction(5)
 """Photographs are shown at so many a second: slow enough to see each, and a turn of 60 takes 12 seconds."""
@@ -122,7 +122,7 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
     kept = tuple(photograph for photograph in sizes if sizes[photograph] == size)
     said = [read_focal_length(photograph) for photograph in kept]
     lengths = tuple(one and one[0] for one in said)
-    notes = (*left_out_texts(left_out), *of_pages(kept), *_of_lenses(lengths))
+    notes = (*left_out_texts(left_out), *of_pages(kept), *_of_lenses(kept, lengths))
     comparable = len({one[1] for one in said if one}) == 1
     return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes, lengths if comparable else ())
 
@@ -137,15 +137,16 @@ def _other(ratio: float) -> bool:
     return not 1 / SAME_LENS <= ratio <= SAME_LENS
 
 
-def _of_lenses(lengths: tuple[float | None, ...]) -> list[str]:
+def _of_lenses(files: tuple[Path, ...], lengths: tuple[float | None, ...]) -> list[str]:
     """Return what is to be said where photographs were taken with focal lengths that differ."""
     known = {index: length for index, length in enumerate(lengths) if length is not None}
     if not known or max(known.values()) <= SAME_LENS * min(known.values()):
         return []
     usual = _usual(known)
+    naming = Naming(range(len(files)), [path.name for path in files])
     others = [index for index, length in known.items() if _other(length / usual)]
     return [
-        f"{len(others)} of {len(lengths)} photographs were taken with another focal length than {usual:g} mm, from "
-        f"{min(known.values()):g} to {max(known.values()):g} mm ({shortened(frames_text(others))}): a camera is "
+        f"{len(others)} of {len(files)} photographs were taken with another focal length than {usual:g} mm, from "
+        f"{min(known.values()):g} to {max(known.values()):g} mm ({naming.of(others)}): a camera is "
         "sought for each lens, but not where the object alone is looked at"
     ]
