@@ -148,7 +148,7 @@ def test_a_wanted_size_chooses_the_preset_that_none_has_named(options, preset):
     assert options.chosen_preset == preset
 
 
-@pytest.mark.parametrize("goal", [{"target_size": "10kB"}, {"target_psnr": 27.0}], ids=str)
+@pytest.mark.parametrize("goal", [{"target_size": "10kB"}, {"target_psnr": 20.0}], ids=str)
 def test_what_the_field_does_not_reach_a_residual_does(captured, vase_scene, vase_video, goal, tmp_path):
     """A training of five steps knows hardly more than the outline; the rest is the residual's."""
     target, work, told = tmp_path / "relic.nsem", tmp_path / "work", []
@@ -162,7 +162,7 @@ def test_what_the_field_does_not_reach_a_residual_does(captured, vase_scene, vas
     before, after = (gate.psnr_center(scene, bundle) for bundle in (nsem.read(plain), held))
     assert before is not None and after is not None and after > before + 4
     if "target_psnr" in goal:
-        assert after == pytest.approx(27.0, abs=0.3)
+        assert after == pytest.approx(20.0, abs=0.3)
     else:
         assert target.stat().st_size == pytest.approx(10e3, rel=0.05)
 
