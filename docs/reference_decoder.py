@@ -1,11 +1,11 @@
 """This is a second decoder of `.nsem` bundles: one file, NumPy and the standard library, in the order of FORMAT.md's sections.
 
 It has no code in common with the package, to show that the page (nerfsem_method/codec/FORMAT.md) is enough, and to be read
-beside it. It is slow, renders one frame at a time and plays no video: a background's stream of H.264, H.265 or AV1 it only
-extracts, a network it lets paint the frame.
+beside it. It is slow, renders one frame at a time and plays no video: a background's stream of H.264, H.265 or AV1, and a
+residual's, it only extracts, so that its frames are the field's alone; a network it lets paint the frame.
 
     python docs/reference_decoder.py relic.nsem --frame 0 --output frame.png
-    python docs/reference_decoder.py relic.nsem --background plate.h264
+    python docs/reference_decoder.py relic.nsem --background plate.h264 --residual residual.obu
 """
 
 from __future__ import annotations
@@ -980,6 +980,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="PNG file for the frame, over white")
     parser.add_argument("--stride", type=int, default=1, help="render only every so many pixels of every so many rows")
     parser.add_argument("--background", type=Path, help="file for a PC bundle's stream, or PNG that its network paints")
+    parser.add_argument("--residual", type=Path, help="file for the residual's stream")
     options = parser.parse_args()
     try:
         sections = read_sections(options.bundle.read_bytes())
@@ -990,6 +991,8 @@ def main() -> None:
         network = read_network(sections["HNRV"], field.spec.frames, *size) if "HNRV" in sections else None
         require(0 <= options.frame < field.spec.frames, f"there are {field.spec.frames} frames")
         require(background is not None or network is not None or not options.background, "the bundle holds no background")
+        require("resi" in sections or not options.residual, "the bundle holds no residual")
+        require(sections.get("resi", b"\x12\0").startswith(b"\x12\0"), "the residual holds no stream")
     except (Refused, OSError) as error:
         sys.exit(f"{options.bundle}: {error}")
     width, height = field.cameras.size
@@ -1000,6 +1003,8 @@ def main() -> None:
         options.background.write_bytes(background[1])
     elif options.background:
         write_png(options.background, painted(network, options.frame))
+    if options.residual:
+        options.residual.write_bytes(sections["resi"])
     if options.output:
         write_png(options.output, render(field, options.frame, options.stride))
 

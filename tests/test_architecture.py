@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "capture/posed": LEAVES | {"scene", "media", "media/clip", "capture/cameras"},
     "capture": LEAVES
     | {"scene", "media", "media/clip", *(f"capture/{it}" for it in ("clip", "cameras", "mattes", "report", "posed"))},
-    "plugin": READING | {"background", "hinerv", "training", "capture", "evaluation"},
+    "plugin": READING | {"background", "hinerv", "training", "capture", "evaluation", "playback"},
     "pipeline": READING | {"background", "training", "capture", "capture/report", "plugin", "evaluation"},
     "collection": READING | {"background", "capture", "capture/report", "evaluation", "pipeline", "playback"},
     "cli": READING

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from nerfsem_method.background.fitting import FINEST, NEAR, fitted
-from nerfsem_method.background.options import SMALLEST, BackgroundOptions
+from nerfsem_method.background.fitting import FINEST, NEAR, SLOPE, fitted, larger
+from nerfsem_method.background.options import QUALITIES, SMALLEST
 
 
 def search(codec, most, size_at):
     """Return the crf of the stream that `fitted` returns, and all that it made."""
     made = []
 
-    def encode(chosen):
-        made.append(chosen.crf)
-        return bytes([chosen.crf]) * size_at(chosen.crf)
+    def encode(crf):
+        made.append(crf)
+        return bytes([crf]) * size_at(crf)
 
-    return fitted(encode, BackgroundOptions(codec), most)[0], made
+    span = FINEST[codec], SMALLEST[codec]
+    return fitted(encode, larger(most, SLOPE), QUALITIES[codec][0], span, -math.log(NEAR) / SLOPE)[0], made
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "av1"])

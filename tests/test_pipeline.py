@@ -16,6 +16,7 @@ from nerfsem_method.capture.stages import StageFolder
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 from nerfsem_method.errors import CaptureError, NerfsemError, OutputError
+from nerfsem_method.evaluation import gate
 from nerfsem_method.locks import locked
 from nerfsem_method.pipeline import Options, compress
 from nerfsem_method.plugin import checkpoint, trainer, training
@@ -145,6 +146,25 @@ def test_the_share_of_a_wanted_size_reaches_the_background(captured, vase_video,
 )
 def test_a_wanted_size_chooses_the_preset_that_none_has_named(options, preset):
     assert options.chosen_preset == preset
+
+
+@pytest.mark.parametrize("goal", [{"target_size": "10kB"}, {"target_psnr": 20.0}], ids=str)
+def test_what_the_field_does_not_reach_a_residual_does(captured, vase_scene, vase_video, goal, tmp_path):
+    """A training of five steps knows hardly more than the outline; the rest is the residual's."""
+    target, work, told = tmp_path / "relic.nsem", tmp_path / "work", []
+    shutil.copytree(vase_scene.root, work / "scene")
+    plain = tmp_path / "plain.nsem"
+    compress(vase_video, plain, Options(preset="smoke", max_steps=5), work)
+    compress(vase_video, target, Options(preset="smoke", max_steps=5, **goal), work, told.append)
+    held = nsem.read(target)
+    assert held.residual is not None and nsem.read(plain).residual is None
+    scene = Scene.load(work / "scene")
+    before, after = (gate.psnr_center(scene, bundle) for bundle in (nsem.read(plain), held))
+    assert before is not None and after is not None and after > before + 4
+    if "target_psnr" in goal:
+        assert after == pytest.approx(20.0, abs=0.3)
+    else:
+        assert target.stat().st_size == pytest.approx(10e3, rel=0.05)
 
 
 @pytest.mark.parametrize("goal", [{"target_size": "1MB"}, {"target_psnr": 60.0}], ids=str)

@@ -9,8 +9,10 @@ import numpy as np
 
 from nerfsem_method.background.options import BackgroundOptions
 from nerfsem_method.background.plate import make_background
+from nerfsem_method.background.streams import encode
 from nerfsem_method.codec.background import Background, StreamCodec
 from nerfsem_method.codec.nsem import Bundle
+from nerfsem_method.codec.residual import picture_of
 from nerfsem_method.field.layout import table_layout
 from nerfsem_method.field.spec import FieldSpec, Level
 from nerfsem_method.field.state import FieldState, QuantisedTensor
@@ -100,3 +102,10 @@ def ramps(video: Video, codec: StreamCodec = "h264") -> Background:
     """Return a background layer of these pictures."""
     mattes = [np.zeros((video.height, video.width), np.uint8)] * video.frames
     return make_background(ramp_pictures(video), mattes, Fraction(10), BackgroundOptions(codec=codec, crf=30))
+
+
+def lighter_and_darker(video: Video, levels: int = 24) -> bytes:
+    """Return a residual whose frames take turns to be so many grey levels lighter, and darker, than the field."""
+    shape = video.height, video.width, 3
+    pictures = [picture_of(np.full(shape, levels if index % 2 else -levels)) for index in range(video.frames)]
+    return encode(pictures, Fraction(10), BackgroundOptions("av1", crf=10))

@@ -35,7 +35,8 @@ SPECS = {
 
 
 def make() -> dict[str, bytes]:
-    """Return the seeds by name: dense and hashed, FP and PC; tints, zooms, other backgrounds, metadata. PC's exposure changes.
+    """Return the seeds by name: dense and hashed, FP and PC; tints, zooms, a residual, other backgrounds, metadata. PC's exposure
+    changes.
 
     Their streams are none: the reader looks at their beginnings alone.
     """
@@ -54,6 +55,8 @@ def make() -> dict[str, bytes]:
     made["tinted-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), tints=tints)))
     zooms = np.array([1, 2.5, 1, 0.5])
     made["zoomed-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), zooms=zooms)))
+    residual = b"\x12\0\x0a\x0e" + bytes(range(12))
+    made["residual-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), residual=residual)))
     weights = np.arange(-36, 36, dtype=np.int32).reshape(2, 4, 3, 3)
     layers = QuantisedTensor(weights, -4), QuantisedTensor(weights.reshape(4, 2, 3, 3), -8)
     made["sharp-fp"] = pack(nsem.sections(replace(tiny_bundle(SPECS["dense"], FRAMES), filter=Filter(*layers))))

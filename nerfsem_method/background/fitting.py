@@ -1,39 +1,45 @@
-"""In a bundle of a wanted size the background takes its share: the crf is found whose stream is no larger."""
+"""A stream of a frame codec gets the crf at which it takes its share of a wanted size, or shows what is wanted."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
-
-from nerfsem_method.background.options import SMALLEST, BackgroundOptions
 
 FINEST = {"h264": 32, "h265": 32, "av1": 40}
 """A background better than at these crf is hardly told from its source: the object has the bits rather."""
 SLOPE = 0.08
-"""One crf less makes a stream larger by about this share; it only says where to look next."""
+"""One crf less makes a background's stream larger by about this share; it only says where to look next."""
 NEAR = 0.85
 """A stream that fills this much of its share is not made again for the rest."""
 
 
-def fitted(encode: Callable[[BackgroundOptions], bytes], options: BackgroundOptions, most: float) -> bytes:
-    """Return the stream, of those that take at most `most` bytes, of about the best crf; the smallest where none does.
+def fitted(
+    encode: Callable[[int], bytes], excess: Callable[[bytes], float], first: int, span: tuple[int, int], near: float
+) -> bytes:
+    """Return a stream that is too fine by no crf, and about the finest of those; that of the coarsest crf where none is.
 
     Args:
-        encode: It makes the stream of given options, whose crf it heeds; it is called a few times.
-        options: A frame codec, with its default crf, where the search begins.
+        encode: It makes the stream of a crf; it is called a few times, for `first` at first.
+        excess: By so many crf a stream is about too fine; less than 0 where it may be finer.
+        span: These are the finest crf and the coarsest.
+        near: A stream that may be finer by no more than this is taken.
     """
-    finest, coarsest = FINEST[options.codec], SMALLEST[options.codec]
-    crf, best = options.quality, b""
+    (finest, coarsest), crf, best = span, first, b""
     while finest <= coarsest:
         crf = crf if finest <= crf <= coarsest else (finest + coarsest) // 2
-        stream = encode(replace(options, crf=crf))
-        if len(stream) > most:
+        stream = encode(crf)
+        over = excess(stream)
+        if over > 0:
             finest = crf + 1
-            best = best or (stream if crf == SMALLEST[options.codec] else b"")
+            best = best or (stream if crf == span[1] else b"")
         else:
             coarsest, best = crf - 1, stream
-            if len(stream) >= NEAR * most:
+            if over >= -near:
                 break
-        crf += math.ceil(math.log(max(len(stream), 1) / most) / SLOPE)
+        crf += math.ceil(over)
     return best
+
+
+def larger(most: float, slope: float) -> Callable[[bytes], float]:
+    """Return the `excess` of streams beyond `most` bytes, of which a crf less makes one larger by the share `slope`."""
+    return lambda stream: math.log(max(len(stream), 1) / most) / slope

@@ -1,4 +1,4 @@
-"""The pictures of a bundle's background are decoded here, however the bundle stores them."""
+"""The pictures of a bundle's background, however it stores them, and those of its residual are decoded here."""
 
 from __future__ import annotations
 
@@ -22,3 +22,13 @@ def pictures_of(bundle: Bundle) -> Iterator[np.ndarray]:
         yield from painter.pictures(background, video.frames, video.height, video.width)
     elif background is not None:
         yield from streams.decode(background.stream, video.width, video.height, video.frames, background.codec)
+
+
+def residuals_of(bundle: Bundle) -> Iterator[np.ndarray]:
+    """Yield the pictures of the residual (`codec.residual`), uint8 [H, W, 3], one a frame; none without one.
+
+    Raises CorruptBundle when the stream is damaged.
+    """
+    video = bundle.video
+    if bundle.residual is not None:
+        yield from streams.decode(bundle.residual, video.width, video.height, video.frames, "av1", "residual")

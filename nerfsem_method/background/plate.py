@@ -9,15 +9,17 @@ what the paper does: its flat colour fills the object's region, and the edge is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Literal
 
 import numpy as np
 
 from nerfsem_method.background import streams
-from nerfsem_method.background.fitting import fitted
-from nerfsem_method.background.options import BackgroundOptions
+from nerfsem_method.background.fitting import FINEST, NEAR, SLOPE, fitted, larger
+from nerfsem_method.background.options import SMALLEST, BackgroundOptions
 from nerfsem_method.codec.background import Background
 
 Fill = Literal["rim", "smooth", "mean"]
@@ -43,10 +45,14 @@ def make_background(
     means = mean_colours(frames, mattes)
     colour = most_frequent(means)
 
-    def encode(chosen: BackgroundOptions) -> bytes:
-        return streams.encode(make_plate(frames, mattes, colour, options.fill), rate, chosen)
+    def encode(crf: int) -> bytes:
+        return streams.encode(make_plate(frames, mattes, colour, options.fill), rate, replace(options, crf=crf))
 
-    stream = encode(options) if most is None or options.crf is not None else fitted(encode, options, most)
+    if most is None or options.crf is not None:
+        stream = encode(options.quality)
+    else:
+        span = FINEST[options.codec], SMALLEST[options.codec]
+        stream = fitted(encode, larger(most, SLOPE), options.quality, span, -math.log(NEAR) / SLOPE)
     return Background(stream, colour, means, options.codec)
 
 

@@ -1,10 +1,10 @@
-"""A bundle is sound when every part of it decodes: all checksums fit, and the background's stream has all of its frames."""
+"""A bundle is sound when every part of it decodes: all checksums fit, and each stream of a frame codec has all of its frames."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from nerfsem_method.background.pictures import pictures_of
+from nerfsem_method.background.pictures import pictures_of, residuals_of
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.background import Background
 
@@ -15,4 +15,6 @@ def read_sound(path: Path) -> nsem.Bundle:
     if isinstance(bundle.background, Background):  # a network's numbers are checked where they are read
         for _ in pictures_of(bundle):
             pass
+    for _ in residuals_of(bundle):
+        pass
     return bundle

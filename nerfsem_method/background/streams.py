@@ -1,4 +1,5 @@
-"""A frame codec makes a background's stream, and any decoder reads it: H.264 and H.265 as Annex B without SEI, AV1 as OBUs."""
+"""A frame codec makes a background's stream, and any decoder reads it, or a residual's: H.264 and H.265 as Annex B without SEI,
+AV1 as OBUs."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ CODECS: dict[str, tuple[str, dict[str, Any], NalSyntax | None]] = {
 Psychovisual tuning is off, for at a background's rate it costs x264 9 % more bytes for the same PSNR. A player may begin at any
 key frame, so x265's groups of pictures are closed, as those of the others are.
 """
-_FASTEST = 240
+FASTEST = 240
 """SVT-AV1 takes no more frames a second, and no picture depends on the rate that it is told."""
 
 
@@ -41,7 +42,7 @@ def encode(frames: Iterable[np.ndarray], rate: Fraction, chosen: BackgroundOptio
     if "x265-params" in options:  # ffmpeg tells x265 neither of its threads nor, beside such a list, of g
         options["x265-params"] += f":keyint={chosen.gop}"
     if chosen.codec == "av1":
-        rate = min(rate, Fraction(_FASTEST))
+        rate = min(rate, Fraction(FASTEST))
     with scratch("background") as folder:
         path = folder / "background"
         try:
@@ -52,13 +53,15 @@ def encode(frames: Iterable[np.ndarray], rate: Fraction, chosen: BackgroundOptio
     return stream if syntax is None else lean_stream(stream, syntax)
 
 
-def decode(stream: bytes, width: int, height: int, frames: int, codec: StreamCodec = "h264") -> Iterator[np.ndarray]:
-    """Yield the `frames` pictures of a stream, uint8 RGB [height, width, 3], as they are decoded.
+def decode(
+    stream: bytes, width: int, height: int, frames: int, codec: StreamCodec = "h264", layer: str = "background"
+) -> Iterator[np.ndarray]:
+    """Yield the `frames` pictures of a stream, uint8 RGB [height, width, 3], as they are decoded; errors name its `layer`.
 
     Raises CorruptBundle when the stream is damaged, has other pictures than these, or makes the decoder hang.
     """
-    with scratch("background") as folder:
-        path = folder / "background"
+    with scratch(layer) as folder:
+        path = folder / layer
         path.write_bytes(stream)
         count = 0
         try:
@@ -67,7 +70,7 @@ def decode(stream: bytes, width: int, height: int, frames: int, codec: StreamCod
                 if count <= frames:
                     yield picture
         except StreamError as error:
-            raise CorruptBundle(f"the background cannot be decoded ({error}); restore the file from a copy") from None
+            raise CorruptBundle(f"the {layer} cannot be decoded ({error}); restore the file from a copy") from None
     if count != frames:
         found = f"{count}" if count < frames else "more"
-        raise CorruptBundle(f"the background holds {found} pictures instead of {frames}; restore the file from a copy")
+        raise CorruptBundle(f"the {layer} holds {found} pictures instead of {frames}; restore the file from a copy")

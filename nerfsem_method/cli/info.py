@@ -29,6 +29,7 @@ PARTS = {
     "HEVC": "background, H.265",
     "OBUS": "background, AV1",
     "HNRV": "background, a network",
+    "resi": "residual, AV1",
     "gaps": "frames left out",
     "meta": "metadata",
     "container": "container",

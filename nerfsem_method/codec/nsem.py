@@ -23,6 +23,8 @@ from nerfsem_method.codec.hinerv import TAG as NEURAL
 from nerfsem_method.codec.hinerv import NeuralBackground
 from nerfsem_method.codec.metadata import ENCODER, metadata_section
 from nerfsem_method.codec.occupancy import code_occupancy
+from nerfsem_method.codec.residual import TAG as RESIDUAL
+from nerfsem_method.codec.residual import unpack_residual
 from nerfsem_method.codec.tints import TAG as TINTS
 from nerfsem_method.codec.tints import Tints, code_tints
 from nerfsem_method.codec.walk import code_tables
@@ -62,6 +64,7 @@ class Bundle:
         tints: What is left of each frame's colour after its gain; None where that is nothing.
         filter: It makes frames sharper; None where it does not pay.
         zooms: Frames have so many times the camera's focal length, float64 [N]; None where one lens took all.
+        residual: What the field leaves of the frames is a stream of AV1, see `codec.residual`; None where none of it is kept.
     """
 
     state: FieldState
@@ -73,6 +76,7 @@ class Bundle:
     tints: Tints | None = None
     filter: Filter | None = None
     zooms: np.ndarray | None = None
+    residual: bytes | None = None
 
     def camera_of(self, index: int) -> Intrinsics:
         """Return the camera that took a frame."""
@@ -159,6 +163,8 @@ def sections(bundle: Bundle) -> list[Section]:
     parts = {SPEC: header.pack_header(bundle.video, state.spec), **coded, SYMBOLS: symbol_hash(state.tables)}
     if bundle.background is not None:
         parts[background_tag(bundle.background)] = bundle.background.payload()
+    if bundle.residual is not None:
+        parts[RESIDUAL] = bundle.residual
     if bundle.video.left_out:
         parts[GAPS] = pack_gaps(bundle.video.left_out)
     return [Section(tag, payload) for tag, payload in parts.items()]
@@ -190,7 +196,8 @@ def decode(data: bytes) -> Bundle:
     zooms = code_zooms(Decoder(parts[ZOOMS]), None, video.frames) if ZOOMS in parts else None
     tints = code_tints(Decoder(parts[TINTS]), None, video.frames) if TINTS in parts else None
     kept = code_filter(Decoder(parts[FILTER]), None) if FILTER in parts else None
-    return Bundle(state, video, cameras.camera, cameras.poses, cameras.gains, background, tints, kept, zooms)
+    residual = unpack_residual(parts[RESIDUAL]) if RESIDUAL in parts else None
+    return Bundle(state, video, cameras.camera, cameras.poses, cameras.gains, background, tints, kept, zooms, residual)
 
 
 def _decode_background(parts: dict[str, bytes], video: Video) -> Layer | None:

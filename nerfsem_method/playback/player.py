@@ -13,6 +13,7 @@ from nerfsem_method.background.pictures import pictures_of
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.tints import exposed
 from nerfsem_method.errors import NerfsemError
+from nerfsem_method.playback.residual import Residual
 from nerfsem_method.playback.viewpoint import Viewpoint, colors_around
 from nerfsem_method.raycast.caster import Raycaster
 from nerfsem_method.raycast.filtering import filtered
@@ -45,17 +46,21 @@ class Player:
         else:
             self._renderer = Raycaster(bundle.state, bundle.camera)
         self._other_camera, self._other_renderer = bundle.camera, self._renderer
+        self._residual = Residual(bundle)
 
     def premultiplied(self, index: int) -> np.ndarray:
         """Return frame `index` of the object alone: float32 [H, W, 4] in [0, 1], colour weighted by alpha."""
         picture = self._through(self.bundle.camera_of(index)).picture(self.bundle.poses[index])
         picture = exposed(picture, self._colors[index])
-        return picture if self.bundle.filter is None else filtered(picture, *self.bundle.filter.layers)
+        if self.bundle.filter is not None:
+            picture = filtered(picture, *self.bundle.filter.layers)
+        return self._residual.added(picture, index)
 
     def seen(self, view: Viewpoint) -> np.ndarray:
         """Return the object alone from anywhere: float32 [H, W, 4] in [0, 1], colour weighted by alpha.
 
-        Its exposure is that of the frames around. The bundle's filter is left out: it knows the clip's own pixels alone.
+        Its exposure is that of the frames around. The bundle's filter and residual are left out: they know the clip's own pixels
+        alone.
         """
         picture = self._through(view.camera).picture(np.asarray(view.pose, np.float64))
         return exposed(picture, colors_around(self.bundle, view.pose))

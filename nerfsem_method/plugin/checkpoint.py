@@ -24,6 +24,7 @@ from nerfsem_method.hinerv.sizes import recipe
 from nerfsem_method.log import LOG
 from nerfsem_method.plugin.again import stored_background, write_again
 from nerfsem_method.plugin.finishing import finished
+from nerfsem_method.plugin.residual import with_residual
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training import torchac_check
 from nerfsem_method.training.cameras import CameraPath
@@ -126,10 +127,14 @@ def _field_of(config, scene: Scene, weights: dict) -> tuple[RadianceField, Camer
 
 
 def run_bundle(config, scene: Scene, background: Layer | None) -> Bundle:
-    """Return the bundle of a run's newest checkpoint, see `finished`."""
+    """Return the bundle of a run's newest checkpoint, see `finished` and `with_residual`."""
     weights = _newest_weights(config.get_checkpoint_dir())
     made = snapshot(*_field_of(config, scene, weights), scene.video, background)
-    return finished(config.pipeline, scene, made, weights["rate_weight"].item())
+    done = finished(config.pipeline, scene, made, weights["rate_weight"].item())
+    model = config.pipeline.model
+    if scene.bundle is not None or model.goal is None:
+        return done
+    return with_residual(done, scene, model.goal)
 
 
 def checkpoints(folder: Path) -> list[Path]:

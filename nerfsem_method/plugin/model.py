@@ -81,6 +81,13 @@ class NerfsemModelConfig(ModelConfig):
         return RadianceField(self.paper.field(self.spec), hull, self.head_bits, self.paper.context_levels)
 
     @property
+    def goal(self) -> Goal | None:
+        """Return what the finished bundle should measure, None if nothing is asked for. Raises NerfsemError for two goals."""
+        if self.target_bytes is None and self.target_psnr is None:
+            return None
+        return Goal(self.target_bytes, self.target_psnr)
+
+    @property
     def first_rate_weight(self) -> float:
         """Return lambda as it is at first, in our unit."""
         given = self.paper.rate_weight(self.spec)
@@ -137,9 +144,11 @@ class NerfsemModel(Model):
         mattes = AgreedMattes(self.kwargs["metadata"]["scene"], indices, frames)
         windows = [self.kwargs["metadata"]["scene"].frames[index].window for index in indices.tolist()]
         clip = TrainingClip(self._video, frames, indices, windows, mattes.keep, mattes.take)
+        goal = config.goal
+        control = None if goal is None else RateControl(goal, config.first_rate_weight)
         conductor = Conductor(
             self.field, self.cameras, self.rate_weight, config.course, trainer.config.max_num_iterations, clip,
-            _rate_control(config), config.paper.density_threshold if config.paper.occupancy_by == "density" else None,
+            control, config.paper.density_threshold if config.paper.occupancy_by == "density" else None,
         )  # fmt: skip
         self._conductor = conductor
         optimizer = trainer.optimizers.optimizers["grids"]
@@ -240,9 +249,3 @@ class NerfsemModel(Model):
         if self.decoded is not None:
             figures["bytes"] = float(self.decoded.bytes)  # nerfstudio takes the mean of floats alone
         return figures, {"img": pair}
-
-
-def _rate_control(config: NerfsemModelConfig) -> RateControl | None:
-    if config.target_bytes is None and config.target_psnr is None:
-        return None
-    return RateControl(Goal(config.target_bytes, config.target_psnr), config.first_rate_weight)

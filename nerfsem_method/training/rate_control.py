@@ -19,8 +19,10 @@ from nerfsem_method.training.radiance import RadianceField
 INTEGRAL, PROPORTIONAL = 1.2, 8.0
 """Log lambda grows by INTEGRAL times the error a measurement, and stands PROPORTIONAL times the error above that: a tenth fewer
 bytes take about a nat of lambda (measured with `quick`)."""
-RANGE = (1 / 50, 500.0)
-"""Lambda stays within these multiples of the preset's: beyond, the field no longer answers."""
+LEAST, MOST = 3e-9, 500.0
+"""Lambda stays above the first, that of the preset `archive`, or the preset's own if that is lower: from there on a byte of the
+residual saves more error than one of the field (docs/decisions/028). It stays below so many times the preset's: beyond, the field
+no longer answers."""
 FRAMES, PIXELS = 24, 1024
 """PSNR-CENTER is estimated from so many frames, and so many pixels of each."""
 
@@ -33,7 +35,7 @@ class RateControl:
 
     def __init__(self, goal: Goal, rate_weight: float) -> None:
         self.goal = goal
-        self._bounds = [math.log(rate_weight * share) for share in RANGE]
+        self._bounds = math.log(min(rate_weight, LEAST)), math.log(rate_weight * MOST)
         self.rest: float | None = None
 
     def steer(self, rate_weight: float, measured: float, done: float) -> float:

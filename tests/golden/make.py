@@ -4,10 +4,11 @@ They are what version 1 looks like, so they are never made anew to please a test
 before section VOXL hold their occupancy in OCCU. The tiny ones are random fields that together use every option of the format;
 vase.nsem is a trained bundle of the sample object (CC0), 120 frames of 270x480, kept as it was exported. Beside each bundle lie
 
-- NAME.json: SHA-256 of all symbols (of which the HASH section holds the first bytes), and of the background's stream or its
-  network's integers, little-endian int32;
-- NAME.png: every `stride`-th pixel of every `stride`-th row of frame 0 over white, as docs/reference_decoder.py renders it. It is
-  a picture and not a hash because rendering is floating-point arithmetic, and may differ by 1/255 from machine to machine.
+- NAME.json: SHA-256 of all symbols (of which the HASH section holds the first bytes), of the background's stream or its
+  network's integers, little-endian int32, and of the residual's stream;
+- NAME.png: every `stride`-th pixel of every `stride`-th row of frame 0 over white, as docs/reference_decoder.py renders it,
+  without a residual. It is a picture and not a hash because rendering is floating-point arithmetic, and may differ by 1/255 from
+  machine to machine.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from neural_background import tiny_network
 from test_reference_decoder import background_facts
-from tiny_field import DENSE, FINE_POSES, HASHED, ramps, tiny_bundle
+from tiny_field import DENSE, FINE_POSES, HASHED, lighter_and_darker, ramps, tiny_bundle
 
 from nerfsem_method.codec import cameras, nsem
 from nerfsem_method.codec.background import StreamCodec
@@ -36,7 +37,7 @@ FOLDER = Path(__file__).parent
 REFERENCE = FOLDER.parents[1] / "docs/reference_decoder.py"
 STRIDES = {
     "dense-fp": 1, "dense-pc": 1, "hashed-fp": 1, "hashed-pc": 1, "hevc-pc": 1, "mixed-fp": 1, "neural-pc": 1, "obus-pc": 1,
-    "sharp-pc": 1, "tinted-fp": 1, "vase": 2, "zoomed-fp": 1,
+    "residual-fp": 1, "sharp-pc": 1, "tinted-fp": 1, "vase": 2, "zoomed-fp": 1,
 }  # fmt: skip
 
 
@@ -53,6 +54,7 @@ def tiny_bundles() -> dict[str, nsem.Bundle]:
         "mixed-fp": tiny_bundle(replace(HASHED, occupancy=24), frames=1),
         "neural-pc": painted(tiny_bundle(HASHED)),
         "obus-pc": filmed(tiny_bundle(DENSE), "av1"),
+        "residual-fp": replace(tiny_bundle(DENSE), residual=lighter_and_darker(tiny_bundle(DENSE).video)),
         "sharp-pc": sharpened(with_everything(tiny_bundle(DENSE))),
         "tinted-fp": tinted(tiny_bundle(hashed_ray)),
         "zoomed-fp": zoomed(tiny_bundle(DENSE)),

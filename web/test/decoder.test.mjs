@@ -75,6 +75,11 @@ test("a background that is a network is checked, and not painted", () => {
   assert.match(refusal(joined(data, [...sectionsOf(data).slice(0, -1), back, sectionsOf(data).at(-1)])), /two backgrounds/);
 });
 
+test("a residual is known, and passed over", () => {
+  const { data } = bundles.find(({ name }) => name === "residual-fp");
+  assert.ok(decode(data).residual && !decode(tiny).residual);
+});
+
 test("progress goes from little to all", () => {
   const heard = [];
   decode(tiny, { progress: (share) => heard.push(share) });

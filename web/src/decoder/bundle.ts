@@ -29,6 +29,8 @@ export interface Bundle {
   readonly codec: StreamTag | null;
   /** PC mode's background is a network, which the viewer does not paint. */
   readonly painted: boolean;
+  /** The film has a residual, which the viewer does not show. */
+  readonly residual: boolean;
   readonly metadata: Metadata;
 }
 
@@ -69,7 +71,8 @@ export function decode(data: Uint8Array, listener: Listener = {}): Bundle {
 
   const painted = network !== undefined;
   const metadata = readMetadata(sections.get("meta"));
-  return { spec, cameras, occupancy, heads, filter, tables, background, codec, painted, metadata };
+  const residual = sections.has("resi");
+  return { spec, cameras, occupancy, heads, filter, tables, background, codec, painted, residual, metadata };
 }
 
 /** Return SHA-256 over all tables' values. */

@@ -12,6 +12,7 @@ import { Piece } from "./piece";
 /** The first picture sways once by this angle, to say that it can be turned. */
 const SWAY = Math.PI / 12;
 const SWAY_MILLISECONDS = 1800;
+const PLAIN = "The film has a residual, which the viewer does not show: it is a little softer here than when it is decoded.";
 const SOFT = "This device cannot sharpen the film, which is therefore a little softer than it was meant to be.";
 const GAVE_UP = "this device gave up drawing it";
 
@@ -196,6 +197,7 @@ export class Viewer extends HTMLElement {
     const shows = piece.filming && piece.film.plates && !piece.film.plates.broken;
     const notes = (piece.bundle.background || piece.bundle.painted) && !shows ? [this.note] : [];
     if (piece.filming && piece.bundle.filter && !piece.sharpens) notes.push(SOFT);
+    if (piece.filming && piece.bundle.residual) notes.push(PLAIN);
     this.say(notes.join(" "));
     this.get<HTMLInputElement>("[type=range]").value = `${piece.film.index}`;
     const button = this.get("[data-act=play]");
