@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +62,25 @@ def test_a_player_shows_it_in_any_order(path):
         assert solid.sum() > 20
         assert 255 * (shown - field)[solid][:, :3].mean() == pytest.approx(sign(index) * CHANGE, abs=3)
     assert (whole.frame(2)[..., 3] == bare.frame(2)[..., 3]).all()
+
+
+def test_several_threads_may_ask_for_frames(path):
+    player = Player(nsem.read(path), "cpu")
+    wanted = [player.premultiplied(index) for index in range(6)]
+    indices = [0, 5, 2, 4, 1, 3] * 4
+    with ThreadPoolExecutor(3) as pool:
+        for index, shown in zip(indices, pool.map(player.premultiplied, indices), strict=True):
+            assert (shown == wanted[index]).all()
+
+
+def test_damage_is_told_again_and_frames_before_it_are_shown(path):
+    read = nsem.read(path)
+    assert read.residual is not None
+    player = Player(replace(read, residual=read.residual[: len(read.residual) // 2]), "cpu")
+    for _ in range(2):
+        with pytest.raises(CorruptBundle, match="the residual"):
+            player.premultiplied(5)
+    assert (player.premultiplied(0) == Player(read, "cpu").premultiplied(0)).all()
 
 
 def test_a_fresh_process_decodes_it_from_the_middle(path, tmp_path):
