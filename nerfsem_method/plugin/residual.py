@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.media.video import StreamError, encode_file
 from nerfsem_method.playback.player import Player
 from nerfsem_method.progress import track
+from nerfsem_method.scene.camera import shown_part
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.goal import PSNR_TOLERANCE, SIZE_TOLERANCE, Goal
 
@@ -60,9 +62,12 @@ def with_residual(bundle: Bundle, scene: Scene, goal: Goal) -> Bundle:
         def excess(stream: bytes) -> float:
             return (_psnr(scene, replace(plain, residual=stream or None)) - wanted) / SHARPER
 
-        if excess(b"") * SHARPER >= -PSNR_TOLERANCE / 2:
+        short = -excess(b"")
+        if short * SHARPER <= PSNR_TOLERANCE / 2:
             return bundle
         stream = _stream(plain, scene, excess, NEAR_PSNR / SHARPER)
+        if excess(stream) > short:  # Even the coarsest leads farther beyond the goal than the field stays behind.
+            stream = b""
     LOG.info("residual: %d bytes", len(stream))
     return replace(bundle, residual=stream or None)
 
@@ -78,15 +83,14 @@ def _stream(bundle: Bundle, scene: Scene, excess: Callable[[bytes], float], near
     video = bundle.video
     rate = min(video.rate, Fraction(FASTEST))
     with scratch("residual") as folder:
-        pictures = np.lib.format.open_memmap(
-            folder / "pictures.npy", "w+", np.uint8, (video.frames, video.height, video.width, 3)
-        )
         player = Player(bundle)
-        for index in track(range(video.frames), "what the field leaves", video.frames):
-            pictures[index] = _left(player, scene, index)
+        with (folder / "pictures").open("wb") as file:  # Where the disk is full, whoever writes into a mapped file is killed.
+            for index in track(range(video.frames), "what the field leaves", video.frames):
+                file.write(_left(player, scene, index).tobytes())
 
         def encode(crf: int) -> bytes:
             path = folder / "stream"
+            pictures = _pictures(folder / "pictures", (video.height, video.width, 3))
             frames = track(pictures, f"residual, crf {crf}", video.frames)
             encode_file(path, frames, rate, {**ENCODER, "crf": crf, "g": video.frames})
             return path.read_bytes()
@@ -98,11 +102,22 @@ def _stream(bundle: Bundle, scene: Scene, excess: Callable[[bytes], float], near
             return b""
 
 
+def _pictures(path: Path, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
+    """Yield the pictures of such a shape, uint8, that a file holds one after the other."""
+    with path.open("rb") as file:
+        while data := file.read(math.prod(shape)):
+            yield np.frombuffer(data, np.uint8).reshape(shape)
+
+
 def _left(player: Player, scene: Scene, index: int) -> np.ndarray:
-    """Return the residual's picture of a frame, see `codec.residual`: no difference where the field shows nothing."""
-    source = read_picture(scene.root / scene.frames[index].image)[..., ::-1]
+    """Return the residual's picture of a frame, see `codec.residual`.
+
+    There is no difference where the field shows nothing, nor outside of the frame's window, where its picture is made up.
+    """
+    frame = scene.frames[index]
+    source = read_picture(scene.root / frame.image)[..., ::-1]
     wanted = masked_reference(source, read_picture(scene.matte_path(index), grey=True)).astype(np.float32)
     shown = player.premultiplied(index)
-    alpha = shown[..., 3:]
-    left = wanted - 255 * np.clip(shown[..., :3] + 1 - alpha, 0, 1)
+    alpha, left, part = shown[..., 3:], np.zeros_like(wanted), shown_part(frame.window, *source.shape[1::-1])
+    left[part] = wanted[part] - 255 * np.clip(shown[..., :3] + 1 - alpha, 0, 1)[part]
     return picture_of(np.where(alpha > 0, left, 0))
