@@ -123,7 +123,8 @@ class OpenBundle:
     def render(self, view: Viewpoint, ground: Colour | None = None) -> np.ndarray:
         """Return the object from anywhere: uint8 [H, W, 4] with straight alpha, or [H, W, 3] over a colour.
 
-        The bundle's filter sharpens frames alone, so that even a frame's own view may be softer here than by `object`.
+        The bundle's filter and residual are those of frames alone, so that even a frame's own view may be softer here than by
+        `object`.
         """
         seen = self._player.seen(view)
         return straight(seen) if ground is None else over(seen, _bytes_of(ground))

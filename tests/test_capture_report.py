@@ -303,3 +303,15 @@ def test_frames_are_told_as_they_are_looked_at(tmp_path: Path) -> None:
     mattes = np.full((3, 24, 32), 255, np.uint8)
     look_at_frames(paths, mattes, mattes, [None] * 3, lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_picture_that_fills_nothing_of_its_frame_touches_no_border(tmp_path: Path) -> None:
+    """A lens that looks aside may leave out all that the usual one sees."""
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths:
+        cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (48, 64), np.uint8))
+    mattes = np.full((4, 24, 32), 255, np.uint8)
+    mattes[3, :, 16:] = 0
+    windows = [(1.0, 0.0, 1.0, 1.0), (0.0, 0.501, 1.0, 0.502), None, (0.0, 0.0, 0.5, 1.0)]
+    border = look_at_frames(paths, mattes, mattes, windows, lambda *_: None).border
+    assert border.tolist() == [0, 0, 1, 1]

@@ -114,6 +114,18 @@ def test_the_newest_checkpoint_is_exported(imported, tmp_path):
     np.testing.assert_array_equal(newest.gains, np.full((8, 3), 0.5))
 
 
+def test_a_residual_is_not_kept_where_the_field_has_changed(tmp_path):
+    """It is what another field left."""
+    golden = Path(__file__).parent / "golden/residual-fp.nsem"
+    config = import_bundle(golden, tmp_path / "run")
+    first = tmp_path / "run/nerfstudio_models/step-000000000.ckpt"
+    state = torch.load(first, weights_only=True)
+    state["pipeline"]["_model.cameras.gains"] /= 2
+    torch.save(state, first.with_name("step-000000020.ckpt"))
+    newest = nsem.read(checkpoint.export(config, tmp_path, "fp", BackgroundOptions()))
+    assert newest.residual is None and nsem.read(golden).residual is not None
+
+
 def test_a_folder_in_use_is_left_alone(imported, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="not an empty folder"), forced():
@@ -155,7 +167,7 @@ def test_force_replaces_an_earlier_import(imported, tmp_path):
     assert config.is_file() and not config.with_name("left.txt").exists()
 
 
-@pytest.mark.parametrize("name", ["tinted-fp", "mixed-fp"])
+@pytest.mark.parametrize("name", ["tinted-fp", "mixed-fp", "residual-fp"])
 def test_bundles_of_before_are_exported_again_byte_for_byte_too(name, tmp_path):
     """The occupancy of the first is in OCCU, which is written no more."""
     golden = Path(__file__).parent / f"golden/{name}.nsem"

@@ -67,3 +67,12 @@ def test_a_folder_that_is_no_scene_is_named(tmp_path: Path, content: str | None)
         (tmp_path / "scene.json").write_text(content)
     with pytest.raises(CaptureError, match=r"scene\.json"):
         Scene.load(tmp_path)
+
+
+@pytest.mark.parametrize("frames", [[7], [[]], [{"window": [0, "x", 1, 1]}]])
+def test_frames_that_are_none_are_named(tmp_path: Path, frames: list) -> None:
+    Scene(tmp_path, Video("relic.mp4", 270, 480, 1, Fraction(30), "ab" * 32), CAMERA, ()).save()
+    path = tmp_path / "scene.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "frames": frames}))
+    with pytest.raises(CaptureError, match=r"scene\.json cannot be read"):
+        Scene.load(tmp_path)

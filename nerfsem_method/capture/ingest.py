@@ -259,7 +259,8 @@ class Capture:
         root = self.folder.root
         ready = sorted((root / self.first_mattes[0]).glob("*.png")) if self.first_mattes else None
         numbers = frame_files.read_findings(root / "frames").numbers
-        zooms = {frame: clip.zooms[number] for frame, number in enumerate(numbers) if number in clip.zooms}
+        said = clip.zooms
+        zooms = {frame: said[number] for frame, number in enumerate(numbers) if number in said}
         if size == self.size:
             poses.solve(sorted((root / "frames").glob("*.png")), ready, region, advance, clip.ordered, zooms).save(target)
             return

@@ -134,7 +134,7 @@ class Scene:
             )
         except FileNotFoundError:
             raise CaptureError(f"{root} is no scene folder: scene.json is missing; run nerfsem capture first") from None
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CaptureError(f"{path} cannot be read ({error}); delete the folder and capture again") from None
         return cls(root, video, camera, frames)
 

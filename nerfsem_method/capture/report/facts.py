@@ -56,12 +56,13 @@ def look_at_frames(
         grey, solid = read_picture(path, grey=True), matte > 127
         shown = cv2.resize(grey, solid.shape[::-1], interpolation=cv2.INTER_AREA) if grey.shape != solid.shape else grey
         filled = solid[shown_part(window, *solid.shape[::-1])]
-        border = np.concatenate([filled[0], filled[-1], filled[:, 0], filled[:, -1]])
+        rims = np.concatenate([rim.ravel() for rim in (filled[:1], filled[-1:], filled[:, :1], filled[:, -1:])])
+        border = rims.mean() if len(rims) else 0.0
         areas = cv2.connectedComponentsWithStats(solid.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
         light = float(shown[solid].mean()) if solid.any() else np.nan
         tones = Tones.of([grey])
-        rows.append((edge_blur(grey), light, border.mean(), pieces, noise(grey), dim_share(grey), tones.high - tones.low))
+        rows.append((edge_blur(grey), light, border, pieces, noise(grey), dim_share(grey), tones.high - tones.low))
         advance(len(rows), len(frames))
     blur, light, border, pieces, grain, dim, tones = (np.array(column) for column in zip(*rows, strict=True))
     redrawn = (mattes != drawn).any((1, 2))
