@@ -44,13 +44,14 @@ def test_without_weights_and_object_figures_are_left_out(monkeypatch):
 
 
 def test_a_run_is_measured_as_the_bundle_that_it_is_exported_as(vase_copy, tmp_path, monkeypatch):
-    """That bundle has a filter, and pictures are measured by the mattes that a training agreed on."""
+    """That bundle has a filter and a residual, and pictures are measured by the mattes that a training agreed on."""
 
     def none():
         raise FileNotFoundError("no weights")
 
     monkeypatch.setattr(quality, "load_lpips", none)
     config = smoke(vase_copy, tmp_path, timestamp="run", max_num_iterations=60)
+    config.pipeline.model.target_bytes = 30_000
     run = train(config)
     for index in range(len(vase_copy.frames)):
         matte = read_picture(vase_copy.root / vase_copy.frames[index].matte, grey=True)
@@ -61,7 +62,7 @@ def test_a_run_is_measured_as_the_bundle_that_it_is_exported_as(vase_copy, tmp_p
     pipeline = loaded(run, "test")
     figures = pipeline.get_average_eval_image_metrics(output_path=tmp_path / "pictures")
     bundle = nsem.decode(data := nsem.encode(checkpoint.run_bundle(checkpoint.load_config(run), vase_copy, None)))
-    assert bundle.filter is not None and figures["bytes"] == len(data)
+    assert bundle.filter is not None and bundle.residual is not None and figures["bytes"] == len(data)
     frames = pipeline.datamanager.eval_dataset.frame_indices.tolist()
     sources = [read_picture(vase_copy.root / vase_copy.frames[index].image)[..., ::-1] for index in frames]
     mattes = [read_picture(vase_copy.matte_path(index), grey=True) for index in frames]

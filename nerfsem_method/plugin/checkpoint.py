@@ -131,10 +131,7 @@ def run_bundle(config, scene: Scene, background: Layer | None) -> Bundle:
     weights = _newest_weights(config.get_checkpoint_dir())
     made = snapshot(*_field_of(config, scene, weights), scene.video, background)
     done = finished(config.pipeline, scene, made, weights["rate_weight"].item())
-    model = config.pipeline.model
-    if scene.bundle is not None or model.goal is None:
-        return done
-    return with_residual(done, scene, model.goal)
+    return with_residual(done, scene, config.pipeline.model.goal)
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from nerfsem_method.evaluation.decoded import DecodedFrames
 from nerfsem_method.plugin.datamanager import NerfsemDataManager
 from nerfsem_method.plugin.finishing import finished
 from nerfsem_method.plugin.model import NerfsemModel
+from nerfsem_method.plugin.residual import with_residual
 
 UNMEASURABLE = "an imported bundle has no source frames to measure against; run nerfsem evaluate with the original video"
 
@@ -44,7 +45,7 @@ class NerfsemPipeline(VanillaPipeline):
     ) -> Any:
         """Measure all evaluation frames; end the command in one line where there are none.
 
-        Those of a loaded run are decoded frames of its FP bundle, filter and all, as `nerfsem evaluate` has them.
+        Those of a loaded run are decoded frames of its FP bundle, with filter and residual, as `nerfsem evaluate` has them.
         """
         self._insist_on_frames()
         if self.test_mode == "test":
@@ -58,9 +59,9 @@ class NerfsemPipeline(VanillaPipeline):
             self._model.decoded = None
 
     def _decoded(self) -> DecodedFrames:
-        model = self._model
-        made = finished(self.config, self.datamanager.eval_dataset.scene, model.stored(), model.rate_weight.item())
-        return DecodedFrames(made)
+        model, scene = self._model, self.datamanager.eval_dataset.scene
+        made = finished(self.config, scene, model.stored(), model.rate_weight.item())
+        return DecodedFrames(with_residual(made, scene, model.config.goal))
 
     def _insist_on_frames(self) -> None:
         if not self.datamanager.eval_dataset.measurable:

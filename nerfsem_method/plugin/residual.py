@@ -38,14 +38,16 @@ NEAR_PSNR = 0.1
 """A residual that falls short of the wanted PSNR by no more dB is taken."""
 
 
-def with_residual(bundle: Bundle, scene: Scene, goal: Goal) -> Bundle:
+def with_residual(bundle: Bundle, scene: Scene, goal: Goal | None) -> Bundle:
     """Return a finished bundle with a residual, where its FP part misses the goal by more than is tolerated, and one helps.
 
-    The residual has an AV1 picture for each frame, which holds what is left of the object over white. A PSNR is that of some
-    frames.
+    There is none without a goal, nor in a scene that was made of a bundle and has no frames. The residual has an AV1 picture for
+    each frame, which holds what is left of the object over white. A PSNR is that of some frames.
 
     Raises CaptureError when a frame of the scene is missing, OutputError when there is no place for the frames.
     """
+    if goal is None or scene.bundle is not None:
+        return bundle
     plain = replace(bundle, background=None)
     if goal.size is not None:
         missing, tolerated = goal.size - len(nsem.encode(plain)), SIZE_TOLERANCE * goal.size
