@@ -54,8 +54,9 @@ def test_a_box_keeps_to_its_frame_when_others_are_left_out() -> None:
 
 
 def test_a_box_is_drawn_in_a_photograph_by_its_name() -> None:
-    photographs = Naming([0, 1, 3], ["a.jpg", "b.jpg", "c.jpg", "d e.jpg"])
+    photographs = Naming([0, 1, 3], ["a.jpg", "(1).jpg", "c.jpg", "d e.jpg"])
     assert ObjectBox.parse("0,0,40,80@d e.jpg", 400, 800).located(photographs).frame == 2
+    assert ObjectBox.parse("0,0,40,80@(1).jpg", 400, 800).located(photographs).frame == 1
     assert ObjectBox.parse("0,0,40,80", 400, 800).located(photographs).frame == 0
     with pytest.raises(CaptureError, match="names c.jpg, which is none of the frames from a.jpg to d e.jpg"):
         ObjectBox.parse("0,0,40,80@c.jpg", 400, 800).located(photographs)

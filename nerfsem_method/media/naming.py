@@ -13,6 +13,8 @@ _RUN = 3
 """So many photographs that follow each other are named by the first and the last one."""
 _LONGEST = 40
 """Of a name with more characters than this the middle is left out."""
+_DIGITS = 20
+"""No clip has so many frames that their numbers have so many digits."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Naming:
 
     def row_of(self, name: str) -> int | None:
         """Return the place among the frames that were taken of that with this number or name; None where there is none."""
-        if name not in self.files and not name.isdecimal():
+        if name not in self.files and not (name.isdecimal() and len(name) < _DIGITS):
             return None
         number = self.files.index(name) if name in self.files else int(name)
         return {taken: row for row, taken in enumerate(self.numbers)}.get(number)

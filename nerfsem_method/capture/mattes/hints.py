@@ -30,7 +30,7 @@ class ObjectBox:
     @classmethod
     def parse(cls, text: str, width: int, height: int) -> ObjectBox:
         """Read "x,y,w,h" or "x,y,w,h@frame", in pixels of a `width` x `height` video. Raises CaptureError if it is none."""
-        match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)(?:@(\w.*))?", text)
+        match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)(?:@(?!-\d+$)(\S.*))?", text)
         if not match:
             raise CaptureError(f"--object-box {text} is no box; give x,y,w,h in pixels, or x,y,w,h@frame")
         x, y, w, h = map(int, match.groups()[:4])
