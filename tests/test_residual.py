@@ -17,8 +17,10 @@ from nerfsem_method.background.pictures import residuals_of
 from nerfsem_method.cli.info import Info
 from nerfsem_method.cli.verify import Verify
 from nerfsem_method.codec import nsem
+from nerfsem_method.codec.filter import Filter
 from nerfsem_method.codec.residual import MIDDLE, STEP, TAG, picture_of, with_difference
 from nerfsem_method.errors import CorruptBundle
+from nerfsem_method.field.state import QuantisedTensor
 from nerfsem_method.playback.player import Player
 
 BEFORE = (*nsem.FIELD_SECTIONS, *nsem.OCCUPANCIES, nsem.ZOOMS, nsem.TINTS, nsem.FILTER, *nsem.BACKGROUNDS)
@@ -52,6 +54,23 @@ def test_what_is_transparent_stays_so():
         changed = with_difference(shown, np.full((1, 2, 3), value, np.uint8))
         assert (changed[..., 3] == shown[..., 3]).all() and (changed[0, 0] == 0).all()
         assert changed.min() >= 0 and (changed[..., :3] <= changed[..., 3:]).all()
+
+
+def test_what_is_half_transparent_changes_by_half():
+    shown = np.array([[[0.2, 0.2, 0.2, 0.5]]], np.float32)
+    changed = with_difference(shown, picture_of(np.full((1, 1, 3), CHANGE)))
+    assert np.allclose(changed[..., :3], 0.2 + 0.5 * CHANGE / 255, atol=1e-6)
+
+
+def test_it_is_added_after_the_filter(path):
+    weights = np.arange(-36, 36, dtype=np.int32).reshape(2, 4, 3, 3)
+    kept = Filter(QuantisedTensor(weights, -6), QuantisedTensor(weights.reshape(4, 2, 3, 3), -8))
+    read = replace(nsem.read(path), filter=kept)
+    for index, picture in enumerate(residuals_of(read)):
+        sharp = Player(replace(read, residual=None), "cpu").premultiplied(index)
+        assert (Player(read, "cpu").premultiplied(index) == with_difference(sharp, picture)).all()
+    plain = Player(replace(read, filter=None, residual=None), "cpu").premultiplied(0)
+    assert (plain != Player(replace(read, residual=None), "cpu").premultiplied(0)).any()
 
 
 def test_a_player_shows_it_in_any_order(path):
