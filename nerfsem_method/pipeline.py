@@ -84,6 +84,8 @@ class Options:
         for option, number in given.items():
             if number is not None and not 0 <= number < math.inf:
                 raise NerfsemError(f"{option} {number:g} cannot be met; give a finite number that is not negative")
+        if self.rate_weight == 0 and (self.target_size, self.target_psnr) != (None, None):
+            raise NerfsemError("--rate-weight 0 cannot be steered to a goal; give more than 0, such as 1e-8, or leave it out")
         if not 0 <= self.seed < 1 << 32:
             raise NerfsemError(f"--seed {self.seed} is no seed; give a number from 0 to {(1 << 32) - 1}")
         if self.device == "cuda":

@@ -59,6 +59,8 @@ def test_without_a_work_folder_nothing_else_stays(captured, vase_video, tmp_path
         ({"seed": -1}, NerfsemError, "--seed -1 is no seed"),
         ({"rate_weight": float("nan")}, NerfsemError, "--rate-weight nan cannot be met"),
         ({"target_psnr": float("inf")}, NerfsemError, "--target-psnr inf cannot be met"),
+        ({"rate_weight": 0.0, "target_size": "20kB"}, NerfsemError, "--rate-weight 0 cannot be steered"),
+        ({"rate_weight": 0.0, "target_psnr": 20.0}, NerfsemError, "--rate-weight 0 cannot be steered"),
         ({"paper": PaperOptions(paper_lambda=-1.0)}, NerfsemError, "--paper-lambda -1 cannot be met"),
         ({"target": Path("/proc/relic.nsem")}, OutputError, "/proc/relic.nsem"),
         ({"target": Path(".")}, OutputError, "folder"),
