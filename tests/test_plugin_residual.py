@@ -1,4 +1,4 @@
-"""A residual is made of what a finished bundle leaves of its scene's frames."""
+"""A finished training becomes a bundle: a filter is fitted to whole frames, and a residual is what it leaves of all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_disk import no_file_above
@@ -18,9 +19,11 @@ from nerfsem_method.codec.residual import MIDDLE
 from nerfsem_method.errors import OutputError
 from nerfsem_method.evaluation import gate
 from nerfsem_method.playback.player import Player
-from nerfsem_method.plugin import residual
+from nerfsem_method.plugin import finishing, residual
+from nerfsem_method.plugin.config import trainer_config
 from nerfsem_method.plugin.residual import with_residual
 from nerfsem_method.scene.scene import Scene
+from nerfsem_method.training.filter import FilterGain
 from nerfsem_method.training.goal import Goal
 
 WIDTH, HEIGHT = 72, 128
@@ -50,6 +53,21 @@ def test_nothing_is_known_of_what_lies_beyond_a_crop(scene, plain):
         assert (known[rows, columns] == whole[rows, columns]).all()
         assert (known[: HEIGHT // 4] == MIDDLE).all() and (known[:, WIDTH // 2 :] == MIDDLE).all()
         assert (whole[:, WIDTH // 2 :] != MIDDLE).any()
+
+
+def test_filter_and_poses_are_fitted_to_whole_frames_where_there_are_any(scene, plain, monkeypatch):
+    fitted = []
+    monkeypatch.setattr(finishing, "with_rounded_poses", lambda bundle, frame, seen, weight: fitted.append(seen) or bundle)
+    monkeypatch.setattr(
+        finishing, "find_filter", lambda bundle, frame, seen, steps, weight: fitted.append(seen) or FilterGain()
+    )
+    pipeline: Any = trainer_config("smoke").pipeline
+    window = (0.0, 0.25, 0.5, 1.0)
+    for cropped in (range(0), range(3), range(len(scene.frames))):
+        frames = tuple(replace(frame, window=window if frame.index in cropped else None) for frame in scene.frames)
+        finishing.finished(pipeline, replace(scene, frames=frames), plain, 1e-8)
+    every = list(range(len(scene.frames)))
+    assert fitted == [every, every, every[3:], every[3:], every, every]
 
 
 def test_a_residual_that_leads_too_far_is_not_kept(scene, plain, monkeypatch):

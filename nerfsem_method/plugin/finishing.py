@@ -29,7 +29,9 @@ def finished(pipeline, scene: Scene, bundle: Bundle, rate_weight: float) -> Bund
         picture = read_picture(scene.root / scene.frames[index].image)[..., ::-1]
         return np.dstack([picture, read_picture(scene.matte_path(index), grey=True)])
 
-    seen = [frame.index for frame in split_frames(scene, "train", pipeline.datamanager.dataparser.holdout_every)]
+    trained_on = split_frames(scene, "train", pipeline.datamanager.dataparser.holdout_every)
+    whole = [frame for frame in trained_on if frame.window is None]  # The others have nothing to say of what lies beyond a crop.
+    seen = [frame.index for frame in whole or trained_on]
     rounded = with_rounded_poses(bundle, frame, seen, rate_weight)
     found = find_filter(rounded, frame, seen, pipeline.model.course.filter_steps, rate_weight)
     LOG.info("filter: %.0f bytes, %+.2f dB over the object", found.bytes, found.decibels)
