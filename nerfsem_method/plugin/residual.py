@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -86,7 +87,7 @@ def _stream(bundle: Bundle, scene: Scene, excess: Callable[[bytes], float], near
     rate = min(video.rate, Fraction(FASTEST))
     with scratch("residual") as folder:
         player = Player(bundle)
-        with (folder / "pictures").open("wb") as file:  # Where the disk is full, whoever writes into a mapped file is killed.
+        with gzip.open(folder / "pictures", "wb", compresslevel=1) as file:  # They are empty but for the object.
             for index in track(range(video.frames), "what the field leaves", video.frames):
                 file.write(_left(player, scene, index).tobytes())
 
@@ -105,8 +106,8 @@ def _stream(bundle: Bundle, scene: Scene, excess: Callable[[bytes], float], near
 
 
 def _pictures(path: Path, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
-    """Yield the pictures of such a shape, uint8, that a file holds one after the other."""
-    with path.open("rb") as file:
+    """Yield the pictures of such a shape, uint8, that a compressed file holds one after the other."""
+    with gzip.open(path) as file:
         while data := file.read(math.prod(shape)):
             yield np.frombuffer(data, np.uint8).reshape(shape)
 

@@ -140,8 +140,7 @@ def carve(
     `mattes` are uint8 [N, H, W] at the cameras' size. Voxel (i, j, k) is centred at
     lower + (i + 0.5, j + 0.5, k + 0.5) * size / resolution. It stays where its centre falls on a matte above one half,
     grown by `margin_pixels`, in all but a share `tolerance` of the views that see it; outside of its window a frame sees nothing.
-    Returns bool [x, y, z]; raises ValueError
-    for mattes of another shape.
+    Returns bool [x, y, z]; raises ValueError for mattes of another shape.
     """
     count, camera = len(cameras.poses), cameras.camera
     if mattes.shape != (count, camera.height, camera.width):
