@@ -11,7 +11,7 @@ from PIL import Image
 from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.clip.door import open_clip
 
-EXIF, FOCAL_LENGTH, IN_35_MM = 0x8769, 0x920A, 0xA405
+EXIF, FOCAL_LENGTH, IN_35_MM, MAKE = 0x8769, 0x920A, 0xA405, 0x010F
 
 
 def shots(folder: Path, tags: Sequence[Mapping[int, float]]) -> Path:
@@ -43,6 +43,17 @@ def test_photographs_say_how_many_times_the_usual_focal_length_theirs_is(tmp_pat
 def test_a_length_and_one_for_35_mm_say_nothing_of_each_other(tmp_path: Path) -> None:
     clip = open_clip(shots(tmp_path, [{IN_35_MM: 26, FOCAL_LENGTH: 4.25}] * 4 + [{FOCAL_LENGTH: 4.25}]))
     assert clip.zooms == {}
+
+
+def test_lengths_of_two_cameras_say_nothing_of_each_other(tmp_path: Path) -> None:
+    shots(tmp_path, [{FOCAL_LENGTH: 26}] * 4 + [{FOCAL_LENGTH: 4.2}] * 3)
+    for index in range(7):
+        path = tmp_path / f"{index}.jpg"
+        with Image.open(path) as image:
+            exif = image.getexif()
+            exif[MAKE] = "Canon" if index < 4 else "Apple"
+            image.save(path, exif=exif)
+    assert open_clip(tmp_path).zooms == {} and remarks(tmp_path) == []
 
 
 def test_the_length_in_35_mm_counts_before_the_other(tmp_path: Path) -> None:

@@ -48,4 +48,4 @@ def test_files_of_one_name_in_several_folders_are_told_apart() -> None:
 def test_what_a_person_names_is_found() -> None:
     film, taken = Naming(range(0, 20, 2)), Naming([0, 2, 3], ["a.jpg", "b.jpg", "7.jpg", "3"])
     assert (film.row_of("4"), film.row_of("5"), film.row_of("IMG_1.JPG"), film.row_of("9" * 5000)) == (2, None, None, None)
-    assert [taken.row_of(name) for name in ("a.jpg", "b.jpg", "7.jpg", "2", "3", "7")] == [0, None, 1, 1, 2, None]
+    assert [taken.row_of(name) for name in ("a.jpg", "a", "b.jpg", "7.jpg", "7", "2", "3", "8")] == [0, 0, None, 1, 1, 1, 2, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 from nerfsem_method.errors import printable
 
@@ -46,10 +47,15 @@ class Naming:
         return self.of(self.numbers[row] for row in rows)
 
     def row_of(self, name: str) -> int | None:
-        """Return the place among the frames that were taken of that with this number or name; None where there is none."""
-        if name not in self.files and not (name.isdecimal() and len(name) < _DIGITS):
+        """Return the place among the frames that were taken of that with this name or number; None where there is none.
+
+        A photograph may be named without the ending of its file: what looks like a number is first of all that.
+        """
+        stems = [PurePath(file).stem for file in self.files]
+        called = [number for files in (self.files, stems) for number, file in enumerate(files) if file == name]
+        if not called and not (name.isdecimal() and len(name) < _DIGITS):
             return None
-        number = self.files.index(name) if name in self.files else int(name)
+        number = called[0] if called else int(name)
         return {taken: row for row, taken in enumerate(self.numbers)}.get(number)
 
     def _name(self, number: int) -> str:

@@ -121,10 +121,10 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
             left_out[photograph.name] = f"{other[0]}x{other[1]}, where the others are {size[0]}x{size[1]}"
     kept = tuple(photograph for photograph in sizes if sizes[photograph] == size)
     said = [read_focal_length(photograph) for photograph in kept]
-    lengths = tuple(one and one[0] for one in said)
-    notes = (*left_out_texts(left_out), *of_pages(kept), *_of_lenses(kept, lengths))
     comparable = len({one[1] for one in said if one}) == 1
-    return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes, lengths if comparable else ())
+    lengths = tuple(one and one[0] for one in said) if comparable else ()
+    notes = (*left_out_texts(left_out), *of_pages(kept), *_of_lenses(kept, lengths))
+    return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes, lengths)
 
 
 def _usual(known: dict[int, float]) -> float:

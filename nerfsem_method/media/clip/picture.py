@@ -20,7 +20,7 @@ from nerfsem_method.media.clip.messages import heard, spoilt
 from nerfsem_method.media.pictures import turn_to_largest
 
 _ORIENTATION = 0x112
-_EXIF, _FOCAL_LENGTH, _FOCAL_LENGTH_IN_35_MM = 0x8769, 0x920A, 0xA405
+_EXIF, _FOCAL_LENGTH, _FOCAL_LENGTH_IN_35_MM, _MAKE, _MODEL = 0x8769, 0x920A, 0xA405, 0x010F, 0x0110
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 """With these orientations width and height change places."""
 _UPRIGHT_ALREADY = ("TIFF", "HEIF")
@@ -71,19 +71,23 @@ def of_pages(files: Iterable[Path]) -> list[str]:
     return [f"{files_of_pages}: the largest page is taken, of equal ones the first"]
 
 
-def read_focal_length(path: Path) -> tuple[float, bool] | None:
-    """Return the focal length in mm that a photograph's EXIF data name, and whether as for 35 mm film, if so; None without.
+def read_focal_length(path: Path) -> tuple[float, str] | None:
+    """Return the focal length in mm that a photograph's EXIF data name, and the camera it is of; None without.
+
+    As for 35 mm film it is of no camera, "": others tell nothing of each other's lengths.
 
     Raises OSError for a file that is no picture.
     """
     with _opened(path) as image:
         try:
-            said = image.getexif().get_ifd(_EXIF)
+            exif = image.getexif()
+            said = exif.get_ifd(_EXIF)
             as_for_film = bool(said.get(_FOCAL_LENGTH_IN_35_MM))
             length = float(said.get(_FOCAL_LENGTH_IN_35_MM if as_for_film else _FOCAL_LENGTH) or 0)
+            camera = "" if as_for_film else f"a camera {exif.get(_MAKE)} {exif.get(_MODEL)}"
         except Exception:  # Pillow raises whatever it stumbles over in broken EXIF data.
             return None
-    return (length, as_for_film) if 0 < length < float("inf") else None
+    return (length, camera) if 0 < length < float("inf") else None
 
 
 def read_numbers(path: Path) -> np.ndarray | None:
