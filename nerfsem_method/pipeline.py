@@ -67,8 +67,8 @@ class Options:
     """Steer lambda to a file of this size, met within 5 percent, such as 40kB or 40000 (1 kB is 1000 bytes). What the field
     leaves of it goes to a residual: what is each frame's own, as a stream of AV1."""
     target_psnr: float | None = None
-    """Steer lambda to this mean PSNR of the object's pixels (PSNR-CENTER) in dB instead, met within 0.3 dB; where the field does
-    not reach it, a residual does."""
+    """Steer lambda to this mean PSNR of the object's pixels over white (PSNR-CENTER) in dB instead, met within 0.3 dB; where the
+    field does not reach it, a residual does."""
 
     def check(self) -> None:
         """Raise NerfsemError for what cannot be meant."""
