@@ -49,7 +49,7 @@ class Naming:
     def row_of(self, name: str) -> int | None:
         """Return the place among the frames that were taken of that with this name or number; None where there is none.
 
-        A photograph may be named without the ending of its file: what looks like a number is first of all that.
+        A photograph may be named without the ending of its file; only where none is called so is a number its place in the clip.
         """
         stems = [PurePath(file).stem for file in self.files]
         called = [number for files in (self.files, stems) for number, file in enumerate(files) if file == name]
