@@ -92,6 +92,6 @@ def test_a_residual_that_is_larger_than_what_is_left_is_not_kept(scene, plain, m
 
 
 def test_a_full_disk_is_told(scene, plain):
-    with no_file_above(100_000), pytest.raises(OutputError, match="no space left in"):
+    with no_file_above(20_000), pytest.raises(OutputError, match="no space left in"):
         with_residual(plain, scene, Goal(psnr=60.0))
     assert not list(Path(tempfile.gettempdir()).glob("nerfsem-residual-*"))
