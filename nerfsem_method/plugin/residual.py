@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.background.fitting import fitted, larger
-from nerfsem_method.background.streams import FASTEST
+from nerfsem_method.background.streams import CODECS, FASTEST
 from nerfsem_method.codec import nsem
 from nerfsem_method.codec.nsem import Bundle
 from nerfsem_method.codec.residual import picture_of
@@ -28,8 +28,8 @@ from nerfsem_method.scene.camera import shown_part
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training.goal import PSNR_TOLERANCE, SIZE_TOLERANCE, Goal
 
-ENCODER = {"format": "obu", "vcodec": "libsvtav1", "preset": 6, "svtav1-params": "tune=1:lp=1", "threads": 1}
-"""The encoder is tuned for PSNR; slower presets give no better residuals (docs/decisions/028)."""
+ENCODER = {**CODECS["av1"][1], "format": CODECS["av1"][0], "preset": 6, "threads": 1}
+"""The encoder is that of backgrounds with a faster preset: preset 3 gives no better residuals (docs/decisions/028)."""
 CRF, SPAN = 57, (8, 63)
 """The search begins at the first crf, and keeps within the span."""
 LARGER, SHARPER = 0.2, 0.12
