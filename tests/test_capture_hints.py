@@ -58,5 +58,5 @@ def test_a_box_is_drawn_in_a_photograph_by_its_name() -> None:
     assert ObjectBox.parse("0,0,40,80@d e.jpg", 400, 800).located(photographs).frame == 2
     assert ObjectBox.parse("0,0,40,80@(1).jpg", 400, 800).located(photographs).frame == 1
     assert ObjectBox.parse("0,0,40,80", 400, 800).located(photographs).frame == 0
-    with pytest.raises(CaptureError, match="names c.jpg, which is none of the frames from a.jpg to d e.jpg"):
+    with pytest.raises(CaptureError, match="names c.jpg, which is none of the frames taken, from a.jpg to d e.jpg"):
         ObjectBox.parse("0,0,40,80@c.jpg", 400, 800).located(photographs)

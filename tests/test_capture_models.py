@@ -21,7 +21,7 @@ from nerfsem_method.capture.colmap import mapping, matching, pairs, worker
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better
 from nerfsem_method.capture.colmap.matching import Matcher
-from nerfsem_method.capture.colmap.support import apart, drop_loose, explained, held_together
+from nerfsem_method.capture.colmap.support import apart, drop_loose, explained, folded, held_together
 from nerfsem_method.capture.colmap.zoom import measure_focal_length
 
 COUNT = 24
@@ -45,6 +45,20 @@ def test_a_model_of_one_piece_keeps_all() -> None:
     assert model.num_reg_images() == COUNT
 
 
+def match_neighbours(path: Path, model: pycolmap.Reconstruction) -> pycolmap.TwoViewGeometry:
+    """Match each frame with the next by the points that both see, and a fifth of the matches wrong; return the last geometry."""
+    geometry = pycolmap.TwoViewGeometry()
+    with pycolmap.Database.open(str(path)) as database:
+        for first in range(1, COUNT):
+            rows = [{p.point3D_id: row for row, p in enumerate(model.images[i].points2D)} for i in (first, first + 1)]
+            both = sorted(rows[0].keys() & rows[1].keys())
+            right = [(rows[0][point], rows[1][point]) for point in both]
+            wrong = [(rows[0][point], rows[1][other]) for point, other in zip(both, both[1:], strict=False)][: len(both) // 4]
+            geometry.inlier_matches = np.array(right + wrong, np.uint32)
+            database.write_two_view_geometry(first, first + 1, geometry)
+    return geometry
+
+
 def test_more_frames_are_better_and_of_equals_more_sightings() -> None:
     whole, part, poorer = drawn(STEADY), drawn(STEADY, islands=(5,)), drawn(STEADY)
     drop_loose(part)
@@ -57,15 +71,7 @@ def test_more_frames_are_better_and_of_equals_more_sightings() -> None:
 
 def test_a_model_explains_the_matches_that_are_its_points_and_frames_apart_have_their_own(tmp_path: Path) -> None:
     model, path = drawn(STEADY), tmp_path / "database.db"
-    with pycolmap.Database.open(str(path)) as database:
-        for first in range(1, COUNT):
-            rows = [{p.point3D_id: row for row, p in enumerate(model.images[i].points2D)} for i in (first, first + 1)]
-            both = sorted(rows[0].keys() & rows[1].keys())
-            right = [(rows[0][point], rows[1][point]) for point in both]
-            wrong = [(rows[0][point], rows[1][other]) for point, other in zip(both, both[1:], strict=False)][: len(both) // 4]
-            geometry = pycolmap.TwoViewGeometry()
-            geometry.inlier_matches = np.array(right + wrong, np.uint32)
-            database.write_two_view_geometry(first, first + 1, geometry)
+    geometry = match_neighbours(path, model)
     assert abs(explained(path, model) - 0.8) < 0.01
     for point in sorted(model.points3D)[::2]:
         model.delete_point3D(point)
@@ -79,6 +85,28 @@ def test_a_model_explains_the_matches_that_are_its_points_and_frames_apart_have_
     # frame 12 is tied to 11, which has a pose; the twelve others that have none are tied to each other
     assert apart(path, model, COUNT) == 12 / 13 and apart(path, model, COUNT + 11) == 12 / 24
     assert explained(path, model) < 0.25 and abs(explained(path, model, posed_alone=True) - 0.4) < 0.05
+
+
+def test_a_model_is_folded_where_the_matches_of_two_neighbours_made_no_points(tmp_path: Path) -> None:
+    """Each frame has points of its own from the seventh on, as where a turn is folded; in another order none are neighbours."""
+    path, names = tmp_path / "database.db", job().names
+    match_neighbours(path, drawn(STEADY))
+    assert not folded(path, drawn(STEADY), names)
+    turned = drawn(STEADY, islands=range(6, COUNT))
+    assert folded(path, turned, names)
+    assert not folded(path, turned, [*names[:6], *["another.png"] * 2, *names[6:]])
+
+
+def test_a_folded_model_of_all_frames_gets_a_second_opinion(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = drawn(STEADY), drawn(STEADY)
+    first.delete_point3D(min(first.points3D))
+    monkeypatch.setattr(mapping, "_map_globally", lambda job, database: first)
+    monkeypatch.setattr(mapping, "_map_incrementally", lambda job, database, attempt: second)
+    monkeypatch.setattr(mapping, "_with_all_points", lambda job, database, model: model)
+    monkeypatch.setattr(mapping, "explained", lambda database, model: 0.9)
+    for broken, taken in ((False, first), (True, second)):
+        monkeypatch.setattr(mapping, "folded", lambda database, model, names, broken=broken: broken)
+        assert mapping.map_frames(job(), Path("database.db"), "first") is taken
 
 
 def test_a_steady_lens_has_no_stretches() -> None:

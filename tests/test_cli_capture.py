@@ -67,7 +67,7 @@ def test_three_frames_are_too_few(short_clip, tmp_path, capsys):
     [
         ("10,10,5", "give x,y,w,h"),
         ("0,0,5000,10", "does not lie in"),
-        ("0,0,20,20@60", "--object-box names 60, which is none of the frames from frame 0 to frame 59"),
+        ("0,0,20,20@60", "--object-box names 60, which is none of the frames taken, from frame 0 to frame 59"),
     ],
 )
 def test_a_box_that_is_none(vase_video, tmp_path, capsys, box, complaint):

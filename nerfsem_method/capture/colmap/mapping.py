@@ -13,7 +13,7 @@ import pycolmap
 
 from nerfsem_method.capture.colmap.job import Job, dense, tell
 from nerfsem_method.capture.colmap.matching import MAX_ERROR, MIN_MATCHES, RANDOM_SEED
-from nerfsem_method.capture.colmap.support import drop_loose, explained
+from nerfsem_method.capture.colmap.support import drop_loose, explained, folded
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,12 @@ def map_frames(job: Job, database: Path, attempt: str) -> pycolmap.Reconstructio
     """Return the model that explains the most frames, and of these the most sightings of points; None where there is none.
 
     The global mapper misses fewer frames, but of small frames its model is bent, and no adjustment bends it back. So the
-    incremental one is asked, too, unless the first model has all frames and so many of their matches that it must be right. Which
-    of the two is right shows once each has all points. `attempt` names the incremental one's files.
+    incremental one is asked, too, unless the first model has all frames and so many of their matches, nowhere few, that it must
+    be right. Which of the two is right shows once each has all points. `attempt` names the incremental one's files.
     """
     first = _with_all_points(job, database, _map_globally(job, database))
-    if first is not None and first.num_reg_images() == len(job.names) and explained(database, first) > EXPLAINED:
+    whole = first is not None and first.num_reg_images() == len(job.names) and not folded(database, first, job.names)
+    if first is not None and whole and explained(database, first) > EXPLAINED:
         return first
     return better(first, _with_all_points(job, database, _map_incrementally(job, database, attempt)))
 

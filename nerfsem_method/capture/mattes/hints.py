@@ -43,7 +43,10 @@ class ObjectBox:
         row = naming.row_of(self.called) if self.called else 0
         if row is None:
             first, last = (naming.of_rows([row]) for row in (0, len(naming.numbers) - 1))
-            raise CaptureError(f"--object-box names {shown(self.called)}, which is none of the frames from {first} to {last}")
+            raise CaptureError(
+                f"--object-box names {shown(self.called)}, which is none of the frames taken, from {first} to {last}: draw it in "
+                "one of those; frames that are damaged, show nothing or are passed over by --every are not looked at"
+            )
         return replace(self, frame=row, called=naming.of_rows([row]))
 
     def among(self, chosen: np.ndarray) -> ObjectBox:
