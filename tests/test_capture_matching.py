@@ -214,3 +214,57 @@ def test_what_an_earlier_matcher_has_compared_is_known_in_another_order_and_by_o
     assert verified == []
     other.match([(0, 1), (0, 2), (1, 2)], "pairs")
     assert verified == [(7, 1), (7, 1)] and len(held()[0]) == len(before[0]) and np.array_equal(held()[2], before[2])
+
+
+LETTERS, PLAIN = 20, 60
+"""So many features of a frame are burnt in, and so many are the scene's."""
+
+
+def watermarked(folder: Path, count: int, moves: bool = True) -> Matcher:
+    """Return a matcher of frames whose scene moves by 10 pixels a frame; each shows the letters and half of what the next does.
+
+    A feature in a hundred matches another one by chance.
+    """
+    rng = np.random.default_rng(0)
+    scene, letters = rng.integers(0, 256, (count * PLAIN, 128), np.uint8), rng.integers(0, 256, (LETTERS, 128), np.uint8)
+    at, words = rng.uniform(20, 300, (len(scene), 2)), rng.uniform(20, 300, (LETTERS, 2))
+    matcher = object.__new__(Matcher)
+    matcher.job, matcher.ids, matcher._matched, matcher._verified = job(folder, []), list(range(1, count + 1)), {}, {}
+    matcher.cameras, matcher._burnt, matcher._geometries = [CAMERA] * count, np.zeros((0, 0), bool), {}
+    shown = [np.arange(frame * PLAIN // 2, frame * PLAIN // 2 + PLAIN) for frame in range(count)]
+    matcher.keypoints = [
+        np.concatenate([words + rng.normal(0, 0.1, words.shape), at[rows] + 10.0 * frame * moves])
+        for frame, rows in enumerate(shown)
+    ]
+    matcher.descriptors = [np.concatenate([letters, scene[rows]]) for rows in shown]
+    return matcher
+
+
+def taken(matcher: Matcher, pair: tuple[int, int]) -> np.ndarray:
+    """Return the matches of a pair that may be of the scene, as rows of its first frame's features."""
+    matcher._compare(pair)
+    matcher._burnt = matcher._burnt_in()
+    return matcher._verify(pair)[0][:, 0]
+
+
+def test_what_is_burnt_in_ties_no_frames_together(tmp_path: Path) -> None:
+    """A translucent watermark stands still within a pixel or two, also in frames that share nothing else with each other."""
+    matcher = watermarked(tmp_path, 20)
+    far = (0, 15)
+    assert set(taken(matcher, far)) >= set(range(LETTERS))  # Nothing is known of it yet.
+    for frame in range(19):
+        taken(matcher, (frame, frame + 1))
+    assert len(taken(matcher, far)) < 3
+    matcher.keypoints[5][:LETTERS] += 1.0  # What shines through moves the letters a little.
+    near = taken(matcher, (5, 6))
+    assert PLAIN // 2 <= len(near) < PLAIN // 2 + 3 and near.min() >= LETTERS
+
+
+def test_what_stands_still_in_a_pause_or_a_few_times_is_the_scene(tmp_path: Path) -> None:
+    paused = watermarked(tmp_path, 20, moves=False)
+    for frame in range(19):
+        assert len(taken(paused, (frame, frame + 1))) >= LETTERS + PLAIN // 2
+    few = watermarked(tmp_path, 8)
+    for frame in range(7):
+        taken(few, (frame, frame + 1))
+    assert not few._burnt.any() and len(taken(few, (0, 7))) >= LETTERS

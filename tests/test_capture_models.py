@@ -22,7 +22,7 @@ from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.support import apart, drop_loose, explained, folded, held_together
-from nerfsem_method.capture.colmap.zoom import measure_focal_length
+from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
 
 COUNT = 24
 STEADY = [FOCAL] * COUNT
@@ -332,6 +332,37 @@ def test_an_object_alone_is_seen_by_another_lens_where_its_turn_closes_by_that(
     assert (kept is not model) == freed and count == tied[-1] and next(answers, None) is None
     assert closing[-1] == (SETTLED, bool(count)) and ((DRIFTING, True) in closing) == (len(tied) == 2)
     assert kept.num_reg_images() == COUNT
+
+
+@pytest.mark.parametrize(
+    ("open_by", "evidence", "closed_by", "sense", "taken"),
+    [
+        pytest.param(0, 0.001, 9, 0.52, True, id="closes"),
+        pytest.param(0, 0.001, 0, 0.9, False, id="stays open"),
+        pytest.param(0, 0.001, 9, 0.2, False, id="explains less"),
+        pytest.param(0, 0.1, 9, 0.9, False, id="lens known"),
+        pytest.param(4, 0.0, 9, 0.9, False, id="closed already"),
+    ],
+)
+def test_where_no_focal_length_is_told_the_usual_one_may_close_the_turn(
+    open_by: int, evidence: float, closed_by: int, sense: float, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, matcher = job(), cast(Any, SimpleNamespace(path=Path("database.db")))
+    found = worker.Solved(asked, matcher, drawn(STEADY), open_by, 0.5)
+    held = worker.Solved(asked, matcher, drawn(STEADY), closed_by, sense)
+    jobs: list[Job] = []
+    monkeypatch.setattr(worker, "solve", lambda job, database, earlier: jobs.append(job) or held)
+    kept = worker.by_usual_lens(asked, Path("database.db"), found, Focal(evidence, []))
+    assert kept is (held if taken else found)
+    assert [one.held for one in jobs] == ([True] if not open_by and evidence < 0.015 else [])
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_lens_that_is_held_is_bent_and_lengthened_once_the_turn_is_closed(closed: bool) -> None:
+    for asked, bent in ((job(), True), (replace(job(), usual=True), closed), (job(object_alone=True), False)):
+        options = mapping.pipeline_options(asked, closed=closed)
+        assert options.ba_refine_extra_params == bent
+        assert options.ba_refine_focal_length == (closed or not asked.held)
 
 
 @pytest.mark.parametrize("alone", [True, False])

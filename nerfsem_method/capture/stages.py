@@ -45,7 +45,7 @@ class StageFolder:
             held = {path.name for path in self.root.iterdir()}
         ours = {partial_of(Path(RECORD)).name, LOCK, log.NAME}  # after a kill, the record may not have its name yet
         if RECORD not in held and held - ours:
-            raise CaptureError(f"{self.root} holds other files and is no scene folder; name another folder (--scene-dir)")
+            raise CaptureError(f"{self.root} holds other files and is no scene folder; name another scene folder")
         with locked(self.root), log.kept_in(self.root), writing(self.root / RECORD, self.root):
             with self._usable():
                 self._record(self.keys())
@@ -67,7 +67,7 @@ class StageFolder:
         except (OSError, OutputError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise CaptureError(
-                f"the scene folder {self.root} cannot be written ({reason}); name another folder (--scene-dir)"
+                f"the scene folder {self.root} cannot be written ({reason}); name another scene folder"
             ) from None
 
     def keys(self) -> dict[str, str]:

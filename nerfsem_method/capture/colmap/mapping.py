@@ -62,8 +62,8 @@ def pipeline_options(job: Job, max_error: float = MAX_ERROR, closed: bool = Fals
     sample's turn ran to eleven times its focal length, a turntable to k = -0.28).
     """
     options = pycolmap.IncrementalPipelineOptions()
-    options.ba_refine_extra_params = not job.object_alone
-    options.ba_refine_focal_length = closed or not job.object_alone
+    options.ba_refine_extra_params = not job.object_alone and (closed or not job.held)
+    options.ba_refine_focal_length = closed or not job.held
     options.num_threads = 1  # Sums of several threads come in any order, and a model grows differently from their last bit.
     options.random_seed = RANDOM_SEED
     options.min_model_size = 3
@@ -98,7 +98,7 @@ def map_frames(job: Job, database: Path, attempt: str) -> pycolmap.Reconstructio
 def _with_all_points(job: Job, database: Path, model: pycolmap.Reconstruction | None) -> pycolmap.Reconstruction | None:
     """Return a mapper's model with the points of all matches, adjusted, without the frames that hang in the air."""
     if model is not None:
-        if job.object_alone:
+        if job.held:
             for camera in model.cameras.values():
                 camera.focal_length = USUAL_LENS * job.long_side  # The incremental mapper changes it when it poses frames.
         triangulate(job, database, model)
@@ -128,7 +128,7 @@ def _map_globally(job: Job, database: Path) -> pycolmap.Reconstruction | None:
     options.mapper.ba_num_iterations = 1
     options.mapper.track_required_tracks_per_view = FEWER_TRACKS if dense(len(job.names)) else TRACKS
     adjustment = options.mapper.bundle_adjustment
-    adjustment.refine_extra_params = adjustment.refine_focal_length = not job.object_alone
+    adjustment.refine_extra_params = adjustment.refine_focal_length = not job.held
     options.image_path = ""  # Here pictures are read for colours of points alone, which only the finished model needs.
     found = pycolmap.ReconstructionManager()
     with pycolmap.Database.open(str(database)) as opened:
@@ -197,7 +197,7 @@ def refine(job: Job, database: Path, model: pycolmap.Reconstruction, how: Rounds
     options = pipeline_options(job, how.reach, closed)
     options.ba_refine_extra_params &= how.bent
     adjustment = options.get_global_bundle_adjustment()
-    hasten = dense(len(job.names)) and not job.object_alone
+    hasten = dense(len(job.names)) and not job.held
     iterations, tolerance = HASTY if hasten and how not in (SETTLED, ALIKE) else THOROUGH
     rounds = min(how.rounds, ENOUGH_ROUNDS) if hasten else how.rounds
     adjustment.ceres.solver_options.max_num_iterations = iterations

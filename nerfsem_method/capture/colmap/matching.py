@@ -36,6 +36,12 @@ STILL = 0.5
 MOVING, MOVING_SHARE = 4.0, 0.2
 """Where such a share of the matches moves by more pixels than this, those that stand still are burnt into the picture, or dirt on
 the lens."""
+CELL, BURNT_IN, BURNT_MOST = 4.0, 0.05, 8
+"""Where features stand still in such a share of the pairs that move, and in so many, within about CELL pixels, something is burnt
+into the picture, a translucent watermark for example: what stands still there in other pairs is no scene either. Frames that have
+nothing else in common would be laid over each other by it."""
+NEARLY = 2.0
+"""What is burnt in stays within so many pixels; what shines through it shifts it a little."""
 LARGEST = 600
 """So many of a frame's features, the largest, tell which frames look alike."""
 MIN_MATCHES = 15
@@ -159,6 +165,7 @@ class Matcher:
         self.descriptors = [descriptors for _, descriptors in features]
         self._matched: dict[tuple[int, int], np.ndarray] = earlier._matched if earlier else {}
         self._verified: dict[tuple[float, ...], pycolmap.TwoViewGeometry | None] = earlier._verified if earlier else {}
+        self._burnt = np.zeros((0, 0), bool)
         self._geometries: dict[tuple[int, int], pycolmap.TwoViewGeometry | None] = {}
         scales = (np.linalg.norm(keypoints[:, 2:4], axis=1) for keypoints, _ in features)
         self._largest = [np.argsort(-scale, kind="stable")[:LARGEST] for scale in scales]
@@ -167,11 +174,14 @@ class Matcher:
         """Match the `chosen` pairs, as the stage `stage`; the database holds the geometry of all that have one then."""
         fresh = sorted(set(chosen) - self._geometries.keys())
         with ThreadPoolExecutor(os.cpu_count()) as pool, pycolmap.Database.open(str(self.path)) as database:
-            for done, (pair, (matches, geometry)) in enumerate(zip(fresh, pool.map(self._compare, fresh), strict=True), 1):
+            for done, _ in enumerate(pool.map(self._compare, fresh), 1):
+                tell(stage, done, 2 * len(fresh))
+            self._burnt = self._burnt_in()
+            for done, (pair, (matches, geometry)) in enumerate(zip(fresh, pool.map(self._verify, fresh), strict=True), 1):
                 if len(matches) >= MIN_MATCHES:
                     database.write_matches(*self._numbers(pair), matches)
                 self._geometries[pair] = geometry
-                tell(stage, done, len(fresh))
+                tell(stage, len(fresh) + done, 2 * len(fresh))
             for pair in sorted(set(chosen)):
                 geometry = self._geometries[pair]
                 if geometry is not None and not database.exists_two_view_geometry(*self._numbers(pair)):
@@ -202,24 +212,53 @@ class Matcher:
     def _numbers(self, pair: tuple[int, int]) -> tuple[int, int]:
         return self.ids[pair[0]], self.ids[pair[1]]
 
-    def _compare(self, pair: tuple[int, int]) -> tuple[np.ndarray, pycolmap.TwoViewGeometry | None]:
+    def _compare(self, pair: tuple[int, int]) -> None:
+        """Find the features that match, for `_matched`."""
+        numbers, (a, b) = self._numbers(pair), pair
+        if numbers not in self._matched:
+            self._matched[numbers] = pairs.mutual_matches(self.descriptors[a], self.descriptors[b])
+
+    def _verify(self, pair: tuple[int, int]) -> tuple[np.ndarray, pycolmap.TwoViewGeometry | None]:
+        """Return those matches of a compared pair that may be of the scene, and the geometry that explains them."""
         a, b = pair
         numbers, cameras = self._numbers(pair), (self.cameras[a], self.cameras[b])  # Which of the two comes first matters.
-        if numbers not in self._matched:
-            self._matched[numbers] = self._matches(pair)
         matches = self._matched[numbers]
+        shift, moves = self._shift(pair)
+        scene = (shift > NEARLY) | ~self._lie_burnt_in(self.keypoints[a][matches[:, 0]])
+        matches = matches[scene & (shift > STILL) if moves else scene]
         kind = (*numbers, *(cameras[0].params if cameras[0].camera_id == cameras[1].camera_id else ()))
         if kind not in self._verified:
             pixels = self.keypoints[a], self.keypoints[b]
             self._verified[kind] = two_view_geometry(cameras, *pixels, matches, dense(len(self.ids)))
         return matches, self._verified[kind]
 
-    def _matches(self, pair: tuple[int, int]) -> np.ndarray:
-        a, b = pair
-        matches = pairs.mutual_matches(self.descriptors[a], self.descriptors[b])
+    def _shift(self, pair: tuple[int, int]) -> tuple[np.ndarray, bool]:
+        """Return by how many pixels each match [M] of a compared pair moves, and whether so many do that the scene does."""
+        (a, b), matches = pair, self._matched[self._numbers(pair)]
         shift = np.linalg.norm(self.keypoints[b][matches[:, 1]] - self.keypoints[a][matches[:, 0]], axis=1)
-        moves = self.job.still_background or (shift > MOVING).sum() > MOVING_SHARE * len(shift)
-        return matches[shift > STILL] if moves else matches
+        return shift, self.job.still_background or (shift > MOVING).sum() > MOVING_SHARE * len(shift)
+
+    def _burnt_in(self) -> np.ndarray:
+        """Return in which cells [rows, columns] bool features stand still while the scene moves, by all pairs compared."""
+        of_number = {number: frame for frame, number in enumerate(self.ids)}
+        cells = [(keypoints / CELL).astype(int) + 1 for keypoints in self.keypoints]
+        shape = np.max([cell.max(0) for cell in cells if len(cell)], axis=0)[::-1] + 2 if any(map(len, cells)) else (0, 0)
+        counts, moving = np.zeros(shape, int), 0
+        for (first, second), matches in sorted(self._matched.items(), key=lambda one: one[0]):
+            pair = of_number[first], of_number[second]
+            shift, moves = self._shift(pair)
+            if moves:
+                still, moving = np.zeros(shape, bool), moving + 1
+                at = cells[pair[0]][matches[shift <= STILL, 0]]
+                for down, across in np.ndindex(3, 3):
+                    still[at[:, 1] + down - 1, at[:, 0] + across - 1] = True
+                counts += still
+        return counts >= max(BURNT_MOST, BURNT_IN * moving)
+
+    def _lie_burnt_in(self, pixels: np.ndarray) -> np.ndarray:
+        """Return which pixels [M, 2] lie where something is burnt in, [M] bool."""
+        across, down = ((pixels / CELL).astype(int) + 1).T
+        return self._burnt[down, across]
 
     def median_motion(self) -> float | None:
         """Return the median shift in pixels between frames so far apart that it is largest; None where nothing matches.

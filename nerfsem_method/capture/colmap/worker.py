@@ -20,7 +20,7 @@ from pathlib import Path
 import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
-from nerfsem_method.capture.colmap.job import UNTIL, Job, tell
+from nerfsem_method.capture.colmap.job import HARDLY_TOLD, UNTIL, Job, tell
 from nerfsem_method.capture.colmap.lenses import give_lenses, joined, parted, several_lenses
 from nerfsem_method.capture.colmap.mapping import DRIFTING, TIED, adopt, better, map_frames, refine, settle
 from nerfsem_method.capture.colmap.matching import Matcher, extract
@@ -37,6 +37,8 @@ ISLAND = 0.25
 MUCH_MORE = 1.1
 """Photographs keep focal lengths of their own where so many times as much is explained so: those of a head, 44 of which had a
 camera with one focal length for all, 50 of 54 with their own, which go from 0.99 to 1.09 times the usual one in their order."""
+ALMOST = 0.9
+"""A solution that closes the turn may explain so much less than one that does not."""
 SAME = 0.02
 """A lens is the usual one if its focal length differs by a smaller share, whatever photographs say."""
 FILM, PHOTOGRAPHS, AGAIN = (90, 95), (70, 85), (97, 99)
@@ -122,7 +124,7 @@ def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> tuple[p
     length is freed, and that model is kept if it closes.
     """
     count = _tie(job, matcher, model)
-    if job.object_alone and not count:
+    if job.held and not count:
         freed = pycolmap.Reconstruction(model)
         refine(job, matcher.path, freed, DRIFTING, closed=True)
         count = _tie(job, matcher, freed)
@@ -242,6 +244,19 @@ def by_few(own: Solved) -> Solved:
     return few
 
 
+def by_usual_lens(job: Job, database: Path, found: Solved, focal: Focal) -> Solved:
+    """Return a solution by a lens that is the usual one until the turn is closed, if that closes it.
+
+    It is sought where what was `found` neither closes the turn nor tells its focal length, as `focal` says. Little but the object
+    and its mirror image on a glossy floor may fit a lens four times as long, and no other turn.
+    """
+    if found.model is None or found.closures or focal.evidence is None or focal.evidence > HARDLY_TOLD:
+        return found
+    tell(UNTIL, (FILM if job.ordered else PHOTOGRAPHS)[0], 100)
+    held = solve(replace(job, usual=True), database, found.matcher)
+    return held if held.closures and held.worth > ALMOST * found.worth else found
+
+
 def as_said(job: Job, database: Path) -> Solved:
     """Return a solution by the zooms that photographs say they have, or where that leaves something open the better of two.
 
@@ -272,6 +287,8 @@ def main(job: Job) -> None:
     extract(job, database)
     found = as_said(said, database) if said.zooms else solve(job, database)
     focal = _asked(job, found)
+    if not job.object_alone and (closed := by_usual_lens(job, database, found, focal)) is not found:
+        found, focal = closed, _asked(job, closed)
     if not job.object_alone and (other := by_lenses(job, database, found, focal)) is not found:
         found, focal = other, _asked(job, other)
     if found.model is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
 from nerfsem_method.capture.cameras.strays import torn
 from nerfsem_method.capture.clip.motion import Box
+from nerfsem_method.capture.colmap.job import HARDLY_TOLD
 from nerfsem_method.media.naming import Naming
 
 LARGE_ERROR = 1.0
@@ -20,9 +21,6 @@ FAR_ZOOM = 0.15
 0.51."""
 SQUEEZED = 0.03
 """Pixels whose sides differ by more than this share are worth a word: by a tenth cameras are bent by 1.6 degrees."""
-FOCAL_EVIDENCE = 0.015
-"""A focal length a tenth off must fit worse by this share. In four parts of a turn, twenty frames each, right ones fit better by
-0.029 and 0.055; one that was wrong by 13 % by 0.008, and one wrong by 69 % by 0.002."""
 FEW_POINTS = 50
 """With fewer points on the object, its cameras follow the background alone."""
 MOST_LENSES = 4
@@ -55,7 +53,7 @@ def of_cameras(model: SparseModel, naming: Naming, interpolated: list[int], cove
         warnings.append(
             f"the cameras fit the frames badly ({model.reprojection_error:.1f} pixels): something moved, or the lens zoomed"
         )
-    if model.focal_evidence is not None and model.focal_evidence < FOCAL_EVIDENCE:
+    if model.focal_evidence is not None and model.focal_evidence < HARDLY_TOLD:
         warnings.append(
             "the focal length can hardly be told from this clip, and cameras may be bent by degrees: film all around the object, "
             "in good light, with textured things beside it"
