@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +27,14 @@ from true_scene import true_scene
 from nerfsem_method.capture import ingest
 from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.codec import cameras
+from nerfsem_method.compiled.cache import user_cache
 from nerfsem_method.scene.scene import Scene
 from nerfsem_method.training import presets
 
 quick_stack.install()
+# torch compiles torchac's coder, half a minute, and again for another environment: two that shared a folder would do so by turns.
+ENVIRONMENT = hashlib.sha256(sys.prefix.encode()).hexdigest()[:8]
+os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(user_cache() / f"extensions-{ENVIRONMENT}"))
 
 DATA = Path(__file__).parent / "data"
 LONG = (
