@@ -148,6 +148,7 @@ def test_a_goal_moves_lambda_and_lambda_moves_the_size(bare, vase_scene, tmp_pat
     for goal, end in ((1.0, MOST * 1e-8), (1e9, LEAST)):
         config = smoke(vase_scene, tmp_path / str(goal), timestamp="run", max_num_iterations=80)
         config.pipeline.model.target_bytes = goal
+        config.pipeline.model.course = replace(config.pipeline.model.course, steer_every=0.1)
         run = train(config)
         (kept,) = (run.parent / "nerfstudio_models").iterdir()
         weight = torch.load(kept, weights_only=True)["pipeline"]["_model.rate_weight"].item()
