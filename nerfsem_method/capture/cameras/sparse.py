@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.clip.motion import Box
+from nerfsem_method.capture.colmap.job import HARDLY_TOLD
 from nerfsem_method.scene.camera import FrameCameras, Intrinsics
 
 SCALARS = (
@@ -93,6 +94,11 @@ class SparseModel:
     def contradicted(self) -> bool:
         """Return whether so much does that the cameras may be wrong."""
         return self.explained < (LEAST_OF_FILM if self.ordered and self.region == "frame" else LEAST_EXPLAINED)
+
+    @property
+    def lens_unsure(self) -> bool:
+        """Return whether the clip hardly tells its focal length."""
+        return self.focal_evidence is not None and self.focal_evidence < HARDLY_TOLD
 
     @property
     def posed(self) -> np.ndarray:

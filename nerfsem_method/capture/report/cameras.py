@@ -9,7 +9,6 @@ import numpy as np
 from nerfsem_method.capture.cameras.sparse import GIVEN, SparseModel
 from nerfsem_method.capture.cameras.strays import torn
 from nerfsem_method.capture.clip.motion import Box
-from nerfsem_method.capture.colmap.job import HARDLY_TOLD
 from nerfsem_method.media.naming import Naming
 
 LARGE_ERROR = 1.0
@@ -53,7 +52,7 @@ def of_cameras(model: SparseModel, naming: Naming, interpolated: list[int], cove
         warnings.append(
             f"the cameras fit the frames badly ({model.reprojection_error:.1f} pixels): something moved, or the lens zoomed"
         )
-    if model.focal_evidence is not None and model.focal_evidence < HARDLY_TOLD:
+    if model.lens_unsure:
         warnings.append(
             "the focal length can hardly be told from this clip, and cameras may be bent by degrees: film all around the object, "
             "in good light, with textured things beside it"
