@@ -91,6 +91,19 @@ def test_a_residual_that_is_larger_than_what_is_left_is_not_kept(scene, plain, m
     assert with_residual(plain, scene, Goal(size=20 * size)).residual is not None
 
 
+def test_a_residual_is_taken_as_soon_as_the_size_is_met(scene, plain, monkeypatch):
+    """A crf makes a residual larger by more than a size's tolerance below it, but not by more than that on both sides."""
+    asked = []
+    monkeypatch.setattr(residual, "_stream", lambda bundle, scene, excess, near: asked.append((excess, near)) or b"")
+    field = len(nsem.encode(plain))
+    goal = Goal(size=4 * field)
+    with_residual(plain, scene, goal)
+    ((excess, near),) = asked
+    for share, wrong in ((0.94, -1), (0.96, 0), (1.04, 0), (1.06, 1)):
+        over = excess(bytes(round(share * 4 * field) - field))
+        assert (over > 0) - (over < -near) == wrong and goal.met(share * 4 * field) == (wrong == 0)
+
+
 def test_a_full_disk_is_told(scene, plain):
     with no_file_above(20_000), pytest.raises(OutputError, match="no space left in"):
         with_residual(plain, scene, Goal(psnr=60.0))

@@ -35,6 +35,8 @@ CRF, SPAN = 57, (8, 63)
 LARGER, SHARPER = 0.2, 0.12
 """One crf less makes a residual larger by about this share, and its frames better by so many dB; it only says where to look
 next."""
+ROUNDLY = 0.95
+"""A residual is taken that misses its share of a size by so much of what is tolerated: its section takes some bytes, too."""
 NEAR_PSNR = 0.1
 """A residual that falls short of the wanted PSNR by no more dB is taken."""
 
@@ -54,8 +56,12 @@ def with_residual(bundle: Bundle, scene: Scene, goal: Goal | None) -> Bundle:
         missing, tolerated = goal.size - len(nsem.encode(plain)), SIZE_TOLERANCE * goal.size
         if missing <= tolerated:
             return bundle
-        near = -math.log(max(1 - tolerated / missing, 0.5)) / LARGER
-        stream = _stream(plain, scene, larger(missing, LARGER), near)
+        beyond = larger(missing, LARGER)
+
+        def too_large(stream: bytes) -> float:
+            return 0.0 if abs(len(stream) - missing) <= ROUNDLY * tolerated else beyond(stream)
+
+        stream = _stream(plain, scene, too_large, 0.0)
         if len(stream) > missing + tolerated:
             stream = b""
     else:
