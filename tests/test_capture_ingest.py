@@ -232,14 +232,14 @@ def test_a_folder_with_other_files_is_left_alone(video, options, colmap, tmp_pat
     mine = tmp_path / "holiday"
     (mine / "frames").mkdir(parents=True)
     (mine / "frames" / "beach.png").write_bytes(b"precious")
-    with pytest.raises(CaptureError, match="other files.*--scene-dir"):
+    with pytest.raises(CaptureError, match="other files.*another scene folder"):
         ingest(video, options, mine)
     assert (mine / "frames" / "beach.png").read_bytes() == b"precious"
     assert [path.name for path in mine.iterdir()] == ["frames"]
 
 
 def test_a_place_that_cannot_be_written_is_named(video, options, colmap) -> None:
-    with pytest.raises(CaptureError, match="cannot be written.*--scene-dir"):
+    with pytest.raises(CaptureError, match="cannot be written.*another scene folder"):
         ingest(video, options, video / "inside-a-file")
 
 

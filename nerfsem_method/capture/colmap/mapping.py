@@ -58,8 +58,8 @@ def pipeline_options(job: Job, max_error: float = MAX_ERROR, closed: bool = Fals
     """Return options with strict pixel thresholds and few refinements on the way, because `refine` has the last word.
 
     An object in the middle of the frame cannot tell the lens's distortion from its focal length, nor that from its distance
-    until its turn is `closed`: alone, it is taken for undistorted, and before that for seen by a usual lens (a part of the
-    sample's turn ran to eleven times its focal length, a turntable to k = -0.28).
+    until its turn is `closed`: alone, it is taken for undistorted, and before that for seen by a usual lens, as in any job whose
+    lens is `held` (a part of the sample's turn ran to eleven times its focal length, a turntable to k = -0.28).
     """
     options = pycolmap.IncrementalPipelineOptions()
     options.ba_refine_extra_params = not job.object_alone and (closed or not job.held)

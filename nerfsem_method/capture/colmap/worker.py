@@ -8,7 +8,7 @@ Nearby frames in the clip's order are matched first, photographs that lie in non
 that this leaves out with those that look most like them. Once a first model stands, frames that it puts close together (a closed
 turn, a second turn) are matched too, and kept only where the second frame, posed by the points that the first one sees, agrees
 with the model. Where several lenses took the frames, or one that zooms, all this is done anew with a camera for each frame, and
-those that are alike become one.
+those that are alike become one; so it is with a usual lens where the turn stays open and no focal length is told.
 """
 
 from __future__ import annotations
