@@ -59,12 +59,12 @@ PLAIN := OPENBLAS_CORETYPE=Nehalem MKL_ENABLE_INSTRUCTIONS=SSE4_2 ONEDNN_MAX_CPU
 test-avx2: install ## Run the tests on the code paths of a processor with AVX2 and no more
 	@$(AVX2) "$(BIN)/python" -m pytest $(SPREAD)
 
-# What these are about is the same on every processor: commands and their words, documents, pages, names, files and folders,
-# collections, programs of benchmarks/, and captures whose cameras are given. All others are run twice, new ones among them.
+# These are hardly about arithmetic: commands and their words, documents, pages, names, files and folders, collections, programs of
+# benchmarks/, and captures whose cameras are given. What they compute with is tested by the others, which run twice but for slow ones.
 SAME := any_desk architecture benchmarks* capture_clips capture_frames capture_ingest capture_posed capture_process \
 	capture_report capture_resume cli_* collection* docs evaluation_page evaluation_report files full_disk \
 	media_clip_photographs media_matte_names media_naming nerfstudio outputs progress project readme records stopping \
-	strangers_* study temporary viewer web_*
+	strangers_damage strangers_doors strangers_more study temporary viewer web_*
 
 test-plain: install ## Run the tests of arithmetic on the plainest code paths
 	@$(PLAIN) "$(BIN)/python" -m pytest $(SPREAD) $(SAME:%='--ignore-glob=tests/test_%.py')

@@ -53,3 +53,15 @@ def test_sizes_that_rise_where_they_should_fall_end_the_search():
     """x265 does so above crf 49; whatever the sizes are, a stream comes back that was made."""
     crf, made = search("h264", 9_000, lambda crf: 10_000 - 500 * (crf % 5))
     assert crf in made and 10_000 - 500 * (crf % 5) <= 9_000
+
+
+def test_a_stream_a_little_too_small_is_made_one_crf_finer() -> None:
+    """Sizes between which a crf has no step: none is made that is far beyond."""
+    made = []
+
+    def encode(crf: int) -> bytes:
+        made.append(crf)
+        return bytes(round(1000 * 1.2 ** (57 - crf)))
+
+    assert len(fitted(encode, larger(1100, 0.2), 57, (8, 63), 0.0)) == 1000
+    assert made == [57, 56]

@@ -88,7 +88,7 @@ def test_a_model_explains_the_matches_that_are_its_points_and_frames_apart_have_
 
 
 def test_a_model_is_folded_where_the_matches_of_two_neighbours_made_no_points(tmp_path: Path) -> None:
-    """Each frame has points of its own from the seventh on, as where a turn is folded; in another order none are neighbours."""
+    """From the seventh on frames share other points, as where a turn is folded; in another order these are no neighbours."""
     path, names = tmp_path / "database.db", job().names
     match_neighbours(path, drawn(STEADY))
     assert not folded(path, drawn(STEADY), names)
@@ -107,6 +107,11 @@ def test_a_folded_model_of_all_frames_gets_a_second_opinion(monkeypatch: pytest.
     for broken, taken in ((False, first), (True, second)):
         monkeypatch.setattr(mapping, "folded", lambda database, model, names, broken=broken: broken)
         assert mapping.map_frames(job(), Path("database.db"), "first") is taken
+    for point in sorted(second.points3D)[:9]:
+        second.delete_point3D(point)
+    assert mapping.map_frames(job(), Path("database.db"), "first") is first
+    monkeypatch.setattr(mapping, "folded", lambda database, model, names: model is first)
+    assert mapping.map_frames(job(), Path("database.db"), "first") is second
 
 
 def test_a_steady_lens_has_no_stretches() -> None:
@@ -339,7 +344,9 @@ def test_an_object_alone_is_seen_by_another_lens_where_its_turn_closes_by_that(
     [
         pytest.param(0, 0.001, 9, 0.52, True, id="closes"),
         pytest.param(0, 0.001, 0, 0.9, False, id="stays open"),
-        pytest.param(0, 0.001, 9, 0.2, False, id="explains less"),
+        pytest.param(0, 0.001, 9, 0.44, False, id="explains less"),
+        pytest.param(0, 0.001, 9, 0.46, True, id="explains nearly as much"),
+        pytest.param(0, 0.001, 2, 0.9, False, id="by chance"),
         pytest.param(0, 0.1, 9, 0.9, False, id="lens known"),
         pytest.param(4, 0.0, 9, 0.9, False, id="closed already"),
     ],
@@ -352,8 +359,14 @@ def test_where_no_focal_length_is_told_the_usual_one_may_close_the_turn(
     held = worker.Solved(asked, matcher, drawn(STEADY), closed_by, sense)
     jobs: list[Job] = []
     monkeypatch.setattr(worker, "solve", lambda job, database, earlier: jobs.append(job) or held)
+    monkeypatch.setattr(worker, "folded", lambda database, model, names: False)
     kept = worker.by_usual_lens(asked, Path("database.db"), found, Focal(evidence, []))
     assert kept is (held if taken else found)
+    monkeypatch.setattr(worker, "folded", lambda database, model, names: True)
+    assert worker.by_usual_lens(asked, Path("database.db"), found, Focal(evidence, [])) is found
+    del jobs[1:]
+    photographs = replace(asked, ordered=False)
+    assert worker.by_usual_lens(photographs, Path("database.db"), found, Focal(evidence, [])) is found
     assert [one.held for one in jobs] == ([True] if not open_by and evidence < 0.015 else [])
 
 

@@ -92,7 +92,7 @@ def test_a_residual_that_is_larger_than_what_is_left_is_not_kept(scene, plain, m
 
 
 def test_a_residual_is_taken_as_soon_as_the_size_is_met(scene, plain, monkeypatch):
-    """A crf makes a residual larger by more than a size's tolerance below it, but not by more than that on both sides."""
+    """A crf makes a residual larger by more than a size's tolerance below it; on both sides there is mostly room for one."""
     asked = []
     monkeypatch.setattr(residual, "_stream", lambda bundle, scene, excess, near: asked.append((excess, near)) or b"")
     field = len(nsem.encode(plain))

@@ -36,7 +36,7 @@ def fitted(
             coarsest, best = crf - 1, stream
             if over >= -near:
                 break
-        crf += math.ceil(over)
+        crf += math.ceil(over) or -1
     return best
 
 

@@ -30,8 +30,8 @@ class Job:
     `still_background` says that what does not move is not the object. Results go into the folder `work`. Photographs may not be
     `ordered` as they were taken, and some are surely `drawn` by lot. In the clip's order those are compared that are no more than
     `reach` frames apart, if that is not 0. `zooms` are how many times the usual focal length frames have that other lenses took,
-    by name. Where `each_own`, who took what is not known, and each frame has a camera of its own. The lens is taken for
-    a `usual` one until the turn is closed.
+    by name. Where `each_own`, who took what is not known, and each frame has a camera of its own. Where `usual`,
+    the lens is taken for a usual one until the turn is closed.
     """
 
     images: str

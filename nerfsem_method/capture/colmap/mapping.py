@@ -49,6 +49,8 @@ USUAL_LENS = 1.2
 EXPLAINED = 0.85
 """A model of all frames that makes points of such a share of the verified matches needs no second opinion: right ones of large
 frames do of 0.91 and 0.95, right ones of small frames of 0.78 and 0.79, bent ones of 0.74."""
+NEARLY_ALL = 0.9
+"""A model with such a share of another one's frames is better where that one is folded."""
 TRACKS, FEWER_TRACKS = 300, 150
 """The global mapper looks at so many tracks a frame, the longest: more take longer and change nothing, for `refine` takes all.
 The second are enough for a dense clip."""
@@ -92,7 +94,10 @@ def map_frames(job: Job, database: Path, attempt: str) -> pycolmap.Reconstructio
     whole = first is not None and first.num_reg_images() == len(job.names) and not folded(database, first, job.names)
     if first is not None and whole and explained(database, first) > EXPLAINED:
         return first
-    return better(first, _with_all_points(job, database, _map_incrementally(job, database, attempt)))
+    second = _with_all_points(job, database, _map_incrementally(job, database, attempt))
+    if first is not None and second is not None and second.num_reg_images() >= NEARLY_ALL * first.num_reg_images():
+        first = None if folded(database, first, job.names) and not folded(database, second, job.names) else first
+    return better(first, second)
 
 
 def _with_all_points(job: Job, database: Path, model: pycolmap.Reconstruction | None) -> pycolmap.Reconstruction | None:

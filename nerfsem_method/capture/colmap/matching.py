@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pycolmap
@@ -36,10 +37,10 @@ STILL = 0.5
 MOVING, MOVING_SHARE = 4.0, 0.2
 """Where such a share of the matches moves by more pixels than this, those that stand still are burnt into the picture, or dirt on
 the lens."""
-CELL, BURNT_IN, BURNT_MOST = 4.0, 0.05, 8
-"""Where features stand still in such a share of the pairs that move, and in so many, within about CELL pixels, something is burnt
-into the picture, a translucent watermark for example: what stands still there in other pairs is no scene either. Frames that have
-nothing else in common would be laid over each other by it."""
+CELL, BURNT_IN, FEWEST_BURNT = 4.0, 0.05, 8
+"""Where features stand still in such a share of the pairs that move, and in so many at least, within about CELL pixels, something
+is burnt into the picture, a translucent watermark for example: what stands still there in other pairs is no scene either. Frames
+that have nothing else in common would be laid over each other by it."""
 NEARLY = 2.0
 """What is burnt in stays within so many pixels; what shines through it shifts it a little."""
 LARGEST = 600
@@ -152,7 +153,7 @@ class Matcher:
 
     Pairs are given as indices into `job.names`. `ids` are the database's numbers of the frames, `cameras` those that took them,
     `keypoints` and `descriptors` their features. Of a pair that an `earlier` matcher has compared, matches are known in any order
-    of the frames and by any cameras, and the geometry by the same camera or by any two.
+    of the frames and by any cameras, and the geometry of the same matches by the same camera or by any two.
     """
 
     def __init__(self, job: Job, path: Path, earlier: Matcher | None = None) -> None:
@@ -224,9 +225,10 @@ class Matcher:
         numbers, cameras = self._numbers(pair), (self.cameras[a], self.cameras[b])  # Which of the two comes first matters.
         matches = self._matched[numbers]
         shift, moves = self._shift(pair)
+        moves |= self.job.still_background
         scene = (shift > NEARLY) | ~self._lie_burnt_in(self.keypoints[a][matches[:, 0]])
         matches = matches[scene & (shift > STILL) if moves else scene]
-        kind = (*numbers, *(cameras[0].params if cameras[0].camera_id == cameras[1].camera_id else ()))
+        kind = (*numbers, crc32(matches.tobytes()), *(cameras[0].params if cameras[0].camera_id == cameras[1].camera_id else ()))
         if kind not in self._verified:
             pixels = self.keypoints[a], self.keypoints[b]
             self._verified[kind] = two_view_geometry(cameras, *pixels, matches, dense(len(self.ids)))
@@ -236,24 +238,28 @@ class Matcher:
         """Return by how many pixels each match [M] of a compared pair moves, and whether so many do that the scene does."""
         (a, b), matches = pair, self._matched[self._numbers(pair)]
         shift = np.linalg.norm(self.keypoints[b][matches[:, 1]] - self.keypoints[a][matches[:, 0]], axis=1)
-        return shift, self.job.still_background or (shift > MOVING).sum() > MOVING_SHARE * len(shift)
+        return shift, bool((shift > MOVING).sum() > MOVING_SHARE * len(shift))
 
     def _burnt_in(self) -> np.ndarray:
-        """Return in which cells [rows, columns] bool features stand still while the scene moves, by all pairs compared."""
+        """Return in which cells [rows, columns] bool features stand still while the scene moves, by all pairs compared.
+
+        Before a still background, where all that stands still is dropped anyway, there are none.
+        """
         of_number = {number: frame for frame, number in enumerate(self.ids)}
         cells = [(keypoints / CELL).astype(int) + 1 for keypoints in self.keypoints]
         shape = np.max([cell.max(0) for cell in cells if len(cell)], axis=0)[::-1] + 2 if any(map(len, cells)) else (0, 0)
         counts, moving = np.zeros(shape, int), 0
-        for (first, second), matches in sorted(self._matched.items(), key=lambda one: one[0]):
-            pair = of_number[first], of_number[second]
+        for numbers, matches in self._matched.items():
+            pair = of_number[numbers[0]], of_number[numbers[1]]
             shift, moves = self._shift(pair)
-            if moves:
+            twice = numbers[0] > numbers[1] and numbers[::-1] in self._matched
+            if moves and not twice and not self.job.still_background:
                 still, moving = np.zeros(shape, bool), moving + 1
                 at = cells[pair[0]][matches[shift <= STILL, 0]]
                 for down, across in np.ndindex(3, 3):
                     still[at[:, 1] + down - 1, at[:, 0] + across - 1] = True
                 counts += still
-        return counts >= max(BURNT_MOST, BURNT_IN * moving)
+        return counts >= max(FEWEST_BURNT, BURNT_IN * moving)
 
     def _lie_burnt_in(self, pixels: np.ndarray) -> np.ndarray:
         """Return which pixels [M, 2] lie where something is burnt in, [M] bool."""

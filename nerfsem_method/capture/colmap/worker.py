@@ -8,7 +8,7 @@ Nearby frames in the clip's order are matched first, photographs that lie in non
 that this leaves out with those that look most like them. Once a first model stands, frames that it puts close together (a closed
 turn, a second turn) are matched too, and kept only where the second frame, posed by the points that the first one sees, agrees
 with the model. Where several lenses took the frames, or one that zooms, all this is done anew with a camera for each frame, and
-those that are alike become one; so it is with a usual lens where the turn stays open and no focal length is told.
+those that are alike become one. It is done anew, too, with a usual lens where a film's turn stays open and tells no focal length.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nerfsem_method.capture.colmap.mapping import DRIFTING, TIED, adopt, better,
 from nerfsem_method.capture.colmap.matching import Matcher, extract
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of, save, zooms_of
-from nerfsem_method.capture.colmap.support import apart, explained
+from nerfsem_method.capture.colmap.support import HANDFUL, apart, explained, folded
 from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
 
 SENSE = 0.72
@@ -38,12 +38,12 @@ MUCH_MORE = 1.1
 """Photographs keep focal lengths of their own where so many times as much is explained so: those of a head, 44 of which had a
 camera with one focal length for all, 50 of 54 with their own, which go from 0.99 to 1.09 times the usual one in their order."""
 ALMOST = 0.9
-"""A solution that closes the turn may explain so much less than one that does not."""
+"""A solution that closes the turn is taken if it is worth so many times as much as one that does not."""
 SAME = 0.02
 """A lens is the usual one if its focal length differs by a smaller share, whatever photographs say."""
-FILM, PHOTOGRAPHS, AGAIN = (90, 95), (70, 85), (97, 99)
+FILM, HELD, PHOTOGRAPHS, AGAIN = (90, 95), 93, (70, 85), (97, 99)
 """So many percent of the way the first solution leads, and one with a lens for each frame where several are suspected: of a film
-they seldom are, and of photographs sometimes. The last are those by few lenses."""
+they seldom are, and of photographs sometimes. Between the two of a film comes one by a usual lens; the last are by few lenses."""
 LOOKS = 2
 """A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
 
@@ -124,12 +124,13 @@ def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> tuple[p
     length is freed, and that model is kept if it closes.
     """
     count = _tie(job, matcher, model)
-    if job.held and not count:
+    if job.held and not count:  # Another lens may close it.
         freed = pycolmap.Reconstruction(model)
         refine(job, matcher.path, freed, DRIFTING, closed=True)
         count = _tie(job, matcher, freed)
         model = freed if count else model
-    settle(job, matcher.path, model, closed=bool(count))
+    if count or not job.usual:  # Nobody takes such a lens for a turn that stays open.
+        settle(job, matcher.path, model, closed=bool(count))
     return model, count
 
 
@@ -247,14 +248,18 @@ def by_few(own: Solved) -> Solved:
 def by_usual_lens(job: Job, database: Path, found: Solved, focal: Focal) -> Solved:
     """Return a solution by a lens that is the usual one until the turn is closed, if that closes it.
 
-    It is sought where what was `found` neither closes the turn nor tells its focal length, as `focal` says. Little but the object
-    and its mirror image on a glossy floor may fit a lens four times as long, and no other turn.
+    It is sought where what was `found` of a film neither closes the turn nor tells its focal length, as `focal` says. Little but
+    the object and its mirror image on a glossy floor may fit a lens four times as long, and no other turn. A few pairs may agree
+    by chance, and those of a folded model do.
     """
-    if found.model is None or found.closures or focal.evidence is None or focal.evidence > HARDLY_TOLD:
+    unsure = focal.evidence is not None and focal.evidence < HARDLY_TOLD
+    if found.model is None or found.closures or not unsure or not job.ordered:
         return found
-    tell(UNTIL, (FILM if job.ordered else PHOTOGRAPHS)[0], 100)
+    tell(UNTIL, HELD, 100)
     held = solve(replace(job, usual=True), database, found.matcher)
-    return held if held.closures and held.worth > ALMOST * found.worth else found
+    if held.model is None or held.closures < HANDFUL or held.worth < ALMOST * found.worth:
+        return found
+    return found if folded(database, held.model, held.job.names) else held
 
 
 def as_said(job: Job, database: Path) -> Solved:
