@@ -362,7 +362,7 @@ def test_where_no_focal_length_is_told_the_usual_one_may_close_the_turn(
     monkeypatch.setattr(worker, "folded", lambda database, model, names: False)
     kept = worker.by_usual_lens(asked, Path("database.db"), found, Focal(evidence, []))
     assert kept is (held if taken else found)
-    monkeypatch.setattr(worker, "folded", lambda database, model, names: True)
+    monkeypatch.setattr(worker, "folded", lambda database, model, names: model is held.model)
     assert worker.by_usual_lens(asked, Path("database.db"), found, Focal(evidence, [])) is found
     del jobs[1:]
     photographs = replace(asked, ordered=False)

@@ -124,13 +124,12 @@ def close(job: Job, matcher: Matcher, model: pycolmap.Reconstruction) -> tuple[p
     length is freed, and that model is kept if it closes.
     """
     count = _tie(job, matcher, model)
-    if job.held and not count:  # Another lens may close it.
+    if job.held and not count:
         freed = pycolmap.Reconstruction(model)
         refine(job, matcher.path, freed, DRIFTING, closed=True)
         count = _tie(job, matcher, freed)
         model = freed if count else model
-    if count or not job.usual:  # Nobody takes such a lens for a turn that stays open.
-        settle(job, matcher.path, model, closed=bool(count))
+    settle(job, matcher.path, model, closed=bool(count))
     return model, count
 
 
@@ -250,7 +249,7 @@ def by_usual_lens(job: Job, database: Path, found: Solved, focal: Focal) -> Solv
 
     It is sought where what was `found` of a film neither closes the turn nor tells its focal length, as `focal` says. Little but
     the object and its mirror image on a glossy floor may fit a lens four times as long, and no other turn. A few pairs may agree
-    by chance, and those of a folded model do.
+    by chance, and those of a model that is folded do, unless the other one is, too, as where mirror images are matched.
     """
     unsure = focal.evidence is not None and focal.evidence < HARDLY_TOLD
     if found.model is None or found.closures or not unsure or not job.ordered:
@@ -259,7 +258,8 @@ def by_usual_lens(job: Job, database: Path, found: Solved, focal: Focal) -> Solv
     held = solve(replace(job, usual=True), database, found.matcher)
     if held.model is None or held.closures < HANDFUL or held.worth < ALMOST * found.worth:
         return found
-    return found if folded(database, held.model, held.job.names) else held
+    worse = folded(database, held.model, held.job.names) and not folded(database, found.model, held.job.names)
+    return found if worse else held
 
 
 def as_said(job: Job, database: Path) -> Solved:
