@@ -22,7 +22,8 @@ from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.lenses import give_lenses, parted, several_lenses
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.solution import poses_of, usual_lens, zooms_of
-from nerfsem_method.capture.colmap.worker import Solved, as_said, by_few, by_lenses, solve
+from nerfsem_method.capture.colmap.solving import Solved, solve
+from nerfsem_method.capture.colmap.worker import as_said, by_few, by_lenses
 from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
 
 COUNT = 24

@@ -17,7 +17,7 @@ import pycolmap
 from drawn_models import FOCAL, drawn, name
 
 from nerfsem_method.capture.colmap import job as colmap_job
-from nerfsem_method.capture.colmap import mapping, matching, pairs, worker
+from nerfsem_method.capture.colmap import mapping, matching, pairs, solving, worker
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.mapping import DRIFTING, SETTLED, better
 from nerfsem_method.capture.colmap.matching import Matcher
@@ -164,10 +164,10 @@ def test_frames_that_are_lost_are_looked_for_among_those_that_look_alike(monkeyp
     first, second = drawn(STEADY, islands=(20, 21)), drawn(STEADY)
     drop_loose(first)
     models = {"first": first, "second": second}
-    monkeypatch.setattr(worker, "map_frames", lambda job, database, attempt: models[attempt])
+    monkeypatch.setattr(solving, "map_frames", lambda job, database, attempt: models[attempt])
     adopted: list[object] = []
-    monkeypatch.setattr(worker, "adopt", lambda job, database, model: adopted.append(model))
-    assert worker.first_model(job(), matcher).model is second
+    monkeypatch.setattr(solving, "adopt", lambda job, database, model: adopted.append(model))
+    assert solving.first_model(job(), matcher).model is second
     assert matched[1] == {(3, 20), (4, 21)} and adopted == [second]
 
 
@@ -211,9 +211,9 @@ def test_an_island_that_a_model_loses_is_sought_where_the_turn_comes_round(
     first, settled, whole = drawn(STEADY), drawn(STEADY, islands=tuple(range(lost))), drawn(STEADY)
     drop_loose(settled)
     again = whole if joined else settled
-    monkeypatch.setattr(worker, "map_frames", lambda job, database, attempt: {"islands": whole}[attempt])
-    monkeypatch.setattr(worker, "close", lambda job, matcher, model: (again, 5) if model is whole else None)
-    assert worker.rejoined(job(), matcher, first, settled) == ((again, 5) if joined else None)
+    monkeypatch.setattr(solving, "map_frames", lambda job, database, attempt: {"islands": whole}[attempt])
+    monkeypatch.setattr(solving, "close", lambda job, matcher, model: (again, 5) if model is whole else None)
+    assert solving.rejoined(job(), matcher, first, settled) == ((again, 5) if joined else None)
     assert matched == ([] if joined is None else [(0, COUNT - 1)])
 
 
@@ -256,12 +256,12 @@ def test_photographs_whose_model_makes_no_sense_get_another_order(
             return np.zeros((COUNT, COUNT))
 
     way = [*range(0, COUNT, 2), *range(1, COUNT, 2)]
-    monkeypatch.setattr(worker, "Matcher", Matching)
-    monkeypatch.setattr(worker.pairs, "by_likeness", lambda common: way)
-    monkeypatch.setattr(worker, "map_frames", lambda job, database, attempt: models[attempt])
-    monkeypatch.setattr(worker, "explained", lambda path, model: senses[{id(m): a for a, m in models.items()}[id(model)]])
+    monkeypatch.setattr(solving, "Matcher", Matching)
+    monkeypatch.setattr(solving.pairs, "by_likeness", lambda common: way)
+    monkeypatch.setattr(solving, "map_frames", lambda job, database, attempt: models[attempt])
+    monkeypatch.setattr(solving, "explained", lambda path, model: senses[{id(m): a for a, m in models.items()}[id(model)]])
     asked = replace(job(), ordered=ordered, drawn=drawn_by_lot)
-    first = worker.first_model(asked, cast(Any, Matching(asked, Path("database.db"))))
+    first = solving.first_model(asked, cast(Any, Matching(asked, Path("database.db"))))
     names = [asked.names[frame] for frame in way] if taken == "ordered" else asked.names
     assert first.model is models[taken]
     assert first.job.names == first.matcher.names == names  # pyright: ignore[reportAttributeAccessIssue]
@@ -277,12 +277,12 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     matcher: Any = SimpleNamespace(path=tmp_path / "database.db", median_motion=lambda: 9.0, forget=lambda: None)
     heard: dict[str, Any] = {}
     monkeypatch.setattr(worker, "extract", lambda job, database: None)
-    monkeypatch.setattr(worker, "explained", lambda path, model, posed_alone: 0.9)
-    monkeypatch.setattr(worker, "apart", lambda path, model, count: 0.0)
-    monkeypatch.setattr(worker, "Matcher", lambda job, database, earlier: matcher)
-    monkeypatch.setattr(worker, "first_model", lambda job, matcher: worker.First(found, matcher, drawn(STEADY)))
-    monkeypatch.setattr(worker, "close", lambda job, matcher, model: (model, heard.update(closed=job.names) or 3))
-    monkeypatch.setattr(worker, "give_lenses", lambda job, database: None)
+    monkeypatch.setattr(solving, "explained", lambda path, model, posed_alone: 0.9)
+    monkeypatch.setattr(solving, "apart", lambda path, model, count: 0.0)
+    monkeypatch.setattr(solving, "Matcher", lambda job, database, earlier: matcher)
+    monkeypatch.setattr(solving, "first_model", lambda job, matcher: solving.First(found, matcher, drawn(STEADY)))
+    monkeypatch.setattr(solving, "close", lambda job, matcher, model: (model, heard.update(closed=job.names) or 3))
+    monkeypatch.setattr(solving, "give_lenses", lambda job, database: None)
     monkeypatch.setattr(worker, "by_lenses", lambda job, database, solved, focal: heard.update(lenses_of=job.names) or solved)
 
     def kept(job: Job, model: object, motion: float, closures: int, *_: object) -> None:
@@ -329,11 +329,11 @@ def test_an_object_alone_is_seen_by_another_lens_where_its_turn_closes_by_that(
     alone: bool, tied: list[int], freed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, answers, closing = drawn(STEADY), iter(tied), []
-    monkeypatch.setattr(worker, "_tie", lambda job, matcher, model: next(answers))
-    for module in (worker, mapping):
+    monkeypatch.setattr(solving, "_tie", lambda job, matcher, model: next(answers))
+    for module in (solving, mapping):
         monkeypatch.setattr(module, "refine", lambda job, path, model, how, closed: closing.append((how, closed)))
     asked, matcher = job(object_alone=alone), cast(Any, SimpleNamespace(path=Path("database.db")))
-    kept, count = worker.close(asked, matcher, model)
+    kept, count = solving.close(asked, matcher, model)
     assert (kept is not model) == freed and count == tied[-1] and next(answers, None) is None
     assert closing[-1] == (SETTLED, bool(count)) and ((DRIFTING, True) in closing) == (len(tied) == 2)
     assert kept.num_reg_images() == COUNT
@@ -355,8 +355,8 @@ def test_where_no_focal_length_is_told_the_usual_one_may_close_the_turn(
     open_by: int, evidence: float, closed_by: int, sense: float, taken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, matcher = job(), cast(Any, SimpleNamespace(path=Path("database.db")))
-    found = worker.Solved(asked, matcher, drawn(STEADY), open_by, 0.5)
-    held = worker.Solved(asked, matcher, drawn(STEADY), closed_by, sense)
+    found = solving.Solved(asked, matcher, drawn(STEADY), open_by, 0.5)
+    held = solving.Solved(asked, matcher, drawn(STEADY), closed_by, sense)
     jobs: list[Job] = []
     monkeypatch.setattr(worker, "solve", lambda job, database, earlier: jobs.append(job) or held)
     monkeypatch.setattr(worker, "folded", lambda database, model, names: False)

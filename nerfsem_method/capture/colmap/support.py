@@ -21,8 +21,8 @@ COMMON = 30
 and so did six that 24 tied to the others after all adjustments: their mattes cut a third off what the others agree on. The
 weakest tie of its other frames has 74, that of other clips more than a hundred."""
 FOLDED = 0.5
-"""A model is folded between two neighbours that share fewer of their matches. The global mapper folded the first eight to ten of
-50 frames of three krater clips, 7 degrees apart, upon the others, with .05 and .25 in two of these. Sound models
+"""A model is folded between two neighbours that share fewer of their matches. The global mapper folded the first eight and ten
+of 50 frames of two krater clips, 7 degrees apart, upon the others, with .05 and .25 there. Sound models
 that explain much have .59 and more, and two of small frames .30 and .39."""
 
 
