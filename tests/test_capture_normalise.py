@@ -64,6 +64,15 @@ def test_pictures_that_lie_on_their_side_are_set_upright(quarters: int) -> None:
     assert (upright(COLMAP_WORLD.poses(turned)) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.99
 
 
+@pytest.mark.parametrize("first", [0, 4, 14])
+def test_a_camera_that_is_turned_meanwhile_leaves_up_where_it_was(first: int) -> None:
+    above = from_above(20, 2 * np.pi)
+    turned = Rotation.from_rotvec([0, 0, np.pi / 2]).as_matrix() @ above
+    turned[:first] = above[:first]
+    assert (upright(COLMAP_WORLD.poses(turned)) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.99
+    assert (upright(COLMAP_WORLD.poses(turned[::-1])) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.99
+
+
 def test_a_quarter_turn_over_an_object_is_none_around_it() -> None:
     turned = Rotation.from_rotvec([0, 0, np.pi / 2]).as_matrix() @ from_above(20, np.pi / 2)
     up = -turned[:, 1].mean(0)[:3]

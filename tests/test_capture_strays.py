@@ -136,6 +136,8 @@ def test_where_somebody_moves_the_object_its_points_end_and_those_around_it_go_o
     assert not _of_moves(replace(film, explained=0.3), on_object, Naming(range(COUNT)))
     cut = np.concatenate([own, around[(around[:, 1] < 12) == (around[:, 0] < 100)]])
     assert not moved(turn, cut, on_object)  # All is new there, as where a film is cut.
+    stays = np.array([[point + 40 * (frame == 12), frame, 9.0, 9.0] for frame in frames for point in range(40)])
+    assert not moved(turn, np.concatenate([stays, around]), on_object)  # One frame alone shows others.
     few = own[own[:, 0] % 40 < 20]
     assert not moved(turn, np.concatenate([few, around]), on_object)
     assert not moved(turn, np.concatenate([own[own[:, 1] < 12], around]), on_object)

@@ -26,7 +26,9 @@ FULL_RING, FLAT_RING = 0.4, 0.5
 """A ring of cameras is at least so wide, in shares of its length, that it goes half around, and is no thicker, in shares of its
 width. Less than half a turn may as well go over the object as around it."""
 ACROSS = 0.7
-"""A ring's axis lies across the pictures if its mean cosine to their rows is larger."""
+"""A ring's axis lies across a picture if its cosine to the rows is larger."""
+TURNED = 0.1
+"""A share of the pictures that is smaller than this says nothing of which way is up."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,19 @@ def _up(poses: np.ndarray) -> np.ndarray:
     """Return the direction [3] that is up to cameras at poses [N, 3, 4]: their mean image -y.
 
     A film whose pictures lie on their side, as one does that has lost its tag of rotation, circles about an axis that is across
-    its pictures. There this axis is upright, and up is where the cameras are, for things are looked at from above.
+    its pictures. There this axis is upright, and up is where the cameras are, for things are looked at from above. Where only
+    some frames lie so, for the camera was turned meanwhile, up is what it is to the others.
     """
-    centres = camera_centres(poses)
+    centres, ups = camera_centres(poses), -poses[:, 1, :3]
     spread = centres - centres.mean(0)
     extents, directions = np.linalg.eigh(spread.T @ spread)
     axis, (thin, wide, long) = directions[:, 0], np.sqrt(extents.clip(0))
-    right, down, forward = (poses[:, :, :3] @ axis).mean(0)
-    if wide > FULL_RING * long and thin < FLAT_RING * wide and abs(right) > ACROSS and abs(right) > 2 * abs(down):
-        return -axis if forward > 0 else axis
-    up = -poses[:, 1, :3].mean(0)
+    right, down, forward = (poses[:, :, :3] @ axis).T
+    lying = (abs(right) > ACROSS) & (abs(right) > 2 * abs(down))
+    if wide > FULL_RING * long and thin < FLAT_RING * wide and lying.mean() > TURNED:
+        up = axis * (ups[~lying] @ axis).sum() if lying.mean() < 1 - TURNED else -axis * forward.sum()
+    else:
+        up = ups.mean(0)
     return up / np.linalg.norm(up)
 
 

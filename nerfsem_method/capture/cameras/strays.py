@@ -30,6 +30,9 @@ HARDLY = 0.2
 to 0.15 there, a visitor who fills the picture leaves 0.12; from one frame to the next of a moving camera it is 0.25 and more."""
 ENOUGH, USUAL = 30, 0.4
 """Frames that show so many points of the object tell whether it stays where it is, where such frames usually share so much."""
+AROUND = 4
+"""Points of the object that so many frames before and after have in common show that it stays, too: where a shelf mirrors it, two
+neighbours may lack nearly all of each other's points, and share .17, but .27 with those around them."""
 OTHER_SIDES = 20.0
 """Where the camera goes so many degrees or more, an object shows other sides. Of livia's frames those less than 20 degrees apart
 share .62 to .76 of the points on the head, those of 20 to 30 .21 to .75, those of 30 to 78 .08 to .60."""
@@ -111,7 +114,7 @@ def moved(known: dict[int, np.ndarray], views: np.ndarray, on_object: np.ndarray
     beside, own = (_common(frames, views[chosen]) for chosen in (~of_object, of_object))
     shown = np.bincount(views[of_object, 1].astype(int), minlength=frames[-1] + 1)[frames] >= ENOUGH
     turned = (own < HARDLY) & shown[1:] & shown[:-1] & (beside > COMMON * np.median(beside)) & (np.diff(frames) == 1)
-    turned &= _steps(known) < OTHER_SIDES
+    turned &= (_steps(known) < OTHER_SIDES) & (_common(frames, views[of_object], AROUND) < HARDLY)
     return [frames[index + 1] for index in np.flatnonzero(turned)] if np.median(own) > USUAL else []
 
 
@@ -214,12 +217,19 @@ def _apart(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.degrees(np.arccos(np.clip((np.sum(first[:, :3] * second[:, :3]) - 1) / 2, -1, 1))))
 
 
-def _common(frames: list[int], views: np.ndarray) -> np.ndarray:
-    """Return which share of the points that a frame sees the next one sees too, of the frame that sees fewer: [N - 1]."""
+def _common(frames: list[int], views: np.ndarray, around: int = 1) -> np.ndarray:
+    """Return which share of the points seen `around` so many frames up to one the same number after it see, too: [N - 1].
+
+    It is a share of the side's points that sees fewer.
+    """
     order = np.argsort(views[:, 1], kind="stable")
     begins, ends = (np.searchsorted(views[order, 1], frames, side) for side in ("left", "right"))
-    seen = [np.unique(views[order[begin:end], 0]) for begin, end in zip(begins, ends, strict=True)]
-    shared = [len(np.intersect1d(*pair, assume_unique=True)) / max(min(map(len, pair)), 1) for pair in pairwise(seen)]
+    seen = views[order, 0]
+    shared = []
+    for last in range(len(frames) - 1):
+        first, end = max(last + 1 - around, 0), min(last + around, len(frames) - 1)
+        before, after = np.unique(seen[begins[first] : ends[last]]), np.unique(seen[begins[last + 1] : ends[end]])
+        shared.append(len(np.intersect1d(before, after, assume_unique=True)) / max(min(len(before), len(after)), 1))
     return np.array(shared)
 
 

@@ -28,32 +28,6 @@ SENSE = 0.72
 more, one of 60 photographs of a vase in an order drawn by lot .40, and one of 24 .62, and yet these had 58 and 24 of them."""
 ISLAND = 0.25
 """A model that loses such a share of its frames when it settles had two parts, which nothing held together."""
-MUCH_MORE = 1.1
-"""Photographs keep focal lengths of their own where so many times as much is explained so: those of a head, 44 of which had a
-camera with one focal length for all, 50 of 54 with their own, which go from 0.99 to 1.09 times the usual one in their order."""
-ALMOST = 0.9
-"""A solution that closes the turn is taken if it is worth so many times as much as one that does not."""
-SAME = 0.02
-"""A lens is the usual one if its focal length differs by a smaller share, whatever photographs say."""
-FILM, HELD, PHOTOGRAPHS, AGAIN = (90, 95), 93, (70, 85), (97, 99)
-"""So many percent of the way the first solution leads, and one with a lens for each frame where several are suspected: of a film
-they seldom are, and of photographs sometimes. Between the two of a film comes one by a usual lens; the last are by few lenses."""
-LOOKS = 2
-"""A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
-ISLAND = 0.25
-"""A model that loses such a share of its frames when it settles had two parts, which nothing held together."""
-MUCH_MORE = 1.1
-"""Photographs keep focal lengths of their own where so many times as much is explained so: those of a head, 44 of which had a
-camera with one focal length for all, 50 of 54 with their own, which go from 0.99 to 1.09 times the usual one in their order."""
-ALMOST = 0.9
-"""A solution that closes the turn is taken if it is worth so many times as much as one that does not."""
-SAME = 0.02
-"""A lens is the usual one if its focal length differs by a smaller share, whatever photographs say."""
-FILM, HELD, PHOTOGRAPHS, AGAIN = (90, 95), 93, (70, 85), (97, 99)
-"""So many percent of the way the first solution leads, and one with a lens for each frame where several are suspected: of a film
-they seldom are, and of photographs sometimes. Between the two of a film comes one by a usual lens; the last are by few lenses."""
-LOOKS = 2
-"""A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
 LOOKS = 2
 """A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
 

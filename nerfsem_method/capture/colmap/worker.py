@@ -32,29 +32,7 @@ SAME = 0.02
 FILM, HELD, PHOTOGRAPHS, AGAIN = (90, 95), 93, (70, 85), (97, 99)
 """So many percent of the way the first solution leads, and one with a lens for each frame where several are suspected: of a film
 they seldom are, and of photographs sometimes. Between the two of a film comes one by a usual lens; the last are by few lenses."""
-LOOKS = 2
-"""A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
-ALMOST = 0.9
-"""A solution that closes the turn is taken if it is worth so many times as much as one that does not."""
-SAME = 0.02
-"""A lens is the usual one if its focal length differs by a smaller share, whatever photographs say."""
-FILM, HELD, PHOTOGRAPHS, AGAIN = (90, 95), 93, (70, 85), (97, 99)
-"""So many percent of the way the first solution leads, and one with a lens for each frame where several are suspected: of a film
-they seldom are, and of photographs sometimes. Between the two of a film comes one by a usual lens; the last are by few lenses."""
-LOOKS = 2
-"""A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
-SAME = 0.02
-"""A lens is the usual one if its focal length differs by a smaller share, whatever photographs say."""
-FILM, HELD, PHOTOGRAPHS, AGAIN = (90, 95), 93, (70, 85), (97, 99)
-"""So many percent of the way the first solution leads, and one with a lens for each frame where several are suspected: of a film
-they seldom are, and of photographs sometimes. Between the two of a film comes one by a usual lens; the last are by few lenses."""
-LOOKS = 2
-"""A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
-FILM, HELD, PHOTOGRAPHS, AGAIN = (90, 95), 93, (70, 85), (97, 99)
-"""So many percent of the way the first solution leads, and one with a lens for each frame where several are suspected: of a film
-they seldom are, and of photographs sometimes. Between the two of a film comes one by a usual lens; the last are by few lenses."""
-LOOKS = 2
-"""A model is looked through for closures so many times at most: each that is found straightens it and shows more."""
+
 
 
 def by_lenses(job: Job, database: Path, found: Solved, focal: Focal) -> Solved:

@@ -138,15 +138,25 @@ def _moments(colours: np.ndarray, chosen: np.ndarray, radius: float) -> np.ndarr
     """Return the share, first and second moments of the chosen colours around each pixel [H, W, 10], under a tent-like window."""
     import cv2
 
-    stack = np.empty((*chosen.shape, 10), np.float32)
-    stack[..., 0] = chosen
-    stack[..., 1:4] = colours * chosen[..., None]
-    for layer, (a, b) in enumerate(((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)), 4):
-        stack[..., layer] = stack[..., 1 + a] * colours[..., b]
+    stack = np.zeros((*chosen.shape, 10), np.float32)
+    _fill(colours, chosen, stack)
     side = 2 * max(1, round(radius)) + 1
     for _ in range(2):
         stack = cv2.blur(stack, (side, side), borderType=cv2.BORDER_CONSTANT)
     return stack
+
+
+@njit(cache=True, nogil=True)
+def _fill(colours: np.ndarray, chosen: np.ndarray, stack: np.ndarray) -> None:  # pragma: no cover (compiled)
+    """Write one, the colour and its products, where it is chosen, to `stack` [H, W, 10]."""
+    for y in range(chosen.shape[0]):
+        for x in range(chosen.shape[1]):
+            if chosen[y, x]:
+                light, a, b = colours[y, x, 0], colours[y, x, 1], colours[y, x, 2]
+                its = stack[y, x]
+                its[0], its[1], its[2], its[3] = 1, light, a, b
+                its[4], its[5], its[6] = light * light, light * a, light * b
+                its[7], its[8], its[9] = a * a, a * b, b * b
 
 
 @njit(cache=True, nogil=True)

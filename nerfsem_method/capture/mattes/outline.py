@@ -98,35 +98,51 @@ def _tension(colours: np.ndarray, near: np.ndarray) -> np.ndarray:
     return (TENSION * (EDGE_TENSION + (1 - EDGE_TENSION) * np.exp(-steepness / usual))).astype(np.float32)
 
 
-@njit(cache=True, nogil=True)
+_by_rows = njit(cache=True, nogil=True, error_model="numpy")
+"""Loops of rows do many pixels at once by NumPy's rules of division: Python's would have each pixel's divisor looked at first."""
+
+
+@_by_rows
 def cut(odds: np.ndarray, tension: np.ndarray, share: np.ndarray) -> None:  # pragma: no cover (compiled)
     """Change `share` [H, W] float32 in [0, 1] to the minimum of sum(tension * |gradient of share| - odds * share).
 
-    The sum is convex, so no start is wrong. Primal and dual steps follow in turn (Chambolle and Pock 2011, algorithm 1).
+    The sum is convex, so no start is wrong. Primal and dual steps follow in turn (Chambolle and Pock 2011, algorithm 1), row by
+    row: a row's dual step needs none of the rows above.
     """
     height, width = odds.shape
-    across, down = np.zeros_like(odds), np.zeros_like(odds)
-    ahead = share.copy()
-    step = np.float32(STEP)
+    across, down = np.zeros((height, width + 1), np.float32), np.zeros((height + 1, width), np.float32)
+    ahead = np.empty((height, width + 1), np.float32)  # The last column repeats the one before, so that nothing flows out there.
+    ahead[:, :width], ahead[:, width] = share, share[:, width - 1]
     for _ in range(CUT_STEPS):
         for y in range(height):
-            for x in range(width):
-                a, d = across[y, x], down[y, x]
-                if x < width - 1:
-                    a += step * (ahead[y, x + 1] - ahead[y, x])
-                if y < height - 1:
-                    d += step * (ahead[y + 1, x] - ahead[y, x])
-                length = np.sqrt(a * a + d * d)
-                if length > tension[y, x]:
-                    a, d = a * tension[y, x] / length, d * tension[y, x] / length
-                across[y, x], down[y, x] = a, d
-        for y in range(height):
-            for x in range(width):
-                flow = across[y, x] + down[y, x] + odds[y, x]
-                if x > 0:
-                    flow -= across[y, x - 1]
-                if y > 0:
-                    flow -= down[y - 1, x]
-                before = share[y, x]
-                share[y, x] = min(max(before + step * flow, np.float32(0)), np.float32(1))
-                ahead[y, x] = 2 * share[y, x] - before
+            _dual_step(across[y, 1:], down[y + 1], ahead[y], ahead[min(y + 1, height - 1)], tension[y])
+            _primal_step(across[y], down[y], down[y + 1], odds[y], share[y], ahead[y])
+
+
+@_by_rows
+def _dual_step(
+    across: np.ndarray, down: np.ndarray, here: np.ndarray, below: np.ndarray, tension: np.ndarray
+) -> None:  # pragma: no cover (compiled)
+    """Change what flows from a row's pixels [W] to the right and down, by the shares [W + 1] `here` and in the row `below`."""
+    step, one = np.float32(STEP), np.float32(1)
+    for x in range(len(tension)):
+        a = across[x] + step * (here[x + 1] - here[x])
+        d = down[x] + step * (below[x] - here[x])
+        length, longest = np.sqrt(a * a + d * d), tension[x]
+        too_long = length > longest
+        factor, divisor = longest if too_long else one, length if too_long else one
+        across[x], down[x] = a * factor / divisor, d * factor / divisor
+
+
+@_by_rows
+def _primal_step(
+    across: np.ndarray, above: np.ndarray, down: np.ndarray, odds: np.ndarray, share: np.ndarray, ahead: np.ndarray
+) -> None:  # pragma: no cover (compiled)
+    """Change a row's shares [W] by what flows through its pixels, and write where they are going to `ahead` [W + 1]."""
+    step, none, one, two = np.float32(STEP), np.float32(0), np.float32(1), np.float32(2)
+    for x in range(len(share)):
+        flow = across[x + 1] + down[x] + odds[x] - across[x] - above[x]
+        before = share[x]
+        share[x] = min(max(before + step * flow, none), one)
+        ahead[x] = two * share[x] - before
+    ahead[-1] = ahead[-2]
