@@ -235,8 +235,13 @@ def test_a_photograph_of_something_else_takes_no_other_ones_camera_away(tmp_path
     assert found.motion is not None
 
 
-def test_each_frame_of_a_film_that_zooms_keeps_its_own_focal_length(tmp_path: Path) -> None:
-    zooms = {frame: 1 + 0.03 * max(frame - 5, 0) for frame in range(COUNT)}
+@pytest.mark.parametrize(
+    "zoom",
+    [lambda frame: 1 + 0.03 * max(frame - 5, 0), lambda frame: 1 + 0.03 * np.sin(frame * 4 * np.pi / COUNT)],
+    ids=["zooms", "breathes"],
+)
+def test_each_frame_of_a_film_that_zooms_or_breathes_keeps_its_own_focal_length(zoom, tmp_path: Path) -> None:
+    zooms = {frame: zoom(frame) for frame in range(COUNT)}
     path, asked = photographs(tmp_path, zooms), replace(job(tmp_path), ordered=True)
     found = solved(asked, path)
     assert found.model is not None and found.job.each_own

@@ -255,6 +255,10 @@ def test_what_is_burnt_in_ties_no_frames_together(tmp_path: Path) -> None:
     for frame in range(19):
         taken(matcher, (frame, frame + 1))
     assert len(taken(matcher, far)) < 3 and matcher._verify(far)[1] is None
+    low, high = np.array(matcher.burnt_in()).reshape(-1, 2, 2).transpose(1, 0, 2)
+    words = matcher.keypoints[0][:LETTERS] / (WIDTH, HEIGHT)
+    assert np.allclose((low.min(0), high.max(0)), (words.min(0), words.max(0)), atol=0.02)
+    assert all(((low < word + 0.02) & (high > word - 0.02)).all(1).any() for word in words)
     matcher.keypoints[5][:LETTERS] += 1.0  # What shines through moves the letters a little.
     near = taken(matcher, (5, 6))
     assert PLAIN // 2 <= len(near) < PLAIN // 2 + 3 and near.min() >= LETTERS
@@ -267,4 +271,4 @@ def test_what_stands_still_in_a_pause_or_a_few_times_is_the_scene(tmp_path: Path
     few = watermarked(tmp_path, 8)
     for frame in range(7):
         taken(few, (frame, frame + 1))
-    assert not few._burnt.any() and len(taken(few, (0, 7))) >= LETTERS
+    assert not few.burnt_in() and len(taken(few, (0, 7))) >= LETTERS

@@ -116,7 +116,7 @@ def test_a_folded_model_of_all_frames_gets_a_second_opinion(monkeypatch: pytest.
 
 def test_a_steady_lens_has_no_stretches() -> None:
     found = measure_focal_length(job(), drawn(STEADY))
-    assert found.stretches == [] and found.squeeze == 1
+    assert found.stretches == [] and found.squeeze == 1 and not found.breathes
 
 
 def test_a_turn_tells_its_focal_length_and_a_few_steps_do_not() -> None:
@@ -274,7 +274,7 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     """A turn is closed by the order of the first model; poses are saved by the job's own numbers of frames."""
     asked = replace(job(), ordered=False, work=str(tmp_path))
     found = replace(asked, names=asked.names[::-1])
-    matcher: Any = SimpleNamespace(path=tmp_path / "database.db", median_motion=lambda: 9.0, forget=lambda: None)
+    matcher: Any = SimpleNamespace(path=tmp_path / "database.db", median_motion=lambda: 9.0, forget=lambda: None, burnt_in=lambda: [])
     heard: dict[str, Any] = {}
     monkeypatch.setattr(worker, "extract", lambda job, database: None)
     monkeypatch.setattr(solving, "explained", lambda path, model, posed_alone: 0.9)

@@ -31,7 +31,7 @@ def result_of(known: dict[int, np.ndarray], motion: float | None = 80.0) -> dict
     """Return what COLMAP's process writes."""
     camera = ["SIMPLE_RADIAL", 270, 480, [560.0, 135.0, 240.0, 0.0]]
     rows = {str(i): pose.tolist() for i, pose in known.items()}
-    lens = {"stretches": [], "lenses": [], "focal_evidence": 0.1, "squeeze": 1.0, "camera": camera}
+    lens = {"stretches": [], "lenses": [], "focal_evidence": 0.1, "squeeze": 1.0, "burnt_in": [], "camera": camera}
     fit = {"explained": 0.8, "apart": 0.0, "reprojection_error": 0.4}
     return {"motion": motion, "closures": 0, "poses": rows, **fit, **lens}
 

@@ -50,7 +50,8 @@ def solve(
     try:
         overlays = seen.overlays()
         beside = _beside(overlays, seen.samples[0].shape, len(frames))
-        return replace(reconstruct(frames, beside, "frame", False, advance, ordered, zooms), overlays=overlays)
+        model = reconstruct(frames, beside, "frame", False, advance, ordered, zooms)
+        return replace(model, overlays=[*overlays, *model.overlays])
     except CaptureError:
         if region == "frame" or not mattes:
             raise

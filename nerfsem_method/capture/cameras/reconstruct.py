@@ -246,6 +246,7 @@ def checked_model(
         reprojection_error=result["reprojection_error"],
         closures=result["closures"],
         region=region,
+        overlays=result["burnt_in"],
         stretches=result["stretches"],
         focal_evidence=result["focal_evidence"],
         explained=result["explained"],

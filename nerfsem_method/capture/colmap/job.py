@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+Place = tuple[float, float, float, float]
+"""A place in the frames: left, top, right and bottom as shares of their width and height."""
 DENSE = 75
 """Frames of a clip show so much of each other from this number on that COLMAP may be hasty with them. Of fewer each shortcut has
 made some small clip wrong (docs/decisions/018)."""
@@ -31,7 +33,7 @@ class Job:
     `ordered` as they were taken, and some are surely `drawn` by lot. In the clip's order those are compared that are no more than
     `reach` frames apart, if that is not 0. `zooms` are how many times the usual focal length frames have that other lenses took,
     by name. Where `each_own`, who took what is not known, and each frame has a camera of its own. Where `usual`,
-    the lens is taken for a usual one until the turn is closed.
+    the lens is taken for a usual one until the turn is closed. All focal lengths lie near `focal`, in pixels, if that is known.
     """
 
     images: str
@@ -48,6 +50,7 @@ class Job:
     zooms: dict[str, float] = field(default_factory=dict)
     each_own: bool = False
     usual: bool = False
+    focal: float | None = None
 
     @property
     def held(self) -> bool:

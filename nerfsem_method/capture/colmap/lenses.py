@@ -31,7 +31,7 @@ def give_lenses(job: Job, database: Path) -> None:
         others = sorted({job.lens(name) for name in job.names} - {(1.0, "")})
         numbers = {(1.0, ""): usual.camera_id, **{lens: usual.camera_id + n for n, lens in enumerate(others, 1)}}
         for lens in others:
-            _write_lens(opened, usual, lens[0], numbers[lens])
+            _write_lens(opened, usual, lens[0] * (job.focal or usual.focal_length), job.focal is not None, numbers[lens])
         for image in opened.read_all_images():
             number = numbers[job.lens(image.name)]
             if image.camera_id != number:
@@ -42,10 +42,13 @@ def give_lenses(job: Job, database: Path) -> None:
                 opened.update_image(image)
 
 
-def _write_lens(database: pycolmap.Database, usual: pycolmap.Camera, zoom: float, number: int) -> None:
-    """Write a camera of `zoom` times the usual focal length, and a rig of it alone, which COLMAP asks for, under a number."""
+def _write_lens(database: pycolmap.Database, usual: pycolmap.Camera, focal: float, known: bool, number: int) -> None:
+    """Write a camera of this focal length, and a rig of it alone, which COLMAP asks for, under a number.
+
+    Where the length is not `known`, nearly, COLMAP tries many when it adds a frame, for seconds where none of them will do.
+    """
     camera = pycolmap.Camera(usual.todict())
-    camera.camera_id, camera.focal_length = number, zoom * usual.focal_length
+    camera.camera_id, camera.focal_length, camera.has_prior_focal_length = number, focal, known
     if database.exists_camera(number):
         database.update_camera(camera)
         return

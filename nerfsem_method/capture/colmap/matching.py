@@ -13,7 +13,7 @@ import numpy as np
 import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
-from nerfsem_method.capture.colmap.job import Job, dense, tell
+from nerfsem_method.capture.colmap.job import Job, Place, dense, tell
 
 RANDOM_SEED = 0
 """COLMAP draws its random samples from this seed everywhere, so that the same frames give the same cameras."""
@@ -41,6 +41,8 @@ CELL, BURNT_IN, FEWEST_BURNT = 4.0, 0.05, 8
 """Where features stand still in such a share of the pairs that move, and in so many at least, within about CELL pixels, something
 is burnt into the picture, a translucent watermark for example: what stands still there in other pairs is no scene either. Frames
 that have nothing else in common would be laid over each other by it."""
+JOINED = 4
+"""What is burnt in not farther apart than twice so many cells is told as one thing."""
 NEARLY = 2.0
 """What is burnt in stays within so many pixels; what shines through it shifts it a little."""
 LARGEST = 600
@@ -162,6 +164,8 @@ class Matcher:
             self.ids = [image_id(database, name) for name in job.names]
             features = [read_features(database, i) for i in self.ids]
             self.cameras = [database.read_camera(database.read_image(i).camera_id) for i in self.ids]
+        for camera in self.cameras:
+            camera.has_prior_focal_length = False  # What is near the truth is not so near as to verify a pair by it.
         self.keypoints = [keypoints[:, :2] for keypoints, _ in features]
         self.descriptors = [descriptors for _, descriptors in features]
         self._matched: dict[tuple[int, int], np.ndarray] = earlier._matched if earlier else {}
@@ -265,6 +269,23 @@ class Matcher:
         """Return which pixels [M, 2] lie where something is burnt in, [M] bool."""
         across, down = ((pixels / CELL).astype(int) + 1).T
         return self._burnt[down, across]
+
+    def burnt_in(self) -> list[Place]:
+        """Return where something is burnt into the frames of which features alone tell, as a translucent watermark."""
+        from scipy.ndimage import binary_dilation, find_objects, label
+
+        if not self._burnt.any():
+            return []
+        size = np.array([self.cameras[0].height, self.cameras[0].width])
+        groups = np.zeros(self._burnt.shape, np.int32)
+        label(binary_dilation(self._burnt, iterations=JOINED), output=groups)
+        groups *= self._burnt
+        places = []
+        for rows, columns in find_objects(groups):  # These cells reach by one beyond those in which the features lie.
+            top, left = np.array([rows.start, columns.start]) * CELL / size
+            bottom, right = (np.array([rows.stop, columns.stop]) - 2) * CELL / size
+            places.append((float(left), float(top), min(float(right), 1.0), min(float(bottom), 1.0)))
+        return places
 
     def median_motion(self) -> float | None:
         """Return the median shift in pixels between frames so far apart that it is largest; None where nothing matches.

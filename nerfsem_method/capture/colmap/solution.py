@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from nerfsem_method.capture.colmap.job import Job
+from nerfsem_method.capture.colmap.job import Job, Place
 from nerfsem_method.capture.colmap.zoom import Focal
 
 
@@ -43,6 +43,7 @@ def save(
     focal: Focal,
     sense: float,
     island: float,
+    burnt_in: list[Place],
 ) -> None:
     """Write result.json and, if there is a model, points.npz into the job's work folder.
 
@@ -53,7 +54,7 @@ def save(
     work = Path(job.work)
     result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": focal.stretches, "poses": {}, "lenses": []}
     result["focal_evidence"], result["explained"], result["apart"] = focal.evidence, sense, island
-    result["squeeze"] = focal.squeeze
+    result["squeeze"], result["burnt_in"] = focal.squeeze, burnt_in
     if model is not None:
         poses = poses_of(job, model)
         camera = usual_lens(model)

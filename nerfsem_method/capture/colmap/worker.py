@@ -17,7 +17,7 @@ from pathlib import Path
 from nerfsem_method.capture.colmap.job import HARDLY_TOLD, UNTIL, Job, tell
 from nerfsem_method.capture.colmap.lenses import joined, parted, several_lenses
 from nerfsem_method.capture.colmap.matching import extract
-from nerfsem_method.capture.colmap.solution import save, zooms_of
+from nerfsem_method.capture.colmap.solution import save, usual_lens, zooms_of
 from nerfsem_method.capture.colmap.solving import Solved, solve
 from nerfsem_method.capture.colmap.support import HANDFUL, folded
 from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
@@ -39,12 +39,16 @@ def by_lenses(job: Job, database: Path, found: Solved, focal: Focal) -> Solved:
     """Return a solution with a camera for each lens that took some of the frames, if that is better than one with fewer.
 
     A lens that zooms, or focuses near and far, has no one focal length: where it is worth much more, each frame keeps its own,
-    and where a film surely zooms, as `focal` says of what was `found`, and is not by a few lenses, if it is worth more.
+    and where a film surely zooms or breathes, as `focal` says of what was `found`, and is not by a few lenses, if it is worth
+    more.
     """
-    if found.model is None or not (focal.stretches if job.ordered else several_lenses(found.matcher, found.model)):
+    if found.model is None:
+        return found
+    if not (focal.stretches or focal.breathes if job.ordered else several_lenses(found.matcher, found.model)):
         return found
     tell(UNTIL, (FILM if job.ordered else PHOTOGRAPHS)[1], 100)
-    own = solve(replace(job, each_own=True), database, found.matcher)
+    near = usual_lens(found.model).focal_length if job.ordered else None
+    own = solve(replace(job, each_own=True, focal=near), database, found.matcher)
     best = max(found, by_few(own), key=lambda one: one.worth)
     return own if own.worth > (1 if job.ordered and best is found else MUCH_MORE) * best.worth else best
 
@@ -56,7 +60,7 @@ def by_few(own: Solved) -> Solved:
     of the frames that `own` has found stays.
     """
     few, zooms = replace(own, model=None), parted(own.model) if own.model is not None else {}
-    job = replace(own.job, ordered=True, each_own=False)
+    job = replace(own.job, ordered=True, each_own=False, focal=None)
     for reached in AGAIN:
         tell(UNTIL, reached, 100)
         if not zooms:
@@ -124,7 +128,7 @@ def main(job: Job) -> None:
         found, focal = other, _asked(job, other)
     if found.model is not None:
         found.model.extract_colors_for_all_images(job.images)
-    save(job, found.model, found.motion, found.closures, focal, found.sense, found.island)
+    save(job, found.model, found.motion, found.closures, focal, found.sense, found.island, found.matcher.burnt_in())
 
 
 if __name__ == "__main__":

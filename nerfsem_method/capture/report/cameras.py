@@ -89,8 +89,8 @@ def _of_overlays(places: Sequence[Box]) -> str:
     ]
     more = f"; and in {len(places) - MOST_PLACES} more places" if len(places) > MOST_PLACES else ""
     return (
-        f"something stands still in the frames, a logo or a bar, {'; '.join(told)}{more}: cameras were found without it, but "
-        "if it covers the object it becomes part of it: then give a film without it"
+        f"something stands still in the frames, a logo, watermark or bar, {'; '.join(told)}{more}: cameras were found without "
+        "it, but if it covers the object it becomes part of it: then give a film without it"
     )
 
 
