@@ -274,7 +274,8 @@ def test_what_follows_goes_by_the_order_found_and_the_result_by_the_names(
     """A turn is closed by the order of the first model; poses are saved by the job's own numbers of frames."""
     asked = replace(job(), ordered=False, work=str(tmp_path))
     found = replace(asked, names=asked.names[::-1])
-    matcher: Any = SimpleNamespace(path=tmp_path / "database.db", median_motion=lambda: 9.0, forget=lambda: None, burnt_in=lambda: [])
+    told: Any = {"median_motion": lambda: 9.0, "forget": lambda: None, "burnt_in": lambda: []}
+    matcher: Any = SimpleNamespace(path=tmp_path / "database.db", **told)
     heard: dict[str, Any] = {}
     monkeypatch.setattr(worker, "extract", lambda job, database: None)
     monkeypatch.setattr(solving, "explained", lambda path, model, posed_alone: 0.9)
