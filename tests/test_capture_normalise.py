@@ -15,9 +15,9 @@ COLMAP_WORLD = Similarity(3.7, Rotation.from_rotvec([0.9, -0.4, 2.0]).as_matrix(
 NO_POINTS = np.empty((0, 3))
 
 
-def from_above(count: int, turn: float) -> np.ndarray:
-    """Return cam_from_world [count, 3, 4] of cameras above the origin, on an arc around it."""
-    centres = [np.array([2 * np.cos(a), 2 * np.sin(a), 0.8]) for a in np.linspace(0, turn, count, endpoint=False)]
+def from_above(count: int, turn: float, height: float = 0.8) -> np.ndarray:
+    """Return cam_from_world [count, 3, 4] of cameras so far above the origin, on an arc around it."""
+    centres = [np.array([2 * np.cos(a), 2 * np.sin(a), height]) for a in np.linspace(0, turn, count, endpoint=False)]
     return np.stack([looking_at(centre, np.zeros(3)) for centre in centres])
 
 
@@ -71,6 +71,16 @@ def test_a_camera_that_is_turned_meanwhile_leaves_up_where_it_was(first: int) ->
     turned[:first] = above[:first]
     assert (upright(COLMAP_WORLD.poses(turned)) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.99
     assert (upright(COLMAP_WORLD.poses(turned[::-1])) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.99
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_steep_views_that_lie_on_their_side_do_not_turn_the_rest_over(seed: int) -> None:
+    """Looked at from high above, neither rows nor columns of a picture lie along the axis, and say nothing of it."""
+    rng = np.random.default_rng(seed)
+    steep = np.concatenate([from_above(20, 2 * np.pi), from_above(10, 2 * np.pi, 2.2)])
+    jitter = Rotation.from_rotvec(rng.normal(0, 0.03, (len(steep), 3))).as_matrix()
+    turned = jitter @ Rotation.from_rotvec([0, 0, np.pi / 2]).as_matrix() @ steep
+    assert (upright(COLMAP_WORLD.poses(turned)) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.9
 
 
 def test_a_quarter_turn_over_an_object_is_none_around_it() -> None:

@@ -26,7 +26,7 @@ FULL_RING, FLAT_RING = 0.4, 0.5
 """A ring of cameras is at least so wide, in shares of its length, that it goes half around, and is no thicker, in shares of its
 width. Less than half a turn may as well go over the object as around it."""
 ACROSS = 0.7
-"""A ring's axis lies across a picture if its cosine to the rows is larger."""
+"""A ring's axis lies along the rows or columns of a picture if its cosine to them is larger."""
 TURNED = 0.1
 """A share of the pictures that is smaller than this says nothing of which way is up."""
 
@@ -76,8 +76,9 @@ def _up(poses: np.ndarray) -> np.ndarray:
     axis, (thin, wide, long) = directions[:, 0], np.sqrt(extents.clip(0))
     right, down, forward = (poses[:, :, :3] @ axis).T
     lying = (abs(right) > ACROSS) & (abs(right) > 2 * abs(down))
+    standing = (abs(down) > ACROSS) & (abs(down) > 2 * abs(right))
     if wide > FULL_RING * long and thin < FLAT_RING * wide and lying.mean() > TURNED:
-        up = axis * (ups[~lying] @ axis).sum() if lying.mean() < 1 - TURNED else -axis * forward.sum()
+        up = -axis * (down[standing] if standing.mean() > TURNED else forward).sum()
     else:
         up = ups.mean(0)
     return up / np.linalg.norm(up)

@@ -104,8 +104,8 @@ def torn(frames: list[int], views: np.ndarray) -> list[int]:
 def moved(known: dict[int, np.ndarray], views: np.ndarray, on_object: np.ndarray) -> list[int]:
     """Return those of the frames, of which poses [3, 4] are `known`, from which on the object lies in another way than before.
 
-    Hardly any of the points `on_object` [P] bool is seen before and after that, while the surroundings go on and the camera goes
-    no great way.
+    Hardly any of the points `on_object` [P] bool is seen AROUND that frame on both sides, while the surroundings go on and the
+    camera goes no great way. What lies as before a few frames later was not moved.
     """
     frames = sorted(known)
     if len(frames) < 2:
@@ -218,9 +218,9 @@ def _apart(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _common(frames: list[int], views: np.ndarray, around: int = 1) -> np.ndarray:
-    """Return which share of the points seen `around` so many frames up to one the same number after it see, too: [N - 1].
+    """Return which share of the points that a frame sees the next one sees too, of the frame that sees fewer: [N - 1].
 
-    It is a share of the side's points that sees fewer.
+    On either side it may be `around` so many frames that see them.
     """
     order = np.argsort(views[:, 1], kind="stable")
     begins, ends = (np.searchsorted(views[order, 1], frames, side) for side in ("left", "right"))

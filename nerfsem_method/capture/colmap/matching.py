@@ -283,7 +283,7 @@ class Matcher:
         places = []
         for rows, columns in find_objects(groups):  # These cells reach by one beyond those in which the features lie.
             top, left = np.array([rows.start, columns.start]) * CELL / size
-            bottom, right = (np.array([rows.stop, columns.stop]) - 2) * CELL / size
+            bottom, right = np.maximum((rows.stop - 2, columns.stop - 2), (rows.start + 1, columns.start + 1)) * CELL / size
             places.append((float(left), float(top), min(float(right), 1.0), min(float(bottom), 1.0)))
         return places
 

@@ -3,9 +3,9 @@
 It and what it imports need pycolmap, NumPy and the standard library alone, so that a native abort, COLMAP's threads or its
 memory never reach the caller. Progress goes to stdout as lines `stage done total`, COLMAP's own log to stderr.
 
-It chooses the lenses by which a job is solved. Where several took the frames, or one that zooms, all is solved anew with a camera
-for each frame, and those that are alike become one. Where a film's turn stays open and tells no focal length, all is solved anew
-by a usual lens.
+It chooses the lenses by which a job is solved. Where several took the frames, or one that zooms or breathes, all is solved anew
+with a camera for each frame, and those that are alike become one. Where a film's turn stays open and tells no focal length, all
+is solved anew by a usual lens.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ FILM, HELD, PHOTOGRAPHS, AGAIN = (90, 95), 93, (70, 85), (97, 99)
 they seldom are, and of photographs sometimes. Between the two of a film comes one by a usual lens; the last are by few lenses."""
 
 
-
 def by_lenses(job: Job, database: Path, found: Solved, focal: Focal) -> Solved:
     """Return a solution with a camera for each lens that took some of the frames, if that is better than one with fewer.
 
@@ -47,7 +46,7 @@ def by_lenses(job: Job, database: Path, found: Solved, focal: Focal) -> Solved:
     if not (focal.stretches or focal.breathes if job.ordered else several_lenses(found.matcher, found.model)):
         return found
     tell(UNTIL, (FILM if job.ordered else PHOTOGRAPHS)[1], 100)
-    near = usual_lens(found.model).focal_length if job.ordered else None
+    near = usual_lens(found.model).focal_length if focal.breathes else None
     own = solve(replace(job, each_own=True, focal=near), database, found.matcher)
     best = max(found, by_few(own), key=lambda one: one.worth)
     return own if own.worth > (1 if job.ordered and best is found else MUCH_MORE) * best.worth else best

@@ -79,7 +79,8 @@ def measure_focal_length(job: Job, model: pycolmap.Reconstruction) -> Focal:
     cost_of_many, lengths_of = _adjusted(model, stretch_of, tracks, lens=False)
     lengths = np.array([focal for focal, *_ in lengths_of])
     if cost_of_many > (1 - EVIDENCE) * cost or lengths.max() < ZOOM * lengths.min():
-        return Focal(evidence, [], squeeze, _breathes(model, [number for _, number in images], tracks, cost))
+        breathes = job.ordered and _breathes(model, [number for _, number in images], tracks, cost)
+        return Focal(evidence, [], squeeze, breathes)
     relative = lengths / np.median(lengths)
     members = [[frame for frame, number in images if stretch_of[number] == stretch] for stretch in range(count)]
     stretches = [(frames[0], frames[-1], float(length)) for frames, length in zip(members, relative, strict=True)]
