@@ -227,7 +227,7 @@ def watermarked(folder: Path, count: int, moves: bool = True) -> Matcher:
     """
     rng = np.random.default_rng(0)
     scene, letters = rng.integers(0, 256, (count * PLAIN, 128), np.uint8), rng.integers(0, 256, (LETTERS, 128), np.uint8)
-    at, words = rng.uniform(20, 300, (len(scene), 2)), rng.uniform(20, 300, (LETTERS, 2))
+    at, words = rng.uniform(20, 300, (len(scene), 2)), rng.uniform((20, 200), (220, 240), (LETTERS, 2))
     matcher = object.__new__(Matcher)
     matcher.job, matcher.ids, matcher._matched, matcher._verified = job(folder, []), list(range(1, count + 1)), {}, {}
     matcher.cameras, matcher._burnt, matcher._geometries = [CAMERA] * count, np.zeros((0, 0), bool), {}
@@ -255,10 +255,14 @@ def test_what_is_burnt_in_ties_no_frames_together(tmp_path: Path) -> None:
     for frame in range(19):
         taken(matcher, (frame, frame + 1))
     assert len(taken(matcher, far)) < 3 and matcher._verify(far)[1] is None
-    low, high = np.array(matcher.burnt_in()).reshape(-1, 2, 2).transpose(1, 0, 2)
+    ((left, top, right, bottom),) = matcher.burnt_in()
     words = matcher.keypoints[0][:LETTERS] / (WIDTH, HEIGHT)
-    assert np.allclose((low.min(0), high.max(0)), (words.min(0), words.max(0)), atol=0.02)
-    assert all(((low < word + 0.02) & (high > word - 0.02)).all(1).any() for word in words)
+    assert np.allclose(((left, top), (right, bottom)), (words.min(0), words.max(0)), atol=0.02)
+    burnt = matcher._burnt
+    matcher._burnt = np.zeros_like(burnt)
+    matcher._burnt[20:23, 30:33] = True
+    assert not matcher.burnt_in()  # So small a thing lies where the camera looks.
+    matcher._burnt = burnt
     matcher.keypoints[5][:LETTERS] += 1.0  # What shines through moves the letters a little.
     near = taken(matcher, (5, 6))
     assert PLAIN // 2 <= len(near) < PLAIN // 2 + 3 and near.min() >= LETTERS

@@ -41,8 +41,9 @@ CELL, BURNT_IN, FEWEST_BURNT = 4.0, 0.05, 8
 """Where features stand still in such a share of the pairs that move, and in so many at least, within about CELL pixels, something
 is burnt into the picture, a translucent watermark for example: what stands still there in other pairs is no scene either. Frames
 that have nothing else in common would be laid over each other by it."""
-JOINED = 4
-"""What is burnt in not farther apart than twice so many cells is told as one thing."""
+JOINED, LEGIBLE = 4, 0.04
+"""What is burnt in not farther apart than twice so many cells is told as one thing, unless all of it is smaller than this share
+of the frame, as what lies in the middle of pictures that are turned about it, and stands still there."""
 NEARLY = 2.0
 """What is burnt in stays within so many pixels; what shines through it shifts it a little."""
 LARGEST = 600
@@ -284,7 +285,8 @@ class Matcher:
         for rows, columns in find_objects(groups):  # These cells reach by one beyond those in which the features lie.
             top, left = np.array([rows.start, columns.start]) * CELL / size
             bottom, right = np.maximum((rows.stop - 2, columns.stop - 2), (rows.start + 1, columns.start + 1)) * CELL / size
-            places.append((float(left), float(top), min(float(right), 1.0), min(float(bottom), 1.0)))
+            if max(right - left, bottom - top) > LEGIBLE:
+                places.append((float(left), float(top), min(float(right), 1.0), min(float(bottom), 1.0)))
         return places
 
     def median_motion(self) -> float | None:
