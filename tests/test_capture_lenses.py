@@ -158,6 +158,20 @@ def test_the_solution_that_explains_more_is_kept(monkeypatch: pytest.MonkeyPatch
         assert [job.each_own for job in said] == ([True, False] if several else [])
 
 
+def test_focal_lengths_lie_near_the_first_model_s_where_a_film_breathes_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A film that is cut to another lens has some far from it, which COLMAP has to look for."""
+    asked, matcher = replace(job(tmp_path), ordered=True), SimpleNamespace(path=tmp_path)
+    found = Solved(asked, matcher, drawn([FOCAL] * COUNT), sense=0.6)  # pyright: ignore[reportArgumentType]
+    said: list[float | None] = []
+    monkeypatch.setattr(worker, "solve", lambda job, *_: said.append(job.focal) or replace(found, job=job))
+    monkeypatch.setattr(worker, "by_few", lambda own: replace(own, model=None))
+    for focal in (Focal(0.1, []), Focal(0.1, [], breathes=True), Focal(0.1, [(0, 9, 0.7), (10, COUNT - 1, 1.2)])):
+        by_lenses(asked, tmp_path, found, focal)
+    assert said == [pytest.approx(FOCAL), None]
+
+
 @pytest.mark.parametrize(("explained", "lenses"), [(0.7, 1), (0.5, 2)], ids=["as much", "less"])
 def test_lenses_that_settle_alike_are_one_where_no_less_is_explained(
     explained: float, lenses: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
