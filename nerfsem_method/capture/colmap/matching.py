@@ -13,6 +13,7 @@ import numpy as np
 import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
+from nerfsem_method.capture.colmap.burnt import cells_of, places
 from nerfsem_method.capture.colmap.job import Job, Place, dense, tell
 
 RANDOM_SEED = 0
@@ -37,13 +38,10 @@ STILL = 0.5
 MOVING, MOVING_SHARE = 4.0, 0.2
 """Where such a share of the matches moves by more pixels than this, those that stand still are burnt into the picture, or dirt on
 the lens."""
-CELL, BURNT_IN, FEWEST_BURNT = 4.0, 0.05, 8
-"""Where features stand still in such a share of the pairs that move, and in so many at least, within about CELL pixels, something
+BURNT_IN, FEWEST_BURNT = 0.05, 8
+"""Where features stand still in such a share of the pairs that move, and in so many at least, in a cell or beside it, something
 is burnt into the picture, a translucent watermark for example: what stands still there in other pairs is no scene either. Frames
 that have nothing else in common would be laid over each other by it."""
-JOINED, LEGIBLE = 4, 0.04
-"""What is burnt in not farther apart than twice so many cells is told as one thing, unless all of it is smaller than this share
-of the frame, as what lies in the middle of pictures that are turned about it, and stands still there."""
 NEARLY = 2.0
 """What is burnt in stays within so many pixels; what shines through it shifts it a little."""
 LARGEST = 600
@@ -251,7 +249,7 @@ class Matcher:
         Before a still background, where all that stands still is dropped anyway, there are none.
         """
         of_number = {number: frame for frame, number in enumerate(self.ids)}
-        cells = [(keypoints / CELL).astype(int) + 1 for keypoints in self.keypoints]
+        cells = [cells_of(keypoints) for keypoints in self.keypoints]
         shape = np.max([cell.max(0) for cell in cells if len(cell)], axis=0)[::-1] + 2 if any(map(len, cells)) else (0, 0)
         counts, moving = np.zeros(shape, int), 0
         for numbers, matches in self._matched.items():
@@ -268,26 +266,12 @@ class Matcher:
 
     def _lie_burnt_in(self, pixels: np.ndarray) -> np.ndarray:
         """Return which pixels [M, 2] lie where something is burnt in, [M] bool."""
-        across, down = ((pixels / CELL).astype(int) + 1).T
+        across, down = cells_of(pixels).T
         return self._burnt[down, across]
 
     def burnt_in(self) -> list[Place]:
         """Return where something is burnt into the frames of which features alone tell, as a translucent watermark."""
-        from scipy.ndimage import binary_dilation, find_objects, label
-
-        if not self._burnt.any():
-            return []
-        size = np.array([self.cameras[0].height, self.cameras[0].width])
-        groups = np.zeros(self._burnt.shape, np.int32)
-        label(binary_dilation(self._burnt, iterations=JOINED), output=groups)
-        groups *= self._burnt
-        places = []
-        for rows, columns in find_objects(groups):  # These cells reach by one beyond those in which the features lie.
-            top, left = np.array([rows.start, columns.start]) * CELL / size
-            bottom, right = np.maximum((rows.stop - 2, columns.stop - 2), (rows.start + 1, columns.start + 1)) * CELL / size
-            if max(right - left, bottom - top) > LEGIBLE:
-                places.append((float(left), float(top), min(float(right), 1.0), min(float(bottom), 1.0)))
-        return places
+        return places(self._burnt, self.cameras[0].width, self.cameras[0].height)
 
     def median_motion(self) -> float | None:
         """Return the median shift in pixels between frames so far apart that it is largest; None where nothing matches.
