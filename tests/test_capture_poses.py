@@ -311,6 +311,14 @@ def test_a_result_on_the_object_replaces_a_failure_on_the_whole_frame(tmp_path, 
         solve(pictures, pictures, "frame")
 
 
+def test_what_pictures_and_what_features_show_to_be_burnt_in_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bar, watermark, known = (0.0, 0.0, 1.0, 0.1), (0.4, 0.5, 0.6, 0.55), dict(enumerate(ring(8)))
+    model = checked_model(8, {**result_of(known), "burnt_in": [watermark]}, known, NO_POINTS, DIAGONAL, "frame")
+    monkeypatch.setattr(poses, "reconstruct", lambda *_: model)
+    monkeypatch.setattr(poses.motion.Motion, "overlays", lambda seen: [bar])
+    assert solve(frames(tmp_path), None).overlays == [bar, watermark]
+
+
 def test_an_object_that_turns_before_a_still_background_is_taken_alone(tmp_path, tried) -> None:
     pictures = turning(tmp_path, background=np.random.default_rng(0).integers(0, 255, (96, 64)))
     assert solve(pictures, None) == "model"
