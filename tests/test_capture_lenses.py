@@ -22,7 +22,7 @@ from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.lenses import give_lenses, parted, several_lenses
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.solution import poses_of, usual_lens, zooms_of
-from nerfsem_method.capture.colmap.solving import Solved, solve
+from nerfsem_method.capture.colmap.solving import Solved, resumed, solve
 from nerfsem_method.capture.colmap.worker import as_said, by_few, by_lenses
 from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
 
@@ -158,18 +158,19 @@ def test_the_solution_that_explains_more_is_kept(monkeypatch: pytest.MonkeyPatch
         assert [job.each_own for job in said] == ([True, False] if several else [])
 
 
-def test_focal_lengths_lie_near_the_first_model_s_where_a_film_breathes_alone(
+def test_a_film_that_breathes_goes_on_with_a_camera_for_each_frame_near_the_one_it_had(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A film that is cut to another lens has some far from it, which COLMAP has to look for."""
+    """One that zooms is solved anew, for some frames' focal lengths are far from that one, and COLMAP has to look for them."""
     asked, matcher = replace(job(tmp_path), ordered=True), SimpleNamespace(path=tmp_path)
     found = Solved(asked, matcher, drawn([FOCAL] * COUNT), sense=0.6)  # pyright: ignore[reportArgumentType]
-    said: list[float | None] = []
-    monkeypatch.setattr(worker, "solve", lambda job, *_: said.append(job.focal) or replace(found, job=job))
+    said: list[tuple[str, float | None]] = []
+    for way in ("solve", "resumed"):
+        monkeypatch.setattr(worker, way, lambda job, *_, way=way: said.append((way, job.focal)) or replace(found, sense=0.5))
     monkeypatch.setattr(worker, "by_few", lambda own: replace(own, model=None))
     for focal in (Focal(0.1, []), Focal(0.1, [], breathes=True), Focal(0.1, [(0, 9, 0.7), (10, COUNT - 1, 1.2)])):
-        by_lenses(asked, tmp_path, found, focal)
-    assert said == [pytest.approx(FOCAL), None]
+        assert by_lenses(asked, tmp_path, found, focal) is found
+    assert said == [("resumed", pytest.approx(FOCAL)), ("solve", None)]
 
 
 @pytest.mark.parametrize(("explained", "lenses"), [(0.7, 1), (0.5, 2)], ids=["as much", "less"])
@@ -281,3 +282,17 @@ def test_photographs_by_two_lenses_are_solved_with_a_camera_for_each(tmp_path: P
     turned = [poses[frame][:, :3].T @ true.images[frame + 1].cam_from_world().rotation.matrix() for frame in range(COUNT)]
     apart = [np.degrees(np.arccos(np.clip((np.trace(turned[0].T @ turn) - 1) / 2, -1, 1))) for turn in turned]
     assert max(apart) < 1.0
+
+
+def test_frames_that_a_breathing_lens_has_lost_come_back_with_their_own_focal_length(tmp_path: Path) -> None:
+    zooms = {frame: 1 + 0.03 * np.sin(frame * 4 * np.pi / COUNT) for frame in range(COUNT)}
+    path, asked = photographs(tmp_path, zooms), replace(job(tmp_path), ordered=True)
+    found = solve(asked, path)
+    assert found.model is not None and not found.job.each_own
+    for number in (11, 12):
+        found.model.deregister_frame(found.model.images[number].frame_id)
+    own = resumed(replace(asked, each_own=True, focal=usual_lens(found.model).focal_length), found)
+    assert own.model is not None and own.model.num_reg_images() == COUNT
+    lengths = {image.name: own.model.cameras[image.camera_id].focal_length for image in own.model.images.values()}
+    told = np.array([lengths[name(frame)] / zooms[frame] for frame in range(COUNT)])
+    assert told / np.median(told) == pytest.approx(1, abs=0.003)

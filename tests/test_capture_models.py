@@ -353,22 +353,31 @@ def test_an_object_alone_is_seen_by_another_lens_where_its_turn_closes_by_that(
     ],
 )
 def test_where_no_focal_length_is_told_the_usual_one_may_close_the_turn(
-    open_by: int, evidence: float, closed_by: int, sense: float, taken: bool, monkeypatch: pytest.MonkeyPatch
+    open_by: int, evidence: float, closed_by: int, sense: float, taken: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked, matcher = job(), cast(Any, SimpleNamespace(path=Path("database.db")))
+    database = tmp_path / "database.db"
+    database.write_bytes(b"what was found")
+    asked, matcher = job(), cast(Any, SimpleNamespace(path=database))
     found = solving.Solved(asked, matcher, drawn(STEADY), open_by, 0.5)
     held = solving.Solved(asked, matcher, drawn(STEADY), closed_by, sense)
     jobs: list[Job] = []
-    monkeypatch.setattr(worker, "solve", lambda job, database, earlier: jobs.append(job) or held)
+
+    def again(job: Job, path: Path, earlier: Matcher) -> solving.Solved:
+        jobs.append(job)
+        path.write_bytes(b"what it matches")
+        return held
+
+    monkeypatch.setattr(worker, "solve", again)
     monkeypatch.setattr(worker, "folded", lambda database, model, names: False)
-    kept = worker.by_usual_lens(asked, Path("database.db"), found, Focal(evidence, []))
+    kept = worker.by_usual_lens(asked, database, found, Focal(evidence, []))
     assert kept is (held if taken else found)
     monkeypatch.setattr(worker, "folded", lambda database, model, names: model is held.model)
-    assert worker.by_usual_lens(asked, Path("database.db"), found, Focal(evidence, [])) is found
+    assert worker.by_usual_lens(asked, database, found, Focal(evidence, [])) is found
     del jobs[1:]
     photographs = replace(asked, ordered=False)
-    assert worker.by_usual_lens(photographs, Path("database.db"), found, Focal(evidence, [])) is found
+    assert worker.by_usual_lens(photographs, database, found, Focal(evidence, [])) is found
     assert [one.held for one in jobs] == ([True] if not open_by and evidence < 0.015 else [])
+    assert database.read_bytes() == b"what was found"
 
 
 @pytest.mark.parametrize("closed", [True, False])

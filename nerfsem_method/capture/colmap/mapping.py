@@ -94,10 +94,26 @@ def map_frames(job: Job, database: Path, attempt: str) -> pycolmap.Reconstructio
     whole = first is not None and first.num_reg_images() == len(job.names) and not folded(database, first, job.names)
     if first is not None and whole and explained(database, first) > EXPLAINED:
         return first
-    second = _with_all_points(job, database, _map_incrementally(job, database, attempt))
+    second = map_by_and_by(job, database, attempt)
     if first is not None and second is not None and second.num_reg_images() >= NEARLY_ALL * first.num_reg_images():
         first = None if folded(database, first, job.names) and not folded(database, second, job.names) else first
     return better(first, second)
+
+
+def map_by_and_by(job: Job, database: Path, attempt: str) -> pycolmap.Reconstruction | None:
+    """Return the incremental mapper's model; None where there is none."""
+    return _with_all_points(job, database, _map_incrementally(job, database, attempt))
+
+
+def taken_over(job: Job, database: Path, model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
+    """Return a model of the same poses by the cameras that the database holds now, with new points, adjusted."""
+    new = pycolmap.Reconstruction()
+    with reopened(database, new):
+        for number in sorted(model.reg_image_ids()):
+            frame = new.images[number].frame_id
+            new.frames[frame].rig_from_world = model.images[number].cam_from_world()
+            new.register_frame(frame)
+    return _adjusted(job, database, new)
 
 
 def _with_all_points(job: Job, database: Path, model: pycolmap.Reconstruction | None) -> pycolmap.Reconstruction | None:
@@ -106,9 +122,15 @@ def _with_all_points(job: Job, database: Path, model: pycolmap.Reconstruction | 
         if job.held:
             for camera in model.cameras.values():
                 camera.focal_length = USUAL_LENS * job.long_side  # The incremental mapper changes it when it poses frames.
-        triangulate(job, database, model)
-        refine(job, database, model, DRIFTING, closed=False)
-        drop_loose(model)
+        _adjusted(job, database, model)
+    return model
+
+
+def _adjusted(job: Job, database: Path, model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
+    """Return the model itself, once it has the points of all matches, adjusted, without the frames that hang in the air."""
+    triangulate(job, database, model)
+    refine(job, database, model, DRIFTING, closed=False)
+    drop_loose(model)
     return model
 
 

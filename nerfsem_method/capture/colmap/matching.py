@@ -162,9 +162,7 @@ class Matcher:
         with pycolmap.Database.open(str(path)) as database:
             self.ids = [image_id(database, name) for name in job.names]
             features = [read_features(database, i) for i in self.ids]
-            self.cameras = [database.read_camera(database.read_image(i).camera_id) for i in self.ids]
-        for camera in self.cameras:
-            camera.has_prior_focal_length = False  # What is near the truth is not so near as to verify a pair by it.
+        self.cameras = self._cameras_now()
         self.keypoints = [keypoints[:, :2] for keypoints, _ in features]
         self.descriptors = [descriptors for _, descriptors in features]
         self._matched: dict[tuple[int, int], np.ndarray] = earlier._matched if earlier else {}
@@ -173,6 +171,12 @@ class Matcher:
         self._geometries: dict[tuple[int, int], pycolmap.TwoViewGeometry | None] = {}
         scales = (np.linalg.norm(keypoints[:, 2:4], axis=1) for keypoints, _ in features)
         self._largest = [np.argsort(-scale, kind="stable")[:LARGEST] for scale in scales]
+
+    def by_other_cameras(self, job: Job) -> Matcher:
+        """Return a matcher of a job of the same frames by the cameras that the database holds now; all matches stay."""
+        other = copy(self)
+        other.job, other.cameras, other._geometries = job, self._cameras_now(), dict(self._geometries)
+        return other
 
     def match(self, chosen: list[tuple[int, int]], stage: str) -> None:
         """Match the `chosen` pairs, as the stage `stage`; the database holds the geometry of all that have one then."""
@@ -212,6 +216,14 @@ class Matcher:
                 found[a, a + 1 :] = [len(matches) for matches in alike]
                 tell("pairs", a + 1, count)
         return found + found.T
+
+    def _cameras_now(self) -> list[pycolmap.Camera]:
+        """Return the cameras that took the frames as the database has it."""
+        with pycolmap.Database.open(str(self.path)) as database:
+            cameras = [database.read_camera(database.read_image(i).camera_id) for i in self.ids]
+        for camera in cameras:
+            camera.has_prior_focal_length = False  # What is near the truth is not so near as to verify a pair by it.
+        return cameras
 
     def _numbers(self, pair: tuple[int, int]) -> tuple[int, int]:
         return self.ids[pair[0]], self.ids[pair[1]]

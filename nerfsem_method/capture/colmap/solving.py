@@ -17,7 +17,17 @@ import pycolmap
 from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.lenses import give_lenses
-from nerfsem_method.capture.colmap.mapping import DRIFTING, TIED, adopt, better, map_frames, refine, settle
+from nerfsem_method.capture.colmap.mapping import (
+    DRIFTING,
+    TIED,
+    adopt,
+    better,
+    map_by_and_by,
+    map_frames,
+    refine,
+    settle,
+    taken_over,
+)
 from nerfsem_method.capture.colmap.matching import Matcher
 from nerfsem_method.capture.colmap.posing import drop_disagreeing
 from nerfsem_method.capture.colmap.solution import poses_of
@@ -183,6 +193,23 @@ def solve(job: Job, database: Path, earlier: Matcher | None = None) -> Solved:
     if found.model is not None and (again := rejoined(first.job, first.matcher, whole, found.model)):
         return _judged(first, *again)
     return found
+
+
+def resumed(job: Job, found: Solved) -> Solved:
+    """Go on with a model that was `found`, with a camera for each of the job's lenses, which are nearly the one it has.
+
+    All matches stay. Where the model leaves frames out, the incremental mapper has a try with these cameras, too.
+    """
+    assert found.model is not None
+    database = found.matcher.path
+    give_lenses(job, database)
+    matcher = found.matcher.by_other_cameras(job)
+    model = taken_over(job, database, found.model)
+    if model.num_reg_images() < len(job.names):
+        _match_alike(job, matcher, model)
+        model = better(model, map_by_and_by(job, database, "resumed")) or model
+        adopt(job, database, model)
+    return _judged(First(job, matcher, model), *close(job, matcher, model))
 
 
 def _judged(first: First, model: pycolmap.Reconstruction, closures: int) -> Solved:

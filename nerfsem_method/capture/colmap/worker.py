@@ -3,9 +3,9 @@
 It and what it imports need pycolmap, NumPy and the standard library alone, so that a native abort, COLMAP's threads or its
 memory never reach the caller. Progress goes to stdout as lines `stage done total`, COLMAP's own log to stderr.
 
-It chooses the lenses by which a job is solved. Where several took the frames, or one that zooms or breathes, all is solved anew
-with a camera for each frame, and those that are alike become one. Where a film's turn stays open and tells no focal length, all
-is solved anew by a usual lens.
+It chooses the lenses by which a job is solved. Where several took the frames, or one that zooms, all is solved anew with a camera
+for each frame, and those that are alike become one. Where a lens breathes, a solution goes on with a camera for each frame.
+Where a film's turn stays open and tells no focal length, all is solved anew by a usual lens.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 
 from nerfsem_method.capture.colmap.job import HARDLY_TOLD, UNTIL, Job, tell
 from nerfsem_method.capture.colmap.lenses import joined, parted, several_lenses
 from nerfsem_method.capture.colmap.matching import extract
 from nerfsem_method.capture.colmap.solution import save, usual_lens, zooms_of
-from nerfsem_method.capture.colmap.solving import Solved, solve
+from nerfsem_method.capture.colmap.solving import Solved, resumed, solve
 from nerfsem_method.capture.colmap.support import HANDFUL, folded
 from nerfsem_method.capture.colmap.zoom import Focal, measure_focal_length
 
@@ -37,17 +38,20 @@ they seldom are, and of photographs sometimes. Between the two of a film comes o
 def by_lenses(job: Job, database: Path, found: Solved, focal: Focal) -> Solved:
     """Return a solution with a camera for each lens that took some of the frames, if that is better than one with fewer.
 
-    A lens that zooms, or focuses near and far, has no one focal length: where it is worth much more, each frame keeps its own,
-    and where a film surely zooms or breathes, as `focal` says of what was `found`, and is not by a few lenses, if it is worth
-    more.
+    A lens that zooms has no one focal length: where it is worth much more, each frame keeps its own, and where a film surely
+    zooms, as `focal` says of what was `found`, and is not by a few lenses, if it is worth more. Where a film's lens focuses near
+    and far alone, what was found goes on with a camera for each frame.
     """
     if found.model is None:
         return found
-    if not (focal.stretches or focal.breathes if job.ordered else several_lenses(found.matcher, found.model)):
+    if focal.breathes:
+        tell(UNTIL, FILM[1], 100)
+        near = usual_lens(found.model).focal_length
+        return max(found, resumed(replace(job, each_own=True, focal=near), found), key=lambda one: one.worth)
+    if not (focal.stretches if job.ordered else several_lenses(found.matcher, found.model)):
         return found
     tell(UNTIL, (FILM if job.ordered else PHOTOGRAPHS)[1], 100)
-    near = usual_lens(found.model).focal_length if focal.breathes else None
-    own = solve(replace(job, each_own=True, focal=near), database, found.matcher)
+    own = solve(replace(job, each_own=True), database, found.matcher)
     best = max(found, by_few(own), key=lambda one: one.worth)
     return own if own.worth > (1 if job.ordered and best is found else MUCH_MORE) * best.worth else best
 
@@ -84,10 +88,11 @@ def by_usual_lens(job: Job, database: Path, found: Solved, focal: Focal) -> Solv
     if found.model is None or found.closures or not unsure or not job.ordered:
         return found
     tell(UNTIL, HELD, 100)
-    held = solve(replace(job, usual=True), database, found.matcher)
+    aside = Path(copyfile(database, database.with_name("usual.db")))  # The other one keeps the matches of what was found.
+    held = solve(replace(job, usual=True), aside, found.matcher)
     if held.model is None or held.closures < HANDFUL or held.worth < ALMOST * found.worth:
         return found
-    worse = folded(database, held.model, held.job.names) and not folded(database, found.model, held.job.names)
+    worse = folded(aside, held.model, held.job.names) and not folded(database, found.model, held.job.names)
     return found if worse else held
 
 
