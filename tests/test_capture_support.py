@@ -86,18 +86,27 @@ VASE = np.concatenate([ring(60, (0.2, 0.24), (TOP, TOP + 0.2), 20), ring(300, (0
 ORANGE, WOOD, GREY = (150, 80, 50), (98, 72, 45), (108, 105, 101)
 
 
-def noisy(count: int, side: float, seed: int) -> np.ndarray:
-    """Return points of a level square around the vase's foot, which they leave out, with a noise of three thousandths."""
+def noisy(count: int, side: float, seed: int, noise: float = 0.003) -> np.ndarray:
+    """Return points of a level square around the vase's foot, which they leave out, with a noise in shares of the distance."""
     rng = np.random.default_rng(seed)
     flat = rng.uniform(-side, side, (count, 2))
     flat = flat[np.linalg.norm(flat, axis=1) > 0.2]
-    return np.column_stack([flat, rng.normal(TOP, 0.003 * DISTANCE, len(flat))])
+    return np.column_stack([flat, rng.normal(TOP, noise * DISTANCE, len(flat))])
 
 
 def test_a_table_with_a_dense_pattern_is_no_foot() -> None:
     ledge = find_support(*painted((VASE, ORANGE), (noisy(1300, 1.4, 22), WOOD)), DISTANCE, AIM)
     assert ledge is not None
     assert abs(ledge.height - TOP) < 0.01 and ledge.normal[2] > 0.9999
+
+
+def test_a_thick_layer_of_few_points_is_a_support_where_no_thin_one_is() -> None:
+    """Behind glass points are few and inexact, and the foot has some of the colours of what it stands on."""
+    foot, bowl = ring(90, (0.2, 0.24), (TOP + 0.03, TOP + 0.2), 20), ring(500, (0.3, 0.6), (TOP + 0.2, 0.6), 21)
+    top, sides = noisy(170, 0.9, 22, 0.007), ring(60, (0.9, 1.0), (TOP - 0.6, TOP - 0.05), 23)
+    parts = (foot[:50], STONE), (foot[50:], (150, 140, 130)), (bowl, ORANGE), (top, (152, 143, 136)), (sides, GREY)
+    ledge = find_support(*painted(*parts), DISTANCE, AIM)
+    assert ledge is not None and abs(ledge.height - TOP) < 0.03
 
 
 def test_other_things_on_the_table_are_no_foot() -> None:

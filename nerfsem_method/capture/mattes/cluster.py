@@ -122,7 +122,7 @@ def _stands(model: SparseModel, turn: np.ndarray) -> bool:
     heights = (camera_centres(model.poses) - target) @ turn[2]
     if near.sum() < MIN_NEAR or np.median(heights) < 0:
         return False
-    return dense_support(model.points[near] @ turn.T, model.colours[near], distance, turn @ target) is not None
+    return dense_support(model.points[near] @ turn.T, model.colours[near], THICKNESS * distance, turn @ target) is not None
 
 
 def _where_cameras_look(model: SparseModel) -> tuple[np.ndarray, float, np.ndarray]:

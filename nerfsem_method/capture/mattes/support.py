@@ -14,6 +14,8 @@ TILT = 0.94
 """The cosine between the support's normal and the cameras' mean up direction is no less: things stand on level ground."""
 THICKNESS = 0.008
 """Points of one plane lie in a layer of this thickness, as a share of the cameras' distance."""
+THICKER = 2.0
+"""Where a layer of that thickness shows no dense ledge, as behind glass that mirrors the filmer, one so much thicker may."""
 FOOT = 6
 """So many thicknesses above the ledge show how wide the foot is and which colours it has."""
 DEPTH = 10
@@ -95,8 +97,9 @@ def find_support(points: np.ndarray, colours: np.ndarray, distance: float, targe
     there is no ledge a seam between two materials counts.
     """
     thickness = THICKNESS * distance
-    if ledge := dense_support(points, colours, distance, target):
-        return ledge
+    for layer in (thickness, THICKER * thickness):
+        if ledge := dense_support(points, colours, layer, target):
+            return ledge
     near = partial(_Layers.of, points, colours.astype(float), thickness=thickness)
     low = points[points[:, 2] < np.median(points[:, 2])]
     ledges = (layers.ledge() for layers in (near(*plane) for plane in _level_planes(low)) if layers)
@@ -107,9 +110,8 @@ def find_support(points: np.ndarray, colours: np.ndarray, distance: float, targe
     return max(filter(None, seams), key=lambda seam: seam.distinct, default=None)
 
 
-def dense_support(points: np.ndarray, colours: np.ndarray, distance: float, target: np.ndarray) -> Ledge | None:
-    """Return the ledge that the level plane with the most points is, as `find_support` asks first; None where it is none."""
-    thickness = THICKNESS * distance
+def dense_support(points: np.ndarray, colours: np.ndarray, thickness: float, target: np.ndarray) -> Ledge | None:
+    """Return the ledge that the level layer with the most points is, as `find_support` asks first; None where it is none."""
     planes = _level_planes(points[points[:, 2] < target[2]])
     if not planes:
         return None
