@@ -468,17 +468,38 @@ def test_photographs_shrink_and_grow_as_videos_do(shots: Path) -> None:
 # What does not fit ----------------------------------------------------------------------------------------------------
 
 
-def test_a_few_of_another_size_are_left_out_and_named(shots: Path) -> None:
-    photograph(shots / "IMG_4.JPG", 200, (24, 32))
-    photograph(shots / "IMG_8.JPG", 200, (64, 48))
-    assert len(levels(shots)) == 10 and 200 not in levels(shots)
-    assert "IMG_4.JPG is left out: 24x32, where the others are 32x24" in remarks(shots)
+def test_a_few_of_another_shape_are_left_out_and_named(shots: Path) -> None:
+    photograph(shots / "IMG_4.JPG", 200, (28, 32))
+    photograph(shots / "IMG_8.JPG", 200, (64, 46))
+    photograph(shots / "IMG_9.JPG", 200, (8, 6))  # This one is a thumbnail.
+    assert len(levels(shots)) == 9 and 200 not in levels(shots)
+    assert "IMG_4.JPG is left out: 28x32, where the others are 32x24" in remarks(shots)
+    assert "IMG_9.JPG is left out: 8x6, where the others are 32x24" in remarks(shots)
 
 
-def test_two_sizes_of_equal_number_are_refused(shots: Path) -> None:
-    for number in range(7, 13):
+def test_photographs_that_lie_beside_upright_ones_are_turned(shots: Path) -> None:
+    """A telephone is held either way; of equally many those that lie are taken as they are."""
+    for number, size in ((4, (24, 32)), (5, (48, 64))):
+        picture = np.zeros((*size[::-1], 3), np.uint8)
+        picture[: size[1] // 4] = 200
+        Image.fromarray(picture).save(shots / f"IMG_{number}.JPG", quality=95)
+    clip = open_clip(shots)
+    assert (clip.width, clip.height, clip.turned) == (32, 24, {3, 4})
+    frames = list(clip.frames())
+    assert len(frames) == 12
+    for frame in frames[3:5]:  # What was above is at the left now.
+        assert frame.rgb.shape == (24, 32, 3) and frame.rgb[:, :7].min() > 150 and frame.rgb[:, 10:].max() < 50
+    assert "2 of 12 photographs (IMG_4.JPG, IMG_5.JPG) are upright where the others lie: they are turned" in remarks(shots)
+    assert "1 of 12 photographs (IMG_5.JPG) have another size of the same shape: all are brought to 32x24" in remarks(shots)
+    for number in (5, *range(9, 13)):
         photograph(shots / f"IMG_{number}.JPG", 200, (24, 32))
-    with pytest.raises(CaptureError, match=r"different sizes \(6 of 32x24, 6 of 24x32\); give those of one size"):
+    assert open_clip(shots).turned == {3, 4, *range(8, 12)}
+
+
+def test_sizes_of_two_shapes_and_equal_number_are_refused(shots: Path) -> None:
+    for number in range(7, 13):
+        photograph(shots / f"IMG_{number}.JPG", 200, (24, 36))
+    with pytest.raises(CaptureError, match=r"different sizes \(6 of 32x24, 6 of 24x36\); give those of one size"):
         open_clip(shots)
 
 

@@ -35,9 +35,9 @@ def too_short(folder: Path) -> Path:
     return pattern(folder / "short.mp4", 5)
 
 
-def of_two_sizes(folder: Path) -> Path:
+def of_two_shapes(folder: Path) -> Path:
     for number in range(12):
-        Image.new("RGB", (64, 48) if number % 2 else (48, 64)).save(folder / f"{number}.png")
+        Image.new("RGB", (64, 48) if number % 2 else (64, 40)).save(folder / f"{number}.png")
     return folder
 
 
@@ -46,7 +46,7 @@ KINDS: dict[Callable[[Path], Path], str] = {
     high_range: "is high dynamic range (HLG); convert it to standard range",
     nothing: "is not a video that ffmpeg can read",
     too_short: "5-frame clip; at least 8 frames",
-    of_two_sizes: "of different sizes (6 of",
+    of_two_shapes: "of different sizes (6 of",
 }
 
 

@@ -228,7 +228,8 @@ class Capture:
         """Make the stage "mattes", or "drawn" if all views judge the mattes later."""
         if self.given:
             found = self._findings if self.options.mattes else None  # There is one of the alpha channel for each frame.
-            remarks = matte_files.copy_mattes(self.given, target, self._findings.naming, self.size, advance, found)
+            turned = self.clip.turned if found else ()
+            remarks = matte_files.copy_mattes(self.given, target, self._findings.naming, self.size, advance, found, turned)
             if remarks:
                 (target / REMARKS).write_text(json.dumps(remarks))
         elif self.options.segmenter == "classical":

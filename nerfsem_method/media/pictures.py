@@ -97,3 +97,8 @@ def turn_to_largest(image: Any) -> bool:
     place = areas.index(max(areas)) if areas else 0
     image.seek(place)
     return place > 0 or areas.count(max(areas, default=0)) > 1
+
+
+def quarter_turn(picture: np.ndarray) -> np.ndarray:
+    """Return a picture [H, W, ...] turned to the left by 90 degrees, [W, H, ...]."""
+    return np.ascontiguousarray(np.rot90(picture))

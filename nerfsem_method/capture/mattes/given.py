@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.matte_names import check_number, in_doubt, list_mattes, partners
 from nerfsem_method.media.mattes import given_mattes
 from nerfsem_method.media.naming import Naming
-from nerfsem_method.media.pictures import read_picture, write_picture
+from nerfsem_method.media.pictures import quarter_turn, read_picture, write_picture
 
 ASPECT_TOLERANCE = 0.02
 """A matte's aspect may differ from the frame's by this share, because sizes are rounded."""
@@ -35,12 +36,14 @@ def copy_mattes(
     size: tuple[int, int],
     advance: Advance,
     findings: Findings | None = None,
+    turned: Collection[int] = (),
 ) -> list[str]:
     """Write ready-made mattes to `target`/000000.png ... at `size` (width, height), and return remarks about them.
 
     The `naming` is that of the frames. The clip's `findings` say which mattes are theirs, where the folder may hold those of
-    others, too. Raises CaptureError on a wrong number of mattes, a wrong aspect, an unreadable file, what is no matte of one
-    object, or many that show nothing.
+    others, too. Frames of the numbers in `turned` have been turned to the left, and their mattes are, unless they lie so.
+    Raises CaptureError on a wrong number of mattes, a wrong aspect, an unreadable file, what is no matte of one object, or many
+    that show nothing.
     """
     import cv2
 
@@ -54,10 +57,12 @@ def copy_mattes(
     black = []
     for index, position in enumerate(chosen):
         source, matte = given.files[position], given.read(position)
+        if naming.numbers[index] in turned and _differs(*matte.shape[::-1], size):
+            matte = quarter_turn(matte)
         height, width = matte.shape
         if _differs(width, height, size):
-            turned = "" if _differs(height, width, size) else "; turn it by 90 degrees"
-            raise CaptureError(f"{source.name} is {width}x{height}: not the shape of the {size[0]}x{size[1]} frames{turned}")
+            remedy = "" if _differs(height, width, size) else "; turn it by 90 degrees"
+            raise CaptureError(f"{source.name} is {width}x{height}: not the shape of the {size[0]}x{size[1]} frames{remedy}")
         if (width, height) != size:
             matte = cv2.resize(matte, size, interpolation=cv2.INTER_AREA if width > size[0] else cv2.INTER_LINEAR)
         black += [index] * (matte.max() <= 127)

@@ -139,6 +139,11 @@ class Clip(ABC):
         return None
 
     @property
+    def turned(self) -> set[int]:
+        """Return the frames, by their number in the source, that are turned to the left by 90 degrees to fit the others."""
+        return set()
+
+    @property
     def ordered(self) -> bool:
         """Return whether the frames are surely in the order in which they were taken."""
         return True

@@ -20,21 +20,26 @@ from nerfsem_method.media.clip.listing import Listing
 from nerfsem_method.media.clip.picture import of_pages, read_focal_length, read_picture, read_size
 from nerfsem_method.media.clip.whites import White, find_white
 from nerfsem_method.media.naming import Naming
+from nerfsem_method.media.pictures import quarter_turn
 
 RATE = Fraction(5)
 """Photographs are shown at so many a second: slow enough to see each, and a turn of 60 takes 12 seconds."""
 SAME_LENS = 1.02
 """Focal lengths within this ratio are one: EXIF data round them."""
+LARGER = 3
+"""Pictures that are so many times as large, along a side, as others make thumbnails of these."""
 
 
 @dataclass(frozen=True)
 class PhotographClip(Clip):
     """A clip of photographs has one size; `files` are all of them, before thinning, and `notes` say what is left out.
 
-    Their EXIF data name the `focal_lengths`, where they do; there are none where some are those for 35 mm film and some are not.
+    The files have their own `sizes` (width, height), of one shape, upright or lying. Their EXIF data name the `focal_lengths`,
+    where they do; there are none where some are those for 35 mm film and some are not.
     """
 
     files: tuple[Path, ...]
+    sizes: tuple[tuple[int, int], ...]
     notes: tuple[str, ...]
     focal_lengths: tuple[float | None, ...]
 
@@ -49,6 +54,11 @@ class PhotographClip(Clip):
         known = {number: length for number, length in enumerate(self.focal_lengths) if length is not None}
         usual = _usual(known)
         return {number: length / usual for number, length in known.items() if _other(length / usual)}
+
+    @property
+    def turned(self) -> set[int]:
+        """Return the numbers of the photographs that lie where the others are upright, or the other way round."""
+        return {number for number, size in enumerate(self.sizes) if not _of_one_shape(size, (self.width, self.height))}
 
     @cached_property
     def sha256(self) -> str:  # type: ignore[override]
@@ -65,7 +75,7 @@ class PhotographClip(Clip):
         return find_white(self.files)
 
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
-        ground, resize = Ground(), Resizer(size)
+        ground, resize, turned = Ground(), Resizer(size), self.turned
         findings.total, findings.files = len(self.files), [text_of(path.name) for path in self.files]
         for number in range(0, len(self.files), self.every):
             path = self.files[number]
@@ -76,12 +86,15 @@ class PhotographClip(Clip):
             if picture.damage:
                 findings.damaged[number] = picture.damage
                 continue
-            if picture.rgb.shape[:2] != (self.height, self.width):
-                raise CaptureError(f"{path} was {self.width}x{self.height} at first and no longer is; leave the files alone")
+            width, height = self.sizes[number]
+            if picture.rgb.shape[:2] != (height, width):
+                raise CaptureError(f"{path} was {width}x{height} at first and no longer is; leave the files alone")
             rgb, alpha = picture.rgb, picture.alpha
             if alpha is not None:
-                rgb, alpha = ground.under(rgb, alpha), resize(alpha)
-            yield ClipFrame(number, float(number / RATE), resize(rgb), alpha)
+                rgb = ground.under(rgb, alpha)
+            if number in turned:
+                rgb, alpha = quarter_turn(rgb), None if alpha is None else quarter_turn(alpha)
+            yield ClipFrame(number, float(number / RATE), resize(rgb), None if alpha is None else resize(alpha))
         damaged = {self.files[number].name: f"damaged, {reason}" for number, reason in findings.damaged.items()}
         findings.remarks += [*self.notes, *left_out_texts(damaged), *self._white.remarks]
 
@@ -89,8 +102,8 @@ class PhotographClip(Clip):
 def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip:
     """Return the clip of the photographs in a listing.
 
-    The commonest size is the clip's, and pictures of another size are left out, for all frames have one camera. Raises
-    CaptureError where no size is that of the most.
+    The commonest size is the clip's, and pictures of another shape are left out, for all frames have one camera. Raises
+    CaptureError where no shape is that of the most.
     """
     left_out = {**listing.left_out, **{video.name: "a video among photographs" for video in listing.videos}}
     sizes: dict[Path, tuple[int, int]] = {}
@@ -111,20 +124,61 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
         del sizes[photograph]
     if not sizes:
         raise CaptureError(f"none of the {len(listing.photographs)} photographs of {path} can be read; save them as JPEG")
-    (size, count), *others = Counter(sizes.values()).most_common()
-    if 2 * count <= len(sizes) and others:
-        kinds = ", ".join(f"{number} of {w}x{h}" for (w, h), number in [(size, count), *others[:2]])
+    counts = Counter(sizes.values())
+    size, count = _usual_size(counts)
+    if 2 * count <= len(sizes) and len(counts) > 1:
+        kinds = ", ".join(f"{number} of {w}x{h}" for (w, h), number in counts.most_common(3))
         raise CaptureError(f"the photographs of {path} are of different sizes ({kinds}); give those of one size alone")
     check_size(*size, path)
     for photograph, other in sizes.items():
-        if other != size:
+        if not _fits(other, size):
             left_out[photograph.name] = f"{other[0]}x{other[1]}, where the others are {size[0]}x{size[1]}"
-    kept = tuple(photograph for photograph in sizes if sizes[photograph] == size)
-    said = [read_focal_length(photograph) for photograph in kept]
+    kept = {photograph: own for photograph, own in sizes.items() if _fits(own, size)}
+    files = tuple(kept)
+    said = [read_focal_length(photograph) for photograph in files]
     comparable = len({one[1] for one in said if one}) == 1
     lengths = tuple(one and one[0] for one in said) if comparable else ()
-    notes = (*left_out_texts(left_out), *of_pages(kept), *_of_lenses(kept, lengths))
-    return PhotographClip(path, every, *size, RATE / every, -(-len(kept) // every), kept, notes, lengths)
+    notes = (*left_out_texts(left_out), *of_pages(files), *_of_sizes(kept, size), *_of_lenses(files, lengths))
+    announced = -(-len(files) // every)
+    return PhotographClip(path, every, *size, RATE / every, announced, files, tuple(kept.values()), notes, lengths)
+
+
+def _of_one_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether one size (width, height) is the other one enlarged, but for a part of a pixel of the smaller one."""
+    return abs(size[0] * other[1] - size[1] * other[0]) < max(*size, *other)
+
+
+def _fits(size: tuple[int, int], usual: tuple[int, int]) -> bool:
+    """Return whether pictures of a size can be shown at the usual one, upright or turned, and are no thumbnails of each other."""
+    small, large = sorted((max(size), max(usual)))
+    return large <= LARGER * small and (_of_one_shape(size, usual) or _of_one_shape(size[::-1], usual))
+
+
+def _usual_size(counts: Counter[tuple[int, int]]) -> tuple[tuple[int, int], int]:
+    """Return the commonest of the sizes that the most others fit, and how many pictures these are."""
+    fitting = {size: sum(number for other, number in counts.items() if _fits(other, size)) for size in counts}
+    size = max(counts, key=lambda size: (fitting[size], counts[size], size))
+    return size, fitting[size]
+
+
+def _of_sizes(sizes: dict[Path, tuple[int, int]], usual: tuple[int, int]) -> list[str]:
+    """Return what is to be said where photographs lie among upright ones or have another size of the same shape."""
+    naming, own = Naming(range(len(sizes)), [path.name for path in sizes]), [*sizes.values()]
+    across = [number for number, size in enumerate(own) if not _of_one_shape(size, usual)]
+    other = [number for number, size in enumerate(own) if max(size) != max(usual)]
+    said = []
+    if across:
+        how = "lie where the others are upright" if usual[0] < usual[1] else "are upright where the others lie"
+        said.append(
+            f"{len(across)} of {len(own)} photographs ({naming.of(across)}) {how}: they are turned to the left by 90 degrees, "
+            "also in the bundle"
+        )
+    if other:
+        said.append(
+            f"{len(other)} of {len(own)} photographs ({naming.of(other)}) have another size of the same shape: all are brought "
+            f"to {usual[0]}x{usual[1]}"
+        )
+    return said
 
 
 def _usual(known: dict[int, float]) -> float:
