@@ -17,7 +17,7 @@ pytest.importorskip("pycolmap")
 import pycolmap
 from drawn_models import FOCAL, HEIGHT, WIDTH, drawn, name
 
-from nerfsem_method.capture.colmap import worker
+from nerfsem_method.capture.colmap import solving, worker
 from nerfsem_method.capture.colmap.job import Job
 from nerfsem_method.capture.colmap.lenses import give_lenses, parted, several_lenses
 from nerfsem_method.capture.colmap.matching import Matcher
@@ -86,8 +86,13 @@ def test_each_lens_has_a_camera_and_features_and_matches_stay(tmp_path: Path) ->
     assert [camera.focal_length for camera in matcher.cameras] == cameras(path)
     give_lenses(replace(asked, zooms={name(7): 0.8}), path)  # Lenses that are known better later take the place of these.
     assert cameras(path) == [0.8 * usual if frame == 7 else usual for frame in range(COUNT)]
-    give_lenses(replace(asked, each_own=True), path)
-    assert cameras(path) == [usual] * COUNT and len({camera.camera_id for camera in Matcher(asked, path).cameras}) == COUNT
+    own = replace(asked, each_own=True)
+    give_lenses(own, path)
+    other = matcher.by_other_cameras(own)
+    assert cameras(path) == [usual] * COUNT and other.job is own
+    for anew in (other, Matcher(asked, path)):
+        assert len({camera.camera_id for camera in anew.cameras}) == COUNT
+    assert len({camera.camera_id for camera in matcher.cameras}) == 3
 
 
 def with_matches(model: pycolmap.Reconstruction, folder: Path) -> Any:
@@ -284,13 +289,22 @@ def test_photographs_by_two_lenses_are_solved_with_a_camera_for_each(tmp_path: P
     assert max(apart) < 1.0
 
 
-def test_frames_that_a_breathing_lens_has_lost_come_back_with_their_own_focal_length(tmp_path: Path) -> None:
+@pytest.mark.parametrize("without", ["adopt", "map_by_and_by", None], ids=["by mapping", "by adopting", "misplaced"])
+def test_frames_that_a_breathing_lens_has_lost_come_back_with_their_own_focal_length(
+    without: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     zooms = {frame: 1 + 0.03 * np.sin(frame * 4 * np.pi / COUNT) for frame in range(COUNT)}
     path, asked = photographs(tmp_path, zooms), replace(job(tmp_path), ordered=True)
     found = solve(asked, path)
     assert found.model is not None and not found.job.each_own
     for number in (11, 12):
-        found.model.deregister_frame(found.model.images[number].frame_id)
+        frame = found.model.images[number].frame_id
+        if without:
+            found.model.deregister_frame(frame)
+        else:
+            found.model.frames[frame].rig_from_world = found.model.images[1].cam_from_world()
+    if without:
+        monkeypatch.setattr(solving, without, lambda *given: None)
     own = resumed(replace(asked, each_own=True, focal=usual_lens(found.model).focal_length), found)
     assert own.model is not None and own.model.num_reg_images() == COUNT
     lengths = {image.name: own.model.cameras[image.camera_id].focal_length for image in own.model.images.values()}

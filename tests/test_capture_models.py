@@ -368,10 +368,16 @@ def test_where_no_focal_length_is_told_the_usual_one_may_close_the_turn(
         return held
 
     monkeypatch.setattr(worker, "solve", again)
-    monkeypatch.setattr(worker, "folded", lambda database, model, names: False)
+    folds: list[object] = []
+
+    def folded(path: Path, model: pycolmap.Reconstruction, names: list[str]) -> bool:
+        assert path == (database.with_name("usual.db") if model is held.model else database)
+        return model in folds
+
+    monkeypatch.setattr(worker, "folded", folded)
     kept = worker.by_usual_lens(asked, database, found, Focal(evidence, []))
     assert kept is (held if taken else found)
-    monkeypatch.setattr(worker, "folded", lambda database, model, names: model is held.model)
+    folds.append(held.model)
     assert worker.by_usual_lens(asked, database, found, Focal(evidence, [])) is found
     del jobs[1:]
     photographs = replace(asked, ordered=False)

@@ -496,6 +496,22 @@ def test_photographs_that_lie_beside_upright_ones_are_turned(shots: Path) -> Non
     assert open_clip(shots).turned == {3, 4, *range(8, 12)}
 
 
+def test_the_size_is_the_commonest_of_the_shape_that_most_have(shots: Path) -> None:
+    for number in range(1, 9):
+        photograph(shots / f"IMG_{number}.JPG", 200, (36, 24) if number < 6 else (24, 32))
+    clip = open_clip(shots)
+    assert (clip.width, clip.height, len(levels(shots))) == (32, 24, 7)
+
+
+def test_what_is_cut_out_of_a_photograph_that_is_turned_is_turned(shots: Path) -> None:
+    picture = np.full((32, 24, 4), 200, np.uint8)
+    picture[8:, :, 3] = 0
+    Image.fromarray(picture).save(shots / "IMG_4.PNG")
+    (shots / "IMG_4.JPG").unlink()
+    alpha = next(frame.alpha for frame in open_clip(shots).frames((16, 12)) if frame.alpha is not None)
+    assert alpha.shape == (12, 16) and alpha[:, :3].min() == 200 and alpha[:, 5:].max() == 0
+
+
 def test_sizes_of_two_shapes_and_equal_number_are_refused(shots: Path) -> None:
     for number in range(7, 13):
         photograph(shots / f"IMG_{number}.JPG", 200, (24, 36))
