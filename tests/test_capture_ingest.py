@@ -26,6 +26,7 @@ from nerfsem_method.capture.mattes.given import copy_mattes
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report.figures import read_report
 from nerfsem_method.errors import CaptureError
+from nerfsem_method.evaluation.references import Clip, load_references
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.naming import Naming
 from nerfsem_method.scene.camera import camera_centres
@@ -103,7 +104,7 @@ def test_the_folder_holds_what_it_promises(captured, clip) -> None:
 
 
 def test_a_photograph_that_lies_is_turned_with_its_matte(clip: Path, mattes: Path, colmap: TrueCameras, tmp_path: Path) -> None:
-    """Turned to the right by hand, it is the frame of before again."""
+    """Turned to the right by hand, it is the frame of before again, and an evaluation takes it so, too."""
     folder, ready = tmp_path / "photographs", tmp_path / "mattes"
     folder.mkdir()
     shutil.copytree(mattes, ready)
@@ -111,13 +112,17 @@ def test_a_photograph_that_lies_is_turned_with_its_matte(clip: Path, mattes: Pat
         Image.fromarray(np.rot90(frame.rgb, -1) if index == 3 else frame.rgb).save(folder / f"{index:02d}.png")
     third = sorted(ready.iterdir())[3]
     Image.open(third).rotate(-90, expand=True).save(third)
-    scene = ingest(folder, CaptureOptions(mattes=ready, scale=SCALE))
+    shots = folder
+    scene = ingest(shots, CaptureOptions(mattes=ready, scale=SCALE))
     straight = ingest(clip, CaptureOptions(mattes=mattes, scale=SCALE), tmp_path / "straight.nerfsem")
     for index in (3, 4):
         for folder in ("frames", "mattes"):
             one, other = (np.asarray(Image.open(root / folder / f"{index:06d}.png"), int) for root in (scene.root, straight.root))
             assert one.shape == other.shape and np.abs(one - other).mean() < 1
     assert any("lie where the others are upright" in warning for warning in read_report(scene.root).warnings)
+    taken = load_references(Clip(shots, ready), scene.video, tmp_path).mattes
+    shown = np.asarray(Image.open(scene.root / "mattes" / "000003.png"), int)
+    assert np.abs(taken[3].astype(int) - shown).mean() < 1
 
 
 def test_the_vase_fills_the_unit_cube(captured) -> None:

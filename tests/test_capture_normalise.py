@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 from sphere_views import CAMERA, RADIUS, looking_at, mattes_of, ring, sphere_mattes
 
 from nerfsem_method.capture.cameras.normalise import Similarity, unit_box, upright
+from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.scene.camera import FrameCameras, camera_centres
 
@@ -111,3 +112,17 @@ def test_a_string_of_one_pixel_is_in_the_cube() -> None:
     units = unit_box(FrameCameras(camera, poses), mattes, NO_POINTS)
     tip, bottom = units.points(np.array([ends[1], [0, 0, -RADIUS]]))[:, 2]
     assert 0 < bottom < 0.1 and 0.9 < tip < 1
+
+
+@pytest.mark.parametrize("arc", [60, 120, 240])
+@pytest.mark.parametrize("turned", [(), (3, 7, 16, 17, 18, 19)])
+def test_up_is_across_the_rows_of_a_turn_that_stays_open(arc: int, turned: tuple[int, ...]) -> None:
+    """The mean of what is above in each picture leans towards the middle of the arc, by up to 40 degrees."""
+    poses = COLMAP_WORLD.poses(from_above(20, np.radians(arc)))
+    poses = Rotation.from_rotvec([0, 0, 0.03]).as_matrix() @ poses  # No hand is quite level.
+    poses[list(turned)] = Rotation.from_rotvec([0, 0, -np.pi / 2]).as_matrix() @ poses[list(turned)]
+    nothing = np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 4))
+    model = SparseModel(CAMERA, poses, np.ones(20, bool), *nothing, 0.4, 0, turned=turned)
+    assert (upright(model.taken) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.99
+    chosen = np.arange(20) > 3
+    np.testing.assert_array_equal(model.of_frames(chosen).taken, model.taken[chosen])

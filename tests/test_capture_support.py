@@ -175,3 +175,41 @@ def test_a_film_is_upside_down_where_the_object_stands_if_it_is_turned_over(over
     model = SparseModel(Intrinsics(100, 100, 100, 100, 50, 50), poses, np.ones(16, bool), points, colours, views, 0.4, 5)
     seen_so = over and not (table and height > 0)
     np.testing.assert_allclose(cluster.way_up(model)[2], [0, 0, -1.0 if seen_so else 1.0], atol=1e-6)
+
+
+def seen_from_around(points: np.ndarray, colours: np.ndarray, aim: float, distance: float = 3.5) -> SparseModel:
+    """Return a model of points that all see, by cameras on a ring that look at this height of the axis."""
+    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    centres = [np.array([distance * np.cos(a), distance * np.sin(a), aim + 0.3 * distance]) for a in angles]
+    poses = np.stack([looking_at(centre, np.array([0, 0, aim])) for centre in centres])
+    views = np.array([(point, frame, 0, 0) for point in range(len(points)) for frame in range(3)], float)
+    return SparseModel(Intrinsics(100, 100, 100, 100, 50, 50), poses, np.ones(16, bool), points, colours, views, 0.4, 5)
+
+
+@pytest.mark.parametrize(("aim", "distance"), [(0.0, 3.5), (1.3, 3.5), (-0.02, 1.15)], ids=["amid", "above", "near"])
+def test_the_object_is_found_whole_where_cameras_look_above_it_or_stand_near(aim: float, distance: float) -> None:
+    """Low in all pictures, or in those of a wide lens, it is beyond what lies near their target otherwise."""
+    statue, table = ring(3000, (0.1, 0.14), (TOP, 0.6), 20), noisy(1500, 0.6, 22, 0.0008)
+    model = seen_from_around(*painted((statue, ORANGE), (table, WOOD)), aim, distance)
+    found = cluster.find(model)
+    assert found is not None and found.mine[: len(statue)].mean() > 0.9 and not found.mine[len(statue) :].any()
+    assert abs(found.height - TOP) < 0.02
+
+
+def test_points_of_a_thick_layer_are_none_of_the_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    foot, bowl = ring(90, (0.2, 0.24), (TOP + 0.03, TOP + 0.2), 20), ring(500, (0.3, 0.6), (TOP + 0.2, 0.6), 21)
+    top, sides = noisy(170, 0.9, 22, 0.007), ring(60, (0.9, 1.0), (TOP - 0.6, TOP - 0.05), 23)
+    parts = (bowl, ORANGE), (foot[:50], STONE), (foot[50:], (150, 140, 130)), (top, (152, 143, 136)), (sides, GREY)
+    model = seen_from_around(*painted(*parts), 0.0, DISTANCE / 1.044)
+    found = cluster.find(model)
+    assert found is not None and np.isfinite(found.height) and found.mine[590 : 590 + len(top)].mean() < 0.02
+
+
+def test_what_lies_flat_beside_the_object_is_none_of_it() -> None:
+    """A shadow does. What the object's points stand on is its own however low, as is what stands higher."""
+    model = seen_from_around(*painted((VASE, ORANGE), (noisy(1300, 1.4, 22), WOOD)), 0.0)
+    found = cluster.find(model)
+    assert found is not None
+    positions = np.array([(0.8, 0.3, TOP + 0.03), (0.1, 0.0, TOP + 0.03), (0.43, 0.0, TOP + 0.03), (0.8, 0.3, TOP + 0.2)])
+    assert found.above(positions).tolist() == [False, True, True, True]
+    assert not found.above(positions - [0, 0, 0.05])[:3].any()

@@ -483,17 +483,17 @@ def test_photographs_that_lie_beside_upright_ones_are_turned(shots: Path) -> Non
         picture = np.zeros((*size[::-1], 3), np.uint8)
         picture[: size[1] // 4] = 200
         Image.fromarray(picture).save(shots / f"IMG_{number}.JPG", quality=95)
-    clip = open_clip(shots)
-    assert (clip.width, clip.height, clip.turned) == (32, 24, {3, 4})
-    frames = list(clip.frames())
-    assert len(frames) == 12
+    clip, found = open_clip(shots), Findings()
+    frames = list(clip.frames(findings=found))
+    assert (clip.width, clip.height, len(frames), found.turned) == (32, 24, 12, [3, 4])
     for frame in frames[3:5]:  # What was above is at the left now.
         assert frame.rgb.shape == (24, 32, 3) and frame.rgb[:, :7].min() > 150 and frame.rgb[:, 10:].max() < 50
     assert "2 of 12 photographs (IMG_4.JPG, IMG_5.JPG) are upright where the others lie: they are turned" in remarks(shots)
     assert "1 of 12 photographs (IMG_5.JPG) have another size of the same shape: all are brought to 32x24" in remarks(shots)
     for number in (5, *range(9, 13)):
         photograph(shots / f"IMG_{number}.JPG", 200, (24, 32))
-    assert open_clip(shots).turned == {3, 4, *range(8, 12)}
+    clip, found = open_clip(shots), Findings()
+    assert len(list(clip.frames(findings=found))) == 12 and found.turned == [3, 4, *range(8, 12)]
 
 
 def test_the_size_is_the_commonest_of_the_shape_that_most_have(shots: Path) -> None:
@@ -501,6 +501,21 @@ def test_the_size_is_the_commonest_of_the_shape_that_most_have(shots: Path) -> N
         photograph(shots / f"IMG_{number}.JPG", 200, (36, 24) if number < 6 else (24, 32))
     clip = open_clip(shots)
     assert (clip.width, clip.height, len(levels(shots))) == (32, 24, 7)
+
+
+def test_copies_and_a_single_larger_photograph_move_nothing(shots: Path) -> None:
+    """Twenty thumbnails and as many originals are not tied together by one picture between the two."""
+    for number in range(1, 13):
+        photograph(shots / f"IMG_{number}.JPG", 10 * number, (128, 96))
+        photograph(shots / f"IMG_{number}_web.JPG", 200, (64, 48))
+    (shots / "small").mkdir()
+    assert open_clip(shots).width == 128 and 200 not in levels(shots) and len(levels(shots)) == 12
+    assert "are left out: a smaller copy of IMG_1.JPG" in remarks(shots).replace(" is ", " are ")
+    for number in range(1, 13):
+        (shots / f"IMG_{number}_web.JPG").rename(shots / f"P{number}.JPG")
+        photograph(shots / f"P{number}.JPG", 200, (32, 24))
+    photograph(shots / "Q.JPG", 150, (64, 48))
+    assert open_clip(shots).width == 128 and 200 not in levels(shots) and len(levels(shots)) == 13
 
 
 def test_what_is_cut_out_of_a_photograph_that_is_turned_is_turned(shots: Path) -> None:
@@ -515,7 +530,7 @@ def test_what_is_cut_out_of_a_photograph_that_is_turned_is_turned(shots: Path) -
 def test_sizes_of_two_shapes_and_equal_number_are_refused(shots: Path) -> None:
     for number in range(7, 13):
         photograph(shots / f"IMG_{number}.JPG", 200, (24, 36))
-    with pytest.raises(CaptureError, match=r"different sizes \(6 of 32x24, 6 of 24x36\); give those of one size"):
+    with pytest.raises(CaptureError, match=r"different sizes \(6 of 32x24, 6 of 24x36\); give those of one shape"):
         open_clip(shots)
 
 

@@ -273,17 +273,17 @@ def test_mattes_that_are_black_in_many_frames_are_refused_by_number(black, tmp_p
 
 
 def test_mattes_of_photographs_that_are_turned_are_turned_with_them(tmp_path):
-    """Somebody may have turned them already."""
     folder = folder_of(tmp_path / "m", grey)
-    straight = [given_mattes(folder).read(index) for index in range(COUNT)]
-    Image.fromarray(np.rot90(straight[3], -1)).save(folder / "m3.png")
+    straight = given_mattes(folder).read(3)
+    Image.fromarray(np.rot90(straight, -1)).save(folder / "m3.png")
     (tmp_path / "taken").mkdir()
     given = folder, tmp_path / "taken", Naming(range(COUNT)), (WIDTH, HEIGHT), lambda done, total: None
     with pytest.raises(CaptureError, match="m3.png is .*turn it by 90 degrees"):
         copy_mattes(*given)
-    copy_mattes(*given, turned={3, 4})
-    taken = load_mattes(tmp_path / "taken")
-    assert np.array_equal(taken[3], straight[3]) and np.array_equal(taken[4], straight[4])
+    copy_mattes(*given, Findings(numbers=list(range(COUNT)), turned=[3]))
+    assert np.array_equal(load_mattes(tmp_path / "taken")[3], straight)
+    with pytest.raises(CaptureError, match="m4.png is .*: not the shape of the photograph as it is shown; turn it"):
+        copy_mattes(*given, Findings(numbers=list(range(COUNT)), turned=[3, 4]))
 
 
 def test_pictures_are_no_mattes(tmp_path):

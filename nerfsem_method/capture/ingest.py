@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
@@ -214,7 +214,9 @@ class Capture:
     @property
     def _solved(self) -> SparseModel:
         """Return what the stage "cameras" has found, of all frames."""
-        return SparseModel.load(self.folder.root / "cameras")
+        turned = set(self._findings.turned)
+        rows = [row for row, number in enumerate(self._findings.numbers) if number in turned]
+        return replace(SparseModel.load(self.folder.root / "cameras"), turned=rows)
 
     def _mattes(self, stage: str, frames: list[Path]) -> np.ndarray:
         """Return a stage's mattes of `frames`, [N, h, w] uint8; a stage before the cameras has others, too."""
@@ -228,8 +230,7 @@ class Capture:
         """Make the stage "mattes", or "drawn" if all views judge the mattes later."""
         if self.given:
             found = self._findings if self.options.mattes else None  # There is one of the alpha channel for each frame.
-            turned = self.clip.turned if found else ()
-            remarks = matte_files.copy_mattes(self.given, target, self._findings.naming, self.size, advance, found, turned)
+            remarks = matte_files.copy_mattes(self.given, target, self._findings.naming, self.size, advance, found)
             if remarks:
                 (target / REMARKS).write_text(json.dumps(remarks))
         elif self.options.segmenter == "classical":

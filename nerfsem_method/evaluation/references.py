@@ -14,6 +14,7 @@ from nerfsem_method.media.clip.clip import Findings
 from nerfsem_method.media.clip.door import open_clip
 from nerfsem_method.media.matte_names import list_mattes
 from nerfsem_method.media.mattes import given_mattes
+from nerfsem_method.media.pictures import quarter_turn
 from nerfsem_method.scene.scene import AGREED, Scene, Video
 
 
@@ -72,7 +73,10 @@ def load_references(clip: Clip, video: Video, folder: Path) -> References:
     if clip.scene is None and len(chosen) > count:
         chosen = [index for index, number in zip(chosen, findings.numbers, strict=True) if number not in video.left_out]
     _check_number(len(chosen), count, clip)
-    mattes = _spool(_mattes(clip, sources, chosen, width, height), shape, folder / "mattes.npy", clip.video)
+    numbers = [number for number in findings.numbers if number not in video.left_out]
+    turned = [clip.scene is None and number in findings.turned for number in numbers or chosen]
+    taken = _mattes(clip, sources, list(zip(chosen, turned, strict=True)), width, height)
+    mattes = _spool(taken, shape, folder / "mattes.npy", clip.video)
     over_white = (masked_reference(frame, matte) for frame, matte in zip(frames, mattes, strict=True))
     agreed = clip.scene is not None and any(path.is_relative_to(clip.scene / AGREED) for path in sources)
     return References(frames, mattes, _spool(over_white, (*shape, 3), folder / "masked.npy", clip.video), agreed)
@@ -99,16 +103,22 @@ def _spool(pictures: Iterable[np.ndarray], shape: tuple[int, ...], path: Path, v
     return np.load(path, mmap_mode="r")
 
 
-def _mattes(clip: Clip, sources: list[Path], chosen: list[int], width: int, height: int) -> Iterator[np.ndarray]:
-    """Yield the `chosen` mattes, by their indices, of a captured scene, or of a folder as a capture reads them."""
+def _mattes(
+    clip: Clip, sources: list[Path], chosen: list[tuple[int, bool]], width: int, height: int
+) -> Iterator[np.ndarray]:
+    """Yield the `chosen` mattes of a captured scene, or of a folder as a capture reads them.
+
+    They are given by their indices, and whether they are of photographs that have been turned to the left.
+    """
     from PIL import Image
 
     if clip.scene is not None or clip.mattes is None:
-        yield from (_picture(sources[index], "L", width, height) for index in chosen)
+        yield from (_picture(sources[index], "L", width, height) for index, _ in chosen)
         return
     given = given_mattes(clip.mattes)
-    for index in chosen:
-        yield np.asarray(Image.fromarray(given.read(index)).resize((width, height), Image.Resampling.BOX))
+    for index, turned in chosen:
+        matte = quarter_turn(given.read(index)) if turned else given.read(index)
+        yield np.asarray(Image.fromarray(matte).resize((width, height), Image.Resampling.BOX))
 
 
 def _picture(path: Path, mode: str, width: int, height: int) -> np.ndarray:

@@ -32,6 +32,8 @@ OTHER_PART = (
     "they have much in common with each other, but not with the rest: another object, mirrored pictures, or a cut; give them "
     "as a clip of their own"
 )
+TO_THE_RIGHT = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+"""This takes the axes of a camera whose picture was turned to the left to those of before."""
 ARRAYS = ("poses", "registered", "points", "colours", "views")
 """These fields of a SparseModel are arrays."""
 
@@ -50,7 +52,8 @@ class SparseModel:
     a focal length a tenth off fits worse; None where that was not asked. Of the verified matches between frames with a
     pose, the share `explained` is of these points. Of those without one, the share `apart` has much in common with each other.
     Frames are `ordered` where they follow each other in time, as a film's do. Pixels are `squeeze` times wider than high.
-    `lenses` are frames that another lens took, and how many times `camera`'s focal length theirs is.
+    `lenses` are frames that another lens took, and how many times `camera`'s focal length theirs is. Frames that are `turned` to
+    the left by 90 degrees were taken otherwise; this is not saved.
     """
 
     camera: Intrinsics
@@ -70,6 +73,7 @@ class SparseModel:
     ordered: bool = True
     squeeze: float = 1.0
     lenses: Sequence[tuple[int, float]] = ()
+    turned: Sequence[int] = ()
 
     def save(self, folder: Path) -> None:
         """Write camera.json and model.npz into `folder`."""
@@ -116,6 +120,13 @@ class SparseModel:
         return zooms
 
     @property
+    def taken(self) -> np.ndarray:
+        """Return the `poses` as the pictures were taken, before some were turned."""
+        poses = self.poses.copy()
+        poses[[*self.turned]] = TO_THE_RIGHT @ poses[[*self.turned]]
+        return poses
+
+    @property
     def cameras(self) -> FrameCameras:
         """Return the cameras of all frames."""
         return FrameCameras(self.camera, self.poses, self.zooms)
@@ -130,7 +141,9 @@ class SparseModel:
         views = self.views[chosen[self.views[:, 1].astype(int)]]
         views[:, 1] = rows[views[:, 1].astype(int)]
         lenses = [(int(rows[frame]), zoom) for frame, zoom in self.lenses if chosen[frame]]
-        return replace(self, poses=self.poses[chosen], registered=self.registered[chosen], views=views, lenses=lenses)
+        turned = [int(rows[frame]) for frame in self.turned if chosen[frame]]
+        kept = {"poses": self.poses[chosen], "registered": self.registered[chosen], "views": views}
+        return replace(self, **kept, lenses=lenses, turned=turned)
 
     def points_on(self, mattes: np.ndarray, least_share: float = 0.8) -> np.ndarray:
         """Return which points lie on the object [P] bool: at least this share of their views falls on a matte.

@@ -15,6 +15,11 @@ from nerfsem_method.scene.camera import camera_centres, look_at_point
 
 REACH = 0.45
 """A point can belong to the object within this share of the cameras' distance."""
+ALL = 0.98
+"""So many of the points within reach are as good as all."""
+TO_THE_TOP, LARGER, WIDEST = 0.9, 1.25, 0.7
+"""Where points go up to this share of the reach, it is made so many times as large, as long as it is a smaller share of the
+cameras' distance than this. Of 30 objects that a usual lens shows whole the highest goes up to .78 of it."""
 CELLS = 20
 """The reach is so many cells long; points in touching cells belong together."""
 MIN_NEAR = 40
@@ -36,6 +41,9 @@ SOLE = 0.05
 """So many of such a foot's points lie below it: they are shadows on what it stands on, and its edges."""
 CLEAR = 0.4
 """The object begins so many thicknesses above its support: voxels on a plane's surface look like the shadow that lies there."""
+FLAT, BESIDE = 2.0, 0.02
+"""Up to so many thicknesses above its support nothing is the object's that lies beside all its points, seen from above, by this
+share of the cameras' distance: from most sides a hard shadow looks like something flat that belongs to it."""
 DEPTH = 0.6
 """A support is kept down to this share of the cameras' distance: frames around the object show about so much of it."""
 MARGIN = 0.25
@@ -48,7 +56,8 @@ class Cluster:
 
     `mine` [P] bool are its points, `others` [P] bool those clear of it. A point p is above the plane where normal @ p > height.
     `seeds` [S, 3] are positions on the object, `support` [B, 3] positions in a support that is kept with it. `low`,
-    `high` [3] bound both generously; `height` is -inf where no support is cut off.
+    `high` [3] bound both generously; `height` is -inf where no support is cut off. Up to `flat` it reaches no farther than
+    `beside` from its points, seen from above.
     """
 
     seeds: np.ndarray
@@ -59,10 +68,21 @@ class Cluster:
     height: float
     low: np.ndarray
     high: np.ndarray
+    flat: float = -np.inf
+    beside: float = 0.0
 
     def above(self, points: np.ndarray) -> np.ndarray:
-        """Return which positions [P, 3] lie above the plane [P] bool."""
-        return points @ self.normal > self.height
+        """Return which positions [P, 3] lie above the plane [P] bool, and not flat on it beside the object."""
+        from scipy.spatial import Delaunay, KDTree
+
+        heights = points @ self.normal
+        above = heights > self.height
+        flat = np.flatnonzero(above & (heights < self.flat))
+        if len(flat):
+            spots, own = points[flat, :2], self.seeds[:, :2]
+            over = (Delaunay(own).find_simplex(spots) >= 0) | (KDTree(own).query(spots)[0] < self.beside)
+            above[flat] = over
+        return above
 
 
 def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None = None) -> Cluster | None:
@@ -74,7 +94,8 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     from scipy.spatial import KDTree
 
     points = model.points
-    target, distance, near = _where_cameras_look(model)
+    look = _Look.of(model, np.array([0.0, 0.0, 1.0]))
+    target, distance, near = look.target, look.distance, look.near
     if box:
         near &= box.shows(points, model.cameras)
     if near.sum() < MIN_NEAR:
@@ -83,11 +104,11 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     cut = None if keep_support else ledge
     clear = CLEAR * THICKNESS * distance
     normal, height = (cut.normal, cut.height + clear) if cut else (np.array([0.0, 0.0, 1.0]), -np.inf)
-    mine = near & (points @ normal > height + (THICKNESS * distance - clear))
+    mine = near & (points @ normal > (cut.height + cut.thickness if cut else height))
     if mine.sum() < MIN_NEAR:
         return None
     cell = REACH * distance / CELLS
-    lowest = None if model.region == "object" else float(target @ normal) - (REACH - FREE) * distance
+    lowest = None if model.region == "object" else float(target @ normal) - look.reach + FREE * distance
     mine[mine], sole = _whole_body(points[mine], normal, cell, cut is not None, lowest)
     if sole is not None and not keep_support:
         height = sole
@@ -103,7 +124,8 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
     reaches = [np.quantile(part, (0.01, 0.99), axis=0) for part in (seeds, support) if len(part)]  # the support has more points
     low, high = np.min(reaches, (0, 1)), np.max(reaches, (0, 1))
     margin = MARGIN * (high - low)[: 2 if keep_support else 3].max()
-    return Cluster(seeds, support, mine, others, normal, height, low - margin, high + margin)
+    flat = cut.height + FLAT * THICKNESS * distance if cut else -np.inf
+    return Cluster(seeds, support, mine, others, normal, height, low - margin, high + margin, flat, BESIDE * distance)
 
 
 def way_up(model: SparseModel) -> np.ndarray:
@@ -111,26 +133,51 @@ def way_up(model: SparseModel) -> np.ndarray:
 
     Of a film that is upside down the object stands on nothing, and does so if it is turned over, with the cameras above it.
     """
-    turn = upright(model.poses)
+    turn = upright(model.taken)
     over = np.diag([1.0, -1.0, -1.0]) @ turn
     return over if _stands(model, over) and not _stands(model, turn) else turn
 
 
 def _stands(model: SparseModel, turn: np.ndarray) -> bool:
     """Return whether a dense plane carries the object, below the cameras, where the rotation `turn` takes the way up to +z."""
-    target, distance, near = _where_cameras_look(model)
-    heights = (camera_centres(model.poses) - target) @ turn[2]
-    if near.sum() < MIN_NEAR or np.median(heights) < 0:
+    look = _Look.of(model, turn[2])
+    heights = (camera_centres(model.poses) - look.target) @ turn[2]
+    if look.near.sum() < MIN_NEAR or np.median(heights) < 0:
         return False
-    return dense_support(model.points[near] @ turn.T, model.colours[near], THICKNESS * distance, turn @ target) is not None
+    points, colours = model.points[look.near] @ turn.T, model.colours[look.near]
+    return dense_support(points, colours, THICKNESS * look.distance, turn @ look.target) is not None
 
 
-def _where_cameras_look(model: SparseModel) -> tuple[np.ndarray, float, np.ndarray]:
-    """Return the point [3] that the cameras look at, their distance from it, and which points [P] bool lie near it."""
-    target = look_at_point(model.poses)
-    distance = float(np.median(np.linalg.norm(camera_centres(model.poses) - target, axis=1)))
-    near = np.linalg.norm(model.points - target, axis=1) < REACH * distance
-    return target, distance, near & trusted(model)
+@dataclass(frozen=True)
+class _Look:
+    """Cameras look at a `target` [3] from a `distance`; the points `near` it [P] bool lie within `reach`."""
+
+    target: np.ndarray
+    distance: float
+    reach: float
+    near: np.ndarray
+
+    @classmethod
+    def of(cls, model: SparseModel, up: np.ndarray) -> _Look:
+        """Find out where the cameras of a model look, whose way up is `up` [3].
+
+        Of an object that stands low in all pictures they look above it: where all points near their target lie below, it is
+        moved down amid these. Where points go up to the top of the reach, as of an object that fills a wide lens's pictures, it
+        is enlarged.
+        """
+        target, seen = look_at_point(model.poses), trusted(model)
+        distance = float(np.median(np.linalg.norm(camera_centres(model.poses) - target, axis=1)))
+        reach = REACH * distance
+        while True:
+            near = seen & (np.linalg.norm(model.points - target, axis=1) < reach)
+            heights = (model.points[near] - target) @ up
+            top = float(np.quantile(heights, ALL)) if near.sum() >= MIN_NEAR else 0.0
+            if top < 0:
+                target = target + float(np.median(heights)) * up
+            elif top > TO_THE_TOP * reach and reach < WIDEST * distance:
+                reach *= LARGER
+            else:
+                return cls(target, distance, reach, near)
 
 
 def _whole_body(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +35,12 @@ def copy_mattes(
     size: tuple[int, int],
     advance: Advance,
     findings: Findings | None = None,
-    turned: Collection[int] = (),
 ) -> list[str]:
     """Write ready-made mattes to `target`/000000.png ... at `size` (width, height), and return remarks about them.
 
     The `naming` is that of the frames. The clip's `findings` say which mattes are theirs, where the folder may hold those of
-    others, too. Frames of the numbers in `turned` have been turned to the left, and their mattes are, unless they lie so.
-    Raises CaptureError on a wrong number of mattes, a wrong aspect, an unreadable file, what is no matte of one object, or many
-    that show nothing.
+    others, too, and which frames have been turned to the left, as their mattes are then. Raises CaptureError on a wrong number
+    of mattes, a wrong aspect, an unreadable file, what is no matte of one object, or many that show nothing.
     """
     import cv2
 
@@ -57,12 +54,13 @@ def copy_mattes(
     black = []
     for index, position in enumerate(chosen):
         source, matte = given.files[position], given.read(position)
-        if naming.numbers[index] in turned and _differs(*matte.shape[::-1], size):
-            matte = quarter_turn(matte)
+        own, lies = matte.shape[::-1], findings is not None and naming.numbers[index] in findings.turned
+        matte = quarter_turn(matte) if lies else matte
         height, width = matte.shape
         if _differs(width, height, size):
             remedy = "" if _differs(height, width, size) else "; turn it by 90 degrees"
-            raise CaptureError(f"{source.name} is {width}x{height}: not the shape of the {size[0]}x{size[1]} frames{remedy}")
+            shape = "photograph as it is shown" if lies else f"{size[0]}x{size[1]} frames"
+            raise CaptureError(f"{source.name} is {own[0]}x{own[1]}: not the shape of the {shape}{remedy}")
         if (width, height) != size:
             matte = cv2.resize(matte, size, interpolation=cv2.INTER_AREA if width > size[0] else cv2.INTER_LINEAR)
         black += [index] * (matte.max() <= 127)

@@ -58,7 +58,7 @@ class Ledge:
 
     `rim` [R, 3] are the points on it outside of the foot that stands on it, those of the points [P] that are `on` it; `foot`
     [F, 3] are the points of that foot. `distinct` tells how well the colours above differ from those on and below: 1/2 is like
-    guessing, 1 is always.
+    guessing, 1 is always. Its points lie in a layer of this `thickness`.
     """
 
     normal: np.ndarray
@@ -67,6 +67,7 @@ class Ledge:
     on: np.ndarray
     foot: np.ndarray
     distinct: float
+    thickness: float
 
     def body_below(self, depth: float) -> np.ndarray:
         """Return points [S, 3] that fill the column under rim and foot down to `depth`: a guess at the support's body."""
@@ -243,7 +244,7 @@ class _Layers:
         return self._as_ledge((near + far) / 2) if far >= SEAM_FAR else None
 
     def _as_ledge(self, distinct: float) -> Ledge:
-        return Ledge(self.normal, self.height, self.points[self.on], self.on, self.points[self.foot], distinct)
+        return Ledge(self.normal, self.height, self.points[self.on], self.on, self.points[self.foot], distinct, self.thickness)
 
 
 def _nearest_group(spots: np.ndarray, cell: float) -> np.ndarray:

@@ -56,6 +56,7 @@ class Findings:
             empty for photographs, and where a frame is in none.
         place_count: There are so many such files.
         files: The frames of the source, by their numbers, are files of these names; empty for a video.
+        turned: The frames of these numbers have been turned to the left by 90 degrees, to fit the others.
         damaged: The frames of these numbers would have been taken, but are damaged, for these reasons.
         remarks: These sentences, without a full stop, tell a user what was found, the damaged frames included.
     """
@@ -68,6 +69,7 @@ class Findings:
     places: list[int] = field(default_factory=list)
     place_count: int = 0
     files: list[str] = field(default_factory=list)
+    turned: list[int] = field(default_factory=list)
     damaged: dict[int, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
@@ -137,11 +139,6 @@ class Clip(ABC):
     def window(self, number: int) -> tuple[float, float, float, float] | None:
         """Return which part of a frame its picture fills, (left, top, right, bottom) in shares of it; None where it fills all."""
         return None
-
-    @property
-    def turned(self) -> set[int]:
-        """Return the frames, by their number in the source, that are turned to the left by 90 degrees to fit the others."""
-        return set()
 
     @property
     def ordered(self) -> bool:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import permutations
 from pathlib import Path
 
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import Ground
-from nerfsem_method.media.clip.clip import Clip, ClipFrame, Findings, check_size, left_out_texts, text_of
+from nerfsem_method.media.clip.clip import (
+    LARGEST_PICTURE,
+    SMALLEST_SIDE,
+    Clip,
+    ClipFrame,
+    Findings,
+    check_size,
+    left_out_texts,
+    text_of,
+)
 from nerfsem_method.media.clip.colour import high_dynamic_range, read_transfer
 from nerfsem_method.media.clip.filters import Resizer
 from nerfsem_method.media.clip.listing import Listing
@@ -27,7 +37,7 @@ RATE = Fraction(5)
 SAME_LENS = 1.02
 """Focal lengths within this ratio are one: EXIF data round them."""
 LARGER = 3
-"""Pictures that are so many times as large, along a side, as others make thumbnails of these."""
+"""Pictures that are more than so many times as large, along a side, as others make thumbnails of these."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +65,6 @@ class PhotographClip(Clip):
         usual = _usual(known)
         return {number: length / usual for number, length in known.items() if _other(length / usual)}
 
-    @property
-    def turned(self) -> set[int]:
-        """Return the numbers of the photographs that lie where the others are upright, or the other way round."""
-        return {number for number, size in enumerate(self.sizes) if not _of_one_shape(size, (self.width, self.height))}
-
     @cached_property
     def sha256(self) -> str:  # type: ignore[override]
         """Return the SHA-256 of the photographs' names and contents in their order."""
@@ -75,8 +80,9 @@ class PhotographClip(Clip):
         return find_white(self.files)
 
     def _frames(self, size: tuple[int, int], findings: Findings) -> Iterator[ClipFrame]:
-        ground, resize, turned = Ground(), Resizer(size), self.turned
+        ground, resize = Ground(), Resizer(size)
         findings.total, findings.files = len(self.files), [text_of(path.name) for path in self.files]
+        findings.turned = _across(self.sizes, (self.width, self.height))
         for number in range(0, len(self.files), self.every):
             path = self.files[number]
             try:
@@ -92,7 +98,7 @@ class PhotographClip(Clip):
             rgb, alpha = picture.rgb, picture.alpha
             if alpha is not None:
                 rgb = ground.under(rgb, alpha)
-            if number in turned:
+            if number in findings.turned:
                 rgb, alpha = quarter_turn(rgb), None if alpha is None else quarter_turn(alpha)
             yield ClipFrame(number, float(number / RATE), resize(rgb), None if alpha is None else resize(alpha))
         damaged = {self.files[number].name: f"damaged, {reason}" for number, reason in findings.damaged.items()}
@@ -125,15 +131,18 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
     if not sizes:
         raise CaptureError(f"none of the {len(listing.photographs)} photographs of {path} can be read; save them as JPEG")
     counts = Counter(sizes.values())
-    size, count = _usual_size(counts)
-    if 2 * count <= len(sizes) and len(counts) > 1:
+    size = _usual_size(counts)
+    if 2 * sum(number for other, number in counts.items() if _fits(other, size)) <= len(sizes) and len(counts) > 1:
         kinds = ", ".join(f"{number} of {w}x{h}" for (w, h), number in counts.most_common(3))
-        raise CaptureError(f"the photographs of {path} are of different sizes ({kinds}); give those of one size alone")
+        raise CaptureError(f"the photographs of {path} are of different sizes ({kinds}); give those of one shape and size alone")
     check_size(*size, path)
+    copies = _copies(sizes)
     for photograph, other in sizes.items():
-        if not _fits(other, size):
+        if photograph in copies:
+            left_out[photograph.name] = f"a smaller copy of {copies[photograph].name}"
+        elif not _fits(other, size):
             left_out[photograph.name] = f"{other[0]}x{other[1]}, where the others are {size[0]}x{size[1]}"
-    kept = {photograph: own for photograph, own in sizes.items() if _fits(own, size)}
+    kept = {photograph: own for photograph, own in sizes.items() if photograph not in copies and _fits(own, size)}
     files = tuple(kept)
     said = [read_focal_length(photograph) for photograph in files]
     comparable = len({one[1] for one in said if one}) == 1
@@ -151,20 +160,41 @@ def _of_one_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
 def _fits(size: tuple[int, int], usual: tuple[int, int]) -> bool:
     """Return whether pictures of a size can be shown at the usual one, upright or turned, and are no thumbnails of each other."""
     small, large = sorted((max(size), max(usual)))
-    return large <= LARGER * small and (_of_one_shape(size, usual) or _of_one_shape(size[::-1], usual))
+    return large <= LARGER * small and size[0] * size[1] <= LARGEST_PICTURE and _alike(size, usual)
 
 
-def _usual_size(counts: Counter[tuple[int, int]]) -> tuple[tuple[int, int], int]:
-    """Return the commonest of the sizes that the most others fit, and how many pictures these are."""
-    fitting = {size: sum(number for other, number in counts.items() if _fits(other, size)) for size in counts}
-    size = max(counts, key=lambda size: (fitting[size], counts[size], size))
-    return size, fitting[size]
+def _alike(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether two sizes are of one shape, upright or lying."""
+    width, height = size
+    return _of_one_shape(size, other) or _of_one_shape((height, width), other)
+
+
+def _usual_size(counts: Counter[tuple[int, int]]) -> tuple[int, int]:
+    """Return the commonest size of the shape, upright or lying, that most pictures have; of equally common ones the largest.
+
+    Icons are of any shape, for a pixel is much of them.
+    """
+    large = [size for size in counts if min(size) >= SMALLEST_SIDE] or [*counts]
+    of_shape = {size: sum(counts[other] for other in large if _alike(other, size)) for size in large}
+    return max(large, key=lambda size: (of_shape[size], counts[size], size))
+
+
+def _copies(sizes: dict[Path, tuple[int, int]]) -> dict[Path, Path]:
+    """Return the photographs that are smaller copies of others, as their names say: IMG_1_web.jpg, or small/IMG_1.jpg."""
+    pairs = ((small, large) for small, large in permutations(sizes, 2) if small.stem.startswith(large.stem))
+    named = ((small, large) for small, large in pairs if small.stem[len(large.stem) :][:1] in ("", *" ._-("))
+    return {small: large for small, large in named if max(sizes[small]) < max(sizes[large])}
+
+
+def _across(sizes: Sequence[tuple[int, int]], usual: tuple[int, int]) -> list[int]:
+    """Return which of some pictures of one shape lie where the usual one is upright, or the other way round."""
+    return [number for number, size in enumerate(sizes) if not _of_one_shape(size, usual)]
 
 
 def _of_sizes(sizes: dict[Path, tuple[int, int]], usual: tuple[int, int]) -> list[str]:
     """Return what is to be said where photographs lie among upright ones or have another size of the same shape."""
     naming, own = Naming(range(len(sizes)), [path.name for path in sizes]), [*sizes.values()]
-    across = [number for number, size in enumerate(own) if not _of_one_shape(size, usual)]
+    across = _across(own, usual)
     other = [number for number, size in enumerate(own) if max(size) != max(usual)]
     said = []
     if across:
