@@ -276,3 +276,13 @@ def test_what_stands_still_in_a_pause_or_a_few_times_is_the_scene(tmp_path: Path
     for frame in range(7):
         taken(few, (frame, frame + 1))
     assert not few.burnt_in() and len(taken(few, (0, 7))) >= LETTERS
+
+
+def test_what_hardly_moves_near_the_axis_of_a_turn_is_the_scene(tmp_path: Path) -> None:
+    """Of what is on an object that a camera circles evenly some stands still at the axis, and some moves a little beside it."""
+    matcher = watermarked(tmp_path, 20)
+    for frame in range(20):
+        matcher.keypoints[frame][LETTERS // 2 : LETTERS] = matcher.keypoints[0][: LETTERS // 2] + 3.0 * (frame % 2)
+    for frame in range(19):
+        taken(matcher, (frame, frame + 1))
+    assert not matcher.burnt_in()

@@ -186,6 +186,8 @@ def test_cameras_that_circle_something_else_are_noticed(scene) -> None:
 
     frames = tuple(replace(frame, cam_from_world=beside(frame.cam_from_world)) for frame in scene.frames)
     assert "circle a point beside the object" in warned(replace(scene, frames=frames), facts())
+    half = tuple(replace(frame, cam_from_world=frames[place // 2].cam_from_world) for place, frame in enumerate(frames))
+    assert "circle a point" not in warned(replace(scene, frames=half), facts())  # There a camera that pans aside looks past it.
 
 
 def test_cameras_that_look_above_a_flat_object_circle_it(scene) -> None:

@@ -131,8 +131,9 @@ def test_where_somebody_moves_the_object_its_points_end_and_those_around_it_go_o
     assert moved(turn, views, on_object) == [12]
     nothing = np.zeros((120, 3)), np.zeros((120, 3), np.uint8)
     film = SparseModel(CAMERA, ring(COUNT), np.ones(COUNT, bool), *nothing, views, 0.4, 5)
-    assert "from frame 12 on the object lies otherwise" in _of_moves(film, on_object, Naming(range(COUNT)))[0]
-    assert not _of_moves(replace(film, ordered=False), on_object, Naming(range(COUNT)))
+    for ordered in (True, False):
+        said = _of_moves(replace(film, ordered=ordered), on_object, Naming(range(COUNT)))
+        assert "from frame 12 on the object lies otherwise" in said[0]
     assert not _of_moves(replace(film, explained=0.3), on_object, Naming(range(COUNT)))
     cut = np.concatenate([own, around[(around[:, 1] < 12) == (around[:, 0] < 100)]])
     assert not moved(turn, cut, on_object)  # All is new there, as where a film is cut.

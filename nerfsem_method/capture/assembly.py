@@ -94,12 +94,12 @@ def assemble(found: Found, advance: Advance) -> Scene:
 
 
 def _of_moves(model: SparseModel, on_object: np.ndarray, naming: Naming) -> list[str]:
-    """Return what is to be said where somebody moves the object during a film; `on_object` [P] bool are its points.
+    """Return what is to be said where somebody moves the object meanwhile; `on_object` [P] bool are its points.
 
-    Where the cameras may be wrong, it is not known.
+    Photographs in another order than that of their names tell nothing of it, and where the cameras may be wrong, it is not known.
     """
     known = {frame: model.poses[frame] for frame in np.flatnonzero(model.registered).tolist()}
-    frames = moved(known, model.views, on_object) if model.ordered and not model.contradicted else []
+    frames = moved(known, model.views, on_object) if not model.contradicted else []
     return [
         f"from {naming.of_rows([first])} on the object lies otherwise than before, while its surroundings go on: cameras are "
         "those of the surroundings, and a bundle would show the object in both ways at once; film it without touching it, or "

@@ -18,6 +18,14 @@ def cells_of(pixels: np.ndarray) -> np.ndarray:
     return (pixels / CELL).astype(int) + 1
 
 
+def around(shape: tuple[int, ...], at: np.ndarray) -> np.ndarray:
+    """Return which of all cells [rows, columns] of this shape are those `at` [M, 2], column and row, or beside them."""
+    found = np.zeros(shape, bool)
+    for down, across in np.ndindex(3, 3):
+        found[at[:, 1] + down - 1, at[:, 0] + across - 1] = True
+    return found
+
+
 def places(burnt: np.ndarray, width: int, height: int) -> list[Place]:
     """Return the places in frames of this size where cells [rows, columns] bool, with those around them, are `burnt` in."""
     from scipy.ndimage import binary_dilation, find_objects, label

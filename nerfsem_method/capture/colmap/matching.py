@@ -13,7 +13,7 @@ import numpy as np
 import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
-from nerfsem_method.capture.colmap.burnt import cells_of, places
+from nerfsem_method.capture.colmap.burnt import around, cells_of, places
 from nerfsem_method.capture.colmap.job import Job, Place, dense, tell
 
 RANDOM_SEED = 0
@@ -44,6 +44,9 @@ is burnt into the picture, a translucent watermark for example: what stands stil
 that have nothing else in common would be laid over each other by it."""
 NEARLY = 2.0
 """What is burnt in stays within so many pixels; what shines through it shifts it a little."""
+SLOW, BY_AND_BY = 2.0, 3 * NEARLY
+"""Near the axis of an even turn features stand still, too, but in more than one of so many pairs others move a little there, up
+to so many pixels; what moves beside a watermark moves as the scene does."""
 LARGEST = 600
 """So many of a frame's features, the largest, tell which frames look alike."""
 MIN_MATCHES = 15
@@ -263,18 +266,16 @@ class Matcher:
         of_number = {number: frame for frame, number in enumerate(self.ids)}
         cells = [cells_of(keypoints) for keypoints in self.keypoints]
         shape = np.max([cell.max(0) for cell in cells if len(cell)], axis=0)[::-1] + 2 if any(map(len, cells)) else (0, 0)
-        counts, moving = np.zeros(shape, int), 0
+        counts, slow, moving = np.zeros(shape, int), np.zeros(shape, int), 0
         for numbers, matches in self._matched.items():
             pair = of_number[numbers[0]], of_number[numbers[1]]
             shift, moves = self._shift(pair)
             twice = numbers[0] > numbers[1] and numbers[::-1] in self._matched
             if moves and not twice and not self.job.still_background:
-                still, moving = np.zeros(shape, bool), moving + 1
-                at = cells[pair[0]][matches[shift <= STILL, 0]]
-                for down, across in np.ndindex(3, 3):
-                    still[at[:, 1] + down - 1, at[:, 0] + across - 1] = True
-                counts += still
-        return counts >= max(FEWEST_BURNT, BURNT_IN * moving)
+                moving += 1
+                counts += around(shape, cells[pair[0]][matches[shift <= STILL, 0]])
+                slow += around(shape, cells[pair[0]][matches[(shift > NEARLY) & (shift <= BY_AND_BY), 0]])
+        return (counts >= max(FEWEST_BURNT, BURNT_IN * moving)) & (counts > SLOW * slow)
 
     def _lie_burnt_in(self, pixels: np.ndarray) -> np.ndarray:
         """Return which pixels [M, 2] lie where something is burnt in, [M] bool."""

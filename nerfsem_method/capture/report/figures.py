@@ -20,6 +20,8 @@ from nerfsem_method.scene.scene import Scene
 ASIDE = 0.5
 """Cameras that look at a point so many edges of the unit cube aside from its middle circle something else. Only what is
 beside counts: above a flat thing, such as a coin, that lies low in the frames, they look at nothing."""
+MOST_OF_A_TURN = 240
+"""In a turn of fewer degrees cameras that hold the object aside in their pictures look past it, too."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def summarise(
     if unposed:
         lost, why = naming.of(unposed), f"; {likely}" if likely and not bars else ""
         warnings.insert(0, f"no camera was found for {lost}: left out of the training, of the bundle and of what it plays{why}")
-    if np.linalg.norm(look_at_point(scene.poses)[:2] - 0.5) > ASIDE:
+    if covered >= MOST_OF_A_TURN and np.linalg.norm(look_at_point(scene.poses)[:2] - 0.5) > ASIDE:
         warnings.append(
             "the cameras circle a point beside the object that the mattes show: if there are two objects, or the mattes show "
             "the wrong one, point at it (--object-box) or give --mattes DIR"
