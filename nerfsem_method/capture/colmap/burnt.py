@@ -11,6 +11,21 @@ CELL = 4.0
 JOINED, LEGIBLE = 4, 0.04
 """What is burnt in not farther apart than twice so many cells is told as one thing, unless all of it is smaller than this share
 of the frame, as what lies in the middle of pictures that are turned about it, and stands still there."""
+BURNT_IN, FEWEST_BURNT = 0.05, 8
+"""Where features stand still in such a share of the pairs that move, and in so many at least, in a cell or beside it, something
+is burnt into the picture, a translucent watermark for example: what stands still there in other pairs is no scene either. Frames
+that have nothing else in common would be laid over each other by it."""
+SLOW, BY_AND_BY = 2.0, 6.0
+"""Near the axis of an even turn features stand still, too, but in more than one of so many pairs others move a little there, up
+to so many pixels; what moves beside a watermark moves as the scene does."""
+
+
+def burnt_cells(still: np.ndarray, slow: np.ndarray, moving: int) -> np.ndarray:
+    """Return in which cells [rows, columns] bool something is burnt in, of frames of which so many pairs are `moving`.
+
+    In so many of these pairs features stand `still` there, and in so many others are `slow`, by BY_AND_BY pixels at most.
+    """
+    return (still >= max(FEWEST_BURNT, BURNT_IN * moving)) & (still > SLOW * slow)
 
 
 def cells_of(pixels: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import pycolmap
 
 from nerfsem_method.capture.colmap import pairs
-from nerfsem_method.capture.colmap.burnt import around, cells_of, places
+from nerfsem_method.capture.colmap.burnt import BY_AND_BY, around, burnt_cells, cells_of, places
 from nerfsem_method.capture.colmap.job import Job, Place, dense, tell
 
 RANDOM_SEED = 0
@@ -38,15 +38,8 @@ STILL = 0.5
 MOVING, MOVING_SHARE = 4.0, 0.2
 """Where such a share of the matches moves by more pixels than this, those that stand still are burnt into the picture, or dirt on
 the lens."""
-BURNT_IN, FEWEST_BURNT = 0.05, 8
-"""Where features stand still in such a share of the pairs that move, and in so many at least, in a cell or beside it, something
-is burnt into the picture, a translucent watermark for example: what stands still there in other pairs is no scene either. Frames
-that have nothing else in common would be laid over each other by it."""
 NEARLY = 2.0
 """What is burnt in stays within so many pixels; what shines through it shifts it a little."""
-SLOW, BY_AND_BY = 2.0, 3 * NEARLY
-"""Near the axis of an even turn features stand still, too, but in more than one of so many pairs others move a little there, up
-to so many pixels; what moves beside a watermark moves as the scene does."""
 LARGEST = 600
 """So many of a frame's features, the largest, tell which frames look alike."""
 MIN_MATCHES = 15
@@ -275,7 +268,7 @@ class Matcher:
                 moving += 1
                 counts += around(shape, cells[pair[0]][matches[shift <= STILL, 0]])
                 slow += around(shape, cells[pair[0]][matches[(shift > NEARLY) & (shift <= BY_AND_BY), 0]])
-        return (counts >= max(FEWEST_BURNT, BURNT_IN * moving)) & (counts > SLOW * slow)
+        return burnt_cells(counts, slow, moving)
 
     def _lie_burnt_in(self, pixels: np.ndarray) -> np.ndarray:
         """Return which pixels [M, 2] lie where something is burnt in, [M] bool."""
