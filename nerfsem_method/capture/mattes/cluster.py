@@ -162,18 +162,18 @@ class _Look:
         """Find out where the cameras of a model look, whose way up is `up` [3].
 
         Of an object that stands low in all pictures they look above it: where all points near their target lie below, it is
-        moved down amid these. Where points go up to the top of the reach, as of an object that fills a wide lens's pictures, it
-        is enlarged.
+        moved down amid these, once, for a support may show more than the object does. Where points go up to the top of the
+        reach, as of an object that fills a wide lens's pictures, it is enlarged.
         """
-        target, seen = look_at_point(model.poses), trusted(model)
+        target, seen, lowered = look_at_point(model.poses), trusted(model), False
         distance = float(np.median(np.linalg.norm(camera_centres(model.poses) - target, axis=1)))
         reach = REACH * distance
         while True:
             near = seen & (np.linalg.norm(model.points - target, axis=1) < reach)
             heights = (model.points[near] - target) @ up
             top = float(np.quantile(heights, ALL)) if near.sum() >= MIN_NEAR else 0.0
-            if top < 0:
-                target = target + float(np.median(heights)) * up
+            if top < 0 and not lowered:
+                target, lowered = target + float(np.median(heights)) * up, True
             elif top > TO_THE_TOP * reach and reach < WIDEST * distance:
                 reach *= LARGER
             else:

@@ -130,19 +130,19 @@ def open_photographs(path: Path, listing: Listing, every: int) -> PhotographClip
         del sizes[photograph]
     if not sizes:
         raise CaptureError(f"none of the {len(listing.photographs)} photographs of {path} can be read; save them as JPEG")
+    for small, large in _copies(sizes).items():
+        left_out[small.name] = f"a smaller copy of {large.name}"
+        del sizes[small]
     counts = Counter(sizes.values())
     size = _usual_size(counts)
     if 2 * sum(number for other, number in counts.items() if _fits(other, size)) <= len(sizes) and len(counts) > 1:
         kinds = ", ".join(f"{number} of {w}x{h}" for (w, h), number in counts.most_common(3))
         raise CaptureError(f"the photographs of {path} are of different sizes ({kinds}); give those of one shape and size alone")
     check_size(*size, path)
-    copies = _copies(sizes)
     for photograph, other in sizes.items():
-        if photograph in copies:
-            left_out[photograph.name] = f"a smaller copy of {copies[photograph].name}"
-        elif not _fits(other, size):
+        if not _fits(other, size):
             left_out[photograph.name] = f"{other[0]}x{other[1]}, where the others are {size[0]}x{size[1]}"
-    kept = {photograph: own for photograph, own in sizes.items() if photograph not in copies and _fits(own, size)}
+    kept = {photograph: own for photograph, own in sizes.items() if _fits(own, size)}
     files = tuple(kept)
     said = [read_focal_length(photograph) for photograph in files]
     comparable = len({one[1] for one in said if one}) == 1
@@ -183,7 +183,8 @@ def _copies(sizes: dict[Path, tuple[int, int]]) -> dict[Path, Path]:
     """Return the photographs that are smaller copies of others, as their names say: IMG_1_web.jpg, or small/IMG_1.jpg."""
     pairs = ((small, large) for small, large in permutations(sizes, 2) if small.stem.startswith(large.stem))
     named = ((small, large) for small, large in pairs if small.stem[len(large.stem) :][:1] in ("", *" ._-("))
-    return {small: large for small, large in named if max(sizes[small]) < max(sizes[large])}
+    alike = ((small, large) for small, large in named if _alike(sizes[small], sizes[large]))
+    return {small: large for small, large in alike if max(sizes[small]) < max(sizes[large])}
 
 
 def _across(sizes: Sequence[tuple[int, int]], usual: tuple[int, int]) -> list[int]:
