@@ -92,6 +92,8 @@ def test_details_are_expected_to_be_full_of_the_object(scene) -> None:
 def test_frames_are_named_by_number(scene) -> None:
     chosen = np.isin(np.arange(COUNT), (2, 3, 4, 9))
     assert "the object leaves the frame in frames 2-4, 9" in warned(scene, facts(border=np.where(chosen, 0.1, 0.0)))
+    assert "what it stands on" not in warned(scene, facts(border=np.where(chosen, 0.1, 0.0)))
+    assert "what it stands on was taken for a part of it" in warned(scene, facts(border=np.full(COUNT, 0.1)))
     assert "take all of the frame for the object in frames 2-4, 9" in warned(scene, facts(coverage=np.where(chosen, 1.0, 0.2)))
     assert "disagreed with all other views in frames 2-4, 9" in warned(scene, facts(redrawn=chosen))
     assert "no object in frames 2-4, 9" in warned(scene, facts(coverage=np.where(chosen, 0, 0.2)))

@@ -107,7 +107,7 @@ def test_it_is_told_before_the_first_frame(tmp_path, monkeypatch, capsys):
         assert "3000 frames of 68 x 120" in capsys.readouterr().out
         raise NerfsemError("so far, so good")
 
-    clip = PhotographClip(video, 1, 68, 120, Fraction(30), 3000, files=(video,), notes=(), focal_lengths=())
+    clip = PhotographClip(video, 1, 68, 120, Fraction(30), 3000, (video,), sizes=((68, 120),), notes=(), focal_lengths=())
     monkeypatch.setattr(ingest_module, "open_clip", lambda path, every: clip)
     monkeypatch.setattr(frame_files, "extract", extract)
     with pytest.raises(NerfsemError, match="so far, so good"):

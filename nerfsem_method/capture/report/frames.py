@@ -15,6 +15,8 @@ CLOSER = 1.1
 """Of a frame with so many times the usual focal length it is expected that the object fills it."""
 BORDER_SHARE = 0.005
 """The matte may touch this share of a frame's border before the object is said to leave the frame."""
+MOST = 0.9
+"""What leaves more of the frames than this may be what the object stands on, as a plinth of the same stone."""
 WHOLE_FRAME = 0.97
 """A matte that covers more of its frame than this shows no outline of the object."""
 INVERTED = 0.6
@@ -42,7 +44,11 @@ def of_frames(facts: FrameFacts, naming: Naming, zooms: np.ndarray) -> list[str]
     if np.median(facts.border) > INVERTED:
         warnings.append("the mattes cover the frames' borders: if they show what is around the object, invert them")
     if (cut := (facts.border > BORDER_SHARE) & ~details).any():
-        warnings.append(f"the object leaves the frame in {named(cut)}: film from further away; what no frame shows is lost")
+        support = "; if the mattes go on below it, what it stands on was taken for a part of it: cut that off with --mattes DIR"
+        warnings.append(
+            f"the object leaves the frame in {named(cut)}: film from further away; what no frame shows is lost"
+            f"{support if cut.mean() > MOST else ''}"
+        )
     if np.median(facts.pieces) > 1:
         warnings.append(f"the mattes show {int(np.median(facts.pieces))} separate pieces; a bundle is made for one object")
     if (period := rhythm(facts.blur)) is not None:
