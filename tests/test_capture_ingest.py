@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 from true_cameras import FRAMES, TrueCameras, shorter_clip
 
-from nerfsem_method.capture import stages
+from nerfsem_method.capture import assembly, stages
 from nerfsem_method.capture.cameras import normalise, poses
 from nerfsem_method.capture.clip import frames as frame_files
 from nerfsem_method.capture.ingest import ingest
-from nerfsem_method.capture.mattes import classical, given
+from nerfsem_method.capture.mattes import classical, cluster, given
 from nerfsem_method.capture.mattes.given import copy_mattes
 from nerfsem_method.capture.options import CaptureOptions
 from nerfsem_method.capture.report.figures import read_report
@@ -103,7 +103,9 @@ def test_the_folder_holds_what_it_promises(captured, clip) -> None:
     assert Scene.load(root).frames[7].source == "interpolated"
 
 
-def test_a_photograph_that_lies_is_turned_with_its_matte(clip: Path, mattes: Path, colmap: TrueCameras, tmp_path: Path) -> None:
+def test_a_photograph_that_lies_is_turned_with_its_matte(
+    clip: Path, mattes: Path, colmap: TrueCameras, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Turned to the right by hand, it is the frame of before again, and an evaluation takes it so, too."""
     folder, ready = tmp_path / "photographs", tmp_path / "mattes"
     folder.mkdir()
@@ -112,7 +114,8 @@ def test_a_photograph_that_lies_is_turned_with_its_matte(clip: Path, mattes: Pat
         Image.fromarray(np.rot90(frame.rgb, -1) if index == 3 else frame.rgb).save(folder / f"{index:02d}.png")
     third = sorted(ready.iterdir())[3]
     Image.open(third).rotate(-90, expand=True).save(third)
-    shots = folder
+    shots, turned = folder, []
+    monkeypatch.setattr(assembly, "way_up", lambda model: turned.append([*model.turned]) or cluster.way_up(model))
     scene = ingest(shots, CaptureOptions(mattes=ready, scale=SCALE))
     straight = ingest(clip, CaptureOptions(mattes=mattes, scale=SCALE), tmp_path / "straight.nerfsem")
     for index in (3, 4):
@@ -120,6 +123,7 @@ def test_a_photograph_that_lies_is_turned_with_its_matte(clip: Path, mattes: Pat
             one, other = (np.asarray(Image.open(root / folder / f"{index:06d}.png"), int) for root in (scene.root, straight.root))
             assert one.shape == other.shape and np.abs(one - other).mean() < 1
     assert any("lie where the others are upright" in warning for warning in read_report(scene.root).warnings)
+    assert turned == [[3], []]  # Which way is up is told by how photographs were taken.
     taken = load_references(Clip(shots, ready), scene.video, tmp_path).mattes
     shown = np.asarray(Image.open(scene.root / "mattes" / "000003.png"), int)
     assert np.abs(taken[3].astype(int) - shown).mean() < 1

@@ -126,3 +126,9 @@ def test_up_is_across_the_rows_of_a_turn_that_stays_open(arc: int, turned: tuple
     assert (upright(model.taken) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.99
     chosen = np.arange(20) > 3
     np.testing.assert_array_equal(model.of_frames(chosen).taken, model.taken[chosen])
+
+
+def test_a_camera_that_is_held_askew_for_a_while_tilts_nothing() -> None:
+    poses = COLMAP_WORLD.poses(from_above(20, np.radians(150)))
+    poses[:3] = Rotation.from_rotvec([0, 0, 0.6]).as_matrix() @ poses[:3]
+    assert (upright(poses) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.9995
