@@ -18,6 +18,8 @@ from nerfsem_method.media.pictures import write_picture
 RNG = np.random.default_rng(0)
 BACKGROUND = RNG.integers(0, 255, (120, 400)).astype(np.uint8)
 OBJECT = RNG.integers(0, 255, (60, 400)).astype(np.uint8)
+VESSEL = np.zeros((120, 80), bool)
+VESSEL[30:84, 20:60] = VESSEL[84:90, 26:54] = True  # It is narrower below, as most things are, or a tin can seen from above.
 
 
 def clip(camera_step: int, object_step: int) -> Motion:
@@ -25,7 +27,7 @@ def clip(camera_step: int, object_step: int) -> Motion:
     frames = []
     for i in range(motion.SAMPLES):
         picture = BACKGROUND[:, camera_step * i : camera_step * i + 80].astype(float)
-        picture[30:90, 20:60] = OBJECT[:, object_step * i : object_step * i + 40]
+        picture[VESSEL] = OBJECT[:, object_step * i : object_step * i + 40][VESSEL[30:90, 20:60]]
         frames.append(np.clip(picture + RNG.normal(0, 2, picture.shape), 0, 255).astype(np.uint8))
     return Motion(np.stack(frames))
 
@@ -34,7 +36,7 @@ def test_a_turning_object_before_a_still_background_is_a_turntable() -> None:
     seen = clip(0, 7)
     assert seen.turntable is True and not seen.nothing  # COLMAP's process reads it as JSON, which knows no other truth.
     region = seen.region()
-    assert region[32:88, 22:58].all()
+    assert region[32:82, 22:58].all()
     assert region[:20].sum() + region[:, :10].sum() == 0
 
 
@@ -60,6 +62,25 @@ def test_where_nothing_moves_nothing_is_said(tmp_path: Path) -> None:
     for i, picture in enumerate(clip(0, 0).samples):
         write_picture(tmp_path / f"{i:06d}.png", picture)
     assert Moving.of(sorted(tmp_path.glob("*.png"))) is None
+
+
+@pytest.mark.parametrize("left", [0, 20])
+def test_a_film_within_a_still_screen_is_no_turntable(left: int) -> None:
+    frames = clip(0, 0).samples.copy()
+    for i, frame in enumerate(frames):
+        frame[12:108, left : left + 50] = BACKGROUND[12:108, 5 * i : 5 * i + 50]
+        frame[92:98, left + 20 : left + 32] = OBJECT[:6, :12]  # A watermark in the film is told of, too.
+    seen = Motion(frames)
+    assert seen.window == pytest.approx((left / 80, 0.1, (left + 50) / 80, 0.9), abs=0.02) and not seen.turntable
+    *around, mark = seen.overlays()
+    assert around == motion.beside(seen.window or (0, 0, 0, 0)) and len(around) == (4 if left else 3)
+    assert mark == pytest.approx(((left + 20) / 80, 92 / 120, (left + 32) / 80, 98 / 120), abs=0.05)
+
+
+def test_films_have_no_window_where_they_fill_the_frame_or_something_small_moves() -> None:
+    small = clip(0, 0).samples.copy()
+    small[:, 40:48, 30:38] = RNG.integers(0, 255, (len(small), 8, 8))
+    assert [seen.window for seen in (clip(5, 7), clip(0, 7), clip(0, 0), Motion(small))] == [None] * 4
 
 
 def test_a_moving_camera_is_no_turntable() -> None:

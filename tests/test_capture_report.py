@@ -18,6 +18,7 @@ from nerfsem_method.capture.report import figures as report
 from nerfsem_method.capture.report import page as report_page
 from nerfsem_method.capture.report.facts import FrameFacts, look_at_frames
 from nerfsem_method.capture.report.figures import Report
+from nerfsem_method.capture.report.outline import faint_share
 from nerfsem_method.capture.report.page import Cloud
 from nerfsem_method.media.naming import Naming
 from nerfsem_method.scene.camera import Intrinsics
@@ -31,7 +32,7 @@ PHOTOGRAPHS = Naming(range(COUNT), [f"IMG_{number}.JPG" for number in range(COUN
 def facts(**changes: np.ndarray) -> FrameFacts:
     """Return the facts of twelve good frames, but for the changes."""
     good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "border": 0.0, "pieces": 1, "noise": 1.0, "dim": 0.05, "tones": 160.0}
-    good["redrawn"] = False
+    good |= {"faint": 0.02, "redrawn": False}
     return FrameFacts(**{name: changes.get(name, np.full(COUNT, value)) for name, value in good.items()})
 
 
@@ -121,12 +122,42 @@ def test_photographs_are_named_by_their_files(scene) -> None:
     assert summary.naming.of_rows([5]) == "IMG_5.JPG"
 
 
-def test_all_that_stands_still_is_told_in_one_sentence(scene) -> None:
-    logo, bar = (0.8, 0.05, 0.95, 0.1), (0.0, 0.9, 1.0, 1.0)
-    told = warned(scene, facts(), model(overlays=[logo, bar]))
+def test_what_stands_still_is_told_by_its_places(scene) -> None:
+    logo, title = (0.8, 0.05, 0.95, 0.1), (0.3, 0.8, 0.7, 0.85)
+    told = warned(scene, facts(), model(overlays=[logo, title]))
     assert told.count("stands still") == 1
-    assert "from 80% to 95% of their width and 5% to 10% of their height; from 0% to 100% of their width and 90% to" in told
+    assert "from 80% to 95% of the width and 5% to 10% of the height; from 30% to 70% of the width and 80% to" in told
     assert "; and in 2 more places: cameras were found without it" in warned(scene, facts(), model(overlays=[logo] * 6))
+
+
+def test_what_lies_around_a_film_is_told_with_the_command_that_cuts_it_off(scene) -> None:
+    left, logo = (0.0, 0.0, 0.25, 1.0), (0.8, 0.05, 0.95, 0.1)
+    boxes = [left, (0.0, 0.0, 1.0, 0.1), (0.0, 0.9, 1.0, 1.0), (0.75, 0.0, 1.0, 1.0)]
+    told = warned(scene, facts(), model(overlays=boxes))
+    assert "shown from 25% to 75% of the width and 10% to 90% of the height" in told and told.count("stands still") == 1
+    assert "-vf crop=iw*0.500:ih*0.800:iw*0.250:ih*0.100 NEW" in told
+    told = warned(scene, facts(), model(overlays=[left, logo]))
+    assert "crop=iw*0.750:ih*1.000:iw*0.250:ih*0.000" in told and "from 80% to 95% of the width" in told
+
+
+def test_mattes_whose_outline_nothing_shows_are_doubted_unless_they_are_given(scene) -> None:
+    assert "along 40% of the mattes' outline" in warned(scene, facts(faint=np.full(COUNT, 0.4)))
+    assert warned(scene, facts(faint=np.where(np.arange(COUNT) < 4, 0.4, 0.02))) == ""
+    assert warned(scene, facts(faint=np.full(COUNT, np.nan))) == ""
+
+
+@pytest.mark.parametrize("size", [(120, 160), (60, 80)])
+def test_an_outline_is_faint_where_both_sides_have_one_colour(size: tuple[int, int]) -> None:
+    """The right half of the ground is as dark as the disc, but for noise."""
+    ground = np.full((120, 160, 3), 40, np.uint8)
+    ground[:, :80] = (40, 160, 200)
+    disc = cv2.circle(np.zeros((120, 160), np.uint8), (80, 60), 40, (255,), -1)
+    grain = np.random.default_rng(0).integers(0, 3, (120, 160, 3)).astype(np.uint8)
+    picture = np.where(disc[..., None] > 0, np.uint8(40), ground) + grain
+    matte = cv2.resize(disc, size[::-1])
+    assert faint_share(picture, matte) == pytest.approx(0.5, abs=0.05)
+    assert faint_share(np.where(disc[..., None] > 0, picture, 200).astype(np.uint8), matte) == 0
+    assert [np.isnan(faint_share(picture, np.full(size, level, np.uint8))) for level in (255, 0)] == [True, True]
 
 
 @pytest.mark.parametrize("apart", [0.2, 1.0])
@@ -307,6 +338,9 @@ def test_frames_are_told_as_they_are_looked_at(tmp_path: Path) -> None:
     mattes = np.full((3, 24, 32), 255, np.uint8)
     look_at_frames(paths, mattes, mattes, [None] * 3, lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
+    mattes[:, 6:18, 8:24] = 0
+    doubted = [look_at_frames(paths, 255 - mattes, mattes, [None] * 3, lambda *_: None, given) for given in (False, True)]
+    assert [bool(np.isfinite(facts.faint).any()) for facts in doubted] == [True, False]
 
 
 def test_a_picture_that_fills_nothing_of_its_frame_touches_no_border(tmp_path: Path) -> None:

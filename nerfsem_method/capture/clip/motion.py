@@ -46,6 +46,12 @@ FLAT = 4
 """Bars are as black as ever within so many grey levels; what a lens darkens at the frame's rims changes with what is there."""
 BESIDE, GROUND = 0.03, 0.6
 """Beside a bar, within the first share of the frame, less than the second is black: the bar itself ends there."""
+FILLED, STILL_AROUND = 0.85, 0.05
+"""A film that is shown in a part of the frame changes in such a share of its outermost pixels, at each side and corner, and no
+larger share than the second changes around it. Three such films have .95 or more, and .007 or less; what turns on a turntable
+lacks a picture's corners, unless it is a cylinder that is seen level."""
+LEAST_AROUND = 0.03
+"""What is around such a film takes such a share of the frame at least."""
 ALWAYS = 0.85
 """What shows in this share of the samples is burnt in: a flash, a title card or the ends of a fade may take two of them."""
 STILL_CLIP = 0.99
@@ -88,7 +94,31 @@ class Motion:
         rim = max(round(RIM * max(height, width)), 1)
         inner = np.zeros((height, width), bool)
         inner[rim : height - rim, rim : width - rim] = True
-        return STILL_BACKGROUND < self.still_edges <= STILL_CLIP and bool(self._changes(USUALLY)[~inner].mean() < STILL_RIM)
+        before_still = STILL_BACKGROUND < self.still_edges <= STILL_CLIP
+        return before_still and bool(self._changes(USUALLY)[~inner].mean() < STILL_RIM) and self.window is None
+
+    @cached_property
+    def window(self) -> Box | None:
+        """Return where a film is shown if all around it stands still, as in the recording of a screen; None where none is."""
+        import cv2
+
+        changes, (height, width) = self._changes(USUALLY), self.samples.shape[1:]
+        long_side = max(height, width)
+        opened = cv2.morphologyEx(changes.astype(np.uint8), cv2.MORPH_OPEN, _disc(0.006 * long_side))
+        count, _, facts, _ = cv2.connectedComponentsWithStats(opened)
+        thin, wide = (max(round(share * long_side), 2) for share in (0.006, 0.06))
+        left, top, across, down, _ = facts[1 + facts[1:, cv2.CC_STAT_AREA].argmax()] if count > 1 else np.zeros(5, int)
+        if min(across, down) < 2 * wide:
+            return None
+        around = np.ones_like(changes)
+        around[max(top - 1, 0) : top + down + 1, max(left - 1, 0) : left + across + 1] = False
+        inside = changes[top + 1 : top + down - 1, left + 1 : left + across - 1]  # The outermost pixels may lie half outside.
+        sides = [line for lines in (inside, inside.T) for line in (lines[:thin], lines[-thin:])]
+        corners = [side[:, end] for side in (inside[:wide], inside[-wide:]) for end in (np.s_[:wide], np.s_[-wide:])]
+        shown = min(part.mean() for part in (*sides, *corners)) > FILLED and around.mean() > LEAST_AROUND
+        if not shown or changes[around].mean() > STILL_AROUND:
+            return None
+        return float(left / width), float(top / height), float((left + across) / width), float((top + down) / height)
 
     def _changes(self, rarely: float) -> np.ndarray:
         """Return which pixels [H, W] bool change along the clip, in more than this share of it."""
@@ -96,8 +126,16 @@ class Motion:
         return high - low > SAME
 
     def overlays(self) -> list[Box]:
-        """Return what is no picture of the scene: black bars, and still pictures burnt into frames whose rest moves."""
-        return [] if self.nothing or self.turntable else [*self._bars(), *self._burnt_in()]
+        """Return what is no picture of the scene: all around a film, and still pictures burnt into frames whose rest moves."""
+        if self.nothing or self.turntable:
+            return []
+        if self.window is None:
+            return [*self._bars(), *self._burnt_in()]
+        left, top, right, bottom = self.window
+        within = (
+            box for box in self._burnt_in() if left < (box[0] + box[2]) / 2 < right and top < (box[1] + box[3]) / 2 < bottom
+        )
+        return [*beside(self.window), *within]
 
     def _bars(self) -> list[Box]:
         usual = np.median(self.samples, axis=0)
@@ -106,8 +144,7 @@ class Motion:
         across, down = (~(black.mean(axis) > 0.98) for axis in (0, 1))  # the picture's columns and rows
         inside = black[:, across] if across.any() else black, black[down].T if down.any() else black.T
         top, bottom, left, right = (_bar(side[::way]) for side in inside for way in (1, -1))
-        bars = {(0.0, 0.0, 1.0, top), (0.0, 1 - bottom, 1.0, 1.0), (0.0, 0.0, left, 1.0), (1 - right, 0.0, 1.0, 1.0)}
-        return sorted(bar for bar in bars if bar[2] > bar[0] and bar[3] > bar[1]) if top + bottom + left + right < 1 else []
+        return beside((left, top, 1 - right, 1 - bottom)) if top + bottom + left + right < 1 else []
 
     def _burnt_in(self) -> list[Box]:
         import cv2
@@ -141,6 +178,13 @@ class Motion:
         changes = cv2.morphologyEx(changes, cv2.MORPH_OPEN, _disc(0.006 * long_side))
         changes = cv2.morphologyEx(changes, cv2.MORPH_CLOSE, _disc(0.05 * long_side))
         return cv2.dilate(changes, _disc(LOOSE * long_side)) > 0
+
+
+def beside(window: Box) -> list[Box]:
+    """Return what of the frame lies beside a window, as boxes from side to side of the frame, ascending."""
+    left, top, right, bottom = window
+    boxes = {(0.0, 0.0, 1.0, top), (0.0, bottom, 1.0, 1.0), (0.0, 0.0, left, 1.0), (right, 0.0, 1.0, 1.0)}
+    return sorted(box for box in boxes if box[2] > box[0] and box[3] > box[1])
 
 
 def look(frames: list[Path]) -> Motion:

@@ -74,24 +74,45 @@ def of_cameras(model: SparseModel, naming: Naming, interpolated: list[int], cove
             "bends cameras by degrees; give it its true shape first, a film by: ffmpeg -i CLIP -vf "
             f"'scale=trunc(iw*{model.squeeze:.3f}/2)*2:ih,setsar=1' NEW"
         )
-    if model.overlays:
-        warnings.append(_of_overlays(model.overlays))
+    warnings += _of_overlays(model.overlays)
     if points < FEW_POINTS:
         warnings.append(f"only {points} points were found on the object; its cameras rest on the background")
     return warnings
 
 
-def _of_overlays(places: Sequence[Box]) -> str:
+def _of_overlays(places: Sequence[Box]) -> list[str]:
     """Return what is to be said of what stands still in the frames, at these places."""
-    told = [
-        f"from {left:.0%} to {right:.0%} of their width and {top:.0%} to {bottom:.0%} of their height"
-        for left, top, right, bottom in places[:MOST_PLACES]
-    ]
+    whole = np.array([0.0, 0.0, 1.0, 1.0])
+    around = [box for box in places if (np.array(box) == whole).sum() == 3]  # From side to side, along a third one.
+    within = [box for box in places if box not in around]
+    return [*([_of_window(around)] if around else []), *([_of_burnt_in(within)] if within else [])]
+
+
+def _of_window(around: Sequence[Box]) -> str:
+    """Return what is to be said of boxes that lie along sides of the frames, around the picture."""
+    left, top = (max((box[2 + axis] for box in around if box[2 + axis] < 1), default=0.0) for axis in (0, 1))
+    right, bottom = (min((box[axis] for box in around if box[axis] > 0), default=1.0) for axis in (0, 1))
+    crop = f"iw*{right - left:.3f}:ih*{bottom - top:.3f}:iw*{left:.3f}:ih*{top:.3f}"
+    return (
+        f"the film is shown from {_place((left, top, right, bottom))} of the frames alone, and what is around it, as bars, a "
+        "template or a screen, stands still: cameras were found without it, but its colours mislead the mattes; give the film "
+        f"alone, as by: ffmpeg -i CLIP -vf crop={crop} NEW"
+    )
+
+
+def _of_burnt_in(places: Sequence[Box]) -> str:
+    """Return what is to be said of what is burnt into the frames at these places."""
+    told = "; from ".join(map(_place, places[:MOST_PLACES]))
     more = f"; and in {len(places) - MOST_PLACES} more places" if len(places) > MOST_PLACES else ""
     return (
-        f"something stands still in the frames, a logo, watermark or bar, {'; '.join(told)}{more}: cameras were found without "
-        "it, but if it covers the object it becomes part of it: then give a film without it"
+        f"something stands still in the frames, a logo or watermark, from {told}{more}: cameras were found without it, but if it "
+        "covers the object it becomes part of it: then give a film without it"
     )
+
+
+def _place(box: Box) -> str:
+    left, top, right, bottom = box
+    return f"{left:.0%} to {right:.0%} of the width and {top:.0%} to {bottom:.0%} of the height"
 
 
 def of_zoom(model: SparseModel, naming: Naming) -> list[str]:

@@ -13,6 +13,7 @@ from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.legible import dim_share, noise
 from nerfsem_method.capture.clip.tones import Tones
 from nerfsem_method.capture.mattes import given as matte_files
+from nerfsem_method.capture.report.outline import faint_share
 from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import Window, shown_part
 
@@ -27,7 +28,8 @@ class FrameFacts:
     `coverage` is the matte's share of the frame, `blur` the softness of the edges in pixels, `light` the object's mean
     brightness (NaN where there is none), `border` the matte's share of the frame's border, `pieces` the number of the matte's,
     `noise` the standard deviation of the frame's in grey levels, `dim` the share of the frame where there is little light,
-    `tones` within how many grey levels it lies. Where `redrawn` the matte is not what the segmenter drew.
+    `tones` within how many grey levels it lies, `faint` along which share of the matte's outline the picture shows no edge (NaN
+    without an outline). Where `redrawn` the matte is not what the segmenter drew.
     """
 
     coverage: np.ndarray
@@ -38,16 +40,22 @@ class FrameFacts:
     noise: np.ndarray
     dim: np.ndarray
     tones: np.ndarray
+    faint: np.ndarray
     redrawn: np.ndarray
 
 
 def look_at_frames(
-    frames: list[Path], mattes: np.ndarray, drawn: np.ndarray, windows: Sequence[Window | None], advance: Advance
+    frames: list[Path],
+    mattes: np.ndarray,
+    drawn: np.ndarray,
+    windows: Sequence[Window | None],
+    advance: Advance,
+    given: bool = False,
 ) -> FrameFacts:
-    """Measure all frames and their mattes [N, h, w] uint8, of any size, which were `drawn` [N, h, w] at first.
+    """Measure all frames and their mattes [N, h, w] uint8, of any size, which were `drawn` [N, h, w] at first, or `given`.
 
-    The pictures fill these `windows` of the frames. `advance` hears how many frames are done. Raises CaptureError if most frames
-    show no object.
+    The pictures fill these `windows` of the frames. `advance` hears how many frames are done. Outlines of given mattes are not
+    doubted. Raises CaptureError if most frames show no object.
     """
     import cv2
 
@@ -62,8 +70,9 @@ def look_at_frames(
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
         light = float(shown[solid].mean()) if solid.any() else np.nan
         tones = Tones.of([grey])
-        rows.append((edge_blur(grey), light, border, pieces, noise(grey), dim_share(grey), tones.high - tones.low))
+        faint = np.nan if given else faint_share(read_picture(path), matte)
+        rows.append((edge_blur(grey), light, border, pieces, noise(grey), dim_share(grey), tones.high - tones.low, faint))
         advance(len(rows), len(frames))
-    blur, light, border, pieces, grain, dim, tones = (np.array(column) for column in zip(*rows, strict=True))
+    blur, light, border, pieces, grain, dim, tones, faint = (np.array(column) for column in zip(*rows, strict=True))
     redrawn = (mattes != drawn).any((1, 2))
-    return FrameFacts(matte_files.check_coverage(mattes), blur, light, border, pieces, grain, dim, tones, redrawn)
+    return FrameFacts(matte_files.check_coverage(mattes), blur, light, border, pieces, grain, dim, tones, faint, redrawn)
