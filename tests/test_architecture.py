@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "evaluation": READING | {"playback", "hinerv", "hinerv/training"},
     "web": READING | {"playback"},
     "capture/clip": LEAVES | {"media", "media/clip"},
-    "capture/colmap": set(),
+    "capture/colmap": {"desk"},
     "capture/cameras": LEAVES | {"compiled", "scene", "media", "capture/clip", "capture/colmap"},
     "capture/mattes": LEAVES | {"compiled", "scene", "media", "media/clip", "capture/clip", "capture/cameras"},
     "capture/report": LEAVES | {"scene", "media", "capture/clip", "capture/cameras", "capture/mattes"},

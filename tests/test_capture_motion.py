@@ -12,7 +12,7 @@ import pytest
 
 from nerfsem_method.capture.clip import keyframes, motion
 from nerfsem_method.capture.clip.motion import Motion
-from nerfsem_method.capture.mattes.moving import BEYOND, OUTSIDE, Moving
+from nerfsem_method.capture.mattes.moving import BEYOND, OUTSIDE, Moving, missed_share
 from nerfsem_method.media.pictures import write_picture
 
 RNG = np.random.default_rng(0)
@@ -56,6 +56,18 @@ def test_what_turns_is_where_things_move_and_its_plain_foot_may_lie_below(visito
     assert against[34:86, 24:56].max() == 0 and against[54:62, 62:68].max() == 0
     assert (against[96:, :60] == BEYOND).all() and (against[:20, :60] == BEYOND).all()
     assert (against[34:86, :12] == OUTSIDE).all() and ((against[40:80, 74:] == 0).all() if visitor else True)
+
+
+def test_mattes_that_miss_what_moves_are_known(tmp_path: Path) -> None:
+    for i, (turning, walking) in enumerate(zip(clip(0, 7).samples, clip(5, 7).samples, strict=True)):
+        for kind, picture in (("turning", turning), ("walking", walking)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            write_picture(tmp_path / kind / f"{i:06d}.png", picture)
+    turning, walking = (sorted((tmp_path / kind).glob("*.png")) for kind in ("turning", "walking"))
+    vessel = np.stack([VESSEL * np.uint8(255)] * 2)
+    foot = np.where(np.arange(120)[:, None] < 66, 0, vessel).astype(np.uint8)
+    assert missed_share(turning, vessel) < 0.2 and missed_share(turning, foot[:, ::2, ::2]) == pytest.approx(0.6, abs=0.1)
+    assert missed_share(walking, foot) == 0
 
 
 def test_where_nothing_moves_nothing_is_said(tmp_path: Path) -> None:

@@ -292,4 +292,4 @@ def test_cores_and_memory_say_how_many_items_are_worked_on():
         1,
         1,
     ]
-    assert 1 <= local.core_count() <= (os.cpu_count() or 1) and local.free_memory() > 0
+    assert local.free_memory() > 0

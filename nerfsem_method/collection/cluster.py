@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from nerfsem_method.collection.attempt import attempt
 from nerfsem_method.collection.job import Job, Outcome
-from nerfsem_method.collection.local import core_count
+from nerfsem_method.desk import cores
 from nerfsem_method.errors import NerfsemError
 from nerfsem_method.stopping import GO_ON
 from nerfsem_method.temporary import temporary_folder
@@ -102,7 +102,7 @@ def _do(job: Job, slots: dict[str, int]) -> Outcome:
         task = worker.state.tasks.get(key)
         return task is None or task.state != "executing"
 
-    threads = max(1, core_count() // slots.get(_host(worker.address), 1))
+    threads = max(1, cores() // slots.get(_host(worker.address), 1))
     with temporary_folder("item", Path(worker.local_directory)) as folder:
         return attempt(replace(job, threads=threads, work=str(folder)), abandoned)
 

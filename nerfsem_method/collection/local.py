@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nerfsem_method.collection.attempt import attempt
 from nerfsem_method.collection.job import Job, Outcome
+from nerfsem_method.desk import cores
 
 ITEM_BYTES = 4e9
 """Training 300 frames of 720x1280 with `standard` takes 3.7 GB (docs/results.md); smaller clips take less."""
@@ -22,9 +23,9 @@ class Local:
     """The engine of this machine has a thread for each item that is worked on; each thread looks after one process."""
 
     def __init__(self, workers: int | None) -> None:
-        cores = core_count()
-        self.window = workers or carried(cores, free_memory(), has_gpu())
-        self._threads = max(1, cores // self.window)
+        count = cores()
+        self.window = workers or carried(count, free_memory(), has_gpu())
+        self._threads = max(1, count // self.window)
         self._pool = ThreadPoolExecutor(self.window, "nerfsem item")
         self._stopped = threading.Event()
 
@@ -44,14 +45,9 @@ class Local:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def carried(cores: int, memory: float, gpu: bool) -> int:
+def carried(count: int, memory: float, gpu: bool) -> int:
     """Return how many items so many cores and so much free memory, in bytes, carry at once; a GPU trains one at a time."""
-    return 1 if gpu else max(1, min(cores, int(memory // ITEM_BYTES)))
-
-
-def core_count() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if gpu else max(1, min(count, int(memory // ITEM_BYTES)))
 
 
 def has_gpu() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from functools import partial
@@ -15,6 +14,7 @@ import pycolmap
 from nerfsem_method.capture.colmap import pairs
 from nerfsem_method.capture.colmap.burnt import BY_AND_BY, around, burnt_cells, cells_of, places
 from nerfsem_method.capture.colmap.job import Job, Place, dense, tell
+from nerfsem_method.desk import cores
 
 RANDOM_SEED = 0
 """COLMAP draws its random samples from this seed everywhere, so that the same frames give the same cameras."""
@@ -177,7 +177,7 @@ class Matcher:
     def match(self, chosen: list[tuple[int, int]], stage: str) -> None:
         """Match the `chosen` pairs, as the stage `stage`; the database holds the geometry of all that have one then."""
         fresh = sorted(set(chosen) - self._geometries.keys())
-        with ThreadPoolExecutor(os.cpu_count()) as pool, pycolmap.Database.open(str(self.path)) as database:
+        with ThreadPoolExecutor(cores()) as pool, pycolmap.Database.open(str(self.path)) as database:
             for done, _ in enumerate(pool.map(self._compare, fresh), 1):
                 tell(stage, done, 2 * len(fresh))
             self._burnt = self._burnt_in()
@@ -206,7 +206,7 @@ class Matcher:
         """Return how many of their LARGEST features each two frames have in common, [N, N]."""
         largest, count = self.largest(), len(self.ids)
         found = np.zeros((count, count), int)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             for a in range(count):
                 alike = pool.map(partial(pairs.mutual_matches, largest[a]), largest[a + 1 :])
                 found[a, a + 1 :] = [len(matches) for matches in alike]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -32,6 +31,7 @@ from nerfsem_method.capture.mattes.moving import Moving
 from nerfsem_method.capture.mattes.occluders import Body, occluders, without
 from nerfsem_method.capture.mattes.outline import refine
 from nerfsem_method.capture.mattes.sightlines import looked_through, trusted
+from nerfsem_method.desk import cores
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import look_at_point
@@ -202,7 +202,7 @@ class _Crew:
 
         self.threads = cv2.getNumThreads()
         cv2.setNumThreads(1)  # OpenCV's own threads would change nothing but the load
-        self.pool = ThreadPoolExecutor(os.cpu_count())
+        self.pool = ThreadPoolExecutor(cores())
         return self
 
     def __exit__(self, *failure: object) -> None:

@@ -44,3 +44,19 @@ class Moving:
 
         odds = np.where(self.seen, 0, np.where(self.beyond, BEYOND, OUTSIDE)).astype(np.float32)
         return cv2.resize(odds, size, interpolation=cv2.INTER_LINEAR)
+
+
+def missed_share(frames: list[Path], mattes: np.ndarray) -> float:
+    """Return which share of the largest region where things move before a still background no matte [N, h, w] uint8 ever shows.
+
+    It is 0 where the background does not stand still.
+    """
+    import cv2
+
+    clip = motion.look(frames)
+    region = clip.region()
+    if not clip.turntable or not region.any():
+        return 0.0
+    ever = np.logical_or.reduce([matte > 127 for matte in mattes])
+    shown = cv2.resize(ever.astype(np.float32), region.shape[::-1], interpolation=cv2.INTER_AREA) > 0
+    return float(1 - shown[region].mean())
