@@ -118,8 +118,8 @@ def _of_moves(model: SparseModel, on_object: np.ndarray, naming: Naming) -> list
 def _of_missed(share: float) -> list[str]:
     """Return what is to be said where mattes never show such a share of where things move before a still background."""
     words = (
-        f"the mattes never show {share:.0%} of where things move before the still background: a hand that holds it "
-        "may have been followed; look at report.html, and turn the object on a table without hands, or give --mattes DIR"
+        f"the mattes never show {share:.0%} of where things move before the still background: a hand that holds the "
+        "object may have been followed; look at report.html, and turn the object on a table without hands, or give --mattes DIR"
     )
     return [words] if share > MISSED else []
 
