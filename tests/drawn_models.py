@@ -14,11 +14,12 @@ BALL, WALLS = 0.5, 6.0
 
 
 def drawn(
-    focal_lengths: Sequence[float], islands: Sequence[int] = (), seed: int = 0, wide: float = 1.0
+    focal_lengths: Sequence[float], islands: Sequence[int] = (), seed: int = 0, wide: float = 1.0, fisheye: bool = False
 ) -> pycolmap.Reconstruction:
     """Return the model of frames that were taken with these focal lengths, which says that all had their mean.
 
-    The frames `islands` see points of their own alone; pictures are stretched to so many times their width.
+    The frames `islands` see points of their own alone; pictures are stretched to so many times their width. A `fisheye` shows
+    points as far from the middle as their angle is wide.
     """
     rng = np.random.default_rng(seed)
     directions = rng.normal(size=(1200, 3))
@@ -31,7 +32,9 @@ def drawn(
     tracks: dict[tuple[int, bool], list[tuple[int, int]]] = {}
     for frame, (pose, focal) in enumerate(zip(ring(len(focal_lengths)), focal_lengths, strict=True)):
         local = points @ pose[:, :3].T + pose[:, 3]
-        pixels = focal * local[:, :2] / local[:, 2:] * (wide, 1) + (WIDTH / 2, HEIGHT / 2)
+        beside = np.linalg.norm(local[:, :2], axis=1, keepdims=True)
+        reach = np.arctan2(beside, local[:, 2:]) / beside if fisheye else 1 / local[:, 2:]
+        pixels = focal * local[:, :2] * reach * (wide, 1) + (WIDTH / 2, HEIGHT / 2)
         inside = (local[:, 2] > 0) & (pixels > 0).all(1) & (pixels < (WIDTH, HEIGHT)).all(1)
         centre = -pose[:, :3].T @ pose[:, 3]
         faces = ((centre - points) * directions).sum(1) * np.where(np.arange(len(points)) < 600, 1, -1) > 0

@@ -146,6 +146,13 @@ def test_pictures_that_were_stretched_have_pixels_that_are_not_square(wide: floa
     assert measure_focal_length(job(), drawn(STEADY, wide=wide)).squeeze == pytest.approx(1 / wide, abs=0.02)
 
 
+@pytest.mark.parametrize("focal", [150.0, FOCAL])
+def test_a_fisheye_is_known_where_it_is_a_wide_one(focal: float) -> None:
+    """A lens of 560 pixels shows 46 degrees, in which a fisheye is hardly another lens."""
+    found = [measure_focal_length(job(), drawn([focal] * COUNT, fisheye=fisheye)).fisheye for fisheye in (False, True)]
+    assert found == [0, pytest.approx(focal, rel=0.03) if focal < FOCAL else 0]
+
+
 def test_an_object_alone_and_a_handful_of_frames_say_nothing_of_a_zoom() -> None:
     zoomed = (FOCAL * np.linspace(1, 1.25, COUNT)).tolist()
     assert measure_focal_length(job(object_alone=True), drawn(zoomed)).stretches == []

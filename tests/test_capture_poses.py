@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,21 @@ def result_of(known: dict[int, np.ndarray], motion: float | None = 80.0) -> dict
     """Return what COLMAP's process writes."""
     camera = ["SIMPLE_RADIAL", 270, 480, [560.0, 135.0, 240.0, 0.0]]
     rows = {str(i): pose.tolist() for i, pose in known.items()}
-    lens = {"stretches": [], "lenses": [], "focal_evidence": 0.1, "squeeze": 1.0, "burnt_in": [], "camera": camera}
-    fit = {"explained": 0.8, "apart": 0.0, "reprojection_error": 0.4}
+    lens = {"stretches": [], "lenses": [], "focal_evidence": 0.1, "squeeze": 1.0, "fisheye": 0.0, "burnt_in": []}
+    fit = {"camera": camera, "explained": 0.8, "apart": 0.0, "reprojection_error": 0.4}
     return {"motion": motion, "closures": 0, "poses": rows, **fit, **lens}
 
 
 def checked(known: dict[int, np.ndarray], count: int, motion: float | None = 80.0) -> SparseModel:
     """Return the model of `count` frames of which these have a pose."""
     return checked_model(count, result_of(known, motion), known, NO_POINTS, DIAGONAL, "frame")
+
+
+def test_cameras_that_explain_next_to_nothing_are_refused() -> None:
+    known = dict(enumerate(ring(8)))
+    for share, refused in ((0.18, True), (0.4, False)):
+        with pytest.raises(CaptureError, match="only 18% of what frames") if refused else nullcontext():
+            checked_model(8, {**result_of(known), "explained": share}, known, NO_POINTS, DIAGONAL, "frame")
 
 
 def test_the_cameras_of_a_ring_look_at_its_middle() -> None:
@@ -360,12 +368,13 @@ def frames(folder: Path) -> list[Path]:
 
 
 def turning(folder: Path, background: np.ndarray) -> list[Path]:
-    """Write pictures of a pattern that moves sideways within the middle of a still background [96, 64]."""
+    """Write pictures of a pattern that moves sideways in the middle of a still background [96, 64], above a narrower foot."""
     rng = np.random.default_rng(1)
     pattern = rng.integers(0, 255, (48, 200)).astype(np.uint8)
     paths = [folder / f"{i:06d}.png" for i in range(16)]
     for i, path in enumerate(paths):
         picture = background.astype(np.uint8)
-        picture[24:72, 16:48] = pattern[:, 5 * i : 5 * i + 32]
+        picture[24:64, 16:48] = pattern[:40, 5 * i : 5 * i + 32]
+        picture[64:72, 24:40] = pattern[40:, 5 * i : 5 * i + 16]
         Image.fromarray(picture).save(path)
     return paths

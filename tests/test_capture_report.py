@@ -202,6 +202,12 @@ def test_the_cameras_are_judged(scene) -> None:
     assert warned(scene, facts(), model(squeeze=1.02)) == ""
 
 
+def test_a_fisheye_is_told_with_the_command_that_makes_its_pictures_flat(scene) -> None:
+    """The camera has 54x96 pixels, the video as many as the command is to make."""
+    command = f"ih_fov=103.1:iv_fov=183.3:h_fov=84.0:v_fov=116.0:w={scene.video.width}:h={scene.video.height} NEW"
+    assert command in warned(scene, facts(), model(fisheye=30.0))
+
+
 def test_where_a_film_is_torn_is_said_of_films_alone(scene) -> None:
     """Frames see what the one before sees, but the seventh and the twelfth begin anew; then the eleventh has no camera."""
     begun = [frame // 6 + 3 * (frame == 11) for frame in range(COUNT)]

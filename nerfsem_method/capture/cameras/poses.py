@@ -13,6 +13,7 @@ import numpy as np
 from nerfsem_method.capture.cameras.reconstruct import HARDLY_MOVES, reconstruct
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip import motion
+from nerfsem_method.capture.clip.eyes import HALVES, eyes
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.motion import Box, Motion
 from nerfsem_method.errors import CaptureError
@@ -45,6 +46,11 @@ def solve(
     seen = motion.look(frames)
     if seen.nothing:
         raise CaptureError(HARDLY_MOVES)
+    if kind := eyes(seen.samples):
+        raise CaptureError(
+            f"the frames hold a picture for each eye, {kind}, as a 3D film does: keep that of one, as by: ffmpeg -i CLIP -vf "
+            f"{HALVES[kind]} NEW"
+        )
     if region == "object" or (region == "auto" and seen.turntable):
         return reconstruct(frames, _object(frames, mattes, seen), "object", seen.turntable, advance, ordered)
     try:

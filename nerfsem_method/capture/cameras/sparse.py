@@ -15,7 +15,7 @@ from nerfsem_method.scene.camera import FrameCameras, Intrinsics
 
 SCALARS = (
     "reprojection_error", "closures", "region", "overlays", "stretches", "focal_evidence", "explained", "apart", "ordered",
-    "squeeze", "lenses",
+    "squeeze", "fisheye", "lenses",
 )  # fmt: skip
 """These fields of a SparseModel are no arrays and are saved beside the camera."""
 GIVEN = "given"
@@ -52,6 +52,7 @@ class SparseModel:
     a focal length a tenth off fits worse; None where that was not asked. Of the verified matches between frames with a
     pose, the share `explained` is of these points. Of those without one, the share `apart` has much in common with each other.
     Frames are `ordered` where they follow each other in time, as a film's do. Pixels are `squeeze` times wider than high.
+    `fisheye` is the focal length in pixels of the fisheye lens by which all fits better, 0 where none does.
     `lenses` are frames that another lens took, and how many times `camera`'s focal length theirs is. Frames that are `turned` to
     the left by 90 degrees were taken otherwise; this is not saved.
     """
@@ -72,6 +73,7 @@ class SparseModel:
     apart: float = 0.0
     ordered: bool = True
     squeeze: float = 1.0
+    fisheye: float = 0.0
     lenses: Sequence[tuple[int, float]] = ()
     turned: Sequence[int] = ()
 

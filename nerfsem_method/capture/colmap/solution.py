@@ -54,7 +54,7 @@ def save(
     work = Path(job.work)
     result: dict[str, object] = {"motion": motion, "closures": closures, "stretches": focal.stretches, "poses": {}, "lenses": []}
     result["focal_evidence"], result["explained"], result["apart"] = focal.evidence, sense, island
-    result["squeeze"], result["burnt_in"] = focal.squeeze, burnt_in
+    result["squeeze"], result["fisheye"], result["burnt_in"] = focal.squeeze, focal.fisheye, burnt_in
     if model is not None:
         poses = poses_of(job, model)
         camera = usual_lens(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -78,6 +79,20 @@ def of_cameras(model: SparseModel, naming: Naming, interpolated: list[int], cove
     if points < FEW_POINTS:
         warnings.append(f"only {points} points were found on the object; its cameras rest on the background")
     return warnings
+
+
+def of_fisheye(model: SparseModel, width: int, height: int) -> list[str]:
+    """Return what is to be said where a fisheye lens took the frames, which have this size in pixels."""
+    if not model.fisheye:
+        return []
+    sides = model.camera.width / model.fisheye, model.camera.height / model.fisheye
+    across, down = map(math.degrees, sides)
+    h_fov, v_fov = (math.degrees(2 * math.atan(side / 2)) for side in sides)
+    flat = f"flat:ih_fov={across:.1f}:iv_fov={down:.1f}:h_fov={h_fov:.1f}:v_fov={v_fov:.1f}:w={width}:h={height}"
+    return [
+        "the lens seems to be a fisheye, as those of action cameras are, which bends cameras and space: set such a camera to "
+        f"linear, or straighten the film, as by: ffmpeg -i CLIP -vf v360=fisheye:{flat} NEW"
+    ]
 
 
 def _of_overlays(places: Sequence[Box]) -> list[str]:

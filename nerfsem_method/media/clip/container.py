@@ -91,10 +91,16 @@ class VideoClip(Clip):
 
     def _whole(self, decoder: Decoder) -> Iterator[tuple[Any, Note, bool]]:
         """Yield a whole picture for each frame that is shown, with its note, and whether it was interlaced."""
-        whole, first, inside = Deinterlacer(), None, deque[Note]()
+        whole, first, inside, oblong = Deinterlacer(), None, deque[Note](), None
         for frame, note in decoder.frames():
-            size = (frame.width, frame.height)
-            first = first or size
+            size, aspect = (frame.width, frame.height), decoder.context.sample_aspect_ratio or Fraction(1)
+            first, oblong = first or size, oblong or aspect
+            if aspect != oblong:  # The decoder knows it some frames ahead.
+                command = colour.conversion(self.path, f"trim=end_frame={note.number}")
+                raise CaptureError(
+                    f"{self.path} changes the shape of its pixels from {_ratio(oblong)} to {_ratio(aspect)} after frame "
+                    f"{note.number}, as where films were joined; give one part alone: {command}"
+                )
             if size != first:
                 command = colour.conversion(self.path, f"scale={self.width}:{self.height},setsar=1")
                 raise CaptureError(
@@ -128,6 +134,10 @@ class VideoClip(Clip):
             yield coarse
         if decoder.said and not damaged:
             yield f"ffmpeg complains of the file: {summary(decoder.said)}"
+
+
+def _ratio(aspect: Fraction) -> str:
+    return f"{aspect.numerator}:{aspect.denominator}"
 
 
 def _is(numbers: list[int]) -> str:
