@@ -111,11 +111,12 @@ def test_another_every_is_another_capture(source: Path, tmp_path: Path, colmap: 
     assert [len(frames) for frames in colmap.calls] == [15, 8, 15]
 
 
-def with_alpha(source: Path, target: Path) -> Path:
-    """Write the clip with its mattes as alpha channel."""
+def with_alpha(source: Path, target: Path, inverted: bool = False) -> Path:
+    """Write the clip with its mattes as alpha channel, or what is around them."""
     mattes = sorted((source / "true").iterdir())
     for number, frame in enumerate(open_clip(source / "relic.mp4").frames()):
         alpha = np.asarray(Image.open(mattes[number]).convert("L").resize((54, 96), Image.Resampling.BOX))
+        alpha = 255 - alpha if inverted else alpha
         Image.fromarray(np.dstack([frame.rgb, alpha])).save(target.parent / f"{number:02d}.png")
     ffmpeg("-framerate", 15, "-i", target.parent / "%02d.png", "-c:v", "png", "-pix_fmt", "rgba", target)
     return target
@@ -132,6 +133,17 @@ def test_a_video_with_alpha_brings_its_mattes(source: Path, tmp_path: Path, monk
     before = (scene.root / "scene.json").stat().st_mtime_ns
     assert ingest(video, CaptureOptions(), tmp_path / "scene").video == scene.video
     assert (scene.root / "scene.json").stat().st_mtime_ns == before
+
+
+def test_an_alpha_channel_that_is_the_wrong_way_round_is_refused_by_the_name_of_the_clip(source: Path, tmp_path: Path) -> None:
+    """The colours of what is transparent are lost: nothing of the clip may be kept for another try."""
+    (tmp_path / "clip").mkdir()
+    video = with_alpha(source, tmp_path / "clip" / "relic.mov", inverted=True)
+    photographs = shutil.copytree(video.parent, tmp_path / "photographs", ignore=shutil.ignore_patterns("*.mov"))
+    for kind, remedy in ((video, "ffmpeg -i CLIP -vf format=yuva444p,lutyuv=a=negval"), (photographs, "mogrify -channel A")):
+        with pytest.raises(CaptureError, match=f"{kind} is opaque around something transparent.*{remedy}"):
+            ingest(kind, CaptureOptions(), tmp_path / "scene")
+        assert not list((tmp_path / "scene").rglob("*.png"))
 
 
 def test_the_mattes_of_an_alpha_channel_are_not_sought_by_name(source: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def assemble(found: Found, advance: Advance) -> Scene:
     unposed = [number for number, has in zip(findings.numbers, posed, strict=True) if not has]
     naming, named = findings.naming, findings.naming.without(unposed)
     windows = [clip.window(number) for number in named.numbers]
-    seen = look_at_frames(frames, mattes, found.drawn, windows, advance, found.given)
+    seen = look_at_frames(frames, mattes, found.drawn, windows, advance)
     camera = model.camera.scaled(*found.size)
     on_object = model.points_on(mattes)
     small = replace(model.cameras.scaled(*mattes.shape[:0:-1]), windows=windows_of(windows))

@@ -69,10 +69,8 @@ def _grey(look: np.ndarray) -> float:
 
 def turned(folder: Path, looks: list[np.ndarray]) -> list[str]:
     """Return what is to be said of mattes, as seen from afar, that are white at the border. Raises CaptureError if all are."""
-    shares = [_border(look).mean() / 255 for look in looks]
-    white = float(np.median(shares))
-    black = 1 - float(np.mean([a.mean() for a in looks])) / 255
-    if black < 0.002 or white < DOUBTFUL:
+    white = white_around(looks)
+    if white < DOUBTFUL:
         return []
     if white >= INVERTED:
         raise CaptureError(
@@ -80,6 +78,12 @@ def turned(folder: Path, looks: list[np.ndarray]) -> list[str]:
             "with ImageMagick's mogrify -negate"
         )
     return [f"the mattes are white along {100 * white:.0f} % of the frame's border: is white the object in them?"]
+
+
+def white_around(looks: list[np.ndarray]) -> float:
+    """Return which share of the border is white in the median of mattes, as seen from afar; 0 where hardly anything is black."""
+    black = 1 - float(np.mean([look.mean() for look in looks])) / 255
+    return float(np.median([_border(look).mean() / 255 for look in looks])) if black >= 0.002 else 0.0
 
 
 def line_width(matte: np.ndarray) -> int:

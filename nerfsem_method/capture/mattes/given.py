@@ -127,7 +127,7 @@ def disagreement(mattes: np.ndarray, model: SparseModel, naming: Naming) -> list
             return [f"the mattes would fit the frames if they were {', or '.join(fitting)}: give them as the frames are"]
         return [
             f"the mattes do not move with the object ({100 * usual:.0f} % agreement in the median frame): are they of this clip, "
-            "one for each of its frames, in their order?"
+            "one for each of its frames, in their order, and along the object's outline?"
         ]
     doubtful = heard & (agreement < AGREEMENT_OF_ONE)
     agreement, heard = _agreement(inside, point, frame, ~doubtful)  # those beside a wrong one are right by all others

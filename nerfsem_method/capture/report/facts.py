@@ -45,17 +45,12 @@ class FrameFacts:
 
 
 def look_at_frames(
-    frames: list[Path],
-    mattes: np.ndarray,
-    drawn: np.ndarray,
-    windows: Sequence[Window | None],
-    advance: Advance,
-    given: bool = False,
+    frames: list[Path], mattes: np.ndarray, drawn: np.ndarray, windows: Sequence[Window | None], advance: Advance
 ) -> FrameFacts:
-    """Measure all frames and their mattes [N, h, w] uint8, of any size, which were `drawn` [N, h, w] at first, or `given`.
+    """Measure all frames and their mattes [N, h, w] uint8, of any size, which were `drawn` [N, h, w] at first.
 
-    The pictures fill these `windows` of the frames. `advance` hears how many frames are done. Outlines of given mattes are not
-    doubted. Raises CaptureError if most frames show no object.
+    The pictures fill these `windows` of the frames. `advance` hears how many frames are done. Raises CaptureError if most frames
+    show no object.
     """
     import cv2
 
@@ -70,7 +65,7 @@ def look_at_frames(
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
         light = float(shown[solid].mean()) if solid.any() else np.nan
         tones = Tones.of([grey])
-        faint = np.nan if given else faint_share(read_picture(path), matte)
+        faint = faint_share(read_picture(path), matte)
         rows.append((edge_blur(grey), light, border, pieces, noise(grey), dim_share(grey), tones.high - tones.low, faint))
         advance(len(rows), len(frames))
     blur, light, border, pieces, grain, dim, tones, faint = (np.array(column) for column in zip(*rows, strict=True))

@@ -25,7 +25,7 @@ RAW_KINDS = (
 SEVERAL = 8
 """So many files of one unknown kind may well be pictures."""
 _MASKS = (
-    "masks?|mattes?|alpha|seg|segmentation|foreground|fg|labels?|depth|disp|disparity|normals?|ao|albedo|roughness|metallic|conf"
+    "masks?|mattes?|alpha|segm?|segmentation|silhouettes?|foreground|fg|gt|labels?|depth|disp|disparity|normals?|ao|albedo|roughness|metallic|conf"
     "|confidence"
 )
 _MASK_NAMES = (
