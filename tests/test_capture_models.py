@@ -150,7 +150,7 @@ def test_pictures_that_were_stretched_have_pixels_that_are_not_square(wide: floa
 def test_a_fisheye_is_known_where_it_is_a_wide_one(focal: float) -> None:
     """A lens of 560 pixels shows 46 degrees, in which a fisheye is hardly another lens."""
     found = [measure_focal_length(job(), drawn([focal] * COUNT, fisheye=fisheye)).fisheye for fisheye in (False, True)]
-    assert found == [0, pytest.approx(focal, rel=0.03) if focal < FOCAL else 0]
+    assert found == [0, pytest.approx(focal, rel=0.07) if focal < FOCAL else 0]
 
 
 def test_an_object_alone_and_a_handful_of_frames_say_nothing_of_a_zoom() -> None:
