@@ -95,7 +95,8 @@ def extract(clip: Clip, target: Path, size: tuple[int, int], advance: Advance) -
     elif alpha_varies and least > WHOLE:
         findings.remarks.append("the pictures' alpha channel leaves out next to nothing, such as corners; it is not heeded")
     if written < MIN_FRAMES:
-        found = "".join(f"; {remark}" for remark in findings.remarks)
+        thinned = [f"leave --every {clip.every} out, or take a smaller number"] if clip.every > 1 else []
+        found = "".join(f"; {remark}" for remark in [*thinned, *findings.remarks])
         raise CaptureError(
             f"{clip.name} is a {written}-frame clip; at least {MIN_FRAMES} frames around the object are needed{found}"
         )

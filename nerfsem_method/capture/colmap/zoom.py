@@ -40,8 +40,8 @@ zoom by a quarter shows as 1.15 to 1.19, one by 15 % as 1.07."""
 ROUNDS, FEW_ROUNDS, MANY_ROUNDS = 50, 12, 150
 """Adjustments have so many rounds at most; to see that pixels are not square takes few; a fisheye is far away."""
 FISHEYE = 0.08
-"""A fisheye lens lowers the cost by a larger share than this where one took the film: by .24 and .14 in two, of 131 and 92 degrees
-across; in ten other films by .004 at most."""
+"""A fisheye lens lowers the cost by a larger share than this where one took the film: by .24 and .14 in two, of 131 and 92
+degrees across; in ten other films by .004 at most."""
 SHORTER = 0.6
 """A fisheye's focal length is sought from so many times that on that its cameras believe: these have it 85 and 58 % too long."""
 TRIED = (0.9, 1.1)
