@@ -30,6 +30,16 @@ def test_other_pictures_are_those_of_one_lens(aside: int) -> None:
     assert eyes(np.concatenate(films(aside), axis=2)) == ""
 
 
+@pytest.mark.parametrize("axis", [1, 2])
+def test_two_things_that_are_alike_do_not_make_two_pictures(axis: int) -> None:
+    """Two vases stand beside each other, or one above the other, before a wall that passes by."""
+    one, other = films(400)
+    vase = cv2.GaussianBlur(RNG.integers(0, 255, (90, 60), np.uint8), (0, 0), 1.5)
+    for picture in (*one, *other):
+        picture[50:140, 50:110] = vase
+    assert eyes(np.concatenate((one, other), axis=axis)) == ""
+
+
 def test_what_shows_nothing_and_a_film_that_does_so_once_are_of_one_lens() -> None:
     assert eyes(np.zeros((SAMPLES, 96, 64), np.uint8)) == ""
     once = np.concatenate(films(400), axis=2)

@@ -84,6 +84,7 @@ def test_a_film_within_a_still_screen_is_no_turntable(left: int) -> None:
         frame[92:98, left + 20 : left + 32] = OBJECT[:6, :12]  # A watermark in the film is told of, too.
     seen = Motion(frames)
     assert seen.window == pytest.approx((left / 80, 0.1, (left + 50) / 80, 0.9), abs=0.02) and not seen.turntable
+    assert seen.before_still == (left > 0)  # Who knows better may say that the object turns alone.
     *around, mark = seen.overlays()
     assert around == motion.beside(seen.window or (0, 0, 0, 0)) and len(around) == (4 if left else 3)
     assert mark == pytest.approx(((left + 20) / 80, 92 / 120, (left + 32) / 80, 98 / 120), abs=0.05)

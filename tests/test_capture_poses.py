@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +18,7 @@ from sphere_views import ring
 from nerfsem_method.capture.cameras import poses, reconstruct
 from nerfsem_method.capture.cameras.reconstruct import checked_model, write_masks
 from nerfsem_method.capture.cameras.sparse import SparseModel
+from nerfsem_method.capture.clip import motion
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.keyframes import Keyframes
 from nerfsem_method.capture.colmap.job import Job
@@ -333,6 +335,24 @@ def test_an_object_that_turns_before_a_still_background_is_taken_alone(tmp_path,
     assert tried == [("object", True)]
 
 
+def test_what_turns_and_fills_a_rectangle_is_taken_alone_if_that_is_said(tmp_path: Path, tried: list) -> None:
+    """It changes as the film in a recording of a screen does."""
+    pictures = turning(tmp_path, background=np.random.default_rng(0).integers(0, 255, (96, 64)), foot=0)
+    assert motion.look(pictures).window is not None and solve(pictures, None, "object") == "model"
+    assert tried == [("object", True)]
+
+
+def test_a_3d_film_is_refused_before_any_work(tmp_path: Path, tried: list) -> None:
+    wall = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (180, 900), np.uint8), (0, 0), 1.5)
+    for i in range(8):
+        left, right = (wall[:, 40 * i + aside : 40 * i + aside + 160] for aside in (0, 8))
+        Image.fromarray(np.hstack([left, right])).save(tmp_path / f"{i:06d}.png")
+    for ordered, remedy in ((True, "ffmpeg -i CLIP -vf crop=iw/2:ih:0:0 NEW$"), (False, "keep that of one$")):
+        with pytest.raises(CaptureError, match=f"one for each eye, side by side.*{remedy}"):
+            poses.solve(sorted(tmp_path.glob("*.png")), None, "auto", lambda done, total: None, ordered)
+    assert tried == []
+
+
 def test_the_object_alone_needs_to_be_known(tmp_path, tried) -> None:
     with pytest.raises(CaptureError, match="--sfm-region object.*--mattes"):
         solve(frames(tmp_path), None, "object")
@@ -367,14 +387,14 @@ def frames(folder: Path) -> list[Path]:
     return paths
 
 
-def turning(folder: Path, background: np.ndarray) -> list[Path]:
-    """Write pictures of a pattern that moves sideways in the middle of a still background [96, 64], above a narrower foot."""
+def turning(folder: Path, background: np.ndarray, foot: int = 8) -> list[Path]:
+    """Write pictures of a pattern that moves sideways in the middle of a still background [96, 64], on a narrower foot."""
     rng = np.random.default_rng(1)
     pattern = rng.integers(0, 255, (48, 200)).astype(np.uint8)
     paths = [folder / f"{i:06d}.png" for i in range(16)]
     for i, path in enumerate(paths):
         picture = background.astype(np.uint8)
-        picture[24:64, 16:48] = pattern[:40, 5 * i : 5 * i + 32]
-        picture[64:72, 24:40] = pattern[40:, 5 * i : 5 * i + 16]
+        picture[24 : 72 - foot, 16:48] = pattern[foot:, 5 * i : 5 * i + 32]
+        picture[72 - foot : 72, 24:40] = pattern[:foot, 5 * i : 5 * i + 16]
         Image.fromarray(picture).save(path)
     return paths

@@ -16,6 +16,7 @@ from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.blur import edge_blur, rhythm
 from nerfsem_method.capture.report import figures as report
 from nerfsem_method.capture.report import page as report_page
+from nerfsem_method.capture.report.cameras import of_fisheye
 from nerfsem_method.capture.report.facts import FrameFacts, look_at_frames
 from nerfsem_method.capture.report.figures import Report
 from nerfsem_method.capture.report.outline import faint_share
@@ -134,8 +135,9 @@ def test_what_lies_around_a_film_is_told_with_the_command_that_cuts_it_off(scene
     left, logo = (0.0, 0.0, 0.25, 1.0), (0.8, 0.05, 0.95, 0.1)
     boxes = [left, (0.0, 0.0, 1.0, 0.1), (0.0, 0.9, 1.0, 1.0), (0.75, 0.0, 1.0, 1.0)]
     told = warned(scene, facts(), model(overlays=boxes))
-    assert "shown from 25% to 75% of the width and 10% to 90% of the height" in told and told.count("stands still") == 1
-    assert "-vf crop=iw*0.500:ih*0.800:iw*0.250:ih*0.100 NEW" in told
+    assert "takes from 25% to 75% of the width and 10% to 90% of the height" in told and told.count("stands still") == 1
+    assert "-vf 'crop=iw*0.500:ih*0.800:iw*0.250:ih*0.100' NEW" in told
+    assert "crop the photographs" in " ".join(report.summarise(scene, model(overlays=boxes), 500, facts(), PHOTOGRAPHS).warnings)
     told = warned(scene, facts(), model(overlays=[left, logo]))
     assert "crop=iw*0.750:ih*1.000:iw*0.250:ih*0.000" in told and "from 80% to 95% of the width" in told
 
@@ -144,6 +146,19 @@ def test_mattes_whose_outline_nothing_shows_are_doubted(scene) -> None:
     assert "along 40% of the mattes' outline" in warned(scene, facts(faint=np.full(COUNT, 0.4)))
     assert warned(scene, facts(faint=np.where(np.arange(COUNT) < 4, 0.4, 0.02))) == ""
     assert warned(scene, facts(faint=np.full(COUNT, np.nan))) == ""
+
+
+def test_an_outline_is_as_faint_in_a_larger_picture_of_the_same() -> None:
+    """Its edge is soft, as most are in large pictures, and a third of it has hardly any contrast."""
+    disc = cv2.circle(np.zeros((600, 960), np.uint8), (480, 300), 200, (255,), -1)
+    soft = cv2.GaussianBlur(disc, (0, 0), 1.5).astype(np.float32) / 255
+    contrast = np.where(np.arange(960) < 380, 3, 60)
+    picture = np.stack([np.round(90 + contrast * soft).astype(np.uint8)] * 3, -1)
+    shares = [
+        faint_share(*(cv2.resize(one, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC) for one in (picture, disc)))
+        for times in (1, 2, 4)
+    ]
+    assert shares[0] == pytest.approx(0.33, abs=0.06) and shares == pytest.approx(shares[:1] * 3, abs=0.03)
 
 
 @pytest.mark.parametrize("size", [(120, 160), (60, 80)])
@@ -202,10 +217,12 @@ def test_the_cameras_are_judged(scene) -> None:
     assert warned(scene, facts(), model(squeeze=1.02)) == ""
 
 
-def test_a_fisheye_is_told_with_the_command_that_makes_its_pictures_flat(scene) -> None:
-    """The camera has 54x96 pixels, the video as many as the command is to make."""
-    command = f"ih_fov=103.1:iv_fov=183.3:h_fov=84.0:v_fov=116.0:w={scene.video.width}:h={scene.video.height} NEW"
-    assert command in warned(scene, facts(), model(fisheye=30.0))
+def test_a_fisheye_is_told_with_the_command_that_makes_its_pictures_flat() -> None:
+    """The camera has 54x96 pixels, the clip other ones, of which the command makes an even number."""
+    (told,) = of_fisheye(model(fisheye=30.0), 271, 481, NAMING)
+    assert "v360=fisheye:flat:ih_fov=103.1:iv_fov=183.3:h_fov=84.0:v_fov=116.0:w=270:h=480 NEW" in told
+    assert of_fisheye(model(), 271, 481, NAMING) == []
+    assert "straighten the photographs" in of_fisheye(model(fisheye=30.0), 271, 481, PHOTOGRAPHS)[0]
 
 
 def test_where_a_film_is_torn_is_said_of_films_alone(scene) -> None:

@@ -19,6 +19,7 @@ from nerfsem_method.capture.mattes import silhouettes
 from nerfsem_method.capture.mattes.cluster import way_up
 from nerfsem_method.capture.mattes.moving import missed_share
 from nerfsem_method.capture.report import figures as report
+from nerfsem_method.capture.report.cameras import of_fisheye
 from nerfsem_method.capture.report.facts import look_at_frames
 from nerfsem_method.capture.report.page import Cloud, write_page
 from nerfsem_method.capture.report.ply import write_ply
@@ -49,6 +50,7 @@ class Found:
         mattes: [N, h, w] uint8, those of the scene.
         drawn: [N, h, w] uint8, as a network drew them, where all views judged these; the same mattes elsewhere.
         given: whether the mattes were given.
+        hinted: whether the user has pointed at the object, or keeps what it stands on.
     """
 
     root: Path
@@ -59,6 +61,7 @@ class Found:
     mattes: np.ndarray
     drawn: np.ndarray
     given: bool
+    hinted: bool
 
 
 def assemble(found: Found, advance: Advance) -> Scene:
@@ -86,7 +89,8 @@ def assemble(found: Found, advance: Advance) -> Scene:
     ))  # fmt: skip
     remarks = [*findings.remarks, *(_of_given(root, mattes, model, named) if found.given else [])]
     remarks += _of_moves(model, on_object, named)
-    if model.region == "object" and not found.given:
+    remarks += of_fisheye(model, clip.width, clip.height, named)
+    if model.region == "object" and not (found.given or found.hinted or model.contradicted):
         remarks += _of_missed(missed_share(frames, mattes))
     everything = sorted((root / "frames").glob("*.png"))
     bars = of_bars(everything, naming)
@@ -118,8 +122,8 @@ def _of_moves(model: SparseModel, on_object: np.ndarray, naming: Naming) -> list
 def _of_missed(share: float) -> list[str]:
     """Return what is to be said where mattes never show such a share of where things move before a still background."""
     words = (
-        f"the mattes never show {share:.0%} of where things move before the still background: a hand that holds the "
-        "object may have been followed; look at report.html, and turn the object on a table without hands, or give --mattes DIR"
+        f"the mattes never show {share:.0%} of where things move before the still background: a hand, or "
+        "something else that moves, may have been followed; look at report.html, turn the object alone, or give --mattes DIR"
     )
     return [words] if share > MISSED else []
 

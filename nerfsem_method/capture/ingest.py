@@ -30,12 +30,13 @@ from nerfsem_method.errors import CaptureError
 from nerfsem_method.files import hash_file, named, scratch
 from nerfsem_method.media.clip.clip import Clip, Findings, folder_of
 from nerfsem_method.media.clip.door import open_clip
+from nerfsem_method.media.matte_faults import InvertedMattes
 from nerfsem_method.media.pictures import keeping_pictures
 from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import part_of, progress_bar
 from nerfsem_method.scene.scene import AGREED, Scene
 
-CAPTURE_VERSION = 37
+CAPTURE_VERSION = 38
 """Every cache key contains this number: raise it when a stage's result changes."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""
@@ -57,6 +58,13 @@ def ingest(video: Path, options: CaptureOptions, scene_dir: Path | None = None) 
 def cache_key(*parts: Any) -> str:
     """Return the cache key of a stage that depends on `parts` alone."""
     return hashlib.sha256(json.dumps([CAPTURE_VERSION, *parts], default=str).encode()).hexdigest()
+
+TURN_OVER = (
+    "what tells the object in {}, an alpha channel or masks, is white around something black: the object must be opaque, or "
+    "white, and nothing else; turn it over, in pictures with an editor, in a film by: ffmpeg -i CLIP -vf "
+    "format=yuva444p,lutyuv=a=negval -c:v png NEW.mov (where it is VP9 with -c:v libvpx-vp9 before -i, VP8 with -c:v libvpx)"
+)
+"""So a clip is refused that shows what is around the object. Its frames are of no use: what is transparent lost its colours."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +238,12 @@ class Capture:
         """Make the stage "mattes", or "drawn" if all views judge the mattes later."""
         if self.given:
             found = self._findings if self.options.mattes else None  # There is one of the alpha channel for each frame.
-            remarks = matte_files.copy_mattes(self.given, target, self._findings.naming, self.size, advance, found)
+            try:
+                remarks = matte_files.copy_mattes(self.given, target, self._findings.naming, self.size, advance, found)
+            except InvertedMattes:
+                if self.options.mattes:
+                    raise
+                raise CaptureError(TURN_OVER.format(self.clip.path)) from None
             if remarks:
                 (target / REMARKS).write_text(json.dumps(remarks))
         elif self.options.segmenter == "classical":
@@ -277,4 +290,5 @@ class Capture:
         """Return what all stages have found of `frames`, those with a pose."""
         mattes = self._mattes("mattes", frames)
         drawn = self._mattes("drawn", frames) if self.learned else mattes
-        return Found(self.folder.root, self.clip, self.size, frames, self._solved, mattes, drawn, bool(self.given))
+        hinted = bool(self.box) or self.options.keep_support
+        return Found(self.folder.root, self.clip, self.size, frames, self._solved, mattes, drawn, bool(self.given), hinted)

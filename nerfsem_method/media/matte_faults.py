@@ -36,6 +36,10 @@ MOST_ARE = 0.8
 """Mattes are outlines where this share of those that show anything is: the frame may open some, and some may be filled."""
 
 
+class InvertedMattes(CaptureError):
+    """These mattes are white around the object."""
+
+
 def check_kind(folder: Path, looks: list[np.ndarray], whole: Iterable[np.ndarray]) -> None:
     """Raise CaptureError for what is no matte, such as a picture or a trimap, or leaves nothing out.
 
@@ -68,22 +72,18 @@ def _grey(look: np.ndarray) -> float:
 
 
 def turned(folder: Path, looks: list[np.ndarray]) -> list[str]:
-    """Return what is to be said of mattes, as seen from afar, that are white at the border. Raises CaptureError if all are."""
-    white = white_around(looks)
-    if white < DOUBTFUL:
+    """Return what is to be said of mattes, as seen from afar, that are white at the border. Raises InvertedMattes if all are."""
+    shares = [_border(look).mean() / 255 for look in looks]
+    white = float(np.median(shares))
+    black = 1 - float(np.mean([a.mean() for a in looks])) / 255
+    if black < 0.002 or white < DOUBTFUL:
         return []
     if white >= INVERTED:
-        raise CaptureError(
+        raise InvertedMattes(
             f"the mattes in {folder} are white around something black: white must be the object; invert them, for instance "
             "with ImageMagick's mogrify -negate"
         )
     return [f"the mattes are white along {100 * white:.0f} % of the frame's border: is white the object in them?"]
-
-
-def white_around(looks: list[np.ndarray]) -> float:
-    """Return which share of the border is white in the median of mattes, as seen from afar; 0 where hardly anything is black."""
-    black = 1 - float(np.mean([look.mean() for look in looks])) / 255
-    return float(np.median([_border(look).mean() / 255 for look in looks])) if black >= 0.002 else 0.0
 
 
 def line_width(matte: np.ndarray) -> int:

@@ -48,11 +48,11 @@ def solve(
         raise CaptureError(HARDLY_MOVES)
     if kind := eyes(seen.samples):
         raise CaptureError(
-            f"the frames hold a picture for each eye, {kind}, as a 3D film does: keep that of one, as by: ffmpeg -i CLIP -vf "
-            f"{HALVES[kind]} NEW"
+            f"the pictures hold one for each eye, {kind}, as those of a 3D camera do: keep that of one"
+            f"{f', as by: ffmpeg -i CLIP -vf {HALVES[kind]} NEW' if ordered else ''}"
         )
     if region == "object" or (region == "auto" and seen.turntable):
-        return reconstruct(frames, _object(frames, mattes, seen), "object", seen.turntable, advance, ordered)
+        return reconstruct(frames, _object(frames, mattes, seen), "object", seen.before_still, advance, ordered)
     try:
         overlays = seen.overlays()
         beside = _beside(overlays, seen.samples[0].shape, len(frames))
@@ -92,7 +92,7 @@ def _object(frames: list[Path], mattes: list[Path] | None, seen: Motion) -> Sequ
     """Return where to look for the object in each frame: its matte [H, W] uint8, or all that moves."""
     if mattes:
         return _Pictures(mattes)
-    if not seen.turntable:
+    if not seen.before_still:
         raise CaptureError(
             "--sfm-region object needs to know the object: give --mattes DIR, choose --segmenter birefnet, or let the "
             "camera stand still while the object turns"

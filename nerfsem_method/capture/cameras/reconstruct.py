@@ -39,7 +39,7 @@ MIN_MOTION = 0.004
 """Features must travel this share of the diagonal between some frames that are compared, or the camera stands still."""
 LEAST_AT_ALL = 0.25
 """Cameras that explain a smaller share of the verified matches are wrong: .18 before a wallpaper, where they were so by 86
-degrees; of sixty other films and sets of photographs the least share is .46, of cameras that were wrong, too."""
+degrees; of sixty other films and sets of photographs the least shares are .39 and .46, of cameras that were wrong, too."""
 MIN_PARALLAX = 5.0
 """The two most different viewing directions must differ by so many degrees, or no depth can be triangulated."""
 CUT = 0.2
@@ -237,8 +237,8 @@ def checked_model(
     if result["explained"] < LEAST_AT_ALL:
         raise CaptureError(
             f"only {result['explained']:.0%} of what frames have in common agrees with the cameras that were found: a pattern "
-            "that comes again and again around the object, as of wallpaper or tiles, or mirrors mislead them; cover it, or film "
-            "before something else"
+            "that comes again and again, of wallpaper, tiles or an ornament, or mirrors mislead them, or the camera turned where "
+            "it stood; walk around the object, where other things are around it"
         )
     if _parallax(np.stack(list(known.values()))) < MIN_PARALLAX:
         raise CaptureError(HARDLY_MOVES)

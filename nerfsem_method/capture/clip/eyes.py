@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 FEATURES, DISTINCT = 500, 0.75
-"""So many features of a half are sought in the other one. One is found where its distance is less than this share of the second
-best's."""
+"""So many features of a picture are sought in the other one. One is found where its distance is less than this share of the
+second best's."""
 LEAST = 30
 """So many features lie at the same place of both halves: 123 of the median frame of such a film, 3 of one of a papered wall, and
 none of 40 other clips."""
 SHIFTED, ASKEW, SPREAD = 0.15, 0.04, 0.06
 """At the same place means shifted by no more than the first share of a half's width and the second of its height, all within the
 third of each other: eyes see what is near from other sides."""
+MANY = 0.25
+"""They are such a share of a half's features: .36 of that film's. Two things that are alike before a wall have .19."""
 HALVES = {"side by side": "crop=iw/2:ih:0:0", "top and bottom": "crop=iw:ih/2:0:0"}
 """These of ffmpeg's filters keep one eye's picture."""
 
@@ -28,15 +30,28 @@ def eyes(samples: np.ndarray) -> str:
 
 
 def _alike(first: np.ndarray, second: np.ndarray) -> int:
-    """Return how many features lie at the same place of two pictures [h, w]."""
+    """Return how many features lie at the same place of two pictures [h, w]; 0 where they are not MANY of the first one's."""
+    height, width = first.shape
+    before, after, count = found_again(first, second)
+    shifts = after - before
+    near = (np.abs(shifts) < (SHIFTED * width, ASKEW * height)).all(1)
+    if near.any():
+        near &= np.abs(shifts[:, 0] - np.median(shifts[near, 0])) < SPREAD * width
+    return int(near.sum()) if near.sum() >= MANY * count else 0
+
+
+def found_again(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return where features of a grey picture lie in it [M, 2], and where they are found in another one, and how many it has."""
     import cv2
 
-    finder, (height, width) = cv2.ORB.create(FEATURES), first.shape
-    (own, ours), (others, theirs) = (finder.detectAndCompute(np.ascontiguousarray(half), None) for half in (first, second))
+    finder = cv2.ORB.create(FEATURES)
+    everywhere = np.full(first.shape, 255, np.uint8), np.full(second.shape, 255, np.uint8)
+    own, ours = finder.detectAndCompute(np.ascontiguousarray(first), everywhere[0])
+    others, theirs = finder.detectAndCompute(np.ascontiguousarray(second), everywhere[1])
     if ours is None or theirs is None:
-        return 0
+        return np.zeros((0, 2)), np.zeros((0, 2)), len(own)
     pairs = [pair for pair in cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(ours, theirs, k=2) if len(pair) == 2]
     found = [best for best, next_best in pairs if best.distance < DISTINCT * next_best.distance]
-    shifts = np.array([np.subtract(others[match.trainIdx].pt, own[match.queryIdx].pt) for match in found]).reshape(-1, 2)
-    near = shifts[(np.abs(shifts) < (SHIFTED * width, ASKEW * height)).all(1)]
-    return int((np.abs(near[:, 0] - np.median(near[:, 0])) < SPREAD * width).sum()) if len(near) else 0
+    before = np.array([own[match.queryIdx].pt for match in found]).reshape(-1, 2)
+    after = np.array([others[match.trainIdx].pt for match in found]).reshape(-1, 2)
+    return before, after, len(own)

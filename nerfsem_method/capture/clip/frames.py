@@ -16,7 +16,6 @@ import numpy as np
 from nerfsem_method.errors import CaptureError
 from nerfsem_method.media.clip.alpha import constant
 from nerfsem_method.media.clip.clip import Clip, Findings
-from nerfsem_method.media.matte_faults import INVERTED, white_around
 from nerfsem_method.media.pictures import write_picture
 
 Advance = Callable[[int, int], None]
@@ -32,8 +31,6 @@ SQUASHED = 0.03
 """A scaled picture's width and height may differ by so much in their scale: sizes are rounded."""
 WHOLE = 0.97
 """Alpha that leaves out a smaller part of every frame than what is missing here shows a frame, and no object."""
-AFAR = 4
-"""Every so manieth row and column of an alpha channel tells whether it is the wrong way round."""
 _WRITERS, _QUEUE = 2, 6
 """So many threads write files, and so many pictures wait for them at most: those of a 4K clip take 25 MB each."""
 
@@ -63,7 +60,6 @@ def extract(clip: Clip, target: Path, size: tuple[int, int], advance: Advance) -
     """
     findings, written = Findings(), 0
     opaque: list[int] = []
-    looks: list[np.ndarray] = []
     alpha_varies, least = False, 1.0
     (target / ALPHA).mkdir()
     with _Writers() as writers:
@@ -76,15 +72,7 @@ def extract(clip: Clip, target: Path, size: tuple[int, int], advance: Advance) -
                 writers.write(target / ALPHA / name, frame.alpha)
                 alpha_varies = alpha_varies or not constant(frame.alpha)
                 least = min(least, float((frame.alpha > 127).mean()))
-                looks.append(frame.alpha[::AFAR, ::AFAR].copy())
             advance(written, clip.announced)
-    if alpha_varies and not opaque and least <= WHOLE and white_around(looks) >= INVERTED:
-        reader = "-c:v libvpx-vp9 " * (clip.path.suffix.lower() == ".webm")  # ffmpeg's own passes over the alpha channel.
-        film = f"ffmpeg {reader}-i CLIP -vf format=yuva444p,lutyuv=a=negval -c:v png NEW.mov"
-        raise CaptureError(
-            f"the alpha channel of {clip.path} is opaque around something transparent: the object must be opaque and nothing "
-            f"else; turn it over, as by: {'mogrify -channel A -negate *.png' if findings.naming.files else film}"
-        )
     if opaque or not alpha_varies or least > WHOLE:
         shutil.rmtree(target / ALPHA)
     if opaque and alpha_varies:

@@ -89,13 +89,17 @@ class Motion:
 
     @property
     def turntable(self) -> bool:
+        """Return whether something moves before a still background, and is no film that is shown there."""
+        return self.before_still and self.window is None
+
+    @property
+    def before_still(self) -> bool:
         """Return whether something moves before a still background."""
         height, width = self.samples.shape[1:]
         rim = max(round(RIM * max(height, width)), 1)
         inner = np.zeros((height, width), bool)
         inner[rim : height - rim, rim : width - rim] = True
-        before_still = STILL_BACKGROUND < self.still_edges <= STILL_CLIP
-        return before_still and bool(self._changes(USUALLY)[~inner].mean() < STILL_RIM) and self.window is None
+        return STILL_BACKGROUND < self.still_edges <= STILL_CLIP and bool(self._changes(USUALLY)[~inner].mean() < STILL_RIM)
 
     @cached_property
     def window(self) -> Box | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nerfsem_method.capture.clip.eyes import found_again
 from nerfsem_method.capture.clip.motion import CANDIDATES, evenly, small
 from nerfsem_method.capture.clip.tones import BLACK, bars, within_bars
 from nerfsem_method.media.naming import Naming
@@ -23,9 +24,6 @@ STRAIGHT, EDGE = 0.85, 2
 black touch that line at points, and so do letters: 14 % of it on a turntable, 5 to 79 % in titles, 94 % or more at bars."""
 FEWEST = 0.05
 """A part is no smaller a share of the film."""
-FEATURES, DISTINCT = 500, 0.75
-"""So many features of a picture are sought in the next one. One is found where its distance is less than this share of the second
-best's."""
 FITTING, MIRRORED = 30, 3
 """Where a film is mirrored from one frame to the next, so many features or more are found in the mirror image, and these are so
 many times those that are found without a mirror: 79 beside 3 and 111 beside 18 in two films; elsewhere 25 or fewer, in eight."""
@@ -82,14 +80,7 @@ def _turns_over(first: Path, second: Path) -> bool:
 
 def _in_common(first: np.ndarray, second: np.ndarray) -> int:
     """Return how many features two pictures have in common; those that are seen in a mirror are other ones."""
-    import cv2
-
-    finder = cv2.ORB_create(FEATURES)
-    own, others = (finder.detectAndCompute(picture, None)[1] for picture in (first, second))
-    if own is None or others is None:
-        return 0
-    pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(own, others, k=2)
-    return sum(len(pair) == 2 and pair[0].distance < DISTINCT * pair[1].distance for pair in pairs)
+    return len(found_again(first, second)[0])
 
 
 def barred(depths: np.ndarray) -> np.ndarray:

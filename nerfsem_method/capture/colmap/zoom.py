@@ -64,6 +64,12 @@ def _as_a_fisheye(lens: pycolmap.Camera) -> tuple[pycolmap.CameraModelId, list[f
     return pycolmap.CameraModelId.SIMPLE_RADIAL_FISHEYE, [SHORTER * lens.params[0], *lens.params[1:3], 0]
 
 
+_PATIENCE: dict[_Form, tuple[int, float]] = {
+    _as_it_is: (ROUNDS, 1e-5), _of_two_axes: (FEW_ROUNDS, 1e-5), _as_a_fisheye: (MANY_ROUNDS, 1e-6)
+}  # fmt: skip
+"""An adjustment ends after so many rounds, or when one lowers the cost by a smaller share."""
+
+
 @dataclass(frozen=True)
 class Focal:
     """This is what a model says of its focal length.
@@ -183,8 +189,7 @@ def _adjusted(
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     options.ceres.loss_function_scale = LOSS_SCALE
     options.ceres.solver_options.num_threads = 1
-    options.ceres.solver_options.max_num_iterations = {_of_two_axes: FEW_ROUNDS, _as_a_fisheye: MANY_ROUNDS}.get(form, ROUNDS)
-    options.ceres.solver_options.function_tolerance = 1e-6 if form is _as_a_fisheye else 1e-5
+    options.ceres.solver_options.max_num_iterations, options.ceres.solver_options.function_tolerance = _PATIENCE[form]
     config = pycolmap.BundleAdjustmentConfig()
     for image in camera_of:
         config.add_image(image)

@@ -31,7 +31,7 @@ class Moving:
         """Return what moves in the frames, the object and whatever passes by; None where the background does not stand still."""
         clip = motion.look(frames)
         rows = np.flatnonzero(clip.region().any(1))
-        if not clip.turntable or not len(rows):
+        if not clip.before_still or not len(rows):
             return None
         seen = clip.changing(RARELY)
         beyond = np.ones_like(seen)
@@ -55,8 +55,10 @@ def missed_share(frames: list[Path], mattes: np.ndarray) -> float:
 
     clip = motion.look(frames)
     region = clip.region()
-    if not clip.turntable or not region.any():
+    if not clip.before_still or not region.any():
         return 0.0
-    ever = np.logical_or.reduce([matte > 127 for matte in mattes])
+    ever = np.zeros(mattes.shape[1:], bool)
+    for matte in mattes:
+        ever |= matte > 127
     shown = cv2.resize(ever.astype(np.float32), region.shape[::-1], interpolation=cv2.INTER_AREA) > 0
     return float(1 - shown[region].mean())

@@ -75,43 +75,45 @@ def of_cameras(model: SparseModel, naming: Naming, interpolated: list[int], cove
             "bends cameras by degrees; give it its true shape first, a film by: ffmpeg -i CLIP -vf "
             f"'scale=trunc(iw*{model.squeeze:.3f}/2)*2:ih,setsar=1' NEW"
         )
-    warnings += _of_overlays(model.overlays)
+    warnings += _of_overlays(model.overlays, naming)
     if points < FEW_POINTS:
         warnings.append(f"only {points} points were found on the object; its cameras rest on the background")
     return warnings
 
 
-def of_fisheye(model: SparseModel, width: int, height: int) -> list[str]:
-    """Return what is to be said where a fisheye lens took the frames, which have this size in pixels."""
+def of_fisheye(model: SparseModel, width: int, height: int, naming: Naming) -> list[str]:
+    """Return what is to be said where a fisheye lens took the clip, whose frames have this size in pixels and this naming."""
     if not model.fisheye:
         return []
     sides = model.camera.width / model.fisheye, model.camera.height / model.fisheye
     across, down = map(math.degrees, sides)
     h_fov, v_fov = (math.degrees(2 * math.atan(side / 2)) for side in sides)
-    flat = f"flat:ih_fov={across:.1f}:iv_fov={down:.1f}:h_fov={h_fov:.1f}:v_fov={v_fov:.1f}:w={width}:h={height}"
+    even = f"w={width // 2 * 2}:h={height // 2 * 2}"  # Most codecs take even sizes alone.
+    flat = f"v360=fisheye:flat:ih_fov={across:.1f}:iv_fov={down:.1f}:h_fov={h_fov:.1f}:v_fov={v_fov:.1f}:{even}"
+    remedy = "the photographs" if naming.files else f"the film, as by: ffmpeg -i CLIP -vf {flat} NEW"
     return [
         "the lens seems to be a fisheye, as those of action cameras are, which bends cameras and space: set such a camera to "
-        f"linear, or straighten the film, as by: ffmpeg -i CLIP -vf v360=fisheye:{flat} NEW"
+        f"linear, or straighten {remedy}"
     ]
 
 
-def _of_overlays(places: Sequence[Box]) -> list[str]:
-    """Return what is to be said of what stands still in the frames, at these places."""
+def _of_overlays(places: Sequence[Box], naming: Naming) -> list[str]:
+    """Return what is to be said of what stands still in the frames, which have this naming, at these places."""
     whole = np.array([0.0, 0.0, 1.0, 1.0])
     around = [box for box in places if (np.array(box) == whole).sum() == 3]  # From side to side, along a third one.
     within = [box for box in places if box not in around]
-    return [*([_of_window(around)] if around else []), *([_of_burnt_in(within)] if within else [])]
+    return [*([_of_window(around, naming)] if around else []), *([_of_burnt_in(within)] if within else [])]
 
 
-def _of_window(around: Sequence[Box]) -> str:
+def _of_window(around: Sequence[Box], naming: Naming) -> str:
     """Return what is to be said of boxes that lie along sides of the frames, around the picture."""
     left, top = (max((box[2 + axis] for box in around if box[2 + axis] < 1), default=0.0) for axis in (0, 1))
     right, bottom = (min((box[axis] for box in around if box[axis] > 0), default=1.0) for axis in (0, 1))
     crop = f"iw*{right - left:.3f}:ih*{bottom - top:.3f}:iw*{left:.3f}:ih*{top:.3f}"
+    remedy = "crop the photographs" if naming.files else f"give the film alone, as by: ffmpeg -i CLIP -vf 'crop={crop}' NEW"
     return (
-        f"the film is shown from {_place((left, top, right, bottom))} of the frames alone, and what is around it, as bars, a "
-        "template or a screen, stands still: cameras were found without it, but its colours mislead the mattes; give the film "
-        f"alone, as by: ffmpeg -i CLIP -vf crop={crop} NEW"
+        f"the picture takes from {_place((left, top, right, bottom))} of the frames alone, and what is around it, as bars, a "
+        f"template or a screen, stands still: cameras were found without it, but its colours mislead the mattes; {remedy}"
     )
 
 

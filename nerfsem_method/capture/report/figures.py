@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nerfsem_method.capture.cameras.sparse import GIVEN, MOST_APART, OTHER_PART, SparseModel
-from nerfsem_method.capture.report.cameras import of_cameras, of_fisheye, of_lenses, of_zoom, turn
+from nerfsem_method.capture.report.cameras import of_cameras, of_lenses, of_zoom, turn
 from nerfsem_method.capture.report.facts import FrameFacts
 from nerfsem_method.capture.report.frames import of_frames
 from nerfsem_method.media.naming import Naming
@@ -92,7 +92,7 @@ def summarise(
     covered = turn(camera_centres(scene.poses[model.registered]) - 0.5)
     posed = naming.without(unposed)
     of_clip = [*of_cameras(model, posed, interpolated, covered, points), *of_frames(facts, posed, model.cameras.factors)]
-    warnings = [*remarks, *of_clip, *of_fisheye(model, scene.video.width, scene.video.height)]
+    warnings = [*remarks, *of_clip]
     if bars:
         warnings.insert(0, bars)
     elif model.region != GIVEN:

@@ -22,9 +22,9 @@ WHOLE_FRAME = 0.97
 INVERTED = 0.6
 """Mattes that hold this share of the median frame's border show what is around the object, as inverted ones do."""
 FAINT = 0.12
-"""Along so much of the outline in the median frame mattes are drawn by chance: right ones have up to .06 (of a film whose tones
-jump .10), those of a black figure on black cloth .44, of polished silver .15, of a painting with lumps of its wall .29. Of given
-ones those drawn by hand have .05, true ones 12 pixels aside .22, grown by 15 pixels .70, and rectangles .50."""
+"""Along so much of the outline in the median frame mattes are drawn by chance: right ones have up to .05 (of a film whose tones
+jump .09), those of a black figure on black cloth .41, of polished silver .16, of a painting with lumps of its wall .27. Of given
+ones those drawn by hand have .04, true ones 12 pixels aside .22, grown by 15 pixels .70, and rectangles .50."""
 BLURRED, BLURRED_BESIDE = 1.7, 1.8
 """A clip is blurred throughout if its edges are softer than the first, in pixels; a frame is if they are softer than that and
 than the second times the clip's median."""

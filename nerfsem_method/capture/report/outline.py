@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+LONG_SIDE = 960
+"""Larger pictures are looked at in this size: what is an edge is a matter of pixels, and of time."""
 REACH, LEAST = 0.006, 2
 """An edge is looked for within so many long sides of the outline, but so many pixels at least."""
 APART = 2
@@ -21,16 +23,17 @@ def faint_share(picture: np.ndarray, matte: np.ndarray) -> float:
     """
     import cv2
 
-    inside = matte > 127
+    shrink = min(1.0, LONG_SIDE / max(matte.shape))
+    height, width = (max(round(shrink * side), 1) for side in matte.shape)
+    inside, shown = (cv2.resize(seen, (width, height), interpolation=cv2.INTER_AREA) for seen in (matte, picture))
+    inside = inside > 127
     outline = inside & (cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0)
     outline[:RIM] = outline[-RIM:] = False
     outline[:, :RIM] = outline[:, -RIM:] = False
     rows, columns = np.nonzero(outline)
     if not len(rows):
         return np.nan
-    height, width = matte.shape
     reach = max(round(REACH * max(height, width)), LEAST)
-    shown = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) if picture.shape[:2] != matte.shape else picture
     colours = cv2.cvtColor(cv2.GaussianBlur(shown, (0, 0), 1).astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
     smooth = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), reach)
     slope = np.stack([cv2.Sobel(smooth, cv2.CV_32F, *axis)[rows, columns] for axis in ((0, 1), (1, 0))])

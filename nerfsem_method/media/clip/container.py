@@ -95,11 +95,11 @@ class VideoClip(Clip):
         for frame, note in decoder.frames():
             size, aspect = (frame.width, frame.height), decoder.context.sample_aspect_ratio or Fraction(1)
             first, oblong = first or size, oblong or aspect
-            if aspect != oblong:  # The decoder knows it some frames ahead.
+            if aspect != oblong:  # The decoder knows it some frames ahead of these.
                 command = colour.conversion(self.path, f"trim=end_frame={note.number}")
                 raise CaptureError(
-                    f"{self.path} changes the shape of its pixels from {_ratio(oblong)} to {_ratio(aspect)} after frame "
-                    f"{note.number}, as where films were joined; give one part alone: {command}"
+                    f"{self.path} changes the shape of its pixels from {_ratio(oblong)} to {_ratio(aspect)} at about "
+                    f"frame {note.number}, as where films were joined; give one part alone: {command}"
                 )
             if size != first:
                 command = colour.conversion(self.path, f"scale={self.width}:{self.height},setsar=1")
