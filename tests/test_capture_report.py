@@ -361,6 +361,9 @@ def test_frames_are_told_as_they_are_looked_at(tmp_path: Path) -> None:
     mattes = np.full((3, 24, 32), 255, np.uint8)
     look_at_frames(paths, mattes, mattes, [None] * 3, lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
+    mattes[:, 6:18, 8:24] = 0
+    seen = [look_at_frames(paths, 255 - mattes, mattes, [None] * 3, lambda *_: None, cut_out) for cut_out in (False, True)]
+    assert [bool(np.isfinite(one.faint).any()) for one in seen] == [True, False]
 
 
 def test_a_picture_that_fills_nothing_of_its_frame_touches_no_border(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ class Found:
         mattes: [N, h, w] uint8, those of the scene.
         drawn: [N, h, w] uint8, as a network drew them, where all views judged these; the same mattes elsewhere.
         given: whether the mattes were given.
+        cut_out: whether the clip brought them along, as an alpha channel or masks.
         hinted: whether the user has pointed at the object, or keeps what it stands on.
     """
 
@@ -61,6 +62,7 @@ class Found:
     mattes: np.ndarray
     drawn: np.ndarray
     given: bool
+    cut_out: bool
     hinted: bool
 
 
@@ -72,7 +74,7 @@ def assemble(found: Found, advance: Advance) -> Scene:
     unposed = [number for number, has in zip(findings.numbers, posed, strict=True) if not has]
     naming, named = findings.naming, findings.naming.without(unposed)
     windows = [clip.window(number) for number in named.numbers]
-    seen = look_at_frames(frames, mattes, found.drawn, windows, advance)
+    seen = look_at_frames(frames, mattes, found.drawn, windows, advance, found.cut_out)
     camera = model.camera.scaled(*found.size)
     on_object = model.points_on(mattes)
     small = replace(model.cameras.scaled(*mattes.shape[:0:-1]), windows=windows_of(windows))

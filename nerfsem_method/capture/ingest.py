@@ -290,5 +290,7 @@ class Capture:
         """Return what all stages have found of `frames`, those with a pose."""
         mattes = self._mattes("mattes", frames)
         drawn = self._mattes("drawn", frames) if self.learned else mattes
-        hinted = bool(self.box) or self.options.keep_support
-        return Found(self.folder.root, self.clip, self.size, frames, self._solved, mattes, drawn, bool(self.given), hinted)
+        given, hinted = bool(self.given), bool(self.box) or self.options.keep_support
+        cut_out = given and not self.options.mattes
+        found = self.folder.root, self.clip, self.size, frames, self._solved
+        return Found(*found, mattes, drawn, given, cut_out, hinted)

@@ -45,12 +45,17 @@ class FrameFacts:
 
 
 def look_at_frames(
-    frames: list[Path], mattes: np.ndarray, drawn: np.ndarray, windows: Sequence[Window | None], advance: Advance
+    frames: list[Path],
+    mattes: np.ndarray,
+    drawn: np.ndarray,
+    windows: Sequence[Window | None],
+    advance: Advance,
+    cut_out: bool = False,
 ) -> FrameFacts:
     """Measure all frames and their mattes [N, h, w] uint8, of any size, which were `drawn` [N, h, w] at first.
 
-    The pictures fill these `windows` of the frames. `advance` hears how many frames are done. Raises CaptureError if most frames
-    show no object.
+    The pictures fill these `windows` of the frames. Around an object that is `cut_out` nobody filmed anything, and no outline is
+    looked at. `advance` hears how many frames are done. Raises CaptureError if most frames show no object.
     """
     import cv2
 
@@ -65,7 +70,7 @@ def look_at_frames(
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
         light = float(shown[solid].mean()) if solid.any() else np.nan
         tones = Tones.of([grey])
-        faint = faint_share(read_picture(path), matte)
+        faint = np.nan if cut_out else faint_share(read_picture(path), matte)
         rows.append((edge_blur(grey), light, border, pieces, noise(grey), dim_share(grey), tones.high - tones.low, faint))
         advance(len(rows), len(frames))
     blur, light, border, pieces, grain, dim, tones, faint = (np.array(column) for column in zip(*rows, strict=True))
