@@ -6,11 +6,14 @@ The clip's true cameras stand in for COLMAP here; test_capture_sample.py runs th
 from __future__ import annotations
 
 import html
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,6 +130,29 @@ def test_a_photograph_that_lies_is_turned_with_its_matte(
     taken = load_references(Clip(shots, ready), scene.video, tmp_path).mattes
     shown = np.asarray(Image.open(scene.root / "mattes" / "000003.png"), int)
     assert np.abs(taken[3].astype(int) - shown).mean() < 1
+
+
+def test_what_a_solution_says_of_its_lens_and_mattes_of_what_moves_is_told(
+    clip: Path, mattes: Path, colmap: TrueCameras, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fisheye is straightened at the clip's own size; who gives mattes or a hint knows what moves better than the picture."""
+
+    def draw(frames: list[Path], model: object, target: Path, *_: object, **hints: object) -> None:
+        for path, matte in zip(frames, sorted(mattes.iterdir()), strict=True):
+            Image.open(matte).convert("L").resize((54, 96)).save(target / path.name)
+
+    def told(*, by_hand: bool, **found: Any) -> str:
+        monkeypatch.setattr(poses, "solve", lambda *asked: replace(colmap(*asked), **found))
+        options = CaptureOptions(mattes=mattes if by_hand else None, scale=SCALE)
+        return " ".join(read_report(ingest(clip, options, tmp_path / f"{len(list(tmp_path.iterdir()))}").root).warnings)
+
+    monkeypatch.setattr(assembly, "missed_share", lambda frames, mattes: 0.5)
+    monkeypatch.setattr(classical, "segment", draw)
+    assert "a fisheye" not in told(by_hand=True)
+    assert re.search(r"seems to be a fisheye.*:w=270:h=480 NEW", told(by_hand=True, fisheye=200.0))
+    alone = {"region": "object", "explained": 0.9}
+    said = [told(by_hand=False, **alone), told(by_hand=True, **alone), told(by_hand=False, **{**alone, "explained": 0.4})]
+    assert ["never show 50% of where things move" in words for words in said] == [True, False, False]
 
 
 def test_the_vase_fills_the_unit_cube(captured) -> None:
