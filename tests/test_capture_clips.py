@@ -145,6 +145,12 @@ def test_an_alpha_channel_that_is_the_wrong_way_round_is_refused_by_the_name_of_
     video = with_alpha(source, tmp_path / "clip" / "relic.mov", inverted=True)
     with pytest.raises(CaptureError, match=f"in {video}, an alpha channel or masks, is white around something black") as refused:
         ingest(video, CaptureOptions(), tmp_path / "scene")
+    given = tmp_path / "given"
+    given.mkdir()
+    for path in sorted((source / "true").iterdir()):
+        Image.fromarray(255 - np.asarray(Image.open(path).convert("L"))).save(given / path.name)
+    with pytest.raises(CaptureError, match=f"mattes in {given} are white around something black"):
+        ingest(source / "relic.mp4", CaptureOptions(mattes=given), tmp_path / "other scene")
     found = re.search(r"by: (ffmpeg .*?) NEW.mov", str(refused.value))
     assert found is not None
     _, _, _, *options = found[1].split()

@@ -25,7 +25,7 @@ def test_two_pictures_beside_each_other_and_above_each_other_are_known() -> None
     assert eyes(np.concatenate(films(8), axis=1)) == "top and bottom"
 
 
-@pytest.mark.parametrize("aside", [100, 400])
+@pytest.mark.parametrize("aside", [40, 100, 400])
 def test_other_pictures_are_those_of_one_lens(aside: int) -> None:
     assert eyes(np.concatenate(films(aside), axis=2)) == ""
 

@@ -113,9 +113,11 @@ def test_a_full_disk_is_no_silent_loss(tmp_path: Path) -> None:
         extract(open_clip(video), tmp_path / "frames", (64, 48), lambda done, total: None)
 
 
-def test_a_short_clip_says_how_short(tmp_path: Path) -> None:
-    with pytest.raises(CaptureError, match="short.mp4 is a 3-frame clip"):
+def test_a_short_clip_says_how_short_and_what_made_it_so(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="short.mp4 is a 3-frame clip; at least 8 frames around the object are needed$"):
         decode(pattern(tmp_path / "short.mp4", 3), tmp_path / "frames")
+    with pytest.raises(CaptureError, match="long.mp4 is a 2-frame clip.*; leave --every 6 out, or take a smaller number"):
+        extract(open_clip(pattern(tmp_path / "long.mp4", 12), 6), tmp_path / "frames", (64, 48), lambda done, total: None)
 
 
 def test_a_damaged_video_is_not_a_traceback(tmp_path: Path) -> None:

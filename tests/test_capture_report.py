@@ -129,6 +129,8 @@ def test_what_stands_still_is_told_by_its_places(scene) -> None:
     assert told.count("stands still") == 1
     assert "from 80% to 95% of the width and 5% to 10% of the height; from 30% to 70% of the width and 80% to" in told
     assert "; and in 2 more places: cameras were found without it" in warned(scene, facts(), model(overlays=[logo] * 6))
+    in_the_corner = warned(scene, facts(), model(overlays=[(0.0, 0.0, 0.2, 0.1)]))
+    assert "a logo or watermark, from 0% to 20%" in in_the_corner and "the picture takes" not in in_the_corner
 
 
 def test_what_lies_around_a_film_is_told_with_the_command_that_cuts_it_off(scene) -> None:
@@ -152,7 +154,7 @@ def test_an_outline_is_as_faint_in_a_larger_picture_of_the_same() -> None:
     """Its edge is soft, as most are in large pictures, and a third of it has hardly any contrast."""
     disc = cv2.circle(np.zeros((600, 960), np.uint8), (480, 300), 200, (255,), -1)
     soft = cv2.GaussianBlur(disc, (0, 0), 1.5).astype(np.float32) / 255
-    contrast = np.where(np.arange(960) < 380, 3, 60)
+    contrast = np.where(np.arange(960) < 380, 3, 24)
     picture = np.stack([np.round(90 + contrast * soft).astype(np.uint8)] * 3, -1)
     shares = [
         faint_share(*(cv2.resize(one, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC) for one in (picture, disc)))

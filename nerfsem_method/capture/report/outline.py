@@ -12,8 +12,6 @@ APART = 2
 """Colours are compared so many pixels before and behind a place."""
 STEP = 5.0
 """Colours whose difference in CIELAB is smaller are alike: less is noise, or a shadow's rim."""
-RIM = 3
-"""What lies so near to the frame's border is no outline: there the picture ends."""
 
 
 def faint_share(picture: np.ndarray, matte: np.ndarray) -> float:
@@ -28,8 +26,6 @@ def faint_share(picture: np.ndarray, matte: np.ndarray) -> float:
     inside, shown = (cv2.resize(seen, (width, height), interpolation=cv2.INTER_AREA) for seen in (matte, picture))
     inside = inside > 127
     outline = inside & (cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0)
-    outline[:RIM] = outline[-RIM:] = False
-    outline[:, :RIM] = outline[:, -RIM:] = False
     rows, columns = np.nonzero(outline)
     if not len(rows):
         return np.nan
