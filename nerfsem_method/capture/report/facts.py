@@ -11,12 +11,15 @@ import numpy as np
 from nerfsem_method.capture.clip.blur import edge_blur
 from nerfsem_method.capture.clip.frames import Advance
 from nerfsem_method.capture.clip.legible import dim_share, noise
+from nerfsem_method.capture.clip.motion import evenly
 from nerfsem_method.capture.clip.tones import Tones
 from nerfsem_method.capture.mattes import given as matte_files
 from nerfsem_method.capture.report.outline import faint_share
 from nerfsem_method.media.pictures import read_picture
 from nerfsem_method.scene.camera import Window, shown_part
 
+OUTLINES = 30
+"""The outlines of so many mattes, evenly spread, are looked at: their median says the same, and a long film has many."""
 PIECE_SHARE = 0.15
 """From this share of the object on, a second piece of a matte is another object, not a stray blob."""
 
@@ -29,7 +32,7 @@ class FrameFacts:
     brightness (NaN where there is none), `border` the matte's share of the frame's border, `pieces` the number of the matte's,
     `noise` the standard deviation of the frame's in grey levels, `dim` the share of the frame where there is little light,
     `tones` within how many grey levels it lies, `faint` along which share of the matte's outline the picture shows no edge (NaN
-    without an outline). Where `redrawn` the matte is not what the segmenter drew.
+    without an outline, and where it was not looked at). Where `redrawn` the matte is not what the segmenter drew.
     """
 
     coverage: np.ndarray
@@ -60,6 +63,7 @@ def look_at_frames(
     import cv2
 
     rows = []
+    outlined = set() if cut_out else set(evenly(len(frames), OUTLINES))
     for path, matte, window in zip(frames, mattes, windows, strict=True):
         grey, solid = read_picture(path, grey=True), matte > 127
         shown = cv2.resize(grey, solid.shape[::-1], interpolation=cv2.INTER_AREA) if grey.shape != solid.shape else grey
@@ -70,7 +74,7 @@ def look_at_frames(
         pieces = int((areas > PIECE_SHARE * areas.sum()).sum()) if len(areas) else 0
         light = float(shown[solid].mean()) if solid.any() else np.nan
         tones = Tones.of([grey])
-        faint = np.nan if cut_out else faint_share(read_picture(path), matte)
+        faint = faint_share(read_picture(path), matte) if len(rows) in outlined else np.nan
         rows.append((edge_blur(grey), light, border, pieces, noise(grey), dim_share(grey), tones.high - tones.low, faint))
         advance(len(rows), len(frames))
     blur, light, border, pieces, grain, dim, tones, faint = (np.array(column) for column in zip(*rows, strict=True))
