@@ -14,6 +14,7 @@ from sphere_views import ring
 
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.clip.blur import edge_blur, rhythm
+from nerfsem_method.capture.report import facts as frame_facts
 from nerfsem_method.capture.report import figures as report
 from nerfsem_method.capture.report import page as report_page
 from nerfsem_method.capture.report.cameras import of_fisheye
@@ -355,7 +356,7 @@ def test_a_hostile_name_stays_text(scene) -> None:
     assert "&lt;b&gt;&amp;.mp4" in text and "<b>&.mp4" not in text
 
 
-def test_frames_are_told_as_they_are_looked_at(tmp_path: Path) -> None:
+def test_frames_are_told_as_they_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng, told = np.random.default_rng(0), []
     paths = [tmp_path / f"{number}.png" for number in range(3)]
     for path in paths:
@@ -366,6 +367,9 @@ def test_frames_are_told_as_they_are_looked_at(tmp_path: Path) -> None:
     mattes[:, 6:18, 8:24] = 0
     seen = [look_at_frames(paths, 255 - mattes, mattes, [None] * 3, lambda *_: None, cut_out) for cut_out in (False, True)]
     assert [bool(np.isfinite(one.faint).any()) for one in seen] == [True, False]
+    monkeypatch.setattr(frame_facts, "OUTLINES", 2)
+    some = look_at_frames(paths, 255 - mattes, mattes, [None] * 3, lambda *_: None).faint
+    assert np.isfinite(some).tolist() == [True, False, True]  # Of a long film's outlines some are looked at.
 
 
 def test_a_picture_that_fills_nothing_of_its_frame_touches_no_border(tmp_path: Path) -> None:
