@@ -327,3 +327,10 @@ def test_nothing_stays_behind_in_the_folder_for_temporary_files(nerfsem, tmp_pat
     assert nerfsem("verify", SMALL, **given).returncode == 0
     assert nerfsem("doctor", "--quiet-is-none", **given).returncode == 2
     assert list(scratch.rglob("*")) == []
+
+
+def test_a_name_that_is_empty_stands_for_no_folder(nerfsem, tmp_path):
+    """A shell puts nothing where a variable was never set, and a path of no letters would be the present folder."""
+    refused = nerfsem("capture", "", tmp_path / "out", cwd=tmp_path)
+    assert refused.returncode == 2 and "one of the names is empty" in refused.stderr
+    assert "one of the names" not in nerfsem("describe", tmp_path / "none.nsem", "--title", "").stderr

@@ -25,10 +25,15 @@ HULL_TOLERANCE = 0.15
 FULL_RING, FLAT_RING = 0.4, 0.5
 """A ring of cameras is at least so wide, in shares of its length, that it goes half around, and is no thicker, in shares of its
 width. Less than half a turn may as well go over the object as around it."""
+OVER_RING, DOWN = 0.6, 0.1
+"""Nobody goes over an object on a ring that is wider than this, two thirds of a turn; and along one that goes over it cameras do
+not look along its axis, by more than this in the mean cosine, as they do who look down while they walk around."""
 ACROSS = 0.7
 """A ring's axis lies along the rows or columns of a picture if its cosine to them is larger."""
 TURNED = 0.1
 """A share of the pictures that is smaller than this says nothing of which way is up."""
+ONE_PITCH = 0.98
+"""What is above in all pictures is one direction if its mean is longer than this, that of an arc of 40 degrees."""
 LEVEL, LEVEL_ROUNDS, LEVEL_SPREAD = 0.05, 8, 0.05
 """Rows that are less askew than the first, the sine of three degrees, count alike, others the less; so many rounds settle which.
 Rows tell what is across them from a mean square of their second direction on, that of 45 degrees of a turn."""
@@ -80,8 +85,9 @@ def _up(poses: np.ndarray) -> np.ndarray:
     right, down, forward = (poses[:, :, :3] @ axis).T
     lying = (abs(right) > ACROSS) & (abs(right) > 2 * abs(down))
     standing = (abs(down) > ACROSS) & (abs(down) > 2 * abs(right))
-    if wide > FULL_RING * long and thin < FLAT_RING * wide and lying.mean() > TURNED:
-        up = -axis * (down[standing] if standing.mean() > TURNED else forward).sum()
+    over = wide < OVER_RING * long and abs(forward.mean()) < DOWN
+    if wide > FULL_RING * long and thin < FLAT_RING * wide and lying.mean() > TURNED and not over:
+        up = -axis * np.copysign(1, (down[standing] if standing.mean() > TURNED else forward).sum())
     else:
         up = _across_rows(poses)
     return up / np.linalg.norm(up)
@@ -91,14 +97,16 @@ def _across_rows(poses: np.ndarray) -> np.ndarray:
     """Return the direction [3] that lies across all pictures' rows.
 
     People hold a camera level, and the mean image -y of a turn that stays open leans towards its middle where the camera looks
-    down. Rows that hardly differ in their directions do not tell what is across them all; there it is that mean.
+    down. Rows that hardly differ in their directions do not tell what is across them all; there it is that mean, or, where the
+    camera goes over the object, what is above in that picture below which the fewest cameras stand: nobody looks from below.
     """
-    rows, ups = poses[:, 0, :3], -poses[:, 1, :3]
+    rows, ups, backward = poses[:, 0, :3], -poses[:, 1, :3], -poses[:, 2, :3]
     weights = np.ones(len(rows))
     for _ in range(LEVEL_ROUNDS):
         spread, directions = np.linalg.eigh((weights[:, None] * rows).T @ rows / weights.sum())
         if spread[1] < LEVEL_SPREAD:
-            return ups.mean(0)
+            mean = ups.mean(0)
+            return mean if np.linalg.norm(mean) > ONE_PITCH else ups[(backward @ ups.T).min(0).argmax()]
         weights = 1 / np.abs(rows @ directions[:, 0]).clip(LEVEL)
     return directions[:, 0] * np.sign(directions[:, 0] @ (weights @ ups))
 

@@ -59,15 +59,16 @@ def of_cameras(model: SparseModel, naming: Naming, interpolated: list[int], cove
             "in good light, with textured things beside it"
         )
     if model.contradicted:
+        larger = "film the object larger, in " if model.region == "object" else "film "
         warnings.append(
             f"only {model.explained:.0%} of what frames have in common agrees with their cameras, which may be wrong: look at "
-            "them in report.html; film a slow and steady turn, or give photographs in the order in which they were taken"
+            f"them in report.html; {larger}a slow and steady turn, or give photographs in the order in which they were taken"
         )
     if model.ordered and (parts := torn(np.flatnonzero(model.registered).tolist(), model.views)):
         warnings.append(
-            f"hardly anything of {naming.of_rows(parts)} is seen in the frame before, as where a film is cut or something fills "
-            "the picture: whether cameras before and after fit together is not sure; look at them in report.html, or give one "
-            "part alone"
+            f"hardly anything of {naming.of_rows(parts)} is seen in the frame before, as where a film is cut, something fills "
+            "the picture, or the object looks alike from several sides: whether cameras before and after fit together is not "
+            "sure; look at them in report.html, or give one part alone"
         )
     if abs(model.squeeze - 1) > SQUEEZED:
         warnings.append(
