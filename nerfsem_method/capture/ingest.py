@@ -36,7 +36,7 @@ from nerfsem_method.outputs import check_apart, check_space
 from nerfsem_method.progress import part_of, progress_bar
 from nerfsem_method.scene.scene import AGREED, Scene
 
-CAPTURE_VERSION = 38
+CAPTURE_VERSION = 39
 """Every cache key contains this number: raise it when a stage's result changes."""
 SFM_LONG_SIDE = 1280
 """Cameras are solved on the video's own pixels up to this size, whatever the scale: detail is accuracy."""

@@ -79,7 +79,7 @@ def main() -> None:
         return
     if any(not word and not before.startswith("-") for before, word in pairwise(sys.argv)):
         # A path that is empty would be the folder in which one is.
-        raise SystemExit(complain("one of the names is empty, as a shell variable is that was never set; name the file or folder"))
+        raise SystemExit(complain("one of the names is empty, as a shell variable is that was never set; name a file or folder"))
     try:
         verb = tyro.cli(Verb, prog="nerfsem", description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,))
     except BrokenPipeError:  # `nerfsem --help | head -1`

@@ -62,8 +62,12 @@ class Similarity:
 
 
 def upright(poses: np.ndarray) -> np.ndarray:
-    """Return the rotation [3, 3] that takes the way up, see `_up`, to +z by the shortest way."""
-    up = _up(poses)
+    """Return the rotation [3, 3] that takes the way up, see `_up`, to +z."""
+    return towards_z(_up(poses))
+
+
+def towards_z(up: np.ndarray) -> np.ndarray:
+    """Return the rotation [3, 3] that takes a direction [3] to +z by the shortest way."""
     cross, cosine = np.cross(up, (0.0, 0.0, 1.0)), up[2]
     if cosine < -0.999999:
         return np.diag([1.0, -1.0, -1.0])

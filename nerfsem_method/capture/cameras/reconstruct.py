@@ -27,7 +27,7 @@ from nerfsem_method.scene.camera import Intrinsics, camera_centres, look_at_poin
 
 HARDLY_MOVES = (
     "the camera hardly moves: film the object while walking around it, not from a tripod; an object that turns needs a "
-    "turntable, for hands move, too"
+    "turntable before something that stands still, for hands move, too"
 )
 MIN_REGISTERED, MIN_OF_ALL = 0.6, 0.4
 """A smaller share of registered frames than the first, from the first to the last of them, leaves gaps that no interpolation can
