@@ -34,8 +34,10 @@ PHOTOGRAPHS = Naming(range(COUNT), [f"IMG_{number}.JPG" for number in range(COUN
 def facts(**changes: np.ndarray) -> FrameFacts:
     """Return the facts of twelve good frames, but for the changes."""
     good = {"coverage": 0.2, "blur": 0.5, "light": 100.0, "border": 0.0, "pieces": 1, "noise": 1.0, "dim": 0.05, "tones": 160.0}
-    good |= {"faint": 0.02, "redrawn": False}
-    return FrameFacts(**{name: changes.get(name, np.full(COUNT, value)) for name, value in good.items()})
+    good |= {"faint": 0.02, "combs": np.nan, "redrawn": False}
+    return FrameFacts(**{
+        name: changes.get(name, np.full((COUNT, 2) if name == "combs" else COUNT, value)) for name, value in good.items()
+    })  # fmt: skip
 
 
 def model(lost: tuple[int, ...] = (), **changes: Any) -> SparseModel:
@@ -228,6 +230,10 @@ def test_a_fisheye_is_told_with_the_command_that_makes_its_pictures_flat() -> No
     assert "straighten the photographs" in of_fisheye(model(fisheye=30.0), 271, 481, PHOTOGRAPHS)[0]
 
 
+def test_half_pictures_that_were_scaled_are_told(scene) -> None:
+    assert "interlaced ones that were scaled" in warned(scene, facts(combs=np.tile([1.4, 0.33], (COUNT, 1))))
+
+
 def test_where_a_film_is_torn_is_said_of_films_alone(scene) -> None:
     """Frames see what the one before sees, but the seventh and the twelfth begin anew; then the eleventh has no camera."""
     begun = [frame // 6 + 3 * (frame == 11) for frame in range(COUNT)]
@@ -367,9 +373,10 @@ def test_frames_are_told_as_they_are_looked_at(tmp_path: Path, monkeypatch: pyte
     mattes[:, 6:18, 8:24] = 0
     seen = [look_at_frames(paths, 255 - mattes, mattes, [None] * 3, lambda *_: None, cut_out) for cut_out in (False, True)]
     assert [bool(np.isfinite(one.faint).any()) for one in seen] == [True, False]
-    monkeypatch.setattr(frame_facts, "OUTLINES", 2)
-    some = look_at_frames(paths, 255 - mattes, mattes, [None] * 3, lambda *_: None).faint
-    assert np.isfinite(some).tolist() == [True, False, True]  # Of a long film's outlines some are looked at.
+    monkeypatch.setattr(frame_facts, "LOOKS", 2)
+    some = look_at_frames(paths, 255 - mattes, mattes, [None] * 3, lambda *_: None)
+    for looked in (some.faint, some.combs[:, 0]):  # Of a long film some frames are looked at.
+        assert np.isfinite(looked).tolist() == [True, False, True]
 
 
 def test_a_picture_that_fills_nothing_of_its_frame_touches_no_border(tmp_path: Path) -> None:

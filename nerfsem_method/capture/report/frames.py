@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nerfsem_method.capture.clip.blur import rhythm
+from nerfsem_method.capture.clip.comb import scaled_comb
 from nerfsem_method.capture.clip.legible import DIM_SHARE, NOISY
 from nerfsem_method.capture.clip.tones import FLAT
 from nerfsem_method.capture.mattes import given as matte_files
@@ -66,6 +67,11 @@ def of_frames(facts: FrameFacts, naming: Naming, zooms: np.ndarray) -> list[str]
         warnings.append(
             f"sharp and soft frames take turns, every {period} frames anew, as where a frame rate was changed by blending: such "
             "frames show two places at once, and their cameras are wrong; give the video as it was filmed"
+        )
+    if scaled_comb(facts.combs):
+        warnings.append(
+            "the frames seem to be interlaced ones that were scaled, so that each shows two places at once and cameras are less "
+            "exact: give the video as it was filmed, or have it deinterlaced before it is scaled"
         )
     middle = float(np.median(facts.blur))
     if middle > BLURRED:
