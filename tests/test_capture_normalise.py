@@ -86,8 +86,8 @@ def test_steep_views_that_lie_on_their_side_do_not_turn_the_rest_over(seed: int)
 
 def test_a_quarter_turn_over_an_object_is_none_around_it() -> None:
     turned = Rotation.from_rotvec([0, 0, np.pi / 2]).as_matrix() @ from_above(20, np.pi / 2)
-    turn = upright(turned)
-    assert max((turn @ -end[1, :3])[2] for end in turned[[0, -1]]) == pytest.approx(1)
+    up = -turned[:, 1].mean(0)[:3]
+    assert (upright(turned) @ up)[2] == pytest.approx(np.linalg.norm(up))
 
 
 def test_mattes_of_another_video_are_recognised() -> None:
@@ -126,32 +126,6 @@ def test_up_is_across_the_rows_of_a_turn_that_stays_open(arc: int, turned: tuple
     assert (upright(model.taken) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.99
     chosen = np.arange(20) > 3
     np.testing.assert_array_equal(model.of_frames(chosen).taken, model.taken[chosen])
-
-
-def over_the_top(first: float, last: float) -> np.ndarray:
-    """Return cam_from_world [20, 3, 4] of cameras that go over the origin, from and to so many degrees above the ground."""
-    poses = []
-    for angle in np.radians(np.linspace(first, last, 20)):
-        centre = 2 * np.array([np.cos(angle), 0, np.sin(angle)])
-        forward, right = -centre / 2, np.array([0.0, 1.0, 0.0])
-        rotation = np.stack([right, np.cross(forward, right), forward])
-        poses.append(np.column_stack([rotation, -rotation @ centre]))
-    return np.stack(poses)
-
-
-@pytest.mark.parametrize(("first", "last"), [(0, 180), (5, 175), (12, 168), (-10, 60), (10, 90), (10, 55), (12, 130), (130, 12)])
-def test_up_is_where_a_camera_begins_that_goes_over_the_object(first: int, last: int) -> None:
-    """Its pictures' rows do not tell; at the far end it stands on its head, and things are looked at from above."""
-    poses = COLMAP_WORLD.poses(over_the_top(first, last))
-    up = upright(poses) @ COLMAP_WORLD.rotation @ [0, 0, 1]
-    assert np.degrees(np.arccos(up[2])) < 12.5
-
-
-@pytest.mark.parametrize("quarters", [1, 3])
-def test_half_a_turn_that_lies_on_its_side_goes_around_all_the_same(quarters: int) -> None:
-    """It looks down along its axis, as one that goes over the object does not."""
-    turned = Rotation.from_rotvec([0, 0, quarters * np.pi / 2]).as_matrix() @ from_above(20, np.radians(190))
-    assert (upright(COLMAP_WORLD.poses(turned)) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.98
 
 
 def test_a_camera_that_is_held_askew_for_a_while_tilts_nothing() -> None:

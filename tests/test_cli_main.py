@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -329,8 +330,13 @@ def test_nothing_stays_behind_in_the_folder_for_temporary_files(nerfsem, tmp_pat
     assert list(scratch.rglob("*")) == []
 
 
-def test_a_name_that_is_empty_stands_for_no_folder(nerfsem, tmp_path):
+@pytest.mark.parametrize("words", ['""', '--keep-support "" out', 'a.mp4 out --mattes ""', "a.mp4 out --mattes="])
+def test_a_name_that_is_empty_stands_for_no_folder(nerfsem, words, tmp_path):
     """A shell puts nothing where a variable was never set, and a path of no letters would be the present folder."""
-    refused = nerfsem("capture", "", tmp_path / "out", cwd=tmp_path)
-    assert refused.returncode == 2 and "one of the names is empty" in refused.stderr
-    assert "one of the names" not in nerfsem("describe", tmp_path / "none.nsem", "--title", "").stderr
+    refused = nerfsem("capture", *shlex.split(words), cwd=tmp_path)
+    assert refused.returncode == 2 and "one of the words is empty" in refused.stderr and not [*tmp_path.iterdir()]
+
+
+def test_what_is_said_of_a_piece_may_be_empty(nerfsem, tmp_path):
+    for words in (("--title", ""), ("--title=",)):
+        assert "is empty" not in nerfsem("describe", tmp_path / "none.nsem", *words).stderr

@@ -607,6 +607,8 @@ def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) ->
         (tmp_path / "relic.nsem", "is a bundle, .*nerfsem decode gives its video back"),
         (Path("file:///home/me/relic.mp4"), "is an address; name the file by its path alone"),
         (Path("https://example.org/relic.mp4"), "^https://example.org/relic.mp4 is an address: save the video as a file first"),
+        (Path("HTTPS://example.org/relic.mp4"), "^HTTPS://example.org/relic.mp4 is an address: save the video as a file"),
+        (Path("file:///home/me/my%20relic.mp4"), "is an address; name the file by its path alone"),
         (Path("https://example.org/watch?v=1"), r"^https://example.org/watch\?v=1 is an address: save the video as a file"),
         (shots / "*.tif", "does not exist, and no file fits it"),
         (shots / "IMG_%05d.JPG", "no file fits it"),

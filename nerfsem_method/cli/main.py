@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
-from itertools import pairwise
 from typing import Annotated, Protocol
 
 import tyro
@@ -77,9 +77,9 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"nerfsem {__version__}")
         return
-    if any(not word and not before.startswith("-") for before, word in pairwise(sys.argv)):
-        # A path that is empty would be the folder in which one is.
-        raise SystemExit(complain("one of the names is empty, as a shell variable is that was never set; name a file or folder"))
+    if sys.argv[1:2] != ["describe"] and any(re.fullmatch("(--[a-z-]+=)?", word) for word in sys.argv[1:]):
+        # A path of no letters would be the folder in which one is; `describe` may say nothing of a piece.
+        raise SystemExit(complain("one of the words is empty, as a shell variable is that was never set; name a file or folder"))
     try:
         verb = tyro.cli(Verb, prog="nerfsem", description=DESCRIPTION, config=(tyro.conf.FlagCreatePairsOff,))
     except BrokenPipeError:  # `nerfsem --help | head -1`

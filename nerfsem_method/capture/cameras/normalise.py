@@ -25,18 +25,16 @@ HULL_TOLERANCE = 0.15
 FULL_RING, FLAT_RING = 0.4, 0.5
 """A ring of cameras is at least so wide, in shares of its length, that it goes half around, and is no thicker, in shares of its
 width. Less than half a turn may as well go over the object as around it."""
-OVER_RING, DOWN = 0.6, 0.1
-"""Nobody goes over an object on a ring that is wider than this, two thirds of a turn; and along one that goes over it cameras do
-not look along its axis, by more than this in the mean cosine, as they do who look down while they walk around."""
 ACROSS = 0.7
 """A ring's axis lies along the rows or columns of a picture if its cosine to them is larger."""
 TURNED = 0.1
 """A share of the pictures that is smaller than this says nothing of which way is up."""
-ONE_PITCH = 0.98
-"""What is above in all pictures is one direction if its mean is longer than this, that of an arc of 40 degrees."""
 LEVEL, LEVEL_ROUNDS, LEVEL_SPREAD = 0.05, 8, 0.05
 """Rows that are less askew than the first, the sine of three degrees, count alike, others the less; so many rounds settle which.
 Rows tell what is across them from a mean square of their second direction on, that of 45 degrees of a turn."""
+ONE_PITCH, LEAN = 0.94, 30
+"""Pictures tell what is above if the median cosine between that and its mean is larger: that of an arc of 80 degrees. Otherwise
+directions so many degrees apart are asked, for a support is found within 20 degrees of level."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +87,8 @@ def _up(poses: np.ndarray) -> np.ndarray:
     right, down, forward = (poses[:, :, :3] @ axis).T
     lying = (abs(right) > ACROSS) & (abs(right) > 2 * abs(down))
     standing = (abs(down) > ACROSS) & (abs(down) > 2 * abs(right))
-    over = wide < OVER_RING * long and abs(forward.mean()) < DOWN
-    if wide > FULL_RING * long and thin < FLAT_RING * wide and lying.mean() > TURNED and not over:
-        up = -axis * np.copysign(1, (down[standing] if standing.mean() > TURNED else forward).sum())
+    if wide > FULL_RING * long and thin < FLAT_RING * wide and lying.mean() > TURNED:
+        up = -axis * np.copysign(1.0, (down[standing] if standing.mean() > TURNED else forward).sum())
     else:
         up = _across_rows(poses)
     return up / np.linalg.norm(up)
@@ -101,18 +98,34 @@ def _across_rows(poses: np.ndarray) -> np.ndarray:
     """Return the direction [3] that lies across all pictures' rows.
 
     People hold a camera level, and the mean image -y of a turn that stays open leans towards its middle where the camera looks
-    down. Rows that hardly differ in their directions do not tell what is across them all; there it is that mean, or, where the
-    camera goes over the object, what is above in that picture below which the fewest cameras stand: nobody looks from below.
+    down. Rows that hardly differ in their directions do not tell what is across them all; there it is that mean.
     """
-    rows, ups, backward = poses[:, 0, :3], -poses[:, 1, :3], -poses[:, 2, :3]
+    rows, ups = poses[:, 0, :3], -poses[:, 1, :3]
     weights = np.ones(len(rows))
     for _ in range(LEVEL_ROUNDS):
         spread, directions = np.linalg.eigh((weights[:, None] * rows).T @ rows / weights.sum())
         if spread[1] < LEVEL_SPREAD:
-            mean = ups.mean(0)
-            return mean if np.linalg.norm(mean) > ONE_PITCH else ups[(backward @ ups.T).min(0).argmax()]
+            return ups.mean(0)
         weights = 1 / np.abs(rows @ directions[:, 0]).clip(LEVEL)
     return directions[:, 0] * np.sign(directions[:, 0] @ (weights @ ups))
+
+
+def ups_over_the_top(poses: np.ndarray) -> np.ndarray:
+    """Return directions [D, 3], one of which is nearly up, where cameras at poses [N, 3, 4] go over the object; else none.
+
+    All rows are alike there, but what is above in the pictures is not, and none of it need be up. The directions are those
+    across the rows, LEAN degrees apart, those that are nearest to the mean of what is above first. A relief may be filmed so,
+    too, but hardly from so far above and below.
+    """
+    rows, ups = poses[:, 0, :3], -poses[:, 1, :3]
+    spread, directions = np.linalg.eigh(rows.T @ rows / len(rows))
+    mean = ups.mean(0)
+    if spread[1] >= LEVEL_SPREAD or np.median(ups @ mean) > ONE_PITCH * np.linalg.norm(mean):
+        return np.zeros((0, 3))
+    across = directions[:, :2].T
+    first = np.arctan2(*(across @ mean)[::-1])
+    angles = first + np.radians([side * angle for angle in range(0, 181, LEAN) for side in (1, -1)])
+    return np.column_stack([np.cos(angles), np.sin(angles)]) @ across
 
 
 def unit_box(

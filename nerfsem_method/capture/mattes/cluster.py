@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nerfsem_method.capture.cameras.normalise import towards_z, upright
+from nerfsem_method.capture.cameras.normalise import towards_z, upright, ups_over_the_top
 from nerfsem_method.capture.cameras.sparse import SparseModel
 from nerfsem_method.capture.mattes.hints import ObjectBox
 from nerfsem_method.capture.mattes.sightlines import trusted
@@ -44,9 +44,6 @@ CLEAR = 0.4
 FLAT, BESIDE = 2.0, 0.02
 """Up to so many thicknesses above its support nothing is the object's that lies beside all its points, seen from above, by this
 share of the cameras' distance: from most sides a hard shadow looks like something flat that belongs to it."""
-LEVEL = 0.996
-"""The cosine between the way up and the normal of what the object stands on is more, five degrees, if pictures tell it: 20 rings
-of cameras have 1.8 degrees at most, one that goes over the object 12, and one that goes towards it 16."""
 DEPTH = 0.6
 """A support is kept down to this share of the cameras' distance: frames around the object show about so much of it."""
 MARGIN = 0.25
@@ -132,25 +129,23 @@ def find(model: SparseModel, keep_support: bool = False, box: ObjectBox | None =
 
 
 def way_up(model: SparseModel) -> np.ndarray:
-    """Return the rotation [3, 3] that takes the way up to +z: that of the pictures, or its opposite.
+    """Return the rotation [3, 3] that takes the way up to +z: that of the pictures, its opposite, or across the object's support.
 
-    Of a film that is upside down the object stands on nothing, and does so if it is turned over, with the cameras above it. Where
-    the pictures say up is far from across what the object stands on, that is level: a camera that goes over the object, or
-    towards it alone, does not tell how it is held.
+    Of a film that is upside down the object stands on nothing, and does so if it is turned over, with the cameras above it. A
+    camera that goes over the object does not tell which way is up, and what the object stands on does; where there is no such
+    thing, up is that of the pictures.
     """
-    turn = upright(model.taken)
-    if (normal := _stands_on(model, turn)) is None:
-        over = np.diag([1.0, -1.0, -1.0]) @ turn
-        if (normal := _stands_on(model, over)) is None:
-            return turn
-        turn = over
-    return towards_z(normal) @ turn if normal[2] < LEVEL else turn
+    turn, others = upright(model.taken), ups_over_the_top(model.taken)
+    for tried in (turn, np.diag([1.0, -1.0, -1.0]) @ turn, *map(towards_z, others)):
+        if (normal := _stands_on(model, tried)) is not None:
+            return towards_z(normal) @ tried if len(others) else tried
+    return turn
 
 
 def _stands_on(model: SparseModel, turn: np.ndarray) -> np.ndarray | None:
     """Return the normal [3] of the dense plane that carries the object, below the cameras; None where there is none.
 
-    The rotation `turn` takes the way up to +z, which is nearly the normal.
+    The rotation `turn` takes the way up to +z, from which the normal is less than 20 degrees away.
     """
     look = _Look.of(model, turn[2])
     heights = (camera_centres(model.poses) - look.target) @ turn[2]

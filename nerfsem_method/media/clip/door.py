@@ -24,8 +24,10 @@ def open_clip(path: Path, every: int = 1) -> Clip:
     """
     if every < 1:
         raise CaptureError(f"--every {every} takes no frame; give 1 or more")
-    if (address := re.fullmatch(r"(https?:/)(.*)", str(path), re.DOTALL)) and not os.path.lexists(path):
-        given = "/".join(address.groups())  # A path keeps one of two slashes.
+    if (address := re.fullmatch("(file|https?):/(.*)", str(path), re.DOTALL | re.IGNORECASE)) and not os.path.lexists(path):
+        if address[1].lower() == "file":
+            raise CaptureError(f"{path} is an address; name the file by its path alone, as in /home/me/relic.mp4")
+        given = f"{address[1]}://{address[2]}"  # A path keeps one of two slashes.
         raise CaptureError(f"{given} is an address: save the video as a file first, and name that")
     try:
         if is_pattern(path):
@@ -36,8 +38,6 @@ def open_clip(path: Path, every: int = 1) -> Clip:
         regular, exists = path.is_file(), path.exists()
     except OSError as error:
         raise CaptureError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    if not exists and str(path).startswith("file:/"):
-        raise CaptureError(f"{path} is an address; name the file by its path alone, as in /home/me/relic.mp4")
     if not exists:
         broken = " (it is a link to a file that is not there)" if os.path.islink(path) else ""
         raise CaptureError(f"{path} does not exist{broken}; name a video or a folder of photographs")
