@@ -43,6 +43,11 @@ def test_whole_frames_are_not(turn, rows) -> None:
     assert not told(scaled(turn, rows))
 
 
+def test_a_picture_that_is_bright_above_hides_no_comb(turn) -> None:
+    bright = np.linspace(150, 0, 360)[:, None]
+    assert told([(0.4 * frame + bright).astype(np.uint8) for frame in scaled(woven(turn), 360)])
+
+
 def test_it_is_the_same_comb_in_nearly_all_frames_or_none(turn) -> None:
     combs = np.array([comb(frame) for frame in scaled(woven(turn), 360)])
     out, period = combs.T

@@ -65,6 +65,13 @@ def test_pictures_that_lie_on_their_side_are_set_upright(quarters: int) -> None:
     assert (upright(COLMAP_WORLD.poses(turned)) @ COLMAP_WORLD.rotation @ [0, 0, 1])[2] > 0.99
 
 
+def test_a_level_turn_that_lies_on_its_side_says_where_the_axis_is() -> None:
+    """Which of its two ends is up nothing tells, for the camera looks down as little as up."""
+    centres = [np.array([np.cos(a), np.sin(a), 0]) for a in np.linspace(0, 2 * np.pi, 4, endpoint=False)]
+    turned = [Rotation.from_rotvec([0, 0, np.pi / 2]).as_matrix() @ looking_at(centre, np.zeros(3)) for centre in centres]
+    assert abs(upright(np.stack(turned))[2, 2]) > 0.99
+
+
 @pytest.mark.parametrize("first", [0, 4, 14])
 def test_a_camera_that_is_turned_meanwhile_leaves_up_where_it_was(first: int) -> None:
     above = from_above(20, 2 * np.pi)

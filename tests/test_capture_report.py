@@ -213,6 +213,8 @@ def test_the_cameras_are_judged(scene) -> None:
     assert "fit the frames badly" in warned(scene, facts(), model(reprojection_error=2.0))
     assert "within 45 of 255 grey levels" in warned(scene, facts(tones=np.full(COUNT, 45.0)))
     assert "only 40% of what frames have in common" in warned(scene, facts(), model(explained=0.4))
+    assert "film the object larger" in warned(scene, facts(), model(explained=0.4, region="object"))
+    assert "larger" not in warned(scene, facts(), model(explained=0.4))
     assert "in common" not in warned(scene, facts(), model(explained=0.5))  # a film's frames are in order
     for other in (model(explained=0.5, ordered=False), model(explained=0.5, region="object")):
         assert "only 50% of what frames have in common" in warned(scene, facts(), other)
