@@ -69,6 +69,22 @@ def test_frames_between_keyframes_get_their_own_poses(clip) -> None:
     assert set(views[:, 1].astype(int)) == set(range(1, 8))
 
 
+@pytest.mark.parametrize(("amiss", "posed"), [(2.4, True), (4.0, False)])
+def test_a_quarter_of_what_is_tracked_is_enough(clip, amiss: float, posed: bool) -> None:
+    """One keyframe sees so many points in the wrong places for one in its right place, as where a model is folded there."""
+    frames, true, points, tracks = clip
+    count = round(2 * amiss * len(tracks.rows[8]))
+    again = np.random.default_rng(2).integers(0, len(tracks.rows[8]), count)
+    wrong = np.random.default_rng(3).uniform(-0.5, 0.5, (count, 3))
+    rows = {**tracks.rows, 8: np.concatenate([tracks.rows[8], len(points) + np.arange(count)])}
+    pixels = {**tracks.pixels, 8: np.concatenate([tracks.pixels[8], tracks.pixels[8][again]])}
+    found = pose_between(
+        frames, {0: true[0], 8: true[8]}, [[CAMERA]] * 9, Tracks(np.concatenate([points, wrong]), rows, pixels), lambda *_: None
+    )[0]
+    assert (sorted(found) == list(range(1, 8))) == posed and bool(found) == posed
+    assert all(degrees(pose, true[frame]) < 0.2 for frame, pose in found.items())
+
+
 def test_a_frame_that_shows_something_else_has_no_pose(clip) -> None:
     frames, true, _, tracks = clip
     cv2.imwrite(str(frames[4]), np.zeros((240, 160), np.uint8))
