@@ -617,3 +617,11 @@ def test_what_is_no_clip_of_photographs_is_named(shots: Path, tmp_path: Path) ->
         with pytest.raises(CaptureError, match=words):
             open_clip(path)
     assert levels(tmp_path / "split" / "*" / "*") == 2 * levels(shots)
+
+
+def test_a_folder_that_is_called_like_an_address_is_a_folder(tmp_path, monkeypatch):
+    (tmp_path / "https:/clip").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CaptureError) as refused:
+        open_clip(Path("https:/clip"))
+    assert "is an address" not in str(refused.value)

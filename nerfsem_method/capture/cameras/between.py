@@ -30,8 +30,8 @@ moves it by no larger share of the points' distance: a thousandth of a pixel."""
 GOOD = 2.0
 """A point fits a frame that it falls into within so many pixels."""
 FEWEST, FITTING = 30, 0.25
-"""A frame is posed by so many fitting points at least, and by such a share of those that are tracked. Where a keyframe has five
-times as many points as the ones beside it, amiss as a rule, .29 to .33 of all fit, to a fifth of a pixel."""
+"""A frame is posed by so many fitting points at least, and by such a share of those that are tracked. Where a keyframe has seven
+times as many points as the one before it, .29 to .33 of all fit, to 0.3 pixels."""
 MOST = 2000
 """So many points of a keyframe are tracked at most."""
 
